@@ -1,0 +1,293 @@
+"""The accumulating kernel: whole windows in, a Contribution out; pure, stateless, without the GIL.
+
+Per orbit only two things matter: which cells were active (a bit set a chamber) and the earliest scintillator time. So
+nothing is sorted: both live in small arrays over a window's 1024 orbits, filled by one pass over the window's words; a
+second pass, only in windows with a scintillator word, takes the drift times. All times are integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from muonstream.analysis.histograms import (
+    COURSE_ORBIT_FIRST,
+    COURSE_ORBIT_LAST,
+    COURSE_ORBIT_WIDTH,
+    DRIFT_BINS,
+    DRIFT_FIRST_TDC,
+    LAYER_BIN_BITS,
+    Catalogue,
+    Counts,
+)
+from muonstream.channels import MALFORMED, SCINTILLATOR
+from muonstream.frames import KEY_WINDOW_MASK, Frames
+from muonstream.words import (
+    BX_MASK,
+    BX_PER_ORBIT,
+    BX_SHIFT,
+    CHANNEL_SHIFT,
+    NS_PER_TDC,
+    ORBIT_SHIFT,
+    TDC_MASK,
+    TDC_PER_BX,
+    TDC_PER_ORBIT,
+    WINDOW_ORBIT_BITS,
+    WINDOW_ORBITS,
+)
+
+SLOT_WINDOWS: Final = 33
+"""Recent data is kept in slots of 33 windows, 3.01 s of data."""
+RECENT_SLOTS: Final = 10
+"""The last ten slots, the newest still filling, are what `last 30 s` means."""
+
+ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 1, 2, 3, 4
+"""Columns of window rows; behind them, by chamber: hits, active cells, orbits with active cells."""
+
+NO_PASSAGE: Final = np.int32(2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What some windows add to a run.
+
+    total: int64[size], by the catalogue, of all windows
+    slots: keys ``key // 33`` (epoch kept apart by the caller's keys), rising, of the newest at most 10 slots
+    recent: int64[len(slots), size], the windows of each of these slots
+    keys: int64[k], the windows' keys; rows: int64[k, 4 + 3C], see ROW_*
+    """
+
+    total: Counts
+    slots: NDArray[np.int64]
+    recent: Counts
+    keys: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _popcount(typing_context: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function = builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)])
+        return builder.call(function, args)
+
+    return types.int64(types.uint64), codegen
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill(
+    words: Any,
+    codes: Any,
+    cell_codes: int,
+    blocks: int,
+    counts: Any,
+    active: Any,
+    seen: Any,
+    touched: Any,
+    passage: Any,
+) -> tuple[int, int]:
+    """First pass over a window: counts, active cells, passage times. Gives touched orbits and scintillator words."""
+    n_touched = 0
+    n_scintillator = 0
+    malformed = cell_codes + MALFORMED
+    scintillator = cell_codes + SCINTILLATOR
+    for i in range(len(words)):
+        word = words[i]
+        code = np.int64(codes[np.int64(word >> np.uint64(CHANNEL_SHIFT))])
+        orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
+        bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
+        if bx >= BX_PER_ORBIT and code < malformed:
+            code = malformed
+        counts[code] += 1
+        active[orbit * blocks + (code >> 6)] |= np.uint64(1) << np.uint64(code & 63)
+        touched[n_touched] = orbit
+        n_touched += 1 - seen[orbit]
+        seen[orbit] = 1
+        if code == scintillator:
+            n_scintillator += 1
+            time_tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
+            passage[orbit] = min(passage[orbit], time_tdc)
+    return n_touched, n_scintillator
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _drift(
+    words: Any,
+    codes: Any,
+    cell_codes: int,
+    chamber_of_block: Any,
+    layer_of_code: Any,
+    passage: Any,
+    with_scintillator: Any,
+    drift: Any,
+    drift_layer: Any,
+) -> None:
+    """Second pass: hits of orbits with a passage time, and their time after it."""
+    last = drift.shape[1] - 1
+    last_layer = drift_layer.shape[1] - 1
+    for i in range(len(words)):
+        word = words[i]
+        orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
+        passed = passage[orbit]
+        if passed == NO_PASSAGE:
+            continue
+        code = np.int64(codes[np.int64(word >> np.uint64(CHANNEL_SHIFT))])
+        bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
+        if code >= cell_codes or bx >= BX_PER_ORBIT:
+            continue
+        from_first = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK)) - passed - DRIFT_FIRST_TDC
+        with_scintillator[code] += 1
+        drift[chamber_of_block[code >> 6], min(max(from_first + 1, 0), last)] += 1
+        drift_layer[layer_of_code[code], min(max((from_first >> LAYER_BIN_BITS) + 1, 0), last_layer)] += 1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _accumulate(
+    words: Any,
+    starts: Any,
+    keys: Any,
+    lump: Any,
+    codes: Any,
+    cell_codes: int,
+    block_starts: Any,
+    chamber_of_block: Any,
+    layer_of_code: Any,
+    edge_tdc: Any,
+    offsets: Any,
+    max_cells: int,
+    out: Any,
+    rows: Any,
+) -> None:
+    chambers = len(block_starts) - 1
+    layers = (out.shape[1] - offsets[6]) // (DRIFT_BINS // (1 << LAYER_BIN_BITS) + 2)
+    blocks = (cell_codes >> 6) + 1
+    active = np.zeros(WINDOW_ORBITS * blocks, np.uint64)
+    seen = np.zeros(WINDOW_ORBITS, np.int64)
+    touched = np.empty(WINDOW_ORBITS + 1, np.int64)
+    passage = np.full(WINDOW_ORBITS, NO_PASSAGE, np.int32)
+    summed = np.zeros(chambers, np.int64)
+    previous_lump = -1
+    for k in range(len(keys)):
+        data = out[lump[k]]
+        counts = data[offsets[0] : offsets[1]]
+        active_cells = data[offsets[2] : offsets[3]].reshape(chambers, max_cells + 1)
+        orbits = data[offsets[3] : offsets[4]]
+        by_orbit = data[offsets[4] : offsets[5]].reshape(chambers, -1)
+        if lump[k] != previous_lump:
+            previous_lump = lump[k]
+            for c in range(chambers):
+                summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
+        window_words = words[starts[k] : starts[k + 1]]
+        n_touched, n_scintillator = _fill(
+            window_words, codes, cell_codes, blocks, counts, active, seen, touched, passage
+        )
+        row = rows[k]
+        first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
+        if n_scintillator:
+            _drift(
+                window_words,
+                codes,
+                cell_codes,
+                chamber_of_block,
+                layer_of_code,
+                passage,
+                data[offsets[1] : offsets[2]],
+                data[offsets[5] : offsets[6]].reshape(chambers, -1),
+                data[offsets[6] :].reshape(layers, -1),
+            )
+        # windows on an edge of the course's orbit bins, a rare thing, look at each orbit
+        low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+        high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+        whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
+        low, high = WINDOW_ORBITS, -1
+        for j in range(n_touched):
+            orbit = touched[j]
+            seen[orbit] = 0
+            base = orbit * blocks
+            any_active = 0
+            for c in range(chambers):
+                n_active = 0
+                for block in range(block_starts[c], block_starts[c + 1]):
+                    n_active += _popcount(active[base + block])
+                    active[base + block] = 0
+                active_cells[c, n_active] += 1
+                row[ROW_CHAMBERS + chambers + c] += n_active
+                row[ROW_CHAMBERS + 2 * chambers + c] += n_active > 0
+                any_active += n_active
+                if not whole and n_active:
+                    absolute = first_orbit + orbit
+                    if COURSE_ORBIT_FIRST <= absolute <= COURSE_ORBIT_LAST:
+                        by_orbit[c, (absolute - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH] += n_active
+            active[base + blocks - 1] = 0
+            passed = passage[orbit] != NO_PASSAGE
+            if passed:
+                orbits[1] += 1
+                orbits[2] += passage[orbit] > edge_tdc
+                passage[orbit] = NO_PASSAGE
+            orbits[0] += any_active > 0
+            if any_active or passed:
+                low = min(low, orbit)
+                high = max(high, orbit)
+        row[ROW_FIRST_ORBIT] = first_orbit + low if high >= 0 else first_orbit
+        row[ROW_LAST_ORBIT] = first_orbit + high if high >= 0 else first_orbit
+        row[ROW_WORDS] = len(window_words)
+        row[ROW_SCINTILLATOR] = n_scintillator
+        for c in range(chambers):
+            active_cells[c, 0] = 0
+            now = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
+            row[ROW_CHAMBERS + c] = now - summed[c]
+            summed[c] = now
+            if whole and 0 <= low_bin < by_orbit.shape[1]:
+                by_orbit[c, low_bin] += row[ROW_CHAMBERS + chambers + c]
+
+
+class Accumulator:
+    """The kernel with the tables of one detector; safe to call from several threads at once."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        channel_map = catalogue.channel_map
+        self._codes = np.ascontiguousarray(channel_map.codes)
+        self._cell_codes = channel_map.n_cell_codes
+        blocks = channel_map.n_cell_codes >> 6
+        self._block_starts = np.append(channel_map.cell_base >> 6, blocks).astype(np.int64)
+        self._chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
+        self._layer_of_code = np.ascontiguousarray(channel_map.layer_of_code)
+        self._offsets = np.array([entry.offset for entry in catalogue.entries.values()], dtype=np.int64)
+        longest_ns = max(chamber.t_max_ns for chamber in catalogue.detector.chambers)
+        self._edge_tdc = TDC_PER_ORBIT - round(longest_ns / NS_PER_TDC)
+
+    def __call__(self, frames: Frames) -> Contribution:
+        """Accumulate whole windows into a new Contribution."""
+        slot_of = frames.keys // SLOT_WINDOWS
+        slots = np.unique(slot_of)
+        slots = slots[slots > slots[-1] - RECENT_SLOTS] if len(slots) else slots
+        # the first row takes everything older than the recent slots
+        lump = np.searchsorted(slots, slot_of, side="left") + 1
+        if len(slots):
+            lump[slot_of < slots[0]] = 0
+        out = np.zeros((len(slots) + 1, self.catalogue.size), dtype=np.int64)
+        chambers = len(self.catalogue.detector.chambers)
+        rows = np.zeros((len(frames), ROW_CHAMBERS + 3 * chambers), dtype=np.int64)
+        _accumulate(
+            frames.words,
+            frames.starts,
+            frames.keys,
+            lump,
+            self._codes,
+            self._cell_codes,
+            self._block_starts,
+            self._chamber_of_block,
+            self._layer_of_code,
+            self._edge_tdc,
+            self._offsets,
+            self.catalogue.max_cells,
+            out,
+            rows,
+        )
+        return Contribution(out.sum(axis=0), slots, out[1:], frames.keys, rows)
