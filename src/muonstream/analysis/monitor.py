@@ -1,0 +1,170 @@
+"""The monitor: a run's total, its last 30 seconds and its rates, and snapshots of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from muonstream.analysis.account import Account
+from muonstream.analysis.accumulate import RECENT_SLOTS, ROW_LAST_ORBIT, Contribution
+from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.analysis.rates import RateBins, RateSeries
+from muonstream.detector import Detector
+from muonstream.frames import KEY_WINDOW_BITS
+
+State = Literal["waiting", "running", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a builder and its reader say of the words that the kernel has not seen.
+
+    words: all that came in, malformed rows among them; late, stray, held: as the builder counts them;
+    malformed: rows or bytes that could not be words
+    """
+
+    words: int = 0
+    malformed: int = 0
+    late: int = 0
+    stray: int = 0
+    held: int = 0
+    resets: int = 0
+    late_by_input: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run as it stands: absolute values, so that showing one twice does no harm.
+
+    data_time_s: of the newest hit, since the first, gaps included; live_time_s: gaps left out
+    wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
+    total, recent: int64[size] by the catalogue, of the run and of its last 30 s; recent_seconds: live time of the latter
+    words_per_second: throughput by the wall clock since the snapshot before
+    """
+
+    run: str
+    source: str
+    state: State
+    epoch: int
+    sequence: int
+    data_time_s: float
+    live_time_s: float
+    newest_orbit: int
+    wall_time: float
+    data_wall_time: float
+    account: Account
+    detector: Detector
+    catalogue: Catalogue
+    total: Counts
+    recent: Counts
+    recent_seconds: float
+    rates: RateSeries
+    gaps: int
+    resets: int
+    words_per_second: float
+    late_by_input: Mapping[str, int]
+    faults: tuple[str, ...]
+
+
+class Monitor:
+    """Adds up Contributions, in any order, and gives Snapshots."""
+
+    def __init__(self, catalogue: Catalogue, *, run: str = "", source: str = "") -> None:
+        self.catalogue = catalogue
+        self.run = run
+        self.source = source
+        self.total = catalogue.zeros()
+        self.rates = RateBins(len(catalogue.detector.chambers))
+        self._slots: dict[int, Counts] = {}
+        self._sequence = 0
+        self._last = (time.monotonic(), 0)
+        self._data_wall_time = time.time()
+        self._words_seen = 0
+
+    def add(self, contribution: Contribution) -> None:
+        """Merge what some windows add."""
+        self.total += contribution.total
+        self.rates.add(contribution.keys, contribution.rows)
+        self._keep(contribution)
+
+    def _keep(self, contribution: Contribution) -> None:
+        for slot, data in zip(contribution.slots.tolist(), contribution.recent, strict=True):
+            kept = self._slots.get(slot)
+            self._slots[slot] = data if kept is None else kept + data
+        if self._slots:
+            oldest = max(self._slots) - RECENT_SLOTS
+            for slot in [slot for slot in self._slots if slot <= oldest]:
+                del self._slots[slot]
+
+    def copy(self) -> Monitor:
+        """Another monitor with the same counts, to which provisional data can be added."""
+        other = Monitor(self.catalogue, run=self.run, source=self.source)
+        other.total = self.total.copy()
+        other.rates = self.rates.copy()
+        other._slots = dict(self._slots)
+        return other
+
+    def account(self, intake: Intake) -> Account:
+        """The account of the words added so far and of the intake."""
+        kinds = self.catalogue.words_by_kind(self.total)
+        kinds["malformed"] += intake.malformed
+        return Account(words=intake.words, late=intake.late, stray=intake.stray, held=intake.held, **kinds)
+
+    def snapshot(
+        self, intake: Intake, *, state: State = "running", provisional: Contribution | None = None
+    ) -> Snapshot:
+        """The run as it stands, with what is still held added provisionally if it is given."""
+        self._sequence += 1
+        now, wall_time = time.monotonic(), time.time()
+        before, words_before = self._last
+        self._last = (now, intake.words)
+        if intake.words != self._words_seen:
+            self._words_seen = intake.words
+            self._data_wall_time = wall_time
+        shown = self
+        if provisional is not None and len(provisional.keys):
+            shown = self.copy()
+            shown.add(provisional)
+            counted = sum(self.catalogue.words_by_kind(provisional.total).values())
+            intake = Intake(
+                intake.words,
+                intake.malformed,
+                intake.late,
+                intake.stray,
+                intake.held - counted,
+                intake.resets,
+                intake.late_by_input,
+                intake.faults,
+            )
+        rates = shown.rates
+        newest_key = int(rates.bins[-1] * rates.windows_per_bin) if len(rates.bins) else 0
+        recent = sum(shown._slots.values(), start=self.catalogue.zeros())
+        return Snapshot(
+            run=self.run,
+            source=self.source,
+            state=state if intake.words or state == "ended" else "waiting",
+            epoch=newest_key >> KEY_WINDOW_BITS,
+            sequence=self._sequence,
+            data_time_s=rates.data_time_s(),
+            live_time_s=rates.live_time_s(),
+            newest_orbit=int(rates.rows[-1, ROW_LAST_ORBIT]) if len(rates.bins) else 0,
+            wall_time=wall_time,
+            data_wall_time=self._data_wall_time,
+            account=shown.account(intake),
+            detector=self.catalogue.detector,
+            catalogue=self.catalogue,
+            total=np.array(shown.total),
+            recent=recent,
+            recent_seconds=rates.recent_s(max(shown._slots) - RECENT_SLOTS + 1) if shown._slots else 0.0,
+            rates=rates.series(),
+            gaps=rates.gap_count(),
+            resets=intake.resets,
+            words_per_second=(intake.words - words_before) / max(now - before, 1e-9),
+            late_by_input=dict(intake.late_by_input),
+            faults=intake.faults,
+        )

@@ -1,0 +1,186 @@
+"""Rates against data time: window rows gathered in bins of about a second, with gaps and live time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.analysis.accumulate import (
+    ROW_CHAMBERS,
+    ROW_FIRST_ORBIT,
+    ROW_LAST_ORBIT,
+    ROW_SCINTILLATOR,
+    SLOT_WINDOWS,
+)
+from muonstream.frames import KEY_WINDOW_BITS
+from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
+
+BIN_WINDOWS: Final = 11
+"""A rate bin is 11 windows, 1.0037 s, until the run is long; three bins are a slot."""
+MAX_BINS: Final = 4096
+"""Past so many bins, pairs are merged, so that memory stays bounded in a run of months."""
+GAP_ORBITS: Final = BIN_WINDOWS << WINDOW_ORBIT_BITS
+"""More orbits than this without a hit are a gap, which is no live time."""
+
+Array = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RateSeries:
+    """Rates against data time; bins without data are absent.
+
+    time_s: float64[n], where each bin begins, since the first hit's bin, epochs one after another
+    width_s: width of a bin; hits_hz, active_cells: float64[n, C], active cells per orbit that has any in the chamber;
+    scintillator_hz: float64[n]
+    """
+
+    time_s: NDArray[np.float64]
+    width_s: float
+    hits_hz: NDArray[np.float64]
+    scintillator_hz: NDArray[np.float64]
+    active_cells: NDArray[np.float64]
+
+
+class RateBins:
+    """Window rows summed in bins of data time. Adding is associative and commutative."""
+
+    def __init__(self, chambers: int) -> None:
+        self.chambers = chambers
+        self.windows_per_bin = BIN_WINDOWS
+        self._columns = ROW_CHAMBERS + 3 * chambers
+        self.bins: Array = np.empty(0, np.int64)  # key // windows_per_bin, rising
+        self.rows: Array = np.empty((0, self._columns), np.int64)
+        self.gap_orbits: Array = np.empty(0, np.int64)  # inside a bin, after bins were merged
+        self.gap_counts: Array = np.empty(0, np.int64)
+
+    def copy(self) -> RateBins:
+        other = RateBins(self.chambers)
+        other.windows_per_bin = self.windows_per_bin
+        other.bins, other.rows = self.bins.copy(), self.rows.copy()
+        other.gap_orbits, other.gap_counts = self.gap_orbits.copy(), self.gap_counts.copy()
+        return other
+
+    def add(self, keys: Array, rows: Array) -> None:
+        """Add window rows (see `Contribution`); keys int64[k], rising."""
+        if not len(keys):
+            return
+        zeros = np.zeros(len(keys), np.int64)
+        new = self._gathered(keys // self.windows_per_bin, rows, zeros, zeros)
+        if len(self.bins) and new[0][0] < self.bins[-1] or len(self.bins) and new[0][0] == self.bins[-1]:
+            bins = np.concatenate([self.bins, new[0]])
+            order = np.argsort(bins, kind="stable")
+            parts = [np.concatenate([a, b])[order] for a, b in zip(self._state()[1:], new[1:], strict=True)]
+            merged = self._gathered(bins[order], *parts)
+        else:
+            merged = tuple(np.concatenate([a, b]) for a, b in zip(self._state(), new, strict=True))
+        self.bins, self.rows, self.gap_orbits, self.gap_counts = merged
+        while len(self.bins) > MAX_BINS:
+            self.windows_per_bin *= 2
+            self.bins, self.rows, self.gap_orbits, self.gap_counts = self._gathered(self.bins // 2, *self._state()[1:])
+
+    def _state(self) -> tuple[Array, Array, Array, Array]:
+        return self.bins, self.rows, self.gap_orbits, self.gap_counts
+
+    def _gathered(
+        self, bins: Array, rows: Array, gap_orbits: Array, gap_counts: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Rows of the same bin as one; bins are in order."""
+        first = np.flatnonzero(np.diff(bins, prepend=-1))
+        summed = np.add.reduceat(rows, first, axis=0)
+        summed[:, ROW_FIRST_ORBIT] = np.minimum.reduceat(rows[:, ROW_FIRST_ORBIT], first)
+        summed[:, ROW_LAST_ORBIT] = np.maximum.reduceat(rows[:, ROW_LAST_ORBIT], first)
+        gap_sum, gap_count = np.add.reduceat(gap_orbits, first), np.add.reduceat(gap_counts, first)
+        if self.windows_per_bin > BIN_WINDOWS:
+            step = np.zeros(len(bins), np.int64)
+            step[1:] = np.maximum(rows[1:, ROW_FIRST_ORBIT] - rows[:-1, ROW_LAST_ORBIT], 0)
+            step[first] = 0
+            step[step <= GAP_ORBITS] = 0
+            gap_sum = gap_sum + np.add.reduceat(step, first)
+            gap_count = gap_count + np.add.reduceat((step > 0).astype(np.int64), first)
+        return bins[first], summed, gap_sum, gap_count
+
+    def _epochs(self) -> Array:
+        epochs: Array = (self.bins * self.windows_per_bin) >> KEY_WINDOW_BITS
+        return epochs
+
+    def _steps(self) -> tuple[Array, NDArray[np.bool_]]:
+        """Orbits from each bin's last hit to the next bin's first, and whether that is a gap or a new epoch."""
+        step = self.rows[1:, ROW_FIRST_ORBIT] - self.rows[:-1, ROW_LAST_ORBIT]
+        return step, (step > GAP_ORBITS) | (np.diff(self._epochs()) != 0)
+
+    def covered_s(self) -> NDArray[np.float64]:
+        """Live seconds in each bin, float64[n]: whole bins, less what lies outside the data at the edges of gaps."""
+        if not len(self.bins):
+            return np.empty(0)
+        # a bin reaches from its own edges, except where data begins or ends in it
+        window = (self.bins * self.windows_per_bin) & ((1 << KEY_WINDOW_BITS) - 1)
+        begin = window << WINDOW_ORBIT_BITS
+        end = begin + (self.windows_per_bin << WINDOW_ORBIT_BITS)
+        _, edge = self._steps()
+        starts = np.concatenate([[True], edge])
+        ends = np.concatenate([edge, [True]])
+        first = np.where(starts, self.rows[:, ROW_FIRST_ORBIT], begin)
+        last = np.where(ends, self.rows[:, ROW_LAST_ORBIT] + 1, end)
+        seconds: NDArray[np.float64] = (last - first - self.gap_orbits) * ORBIT_SECONDS
+        return np.maximum(seconds, ORBIT_SECONDS)
+
+    def live_time_s(self) -> float:
+        """Seconds of data from each stretch's first hit to its last, gaps left out."""
+        if not len(self.bins):
+            return 0.0
+        step, edge = self._steps()
+        inside = self.rows[:, ROW_LAST_ORBIT] - self.rows[:, ROW_FIRST_ORBIT] - self.gap_orbits
+        return float(inside.sum() + step[~edge].sum()) * ORBIT_SECONDS
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Each gap between bins as (last orbit before it, first orbit after it); resets are none."""
+        step, _ = self._steps()
+        same = np.diff(self._epochs()) == 0
+        where = np.flatnonzero((step > GAP_ORBITS) & same)
+        return [(int(self.rows[i, ROW_LAST_ORBIT]), int(self.rows[i + 1, ROW_FIRST_ORBIT])) for i in where]
+
+    def gap_count(self) -> int:
+        """How many gaps, those inside merged bins too."""
+        return len(self.gaps()) + int(self.gap_counts.sum())
+
+    def time_s(self) -> NDArray[np.float64]:
+        """Where each bin begins in data time, float64[n], epochs one after another, 0 where the first bin begins."""
+        if not len(self.bins):
+            return np.empty(0)
+        epochs = self._epochs()
+        shift = np.zeros(len(self.bins), np.int64)
+        shift[1:] = np.where(np.diff(epochs) != 0, np.diff(self.bins) - 1, 0)
+        since_first = self.bins - self.bins[0] - np.cumsum(shift)
+        seconds: NDArray[np.float64] = since_first * (self.windows_per_bin * WINDOW_SECONDS)
+        return seconds
+
+    def data_time_s(self) -> float:
+        """Data time of the newest hit since the first bin began, gaps included."""
+        if not len(self.bins):
+            return 0.0
+        window = int(self.bins[-1] * self.windows_per_bin) & ((1 << KEY_WINDOW_BITS) - 1)
+        inside = int(self.rows[-1, ROW_LAST_ORBIT]) - (window << WINDOW_ORBIT_BITS)
+        return float(self.time_s()[-1]) + inside * ORBIT_SECONDS
+
+    def recent_s(self, first_slot: int) -> float:
+        """Live seconds in slots from first_slot on."""
+        slot = self.bins * self.windows_per_bin // SLOT_WINDOWS
+        return float(self.covered_s()[slot >= first_slot].sum())
+
+    def series(self) -> RateSeries:
+        """The rates in Hz."""
+        covered = self.covered_s()
+        c = self.chambers
+        hits = self.rows[:, ROW_CHAMBERS : ROW_CHAMBERS + c]
+        cells = self.rows[:, ROW_CHAMBERS + c : ROW_CHAMBERS + 2 * c]
+        orbits = self.rows[:, ROW_CHAMBERS + 2 * c : ROW_CHAMBERS + 3 * c]
+        return RateSeries(
+            time_s=self.time_s(),
+            width_s=self.windows_per_bin * WINDOW_SECONDS,
+            hits_hz=hits / covered[:, None],
+            scintillator_hz=self.rows[:, ROW_SCINTILLATOR] / covered,
+            active_cells=cells / np.maximum(orbits, 1),
+        )
