@@ -1,0 +1,70 @@
+# muonstream: `make demo` and `make test` each do everything, on a machine with Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := .venv-lock
+
+# The versions in constraints.txt hold for what is installed and for what builds it (build isolation). The path is
+# relative: pip splits these variables at spaces, and a checkout's path may have some.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Many a laboratory's set-up script puts other packages in the way.
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.PHONY: help demo test check format bench lock clean
+.DELETE_ON_ERROR:
+
+help:  ## say what can be made (this list)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.demo  ## start a simulated telescope and its live page (DURATION=20 ends it after 20 s)
+	$(BIN)/muonstream demo $(if $(DURATION),--duration $(DURATION))
+
+test: $(VENV)/.test  ## run every check and test that this machine can run, and name what it lacks
+	$(BIN)/python -m tools.test
+
+check: $(VENV)/.test  ## run the quick part of that: lint, format, types
+	$(BIN)/python -m tools.test --quick
+
+format: $(VENV)/.test  ## put the code in the project's format, and mend what lint can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
+	$(BIN)/python -m benchmarks
+
+lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.11, the oldest supported)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "make lock: needs Python 3.11, so that the versions suit all that are supported: make lock PYTHON=python3.11" >&2; exit 1; }
+	rm -rf $(LOCK)
+	$(PYTHON) -m venv $(LOCK)
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet --upgrade pip
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,remote,test,dev]'
+	{ echo "# Exact versions of all that is installed, and of what builds it. Written by 'make lock'; do not edit."; \
+	  $(LOCK)/bin/python -m pip freeze --all --exclude muonstream --exclude setuptools; } > $(LOCK)/constraints.txt
+	mv $(LOCK)/constraints.txt constraints.txt
+	rm -rf $(LOCK)
+
+clean:  ## remove the virtual environment and all that was built
+	rm -rf $(VENV) $(LOCK) build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.made: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "make: needs Python 3.11 or newer, found $$($(PYTHON) --version 2>&1 || true); name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make: $(PYTHON) has no venv module; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[hist,remote,test,dev]'
+	@touch $@ $(VENV)/.demo

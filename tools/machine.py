@@ -1,0 +1,50 @@
+"""What this machine has that some tests need: a browser, Java."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+CHROMIUM_VARIABLE: Final = "MUONSTREAM_CHROMIUM"
+CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_HINT: Final = f"apt-get install chromium, or set {CHROMIUM_VARIABLE} to a Chromium or Chrome executable"
+
+JAVA_OLDEST: Final = 17
+JAVA_HINT: Final = "apt-get install openjdk-17-jre-headless"
+
+
+def in_ci() -> bool:
+    """Whether what is missing is to be an error: the environment says CI=true (or 1)."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def find_chromium() -> Path | None:
+    """The Chromium or Chrome to test with, or None; what the environment names goes first."""
+    named = os.environ.get(CHROMIUM_VARIABLE)
+    for name in (named,) if named else CHROMIUM_NAMES:
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found)
+    return None
+
+
+def java_version(banner: str) -> int | None:
+    """The feature version in what `java -version` prints (8 for "1.8.0_392"), or None where there is none."""
+    match = re.search(r'version "(?:1\.)?(\d+)', banner)
+    return int(match.group(1)) if match else None
+
+
+def find_java() -> Path | None:
+    """The Java to run Kafka and Spark with, if there is one that is new enough: JAVA_HOME's, else the PATH's."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which(str(Path(home) / "bin" / "java") if home else "java")
+    if found is None:
+        return None
+    # A java without its runtime (macOS has such a stub) exits with an error and prints no version.
+    answer = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
+    version = java_version(answer.stderr)
+    return Path(found) if version is not None and version >= JAVA_OLDEST else None

@@ -1,0 +1,80 @@
+"""Run every check and test that this machine can run, and name what it lacks and how to get it.
+
+python -m tools.test            lint, format, types, then all tests with their coverage
+python -m tools.test --quick    lint, format, types only
+python -m tools.test -k words   more arguments go to pytest
+
+With CI=true, Chromium is installed if this can be done (Debian or Ubuntu, as root), and what is missing is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tools.machine import CHROMIUM_HINT, JAVA_HINT, JAVA_OLDEST, find_chromium, find_java, in_ci
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+CHECKS: Final[tuple[tuple[str, ...], ...]] = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+)
+
+
+def say(text: str) -> None:
+    """Print a line of ours, at once, so that it stands before what the next command prints."""
+    print(text, flush=True)
+
+
+def run(command: Sequence[str]) -> bool:
+    """Run a module of this Python in the project's folder; whether it went well."""
+    say(f"$ {' '.join(command)}")
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode == 0
+
+
+def install_chromium() -> None:
+    """Install Chromium with apt-get, where there is one and we may."""
+    if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+        say(f"$ apt-get {' '.join(arguments)}")
+        done = subprocess.run(["apt-get", *arguments], env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            return
+
+
+def look_around() -> list[str]:
+    """Say what this machine has; name what is missing and required."""
+    if in_ci() and find_chromium() is None:
+        install_chromium()
+    chromium, java = find_chromium(), find_java()
+    say(f"Python     {sys.version.split()[0]} ({sys.executable})")
+    say(f"Chromium   {chromium or f'not found; the browser tests are skipped. To get it: {CHROMIUM_HINT}'}")
+    # Nothing needs Java yet.
+    say(f"Java       {java or f'no Java {JAVA_OLDEST} or newer; Kafka and Spark need it. To get it: {JAVA_HINT}'}")
+    return ["Chromium"] if chromium is None and in_ci() else []
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run it all; 0 if all went well. Later steps run even when earlier ones failed."""
+    quick = "--quick" in arguments
+    failed = [] if quick else [f"missing: {name}" for name in look_around()]
+    failed += [" ".join(check) for check in CHECKS if not run(check)]
+    # The tests come last, so that their own closing lines are the last ones.
+    if not quick and not run(["pytest", "--cov", *arguments]):
+        failed.append("pytest")
+    if failed:
+        say(f"FAILED: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
