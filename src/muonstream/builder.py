@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream import framing as fr
 from muonstream.frames import Frames
@@ -72,51 +73,70 @@ class FrameBuilder:
         self._boards = tuple(boards)
         self._names: list[int] = []
         self._words = 0
-        whole = np.zeros(fr.WHOLE_FIELDS, np.int64)
-        whole[fr.CLOSED] = whole[fr.G_TOP] = -1
-        whole[fr.LATENESS] = lateness_windows
-        whole[fr.IDLE] = math.ceil(idle_seconds / WINDOW_SECONDS)
-        whole[fr.JUMP] = math.ceil(jump_seconds / WINDOW_SECONDS)
-        whole[fr.AGREE] = agree_words
-        whole[fr.LINK] = 1 << 12
-        whole[fr.MAX_HELD] = max_held_words
+        control = np.zeros(fr.WHOLE_FIELDS, np.int64)
+        control[fr.CLOSED] = control[fr.ALL_TOP] = -1
+        control[fr.LATENESS] = lateness_windows
+        control[fr.IDLE] = math.ceil(idle_seconds / WINDOW_SECONDS)
+        control[fr.JUMP] = math.ceil(jump_seconds / WINDOW_SECONDS)
+        control[fr.AGREE] = agree_words
+        control[fr.LINK] = 1 << 12
+        control[fr.MAX_HELD] = max_held_words
         self._state = fr.State(
-            inputs=np.zeros((0, fr.INPUT_COLUMNS), np.int64),
-            input_of=np.full((0, 8), -1, np.int64),
-            sources=np.zeros((0, fr.SOURCE_COLUMNS), np.int64),
-            whole=whole,
-            pending=np.zeros((0, fr.PENDING_WORDS), np.uint64),
+            control=control,
+            table=np.full((fr.TABLE_ROWS, fr.TABLE), -1, np.int64),
             runs=np.zeros((CHUNK_WORDS, 3), np.int64),
+            pending=np.zeros((0, fr.PENDING_WORDS), np.uint64),
             log=np.zeros(CHUNK_WORDS, np.uint64),
-            table_key=np.full(fr.TABLE, -1, np.int64),
-            table_count=np.zeros(fr.TABLE, np.int64),
-            open_keys=np.zeros(fr.TABLE, np.int64),
-            closing_keys=np.zeros(fr.TABLE, np.int64),
         )
+        self._lay_out(np.zeros((0, fr.SOURCE_COLUMNS), np.int64), np.zeros((0, fr.INPUT_COLUMNS), np.int64))
+
+    @property
+    def _sources(self) -> NDArray[np.int64]:
+        """The rows of all sources, a view."""
+        c = self._state.control
+        return c[c[fr.SOURCES_AT] : c[fr.SOURCES_END]].reshape(-1, fr.SOURCE_COLUMNS)
+
+    @property
+    def _inputs(self) -> NDArray[np.int64]:
+        """The rows of all inputs, a view."""
+        c = self._state.control
+        return c[c[fr.INPUTS_AT] : c[fr.INPUTS_END]].reshape(-1, fr.INPUT_COLUMNS)
+
+    def _lay_out(self, sources: NDArray[np.int64], inputs: NDArray[np.int64]) -> None:
+        """Lay the rows into the control array; their references to one another are offsets, written anew."""
+        whole = self._state.control[: fr.WHOLE_FIELDS].copy()
+        sources_at = fr.WHOLE_FIELDS
+        inputs_at = sources_at + sources.size
+        whole[[fr.SOURCES_AT, fr.SOURCES_END]] = sources_at, inputs_at
+        whole[[fr.INPUTS_AT, fr.INPUTS_END]] = inputs_at, inputs_at + inputs.size
+        boards = len(self._boards)
+        source_rows = sources_at + np.arange(len(sources)) * fr.SOURCE_COLUMNS
+        input_rows = inputs_at + np.arange(len(inputs)) * fr.INPUT_COLUMNS
+        sources[:, fr.S_INPUT :] = -1
+        for source in range(len(sources)):
+            rows = input_rows[source * boards : (source + 1) * boards]
+            sources[source, [fr.S_INPUT + board for board in self._boards]] = rows
+        inputs[:, fr.SOURCE] = np.repeat(source_rows, boards)
+        inputs[:, fr.PENDING_AT] = np.arange(len(inputs))
+        pending = np.zeros((len(inputs), fr.PENDING_WORDS), np.uint64)
+        pending[: len(self._state.pending)] = self._state.pending
+        control = np.concatenate([whole, sources.ravel(), inputs.ravel()])
+        self._state = self._state._replace(control=control, pending=pending)
 
     def add_source(self, source: int = 0) -> None:
         """Announce a source, so that it is waited for; `push` does it by itself for one not yet known."""
         if source in self._names:
             return
-        st = self._state
-        index = len(self._names)
-        self._names.append(source)
         new = np.zeros((len(self._boards), fr.INPUT_COLUMNS), np.int64)
         new[:, fr.NEWEST] = new[:, fr.TOP] = new[:, fr.SAVED] = -1
-        new[:, fr.SOURCE] = index
         new[:, fr.BOARD] = self._boards
-        new[:, fr.MARK_ALL] = st.whole[fr.G_PROGRESS]
-        input_of = np.full((1, 8), -1, np.int64)
-        input_of[0, list(self._boards)] = len(st.inputs) + np.arange(len(self._boards))
-        state_of_source = np.zeros((1, fr.SOURCE_COLUMNS), np.int64)
-        state_of_source[0, fr.S_TOP] = -1
-        state_of_source[0, fr.S_CURRENT] = fr.NO_KEY + index
-        self._state = st._replace(
-            inputs=np.concatenate([st.inputs, new]),
-            input_of=np.concatenate([st.input_of, input_of]),
-            sources=np.concatenate([st.sources, state_of_source]),
-            pending=np.concatenate([st.pending, np.zeros((len(new), fr.PENDING_WORDS), np.uint64)]),
-        )
+        new[:, fr.MARK_ALL] = self._state.control[fr.ALL_PROGRESS]
+        row = np.zeros((1, fr.SOURCE_COLUMNS), np.int64)
+        row[0, fr.S_TOP] = -1
+        # words without a time yet are told apart by where their source's row will stay: sources come first
+        row[0, fr.S_CURRENT] = fr.NO_KEY + fr.WHOLE_FIELDS + len(self._names) * fr.SOURCE_COLUMNS
+        self._names.append(source)
+        self._lay_out(np.concatenate([self._sources, row]), np.concatenate([self._inputs, new]))
 
     def push(self, words: Words, source: int = 0) -> Frames:
         """Take words (uint64[n]) of a source, in order of arrival; give the frames they close.
@@ -125,7 +145,7 @@ class FrameBuilder:
         """
         self.add_source(source)
         index = self._names.index(source)
-        if self._state.sources[index, fr.S_ENDED]:
+        if self._sources[index, fr.S_ENDED]:
             raise ValueError(f"source {source} has ended and takes no more words")
         words = np.ascontiguousarray(words, dtype=np.uint64)
         self._words += len(words)
@@ -137,93 +157,103 @@ class FrameBuilder:
     def _push(self, words: Words, index: int) -> Frames:
         out = np.empty(len(words) + self._held(), np.uint64)
         filled = 0
-        starts: list[np.ndarray] = [np.zeros(1, np.int64)]
-        keys: list[np.ndarray] = []
+        row = self._row(index)
+        starts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        keys: list[NDArray[np.int64]] = []
         for begin in range(0, len(words), CHUNK_WORDS):
             chunk = words[begin : begin + CHUNK_WORDS]
             self._reserve(len(chunk))
-            fr.scan(self._state, index, chunk)
+            st = self._state
+            fr.scan(st.control, st.table, st.runs, st.pending, st.log, row, chunk)
             filled = self._gather(chunk, out, filled, starts, keys)
         return _frames(out, filled, starts, keys)
 
-    def _gather(self, chunk: Words, out: Words, filled: int, starts: list[np.ndarray], keys: list[np.ndarray]) -> int:
-        closing = int(self._state.whole[fr.CLOSING])
+    def _gather(
+        self, chunk: Words, out: Words, filled: int, starts: list[NDArray[np.int64]], keys: list[NDArray[np.int64]]
+    ) -> int:
+        st = self._state
+        closing = int(st.control[fr.CLOSING])
         ends, names = np.empty(closing + 1, np.int64), np.empty(closing, np.int64)
-        n, filled = fr.gather(self._state, chunk, out, filled, ends, names)
+        n, filled = fr.gather(st.control, st.table, st.runs, st.log, chunk, out, filled, ends, names)
         starts.append(ends[1 : n + 1])
         keys.append(names[:n])
         return filled
 
     def _held(self) -> int:
-        return int(self._state.whole[fr.HELD])
+        return int(self._state.control[fr.HELD])
 
     def _reserve(self, words: int) -> None:
         """Make room for a chunk: compact the log of held words when that helps, else let it grow."""
         st = self._state
-        released = len(st.inputs) * fr.PENDING_WORDS
-        runs = int(st.whole[fr.RUNS]) + words + 1 + released
+        released = st.pending.size
+        runs = int(st.control[fr.RUNS]) + words + 1 + released
         if runs > len(st.runs):
             grown = np.zeros((2 * runs, 3), np.int64)
             grown[: len(st.runs)] = st.runs
             st = st._replace(runs=grown)
-        needed = int(st.whole[fr.LOG]) + words + released
+        needed = int(st.control[fr.LOG]) + words + released
         if needed > len(st.log):
             live = self._held() + words + released
             if 2 * live > len(st.log):
                 grown_log = np.zeros(4 * live, np.uint64)
                 grown_log[: len(st.log)] = st.log
                 st = st._replace(log=grown_log)
-            fr.compact(st)
+            fr.compact(st.control, st.runs, st.log)
         self._state = st
 
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source: if its counter starts again before the last file's end, that is a reset."""
         self.add_source(source)
-        inputs = self._state.inputs
-        inputs[inputs[:, fr.SOURCE] == self._names.index(source), fr.BOUNDARY] = 1
+        mine = self._inputs[:, fr.SOURCE] == self._row(self._names.index(source))
+        self._inputs[mine, fr.BOUNDARY] = 1
+
+    def _row(self, index: int) -> int:
+        """The offset of a source's row in the control array."""
+        return fr.WHOLE_FIELDS + index * fr.SOURCE_COLUMNS
 
     def caught_up(self, source: int, caught_up: bool = True) -> None:
         """Say whether the source has nothing waiting to be read."""
         self.add_source(source)
-        self._state.sources[self._names.index(source), fr.S_CAUGHT_UP] = int(caught_up)
+        self._sources[self._names.index(source), fr.S_CAUGHT_UP] = int(caught_up)
 
     def end(self, source: int = 0) -> Frames:
         """The source has no more words: it holds nobody back any longer."""
         self.add_source(source)
-        st = self._state
         index = self._names.index(source)
-        st.sources[index, fr.S_ENDED] = 1
-        self._reserve(0)
-        mine = np.flatnonzero(self._state.inputs[:, fr.SOURCE] == index)
-        for i in mine:
-            fr.resolve_pending(self._state, i)
+        self._sources[index, fr.S_ENDED] = 1
+        first = len(self._boards) * index
+        for board in range(len(self._boards)):
             self._reserve(0)
-        self._state.inputs[mine, fr.ENDED] = 1
-        fr.update_closed(self._state)
+            st = self._state
+            row = int(st.control[fr.INPUTS_AT]) + (first + board) * fr.INPUT_COLUMNS
+            fr.resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
+        self._inputs[first : first + len(self._boards), fr.ENDED] = 1
+        fr.update_closed(self._state.control, self._state.table)
         return self._drain()
 
     def finish(self) -> Frames:
         """All sources have ended: give everything that is still held. Counts stay readable."""
         parts = [self.end(source) for source in self._names]
-        fr.close_all(self._state)
+        st = self._state
+        fr.close_all(st.control, st.table, st.runs)
         return Frames.join([*parts, self._drain()])
 
     def _drain(self) -> Frames:
         out = np.empty(self._held() + self._closing_words(), np.uint64)
-        starts: list[np.ndarray] = [np.zeros(1, np.int64)]
-        keys: list[np.ndarray] = []
+        starts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        keys: list[NDArray[np.int64]] = []
         filled = self._gather(np.empty(0, np.uint64), out, 0, starts, keys)
         return _frames(out, filled, starts, keys)
 
     def _closing_words(self) -> int:
         st = self._state
-        closed = st.runs[: int(st.whole[fr.RUNS])]
-        return int(closed[closed[:, 2] <= st.whole[fr.CLOSED], 1].sum())
+        closed = st.runs[: int(st.control[fr.RUNS])]
+        return int(closed[closed[:, 2] <= st.control[fr.CLOSED], 1].sum())
 
     def held(self) -> Frames:
         """A copy of the windows still open, as they are now; words set aside are not among them."""
         st = self._state
-        runs = st.runs[: int(st.whole[fr.RUNS])]
+        runs = st.runs[: int(st.control[fr.RUNS])]
         runs = runs[runs[:, 2] < fr.NO_KEY]
         runs = runs[np.argsort(runs[:, 2], kind="stable")]
         if not len(runs):
@@ -238,18 +268,19 @@ class FrameBuilder:
         st = self._state
         if source not in self._names:
             return 0
-        top = int(st.sources[self._names.index(source), fr.S_TOP])
-        return max(0, top - int(st.whole[fr.CLOSED])) if top >= 0 else 0
+        top = int(self._sources[self._names.index(source), fr.S_TOP])
+        return max(0, top - int(st.control[fr.CLOSED])) if top >= 0 else 0
 
     @property
     def counts(self) -> BuilderCounts:
         """The builder's part of the account."""
         st = self._state
-        late = st.inputs[:, fr.LATE]
+        late = self._inputs[:, fr.LATE]
         by_input = {
-            f"{self._names[one[fr.SOURCE]]}/{one[fr.BOARD]}": int(one[fr.LATE]) for one in st.inputs[late > 0]
+            f"{self._names[i // len(self._boards)]}/{self._inputs[i, fr.BOARD]}": int(late[i])
+            for i in np.flatnonzero(late)
         }
-        whole = st.whole
+        whole = st.control
         return BuilderCounts(
             words=self._words,
             late=int(late.sum()),
@@ -261,7 +292,7 @@ class FrameBuilder:
         )
 
 
-def _frames(out: Words, filled: int, starts: list[np.ndarray], keys: list[np.ndarray]) -> Frames:
+def _frames(out: Words, filled: int, starts: list[NDArray[np.int64]], keys: list[NDArray[np.int64]]) -> Frames:
     if not keys or not sum(map(len, keys)):
         return Frames.empty()
     return Frames(out[:filled], np.concatenate(starts), np.concatenate(keys))
