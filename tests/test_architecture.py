@@ -1,0 +1,163 @@
+"""The house stays in order: who may import whom, how large a module may be, what no file may mention."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "muonstream"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Parts of the package at its edge; all else is core. An edge may use the core, itself, and the edges named here.
+EDGES: dict[str, frozenset[str]] = {
+    "sources": frozenset(),
+    "sinks": frozenset(),
+    "dashboard": frozenset(),
+    "engines": frozenset({"sources", "sinks"}),
+    "cli": frozenset({"sources", "sinks", "dashboard", "engines"}),
+    "__main__": frozenset({"cli"}),
+}
+CORE_LIBRARIES = frozenset({"numpy", "numba", "llvmlite"})  # the last is numba's own, for its intrinsics
+CORE_EXTRA_LIBRARIES = {"detector": frozenset({"pydantic"})}
+# Optional libraries that core may import, but only inside the function that needs them.
+CORE_LAZY_LIBRARIES = frozenset({"hist"})
+
+LONGEST_MODULE = 450
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: a dotted name, and whether it happens as soon as the module is imported."""
+
+    name: str
+    eager: bool
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree: ast.AST, module: str, *, is_package: bool = False, eager: bool = True) -> Iterator[Import]:
+    """Everything that a module imports, with relative names made absolute."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, eager)
+        elif isinstance(node, ast.ImportFrom):
+            up = node.level - 1 if is_package else node.level
+            base = ".".join(module.split(".")[: len(module.split(".")) - up]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            if source == "muonstream":  # `from muonstream import words` names its parts only after the import
+                yield from (Import(f"{source}.{alias.name}", eager) for alias in node.names)
+            else:
+                yield Import(source, eager)
+        inner = eager and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from imports(node, module, is_package=is_package, eager=inner)
+
+
+def imports_of(path: Path) -> list[Import]:
+    return list(imports(ast.parse(path.read_text("utf-8")), dotted(path), is_package=path.name == "__init__.py"))
+
+
+def part_of(module: str) -> str:
+    """The part of the package that a module belongs to: sources, words, cli, ...; "" for the package itself."""
+    return [*module.split("."), ""][1]
+
+
+def forbidden(module: str, imported: Import) -> str | None:
+    """Why this module must not have this import, or None."""
+    part, library = part_of(module), imported.name.split(".")[0]
+    if library == "muonstream":
+        target = part_of(imported.name)
+        allowed = EDGES.get(part, frozenset()) | {part}
+        return f"imports the edge {target}" if target in EDGES and target not in allowed else None
+    if part in EDGES or library in sys.stdlib_module_names | CORE_LIBRARIES:
+        return None
+    if library in CORE_EXTRA_LIBRARIES.get(part, ()):
+        return None
+    if library in CORE_LAZY_LIBRARIES:
+        return f"imports {library} outside the function that needs it" if imported.eager else None
+    return f"is core and imports {library}"
+
+
+def test_modules_import_only_what_their_part_may() -> None:
+    faults = [
+        f"{dotted(path)} {reason}"
+        for path in MODULES
+        for imported in imports_of(path)
+        if (reason := forbidden(dotted(path), imported)) is not None
+    ]
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "reason"),
+    [
+        ("muonstream.words", "import numpy as np", None),
+        ("muonstream.words", "import pyspark.sql", "is core and imports pyspark"),
+        ("muonstream.words", "from muonstream import sources", "imports the edge sources"),
+        ("muonstream.analysis.rates", "from ..dashboard import app", "imports the edge dashboard"),
+        ("muonstream.analysis.histograms", "import hist", "imports hist outside the function that needs it"),
+        ("muonstream.analysis.histograms", "def f():\n    import hist", None),
+        (
+            "muonstream.analysis.histograms",
+            "if True:\n    from pydantic import BaseModel",
+            "is core and imports pydantic",
+        ),
+        ("muonstream.detector", "from pydantic import BaseModel", None),
+        ("muonstream.sources.text", "from muonstream.sinks.store import Store", "imports the edge sinks"),
+        ("muonstream.sources.text", "from .files import read_blocks", None),
+        ("muonstream.sources.text", "def f():\n    from muonstream import cli", "imports the edge cli"),
+        ("muonstream.engines.local", "from muonstream.sources import files", None),
+        ("muonstream.engines.local", "from muonstream.dashboard.feed import Feed", "imports the edge dashboard"),
+        ("muonstream.dashboard.app", "import muonstream.analysis.monitor, starlette", None),
+        ("muonstream.cli", "from muonstream.engines import local", None),
+    ],
+)
+def test_the_import_rules_tell_right_from_wrong(module: str, line: str, reason: str | None) -> None:
+    reasons = {forbidden(module, imported) for imported in imports(ast.parse(line), module)}
+    assert reasons == {reason}
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {dotted(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {module: length for module, length in lengths.items() if length > LONGEST_MODULE} == {}
+
+
+def test_no_file_mentions_a_place_on_one_machine() -> None:
+    places = re.compile(r"(?<![\w.])/(work|root)/|\.\./shared")
+    files = [path for folder in ("src", "docs", "tools", "benchmarks") for path in (ROOT / folder).rglob("*")]
+    files += [path for path in ROOT.iterdir() if path.suffix in {".md", ".toml", ".txt", ".cff"}]
+    files.append(ROOT / "Makefile")
+    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in files if path.is_file()}
+    mentions = [
+        f"{path.relative_to(ROOT)}: {found.group()}"
+        for path, text in texts.items()
+        if "__pycache__" not in path.parts
+        for found in places.finditer(text)
+    ]
+    assert mentions == []
+
+
+def test_every_module_has_its_line_in_the_map() -> None:
+    chapter = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## The map")[2].partition("\n## ")[0]
+    mapped = set(re.findall(r"^\| `([^`]+\.py)` \|", chapter, flags=re.MULTILINE))
+    there = {str(path.relative_to(PACKAGE)) for path in MODULES if path.name != "__init__.py"}
+    assert mapped == there
+
+
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
+    heavy = ("numpy", "numba", "bokeh", "pydantic", "starlette", "uvicorn")
+    program = f"import sys, muonstream.cli; print(*[name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
