@@ -201,11 +201,24 @@ class FrameBuilder:
             fr.compact(st.control, st.runs, st.log)
         self._state = st
 
-    def boundary(self, source: int = 0) -> None:
-        """A new file begins on this source: if its counter starts again before the last file's end, that is a reset."""
+    def boundary(self, source: int = 0) -> Frames:
+        """A new file begins on this source: if its counter starts again before the last file's end, that is a reset.
+
+        What the last file left unconfirmed is decided first, as at the end of an input.
+        """
         self.add_source(source)
-        mine = self._inputs[:, fr.SOURCE] == self._row(self._names.index(source))
-        self._inputs[mine, fr.BOUNDARY] = 1
+        index = self._names.index(source)
+        self._resolve(index)
+        self._inputs[self._inputs[:, fr.SOURCE] == self._row(index), fr.BOUNDARY] = 1
+        return self._drain()
+
+    def _resolve(self, index: int) -> None:
+        first = len(self._boards) * index
+        for board in range(len(self._boards)):
+            self._reserve(0)
+            st = self._state
+            row = int(st.control[fr.INPUTS_AT]) + (first + board) * fr.INPUT_COLUMNS
+            fr.resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
 
     def _row(self, index: int) -> int:
         """The offset of a source's row in the control array."""
@@ -221,12 +234,8 @@ class FrameBuilder:
         self.add_source(source)
         index = self._names.index(source)
         self._sources[index, fr.S_ENDED] = 1
+        self._resolve(index)
         first = len(self._boards) * index
-        for board in range(len(self._boards)):
-            self._reserve(0)
-            st = self._state
-            row = int(st.control[fr.INPUTS_AT]) + (first + board) * fr.INPUT_COLUMNS
-            fr.resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
         self._inputs[first : first + len(self._boards), fr.ENDED] = 1
         fr.update_closed(self._state.control, self._state.table)
         return self._drain()

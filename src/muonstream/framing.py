@@ -311,9 +311,13 @@ def _reach(c: Any, i: int) -> int:
 def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, chunk: Any) -> int:
     """Where a hit word goes: the key of its window, or -1 when it is late or set aside."""
     window = np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
-    key = c[i + EPOCH] << KEY_WINDOW_BITS | window
     newest = c[i + NEWEST]
-    if newest < 0 or (c[i + BOUNDARY] == 1 and key < newest - c[LATENESS]):
+    if newest < 0 and c[ALL_TOP] >= 0:
+        # an input without a time takes that of the others
+        c[i + EPOCH] = c[ALL_TOP] >> KEY_WINDOW_BITS
+    key = c[i + EPOCH] << KEY_WINDOW_BITS | window
+    unsettled = newest < 0 and not c[CLOSED] < key <= c[ALL_TOP] + c[JUMP]
+    if unsettled or (c[i + BOUNDARY] == 1 and key < newest - c[LATENESS]):
         _set_aside(c, table, runs, pending, log, i, word)
         return -1
     c[i + BOUNDARY] = 0
