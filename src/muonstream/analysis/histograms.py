@@ -37,7 +37,7 @@ COURSE_DRIFT_BINS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A regular axis: bin i begins at start + i * step, in `unit`; the first and last bin may be under- and overflow."""
+    """A regular axis: bin i begins at start + i * step, in `unit`; flow bins, if any, are the first and the last."""
 
     label: str
     unit: str
@@ -134,9 +134,7 @@ class Catalogue:
 
     def chamber_hits(self, data: Counts) -> Counts:
         """Hits of each chamber, int64[C]."""
-        return np.array(
-            [self.hits_per_cell(data, c).sum() for c in range(len(self.detector.chambers))], dtype=np.int64
-        )
+        return np.array([self.hits_per_cell(data, c).sum() for c in range(len(self.detector.chambers))], dtype=np.int64)
 
     def special(self, data: Counts, code: int) -> int:
         """Words of a special code, as `SCINTILLATOR`."""

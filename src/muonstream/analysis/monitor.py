@@ -10,11 +10,14 @@ from typing import Literal
 import numpy as np
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.accumulate import RECENT_SLOTS, ROW_LAST_ORBIT, Contribution
+from muonstream.analysis.accumulate import RECENT_SLOTS, ROW_LAST_ORBIT, SLOT_WINDOWS, Contribution
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
 from muonstream.detector import Detector
 from muonstream.frames import KEY_WINDOW_BITS
+
+UNMERGED = 64
+"""Contributions whose rate rows wait to be merged together."""
 
 State = Literal["waiting", "running", "ended"]
 
@@ -43,7 +46,7 @@ class Snapshot:
 
     data_time_s: of the newest hit, since the first, gaps included; live_time_s: gaps left out
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
-    total, recent: int64[size] by the catalogue, of the run and of its last 30 s; recent_seconds: live time of the latter
+    total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
     words_per_second: throughput by the wall clock since the snapshot before
     """
 
@@ -79,8 +82,11 @@ class Monitor:
         self.run = run
         self.source = source
         self.total = catalogue.zeros()
-        self.rates = RateBins(len(catalogue.detector.chambers))
+        chambers = len(catalogue.detector.chambers)
+        self._rates = RateBins(chambers)
+        self._recent_rates = RateBins(chambers)
         self._slots: dict[int, Counts] = {}
+        self._unmerged: list[Contribution] = []
         self._sequence = 0
         self._last = (time.monotonic(), 0)
         self._data_wall_time = time.time()
@@ -89,10 +95,7 @@ class Monitor:
     def add(self, contribution: Contribution) -> None:
         """Merge what some windows add."""
         self.total += contribution.total
-        self.rates.add(contribution.keys, contribution.rows)
-        self._keep(contribution)
-
-    def _keep(self, contribution: Contribution) -> None:
+        self._unmerged.append(contribution)
         for slot, data in zip(contribution.slots.tolist(), contribution.recent, strict=True):
             kept = self._slots.get(slot)
             self._slots[slot] = data if kept is None else kept + data
@@ -100,12 +103,36 @@ class Monitor:
             oldest = max(self._slots) - RECENT_SLOTS
             for slot in [slot for slot in self._slots if slot <= oldest]:
                 del self._slots[slot]
+        if len(self._unmerged) >= UNMERGED:
+            self._merge_rates()
+
+    def _merge_rates(self) -> None:
+        """Rows are merged some dozens of contributions at a time: each merge copies the series."""
+        if not self._unmerged:
+            return
+        keys = np.concatenate([contribution.keys for contribution in self._unmerged])
+        rows = np.concatenate([contribution.rows for contribution in self._unmerged])
+        self._unmerged.clear()
+        order = np.argsort(keys, kind="stable")
+        keys, rows = keys[order], rows[order]
+        self._rates.add(keys, rows)
+        first_slot = max(self._slots) - RECENT_SLOTS + 1
+        new = keys // SLOT_WINDOWS >= first_slot
+        self._recent_rates.add(keys[new], rows[new])
+        self._recent_rates.drop_before(first_slot)
+
+    @property
+    def rates(self) -> RateBins:
+        """The run's rates, gaps and live time."""
+        self._merge_rates()
+        return self._rates
 
     def copy(self) -> Monitor:
         """Another monitor with the same counts, to which provisional data can be added."""
         other = Monitor(self.catalogue, run=self.run, source=self.source)
         other.total = self.total.copy()
-        other.rates = self.rates.copy()
+        other._rates = self.rates.copy()
+        other._recent_rates = self._recent_rates.copy()
         other._slots = dict(self._slots)
         return other
 
@@ -160,7 +187,7 @@ class Monitor:
             catalogue=self.catalogue,
             total=np.array(shown.total),
             recent=recent,
-            recent_seconds=rates.recent_s(max(shown._slots) - RECENT_SLOTS + 1) if shown._slots else 0.0,
+            recent_seconds=float(shown._recent_rates.covered_s().sum()),
             rates=rates.series(),
             gaps=rates.gap_count(),
             resets=intake.resets,

@@ -69,7 +69,7 @@ class RateBins:
             return
         zeros = np.zeros(len(keys), np.int64)
         new = self._gathered(keys // self.windows_per_bin, rows, zeros, zeros)
-        if len(self.bins) and new[0][0] < self.bins[-1] or len(self.bins) and new[0][0] == self.bins[-1]:
+        if len(self.bins) and new[0][0] <= self.bins[-1]:
             bins = np.concatenate([self.bins, new[0]])
             order = np.argsort(bins, kind="stable")
             parts = [np.concatenate([a, b])[order] for a, b in zip(self._state()[1:], new[1:], strict=True)]
@@ -165,10 +165,11 @@ class RateBins:
         inside = int(self.rows[-1, ROW_LAST_ORBIT]) - (window << WINDOW_ORBIT_BITS)
         return float(self.time_s()[-1]) + inside * ORBIT_SECONDS
 
-    def recent_s(self, first_slot: int) -> float:
-        """Live seconds in slots from first_slot on."""
-        slot = self.bins * self.windows_per_bin // SLOT_WINDOWS
-        return float(self.covered_s()[slot >= first_slot].sum())
+    def drop_before(self, first_slot: int) -> None:
+        """Forget bins of slots before first_slot (only while bins have not been merged)."""
+        kept = self.bins * BIN_WINDOWS // SLOT_WINDOWS >= first_slot
+        self.bins, self.rows = self.bins[kept], self.rows[kept]
+        self.gap_orbits, self.gap_counts = self.gap_orbits[kept], self.gap_counts[kept]
 
     def series(self) -> RateSeries:
         """The rates in Hz."""
