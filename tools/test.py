@@ -45,8 +45,10 @@ def install_chromium() -> None:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
-        say(f"$ apt-get {' '.join(arguments)}")
-        done = subprocess.run(["apt-get", *arguments], env=environment, stdout=subprocess.DEVNULL, check=False)
+        # Another apt-get at work is waited for.
+        command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+        say(f"$ {' '.join(command)}")
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             return
 
