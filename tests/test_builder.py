@@ -219,7 +219,7 @@ def test_ancillary_words_tell_no_time_and_are_in_some_frame() -> None:
 
 def test_only_ancillary_words_are_kept_to_the_end_and_bounded() -> None:
     ancillary = np.repeat(encode(head=1, fpga=0, channel=0, orbit=7, bx=0, tdc=0), 5000)
-    frames, counts = build(ancillary)
+    frames, _ = build(ancillary)
     assert len(frames.words) == 5000
     builder = FrameBuilder((0,), max_held_words=1000)
     for _ in range(10):

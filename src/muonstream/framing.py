@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from muonstream.compiled import compiled
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
 
@@ -56,7 +56,12 @@ class State(NamedTuple):
     """words of open windows, and room for more"""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
+def _window(word: Any) -> int:
+    return int(np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK)
+
+
+@compiled
 def _slot(table: Any, key: int) -> int:
     """Where the key is in the table of open windows, or where it would be."""
     slot = key & (TABLE - 1)
@@ -65,7 +70,7 @@ def _slot(table: Any, key: int) -> int:
     return slot
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _set_closed(c: Any, table: Any, closed: int) -> None:
     """Close all windows up to a key: they take no more words."""
     if closed <= c[CLOSED]:
@@ -84,7 +89,7 @@ def _set_closed(c: Any, table: Any, closed: int) -> None:
     c[OPEN] = kept
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _count(c: Any, table: Any, key: int, n: int) -> None:
     """Count n more words in an open window, opening it if need be."""
     slot = _slot(table, key)
@@ -97,7 +102,7 @@ def _count(c: Any, table: Any, key: int, n: int) -> None:
     c[HELD] += n
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _make_room(c: Any, table: Any, runs: Any) -> None:
     """Bound what is held: past the limit the oldest windows close, and who held them back comes late."""
     if c[HELD] > c[MAX_HELD] and c[OPEN] == 0:
@@ -113,7 +118,7 @@ def _make_room(c: Any, table: Any, runs: Any) -> None:
         c[FORCED] += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _add_run(c: Any, table: Any, runs: Any, offset: int, length: int, key: int) -> None:
     if length <= 0:
         return
@@ -126,16 +131,16 @@ def _add_run(c: Any, table: Any, runs: Any, offset: int, length: int, key: int) 
         c[HELD] += length
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _idle(c: Any, i: int) -> bool:
-    """Whether an input no longer holds the others back: they are past it by the idle time, and it has nothing to read."""
+    """Whether an input no longer holds the others back: they passed it by the idle time, or it has nothing to read."""
     source = c[i + SOURCE]
     if c[source + S_PROGRESS] - c[i + MARK_SOURCE] > c[IDLE]:
         return True
-    return c[source + S_CAUGHT_UP] == 1 and c[ALL_PROGRESS] - c[i + MARK_ALL] > c[IDLE]
+    return bool(c[source + S_CAUGHT_UP] == 1 and c[ALL_PROGRESS] - c[i + MARK_ALL] > c[IDLE])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def update_closed(c: Any, table: Any) -> None:
     """Close what every holding input is confirmed past by the lateness."""
     hold = NO_KEY
@@ -146,7 +151,7 @@ def update_closed(c: Any, table: Any) -> None:
         _set_closed(c, table, hold - c[LATENESS] - 1)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     """An input's confirmed time has risen."""
     source = c[i + SOURCE]
@@ -166,7 +171,7 @@ def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     c[i + MARK_ALL] = c[ALL_PROGRESS]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _take_back(c: Any, table: Any, runs: Any, log: Any, chunk: Any) -> None:
     """Undo a fall-back that not all inputs shared: what followed it is late, no new epoch."""
     epoch = c[ALL_TOP] >> KEY_WINDOW_BITS
@@ -213,13 +218,13 @@ def _take_back(c: Any, table: Any, runs: Any, log: Any, chunk: Any) -> None:
             runs[r, 2] = DROPPED
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _release(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, limit: int, drop_late: bool) -> None:
     """Put words that were set aside into their open windows, up to the key `limit`."""
     kept = 0
     for p in range(c[i + PENDING]):
         word = pending[c[i + PENDING_AT], p]
-        key = c[i + EPOCH] << KEY_WINDOW_BITS | (np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK)
+        key = c[i + EPOCH] << KEY_WINDOW_BITS | _window(word)
         if c[CLOSED] < key <= limit:
             log[c[LOG]] = word
             c[HELD] -= 1
@@ -234,12 +239,13 @@ def _release(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, limi
     c[i + PENDING] = kept
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _accept_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, centre: int) -> None:
     """Words set aside agree about the window `centre`: the input's time goes there, and what fits is released."""
-    top, second = -1, -1
+    top: int = -1
+    second: int = -1
     for p in range(c[i + PENDING]):
-        window = np.int64(pending[c[i + PENDING_AT], p] >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
+        window = _window(pending[c[i + PENDING_AT], p])
         if abs(window - centre) <= c[LINK]:
             if window > top:
                 top, second = window, top
@@ -266,12 +272,10 @@ def _accept_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: in
     update_closed(c, table)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _forget(c: Any, pending: Any, i: int, p: int) -> None:
     """A word set aside that nothing confirmed: behind closed windows it is late, ahead it is stray."""
-    key = c[i + EPOCH] << KEY_WINDOW_BITS | (
-        np.int64(pending[c[i + PENDING_AT], p] >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
-    )
+    key = c[i + EPOCH] << KEY_WINDOW_BITS | (_window(pending[c[i + PENDING_AT], p]))
     if key <= c[i + NEWEST]:
         c[i + LATE] += 1
     else:
@@ -279,7 +283,7 @@ def _forget(c: Any, pending: Any, i: int, p: int) -> None:
     c[HELD] -= 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any) -> None:
     if c[i + PENDING] == PENDING_WORDS:
         _forget(c, pending, i, 0)
@@ -289,28 +293,28 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
     c[i + PENDING] += 1
     c[i + WATCH] = 1
     c[HELD] += 1
-    window = np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
+    window = _window(word)
     agree = 0
     for p in range(c[i + PENDING]):
-        other = np.int64(pending[c[i + PENDING_AT], p] >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
+        other = _window(pending[c[i + PENDING_AT], p])
         agree += abs(other - window) <= c[LINK]
     if agree >= c[AGREE]:
         _accept_pending(c, table, runs, pending, log, i, window)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _reach(c: Any, i: int) -> int:
     """The furthest key that is believed of an input at once: a jump past its own time or that of all."""
     reach = c[i + NEWEST]
     if c[ALL_TOP] >> KEY_WINDOW_BITS == c[i + EPOCH]:
         reach = max(reach, c[ALL_TOP])
-    return reach + c[JUMP]
+    return int(reach + c[JUMP])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, chunk: Any) -> int:
     """Where a hit word goes: the key of its window, or -1 when it is late or set aside."""
-    window = np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
+    window = _window(word)
     newest = c[i + NEWEST]
     if newest < 0 and c[ALL_TOP] >= 0:
         # an input without a time takes that of the others
@@ -344,10 +348,10 @@ def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: 
         if key <= c[CLOSED]:
             c[i + LATE] += 1
             return -1
-    return key
+    return int(key)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _refresh(c: Any, source: int, current: int, want: Any, mask: Any, epoch: Any, newest: Any) -> int:
     """Say which words change nothing: by head and board, their epoch's key and the newest key confirmed of them.
 
@@ -367,7 +371,7 @@ def _refresh(c: Any, source: int, current: int, want: Any, mask: Any, epoch: Any
     return current
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
     """Say which window bits continue the run of the key `current`."""
     bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
@@ -377,7 +381,7 @@ def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
         want[code] = bits if same else np.uint64(epoch[code] >= 0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chunk: Any) -> None:
     """Take a chunk of one source's words: runs of them, by window, are added to the state's."""
     mask = np.zeros(64, np.uint64)
@@ -395,7 +399,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
         if n > begin:
             _add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
         begin = n
-        key = epoch[code] | (np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK)
+        key = epoch[code] | _window(word)
         if closed < key <= newest[code] and current < NO_KEY:
             current = key
             _continue(current, want, epoch, newest)
@@ -416,7 +420,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
     c[source + S_CURRENT] = current
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _give_time(c: Any, table: Any, runs: Any, unset: int, key: int) -> None:
     """Put words that came before their source's first window into the window `key`."""
     for r in range(c[RUNS]):
@@ -426,7 +430,7 @@ def _give_time(c: Any, table: Any, runs: Any, unset: int, key: int) -> None:
             _count(c, table, key, runs[r, 1])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def resolve_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int) -> None:
     """At the end of an input: what is set aside and not contradicted is believed, the rest is late or stray."""
     if c[i + NEWEST] >= 0 and c[i + BOUNDARY] == 0:
@@ -436,10 +440,10 @@ def resolve_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: in
         unsettled = c[i + NEWEST] < 0 or c[i + BOUNDARY] == 1
         first = 0 if unsettled else c[i + CONTRADICTED]
         for p in range(first, c[i + PENDING]):
-            window = np.int64(pending[c[i + PENDING_AT], p] >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
+            window = _window(pending[c[i + PENDING_AT], p])
             agree = 0
             for q in range(first, c[i + PENDING]):
-                other = np.int64(pending[c[i + PENDING_AT], q] >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK
+                other = _window(pending[c[i + PENDING_AT], q])
                 agree += abs(other - window) <= c[LINK]
             if agree > best:
                 best, centre = agree, window
@@ -454,7 +458,7 @@ def resolve_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: in
     c[i + PENDING] = 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def close_all(c: Any, table: Any, runs: Any) -> None:
     """Close every open window; words that never had a time go to the first of them."""
     for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
@@ -468,7 +472,7 @@ def close_all(c: Any, table: Any, runs: Any) -> None:
         c[source + S_CURRENT] = NO_KEY + source
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def gather(
     c: Any, table: Any, runs: Any, log: Any, chunk: Any, out: Any, filled: int, starts: Any, keys: Any
 ) -> tuple[int, int]:
@@ -520,7 +524,7 @@ def gather(
     return n, filled
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _rebuild_table(c: Any, table: Any, closing: Any) -> None:
     """Take closed windows out of the table (with linear probing, the others must be put in anew)."""
     counts = np.empty(c[OPEN], np.int64)
@@ -541,7 +545,7 @@ def _rebuild_table(c: Any, table: Any, closing: Any) -> None:
     c[CLOSING] = 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def compact(c: Any, runs: Any, log: Any) -> None:
     """Move the held words to the front of the log."""
     order = np.argsort(runs[: c[RUNS], 0])

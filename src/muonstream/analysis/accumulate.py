@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from muonstream.analysis.histograms import (
     Counts,
 )
 from muonstream.channels import MALFORMED, SCINTILLATOR
+from muonstream.compiled import compiled
 from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.words import (
     BX_MASK,
@@ -79,7 +80,7 @@ def _popcount(typing_context: Any, value: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _fill(
     words: Any,
     codes: Any,
@@ -115,7 +116,7 @@ def _fill(
     return n_touched, n_scintillator
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _drift(
     words: Any,
     codes: Any,
@@ -146,7 +147,7 @@ def _drift(
         drift_layer[layer_of_code[code], min(max((from_first >> LAYER_BIN_BITS) + 1, 0), last_layer)] += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _accumulate(
     words: Any,
     starts: Any,

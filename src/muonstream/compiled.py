@@ -1,0 +1,16 @@
+"""How this project compiles: one decorator for all kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+from numba import njit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile with numba at first use, keep the machine code on disk, and run without the GIL."""
+    return cast("Callable[P, R]", njit(cache=True, nogil=True)(function))
