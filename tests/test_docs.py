@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-COMMANDS = sorted(set(re.findall(r"^(?:.*\| )?muonstream ([a-z]+)", (ROOT / "README.md").read_text("utf-8"), re.M)))
+CODE = "".join(re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL))
+COMMANDS = sorted(set(re.findall(r"^(?:.*\| )?muonstream ([a-z]+)", CODE, re.MULTILINE)))
 
 
 def anchors(document: Path) -> set[str]:
