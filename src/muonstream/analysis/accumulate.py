@@ -71,49 +71,58 @@ class Contribution:
     rows: NDArray[np.int64]
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _popcount(typing_context: Any, value: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        function = builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)])
-        return builder.call(function, args)
+def _bit_intrinsic(name: str) -> Any:
+    """An LLVM bit count of a uint64, as an int64."""
 
-    return types.int64(types.uint64), codegen
+    def declare(typing_context: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            if name == "ctpop":
+                return builder.ctpop(args[0])
+            return getattr(builder, name)(args[0], ir.Constant(ir.IntType(1), 0))
+
+        return types.int64(types.uint64), codegen
+
+    return intrinsic(declare)
+
+
+_popcount = _bit_intrinsic("ctpop")
+_leading_zeros = _bit_intrinsic("ctlz")
+_trailing_zeros = _bit_intrinsic("cttz")
 
 
 @compiled
 def _fill(
-    words: Any,
-    codes: Any,
-    cell_codes: int,
-    blocks: int,
-    counts: Any,
-    active: Any,
-    seen: Any,
-    touched: Any,
-    passage: Any,
+    words: Any, codes: Any, cell_codes: int, blocks: int, counts: Any, active: Any, touched: Any, passage: Any
 ) -> tuple[int, int]:
-    """First pass over a window: counts, active cells, passage times. Gives touched orbits and scintillator words."""
-    n_touched = 0
+    """First pass over a window: counts, active cells, passage times.
+
+    Gives how many (orbit, block) pairs were touched, listed in `touched`, and how many scintillator words there were.
+    Unsigned throughout: numba need not ask whether an index is negative.
+    """
+    n_touched = np.uint64(0)
     n_scintillator = 0
-    malformed = cell_codes + MALFORMED
-    scintillator = cell_codes + SCINTILLATOR
+    row = np.uint64(blocks)
+    malformed = np.uint64(cell_codes + MALFORMED)
+    scintillator = np.uint64(cell_codes + SCINTILLATOR)
+    one, six, low_bits = np.uint64(1), np.uint64(6), np.uint64(63)
     for i in range(len(words)):
         word = words[i]
-        code = np.int64(codes[np.int64(word >> np.uint64(CHANNEL_SHIFT))])
-        orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
-        bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
-        if bx >= BX_PER_ORBIT and code < malformed:
+        code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
+        orbit = (word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)
+        bx = (word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK)
+        if bx >= np.uint64(BX_PER_ORBIT) and code < malformed:
             code = malformed
         counts[code] += 1
-        active[orbit * blocks + (code >> 6)] |= np.uint64(1) << np.uint64(code & 63)
-        touched[n_touched] = orbit
-        n_touched += 1 - seen[orbit]
-        seen[orbit] = 1
+        where = orbit * row + (code >> six)
+        before = active[where]
+        active[where] = before | (one << (code & low_bits))
+        touched[n_touched] = where
+        n_touched += np.uint64(before == np.uint64(0))
         if code == scintillator:
             n_scintillator += 1
-            time_tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
+            time_tdc = np.int32(bx) * np.int32(TDC_PER_BX) + np.int32(word & np.uint64(TDC_MASK))
             passage[orbit] = min(passage[orbit], time_tdc)
-    return n_touched, n_scintillator
+    return int(n_touched), n_scintillator
 
 
 @compiled
@@ -133,11 +142,10 @@ def _drift(
     last_layer = drift_layer.shape[1] - 1
     for i in range(len(words)):
         word = words[i]
-        orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
-        passed = passage[orbit]
+        passed = passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)]
         if passed == NO_PASSAGE:
             continue
-        code = np.int64(codes[np.int64(word >> np.uint64(CHANNEL_SHIFT))])
+        code = np.int64(codes[word >> np.uint64(CHANNEL_SHIFT)])
         bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
         if code >= cell_codes or bx >= BX_PER_ORBIT:
             continue
@@ -145,6 +153,59 @@ def _drift(
         with_scintillator[code] += 1
         drift[chamber_of_block[code >> 6], min(max(from_first + 1, 0), last)] += 1
         drift_layer[layer_of_code[code], min(max((from_first >> LAYER_BIN_BITS) + 1, 0), last_layer)] += 1
+
+
+@compiled
+def _tally(
+    touched: Any,
+    n_touched: int,
+    active: Any,
+    blocks: int,
+    chamber_of_block: Any,
+    chambers: int,
+    several: bool,
+    in_chamber: Any,
+    occupied: Any,
+    active_cells: Any,
+    row: Any,
+) -> None:
+    """Active cells of every touched (orbit, block), which is emptied; `occupied` gets a bit for each orbit with hits."""
+    for j in range(n_touched):
+        where = touched[j]
+        orbit = where // np.uint64(blocks)
+        block = np.int64(where - orbit * np.uint64(blocks))
+        n_active = _popcount(active[where])
+        active[where] = 0
+        if block == blocks - 1:
+            continue
+        occupied[orbit >> np.uint64(6)] |= np.uint64(1) << (orbit & np.uint64(63))
+        chamber = chamber_of_block[block]
+        row[ROW_CHAMBERS + chambers + chamber] += n_active
+        if several:
+            # a chamber of more than 64 cells has several blocks: their sum counts
+            in_chamber[np.int64(orbit) * chambers + chamber] += n_active
+        else:
+            active_cells[chamber, n_active] += 1
+            row[ROW_CHAMBERS + 2 * chambers + chamber] += 1
+    if several:
+        for where in range(len(in_chamber)):
+            n_active = in_chamber[where]
+            if n_active:
+                active_cells[where % chambers, n_active] += 1
+                row[ROW_CHAMBERS + 2 * chambers + where % chambers] += 1
+                in_chamber[where] = 0
+
+
+@compiled
+def _by_orbit(touched: Any, n_touched: int, active: Any, blocks: int, chamber_of_block: Any, first: int, out: Any) -> None:
+    """The course's orbit bins, orbit by orbit: only for windows on an edge of them."""
+    for j in range(n_touched):
+        where = np.int64(touched[j])
+        orbit = first + where // blocks
+        block = where % blocks
+        if block < blocks - 1 and COURSE_ORBIT_FIRST <= orbit <= COURSE_ORBIT_LAST:
+            course_bin = (orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+            out[chamber_of_block[block], course_bin] += _popcount(active[where])
 
 
 @compiled
@@ -167,10 +228,12 @@ def _accumulate(
     chambers = len(block_starts) - 1
     layers = (out.shape[1] - offsets[6]) // (DRIFT_BINS // (1 << LAYER_BIN_BITS) + 2)
     blocks = (cell_codes >> 6) + 1
+    several = blocks - 1 > chambers
     active = np.zeros(WINDOW_ORBITS * blocks, np.uint64)
-    seen = np.zeros(WINDOW_ORBITS, np.int64)
-    touched = np.empty(WINDOW_ORBITS + 1, np.int64)
+    touched = np.empty(WINDOW_ORBITS * blocks + 1, np.uint64)
+    in_chamber = np.zeros(WINDOW_ORBITS * chambers if several else 0, np.int64)
     passage = np.full(WINDOW_ORBITS, NO_PASSAGE, np.int32)
+    occupied = np.zeros(WINDOW_ORBITS // 64, np.uint64)
     summed = np.zeros(chambers, np.int64)
     previous_lump = -1
     for k in range(len(keys)):
@@ -185,10 +248,30 @@ def _accumulate(
                 summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
         window_words = words[starts[k] : starts[k + 1]]
         n_touched, n_scintillator = _fill(
-            window_words, codes, cell_codes, blocks, counts, active, seen, touched, passage
+            window_words, codes, cell_codes, blocks, counts, active, touched, passage
         )
         row = rows[k]
         first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
+        low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+        high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+        whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
+        if not whole:
+            _by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
+        _tally(
+            touched,
+            n_touched,
+            active,
+            blocks,
+            chamber_of_block,
+            chambers,
+            several,
+            in_chamber,
+            occupied,
+            active_cells,
+            row,
+        )
+        for word in occupied:
+            orbits[0] += _popcount(word)
         if n_scintillator:
             _drift(
                 window_words,
@@ -201,45 +284,25 @@ def _accumulate(
                 data[offsets[5] : offsets[6]].reshape(chambers, -1),
                 data[offsets[6] :].reshape(layers, -1),
             )
-        # windows on an edge of the course's orbit bins, a rare thing, look at each orbit
-        low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
-        high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
-        whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
-        low, high = WINDOW_ORBITS, -1
-        for j in range(n_touched):
-            orbit = touched[j]
-            seen[orbit] = 0
-            base = orbit * blocks
-            any_active = 0
-            for c in range(chambers):
-                n_active = 0
-                for block in range(block_starts[c], block_starts[c + 1]):
-                    n_active += _popcount(active[base + block])
-                    active[base + block] = 0
-                active_cells[c, n_active] += 1
-                row[ROW_CHAMBERS + chambers + c] += n_active
-                row[ROW_CHAMBERS + 2 * chambers + c] += n_active > 0
-                any_active += n_active
-                if not whole and n_active:
-                    absolute = first_orbit + orbit
-                    if COURSE_ORBIT_FIRST <= absolute <= COURSE_ORBIT_LAST:
-                        by_orbit[c, (absolute - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH] += n_active
-            active[base + blocks - 1] = 0
-            passed = passage[orbit] != NO_PASSAGE
-            if passed:
-                orbits[1] += 1
-                orbits[2] += passage[orbit] > edge_tdc
-                passage[orbit] = NO_PASSAGE
-            orbits[0] += any_active > 0
-            if any_active or passed:
-                low = min(low, orbit)
-                high = max(high, orbit)
-        row[ROW_FIRST_ORBIT] = first_orbit + low if high >= 0 else first_orbit
-        row[ROW_LAST_ORBIT] = first_orbit + high if high >= 0 else first_orbit
+            for orbit in range(WINDOW_ORBITS):
+                if passage[orbit] != NO_PASSAGE:
+                    orbits[1] += 1
+                    orbits[2] += passage[orbit] > edge_tdc
+                    passage[orbit] = NO_PASSAGE
+                    occupied[orbit >> 6] |= np.uint64(1) << np.uint64(orbit & 63)
+        low, high = 0, 0
+        for orbit in range(WINDOW_ORBITS // 64):
+            if occupied[orbit]:
+                high = (orbit << 6) + 63 - _leading_zeros(occupied[orbit])
+        for orbit in range(WINDOW_ORBITS // 64 - 1, -1, -1):
+            if occupied[orbit]:
+                low = (orbit << 6) + _trailing_zeros(occupied[orbit])
+                occupied[orbit] = 0
+        row[ROW_FIRST_ORBIT] = first_orbit + low
+        row[ROW_LAST_ORBIT] = first_orbit + high
         row[ROW_WORDS] = len(window_words)
         row[ROW_SCINTILLATOR] = n_scintillator
         for c in range(chambers):
-            active_cells[c, 0] = 0
             now = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
             row[ROW_CHAMBERS + c] = now - summed[c]
             summed[c] = now
@@ -253,7 +316,7 @@ class Accumulator:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         channel_map = catalogue.channel_map
-        self._codes = np.ascontiguousarray(channel_map.codes)
+        self._codes = channel_map.codes.astype(np.uint16)
         self._cell_codes = channel_map.n_cell_codes
         blocks = channel_map.n_cell_codes >> 6
         self._block_starts = np.append(channel_map.cell_base >> 6, blocks).astype(np.int64)
