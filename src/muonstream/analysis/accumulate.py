@@ -197,7 +197,9 @@ def _tally(
 
 
 @compiled
-def _by_orbit(touched: Any, n_touched: int, active: Any, blocks: int, chamber_of_block: Any, first: int, out: Any) -> None:
+def _by_orbit(
+    touched: Any, n_touched: int, active: Any, blocks: int, chamber_of_block: Any, first: int, out: Any
+) -> None:
     """The course's orbit bins, orbit by orbit: only for windows on an edge of them."""
     for j in range(n_touched):
         where = np.int64(touched[j])
@@ -247,9 +249,7 @@ def _accumulate(
             for c in range(chambers):
                 summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
         window_words = words[starts[k] : starts[k + 1]]
-        n_touched, n_scintillator = _fill(
-            window_words, codes, cell_codes, blocks, counts, active, touched, passage
-        )
+        n_touched, n_scintillator = _fill(window_words, codes, cell_codes, blocks, counts, active, touched, passage)
         row = rows[k]
         first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
         low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
