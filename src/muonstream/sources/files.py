@@ -1,0 +1,105 @@
+"""Files of words: local, compressed, standard input, or any URL that fsspec knows."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from muonstream.sources.block import Block, SourceError
+from muonstream.sources.formats import SAMPLE_BYTES, Format, check, decoder, recognise
+
+READ_BYTES: Final = 1 << 21
+_GZIP: Final = b"\x1f\x8b"
+
+
+def open_bytes(name: str) -> BinaryIO:
+    """Open a file, `-` for standard input, or a URL such as s3://bucket/file for reading.
+
+    Raises SourceError in one line.
+    """
+    if name == "-":
+        return sys.stdin.buffer
+    if "://" in name:
+        return _open_url(name)
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise SourceError(f"{name}: found a folder, allowed is a file")
+        return path.open("rb", buffering=0)
+    except FileNotFoundError:
+        raise SourceError(f"{name}: no such file") from None
+    except OSError as error:
+        raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _open_url(name: str) -> BinaryIO:
+    try:
+        import fsspec
+    except ImportError:
+        raise SourceError(f"{name}: URLs need the extra: pip install '.[remote]'") from None
+    try:
+        opened: BinaryIO = fsspec.open(name, "rb").open()
+    except Exception as error:  # each filesystem has errors of its own
+        raise SourceError(f"{name}: cannot be read: {str(error) or type(error).__name__}") from None
+    return opened
+
+
+def read_pieces(handle: BinaryIO, name: str) -> Iterator[bytes]:
+    """A file's bytes in pieces, decompressed if they are gzip's. Raises SourceError for broken gzip."""
+    first = handle.read(READ_BYTES) or b""
+    if not first.startswith(_GZIP):
+        while first:
+            yield first
+            first = handle.read(READ_BYTES) or b""
+        return
+    gzip = zlib.decompressobj(wbits=31)
+    piece, inside = first, True
+    try:
+        while piece:
+            out = gzip.decompress(piece)
+            if out:
+                yield out
+            inside = not gzip.eof
+            piece = gzip.unused_data
+            if gzip.eof:
+                # another member may follow
+                gzip = zlib.decompressobj(wbits=31)
+            piece = piece or handle.read(READ_BYTES) or b""
+        if inside:
+            raise SourceError(f"{name}: gzip data end too early")
+    except zlib.error as error:
+        raise SourceError(f"{name}: broken gzip data: {error}") from None
+
+
+def read_blocks(name: str, format: Format | None = None) -> Iterator[Block]:
+    """All blocks of a file; its format is recognised unless it is named.
+
+    Raises SourceError for a file that is not there, empty, unreadable, or of no or another format.
+    """
+    handle = open_bytes(name)
+    with handle:
+        pieces = read_pieces(handle, name)
+        sample = b""
+        try:
+            for piece in pieces:
+                sample += piece
+                if len(sample) >= SAMPLE_BYTES:
+                    break
+            if not sample:
+                raise SourceError(f"{name}: is empty")
+            if format is None:
+                format = recognise(sample[:SAMPLE_BYTES], name)
+            else:
+                check(sample[:SAMPLE_BYTES], format, name)
+            decode = decoder(format, name)
+            block = decode.feed(sample)
+            block.begins = True
+            yield block
+            for piece in pieces:
+                yield decode.feed(piece)
+        except OSError as error:
+            raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from None
+        yield decode.feed(b"", last=True)
