@@ -1,0 +1,243 @@
+"""The command line: options and help; what the commands do is in `muonstream.commands`, imported when it is run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muonstream import __version__
+
+app = typer.Typer(
+    name="muonstream",
+    help="Real-time stream processing and live monitoring for drift-tube muon detectors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+detector_app = typer.Typer(
+    help="Detector files: the chambers, boards and channels of a telescope.", no_args_is_help=True
+)
+app.add_typer(detector_app, name="detector")
+
+
+class FormatName(StrEnum):
+    """The formats that an option can name."""
+
+    words = "words"
+    dma = "dma"
+    course = "course"
+    firmware2019 = "firmware2019"
+    json = "json"
+
+
+DetectorOption = Annotated[
+    str, typer.Option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
+]
+FormatOption = Annotated[
+    FormatName | None,
+    typer.Option("--format", "-f", help="What the files hold; recognised by their content if not named."),
+]
+SummaryOption = Annotated[
+    Path | None, typer.Option("--summary", "-s", help="Write everything counted to this JSON file.")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
+HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
+RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
+WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"muonstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    duration: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it ends by itself.")] = None,
+    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second.")] = 5000.0,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8765,
+) -> None:
+    """Run a simulated telescope with its live page.
+
+    Example: muonstream demo --duration 20
+    """
+    from muonstream.commands.run import run_demo
+
+    raise typer.Exit(run_demo(duration_s=duration, rate_hz=rate_hz, host=host, port=port))
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Argument(help="A file or folder that grows, sim:, or - for standard input.")],
+    detector: DetectorOption = "telescope",
+    format: FormatOption = None,
+    pace: Annotated[
+        str, typer.Option(help="max, or how many times as fast as the data were taken (1: at their own pace).")
+    ] = "",
+    follow: Annotated[bool | None, typer.Option(help="Go on as the file or folder grows.")] = None,
+    page: Annotated[bool, typer.Option(help="Serve the live page.")] = True,
+    stay: Annotated[bool, typer.Option(help="Leave the page open when the source has ended.")] = True,
+    interval: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds between snapshots.")] = 0.5,
+    summary: SummaryOption = None,
+    strict: StrictOption = False,
+    run: RunOption = "",
+    workers: WorkersOption = 1,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8765,
+) -> None:
+    """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
+
+    Example: muonstream run /data/run000123.dat
+    """
+    from muonstream.commands.run import run_live
+
+    raise typer.Exit(
+        run_live(
+            source,
+            detector_name=detector,
+            format_name=format,
+            pace=pace,
+            follow_it=follow,
+            page=page,
+            stay=stay,
+            interval_s=interval,
+            summary_path=summary,
+            strict=strict,
+            run=run,
+            workers=workers,
+            host=host,
+            port=port,
+        )
+    )
+
+
+@app.command()
+def process(
+    files: Annotated[
+        list[str], typer.Argument(help="Files in the order in which they were taken; - is standard input.")
+    ],
+    detector: DetectorOption = "telescope",
+    format: FormatOption = None,
+    summary: SummaryOption = None,
+    strict: StrictOption = False,
+    run: RunOption = "",
+    workers: WorkersOption = 1,
+) -> None:
+    """Analyse files as fast as they can be read. Files given together are parts of one run, one after another.
+
+    Example: muonstream process run*.dat --summary out.json
+    """
+    from muonstream.commands.process import process_files
+
+    raise typer.Exit(
+        process_files(
+            files,
+            detector_name=detector,
+            format_name=format,
+            summary_path=summary,
+            strict=strict,
+            run=run,
+            workers=workers,
+        )
+    )
+
+
+@app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
+    detector: DetectorOption = "telescope",
+    format: FormatOption = None,
+) -> None:
+    """Say what is in a file: words by kind, boards, orbits, live time, gaps, rates, hottest cells.
+
+    Example: muonstream inspect run000123.dat
+    """
+    from muonstream.commands.inspect import inspect_file
+
+    raise typer.Exit(inspect_file(file, detector_name=detector, format_name=format))
+
+
+@app.command()
+def simulate(
+    output: Annotated[str, typer.Argument(help="Where to write; - is standard output.")],
+    words: Annotated[int | None, typer.Option(min=1, help="How many words.")] = None,
+    duration: Annotated[float | None, typer.Option(min=1e-3, help="Seconds of data.")] = None,
+    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second.")] = 5000.0,
+    muon_rate_hz: Annotated[float, typer.Option(min=0, max=1e6, help="Muons a second.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same words.")] = 1,
+    start_orbit: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The orbit counter at the beginning.")] = 0,
+    block_words: Annotated[int, typer.Option(min=1, max=4096, help="Words in a board's packet.")] = 4,
+    dead_cell: Annotated[str, typer.Option(help="A cell without hits, as CHAMBER:CELL.")] = "",
+    hot_cell: Annotated[str, typer.Option(help="A cell with 20 times the noise, as CHAMBER:CELL.")] = "",
+    gap: Annotated[float, typer.Option(min=0, max=3e5, help="Seconds of a pause in the middle.")] = 0.0,
+    text: Annotated[bool, typer.Option("--text", help="Write a course table, not binary words.")] = False,
+    detector: DetectorOption = "telescope",
+) -> None:
+    """Make data: muons, noise, scintillator, boards' packets as real ones come.
+
+    Example: muonstream simulate sim.dat --words 1000000 --hot-cell 2:17
+    """
+    from muonstream.commands.simulate import simulate_file
+
+    raise typer.Exit(
+        simulate_file(
+            output,
+            words=words,
+            duration_s=duration,
+            rate_hz=rate_hz,
+            muon_rate_hz=muon_rate_hz,
+            seed=seed,
+            start_orbit=start_orbit,
+            block_words=block_words,
+            dead_cell=dead_cell,
+            hot_cell=hot_cell,
+            gap_s=gap,
+            text=text,
+            detector_name=detector,
+        )
+    )
+
+
+@app.command()
+def bench(
+    words: Annotated[int, typer.Option(min=100_000, max=200_000_000, help="How many words.")] = 5_000_000,
+) -> None:
+    """Measure this machine: words in memory to a finished monitor, beside copying the same words.
+
+    Example: muonstream bench
+    """
+    from muonstream.commands.bench import bench_machine
+
+    raise typer.Exit(bench_machine(words))
+
+
+@detector_app.command("check")
+def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or a bundled detector.")]) -> None:
+    """Say whether a detector file is right, and if not, which key, what was found, and what is allowed.
+
+    Example: muonstream detector check mydetector.toml
+    """
+    from muonstream.commands.detector import check_detector
+
+    raise typer.Exit(check_detector(file))
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,131 @@
+"""What commands share: loading, messages, the account, the summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.table import Table
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.summary import summary
+from muonstream.detector import Detector, DetectorError
+from muonstream.sources.block import SourceError
+from muonstream.sources.formats import Format
+
+OK, FAILED, USAGE = 0, 1, 2
+INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """What a user did wrong, in one line."""
+
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """One line on standard error for each line of the message."""
+    for line in message.splitlines():
+        print(f"muonstream: {line}", file=sys.stderr)
+
+
+@contextmanager
+def clear_errors(status: list[int]) -> Iterator[None]:
+    """Turn what users can cause into lines on standard error; status[0] becomes the exit code."""
+    try:
+        yield
+    except (CommandError, SourceError, DetectorError) as error:
+        complain(str(error))
+        status[0] = FAILED
+    except KeyboardInterrupt:
+        status[0] = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        status[0] = FAILED
+
+
+def load_detector(name: str) -> Detector:
+    """A detector by file or name. Raises DetectorError."""
+    return Detector.load(name)
+
+
+def format_of(name: str | None) -> Format | None:
+    """The format an option named."""
+    return None if name is None else Format(name)
+
+
+@contextmanager
+def writable(path: Path | None) -> Iterator[IO[str] | None]:
+    """Open an output before work begins, so that one that cannot be written is found at once. Raises CommandError."""
+    if path is None:
+        yield None
+        return
+    try:
+        handle = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with handle:
+        yield handle
+
+
+def write_summary(handle: IO[str] | None, snapshot: Snapshot) -> None:
+    """Replace the file's content by the summary."""
+    if handle is None:
+        return
+    text = json.dumps(summary(snapshot), indent=1, allow_nan=False)
+    handle.seek(0)
+    handle.truncate()
+    handle.write(text + "\n")
+
+
+def report(snapshot: Snapshot, console: Console) -> None:
+    """The run's account and rates, readably."""
+    account = snapshot.account
+    console.print(f"[bold]{snapshot.run or snapshot.source or 'run'}[/bold]", markup=not snapshot.run)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for name, number in account.as_dict().items():
+        if number or name in ("words", "hits", "scintillator"):
+            table.add_row(f"{number:,}", name)
+    console.print(table)
+    if not account.balanced:
+        console.print(f"the account does not balance: {account.residual:,} words are missing", style="bold red")
+    chambers = snapshot.catalogue.chamber_hits(snapshot.total)
+    live = snapshot.live_time_s
+    if live > 0:
+        rates = ", ".join(
+            f"{chamber.name} {hits / live:,.0f} Hz"
+            for chamber, hits in zip(snapshot.detector.chambers, chambers.tolist(), strict=True)
+        )
+        console.print(f"live {live:,.2f} s, {account.hits / live:,.0f} hits/s: {rates}", markup=False)
+    extra = [
+        f"{number} {name}{'s' if number != 1 else ''}"
+        for number, name in ((snapshot.gaps, "gap"), (snapshot.resets, "counter reset"))
+        if number
+    ]
+    if extra:
+        console.print(", ".join(extra))
+    for fault in snapshot.faults[:5]:
+        console.print(fault, markup=False)
+    if account.malformed > 5:
+        console.print(f"… {account.malformed:,} malformed in all")
+
+
+def strictly(snapshot: Snapshot) -> None:
+    """Raise CommandError when words were malformed, late or stray."""
+    account = snapshot.account
+    found = [
+        f"{number:,} {name}"
+        for number, name in ((account.malformed, "malformed"), (account.late, "late"), (account.stray, "stray"))
+        if number
+    ]
+    if found:
+        raise CommandError(f"--strict: found {', '.join(found)} words")

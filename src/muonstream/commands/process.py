@@ -1,0 +1,55 @@
+"""`muonstream process`: files through the pipeline, as fast as they can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from muonstream.commands import common
+from muonstream.engines.local import run_blocks
+from muonstream.engines.pipeline import Pipeline
+from muonstream.sources.block import Block
+from muonstream.sources.files import read_blocks
+from muonstream.sources.formats import Format
+
+
+def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
+    """The blocks of files one after another."""
+    for file in files:
+        yield from read_blocks(file, format)
+
+
+def process_files(
+    files: list[str],
+    *,
+    detector_name: str,
+    format_name: str | None,
+    summary_path: Path | None,
+    strict: bool,
+    run: str,
+    workers: int,
+) -> int:
+    """Process files and give the exit code; what was good before an error is counted and shown."""
+    status = [common.OK]
+    with common.clear_errors(status), common.writable(summary_path) as handle:
+        detector = common.load_detector(detector_name)
+        with Pipeline(detector, run=run, source=", ".join(files), workers=workers) as pipeline:
+            columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
+            try:
+                with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
+                    task = bar.add_task("words", total=None)
+                    run_blocks(
+                        pipeline,
+                        file_blocks(files, common.format_of(format_name)),
+                        progress=lambda n: bar.advance(task, n),
+                    )
+            finally:
+                snapshot = pipeline.snapshot("ended")
+                if snapshot.account.words:
+                    common.write_summary(handle, snapshot)
+                    common.report(snapshot, common.out)
+            if strict:
+                common.strictly(snapshot)
+    return status[0]

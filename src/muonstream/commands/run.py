@@ -1,0 +1,181 @@
+"""`muonstream run` and `muonstream demo`: a source watched live."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from muonstream.commands import common
+from muonstream.dashboard.server import Dashboard, DashboardError
+from muonstream.detector import Detector
+from muonstream.engines.local import run_blocks
+from muonstream.engines.pipeline import Pipeline
+from muonstream.simulation import SimulationConfig
+from muonstream.sources.block import Block
+from muonstream.sources.files import read_blocks
+from muonstream.sources.follow import follow
+from muonstream.sources.formats import Format
+from muonstream.sources.pace import paced
+from muonstream.sources.simulated import parse, simulated
+
+
+@contextmanager
+def _stopping(stop: Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set `stop`, so that the run ends with what was done; a second one ends at once."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _multiple(pace: str, default: float | None) -> float | None:
+    """The pace option: None for as fast as possible. Raises CommandError."""
+    if pace == "":
+        return default
+    if pace == "max":
+        return None
+    try:
+        value = float(pace)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise common.CommandError(f"--pace: found {pace!r}, allowed are max or a number above 0")
+    return value
+
+
+def _blocks(
+    source: str, format: Format | None, detector: Detector, pace: str, follow_it: bool | None, stop: Event
+) -> Iterator[Block]:
+    """The blocks that a source name, a pace and --follow ask for."""
+    if source.startswith("sim:"):
+        multiple = _multiple(pace, 1.0)
+        blocks = simulated(parse(source), detector)
+    elif source == "-" or "://" in source or not (Path(source).is_dir() if follow_it is None else follow_it):
+        multiple = _multiple(pace, None)
+        # a plain file that exists is followed unless it is paced
+        if follow_it is None and source != "-" and "://" not in source and multiple is None:
+            blocks = follow(source, format, stop)
+        else:
+            blocks = read_blocks(source, format)
+    else:
+        multiple = _multiple(pace, None)
+        blocks = follow(source, format, stop)
+    if multiple is not None:
+        blocks = paced(blocks, multiple, stop)
+    for block in blocks:
+        yield block
+        if stop.is_set() and not source.endswith(("/",)) and multiple is None and source.startswith("sim:"):
+            return
+
+
+def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) -> int:
+    """A simulated telescope, live."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        detector = Detector.default()
+        config = SimulationConfig(rate_hz=rate_hz, duration_s=duration_s, hot_cell=(2, 17), dead_cell=(3, 40))
+        stop = Event()
+        blocks = paced(simulated(config, detector), 1.0, stop)
+        _live(
+            blocks,
+            stop,
+            Pipeline(detector, run="demo", source="simulated telescope"),
+            interval_s=0.5,
+            dashboard=(host, port),
+            stay=False,
+            summary_path=None,
+            strict=False,
+        )
+    return status[0]
+
+
+def run_live(
+    source: str,
+    *,
+    detector_name: str,
+    format_name: str | None,
+    pace: str,
+    follow_it: bool | None,
+    page: bool,
+    stay: bool,
+    interval_s: float,
+    summary_path: Path | None,
+    strict: bool,
+    run: str,
+    workers: int,
+    host: str,
+    port: int,
+) -> int:
+    """A source, live; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        detector = common.load_detector(detector_name)
+        stop = Event()
+        blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)
+        pipeline = Pipeline(detector, run=run or Path(source).stem, source=source, workers=workers)
+        _live(
+            blocks,
+            stop,
+            pipeline,
+            interval_s=interval_s,
+            dashboard=(host, port) if page else None,
+            stay=stay,
+            summary_path=summary_path,
+            strict=strict,
+        )
+    return status[0]
+
+
+def _live(
+    blocks: Iterator[Block],
+    stop: Event,
+    pipeline: Pipeline,
+    *,
+    interval_s: float,
+    dashboard: tuple[str, int] | None,
+    stay: bool,
+    summary_path: Path | None,
+    strict: bool,
+) -> None:
+    server: Dashboard | None = None
+    with common.writable(summary_path) as handle, pipeline, _stopping(stop):
+        if dashboard is not None:
+            try:
+                server = Dashboard(*dashboard)
+                server.start()
+            except DashboardError as error:
+                raise common.CommandError(str(error)) from None
+            common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
+        try:
+            try:
+                run_blocks(
+                    pipeline,
+                    blocks,
+                    publish=server.publish if server else lambda snapshot: None,
+                    interval_s=interval_s,
+                )
+            finally:
+                snapshot = pipeline.snapshot("ended")
+                if snapshot.account.words:
+                    common.write_summary(handle, snapshot)
+                    common.report(snapshot, common.out)
+            if server is not None and stay and not stop.is_set():
+                common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
+                stop.wait()
+            if strict:
+                common.strictly(snapshot)
+        finally:
+            if server is not None:
+                server.stop()

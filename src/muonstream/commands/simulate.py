@@ -1,0 +1,92 @@
+"""`muonstream simulate`: simulated data to a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from rich.progress import Progress
+
+from muonstream.commands import common
+from muonstream.simulation import Simulation, SimulationConfig
+from muonstream.words import Words, decode
+
+DEFAULT_WORDS = 1_000_000
+
+
+def _cell(option: str, text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    chamber, _, cell = text.partition(":")
+    if not (chamber.isdigit() and cell.isdigit()):
+        raise common.CommandError(f"{option}: found {text!r}, allowed is CHAMBER:CELL, as 2:17")
+    return int(chamber), int(cell)
+
+
+def table_of(words: Words) -> bytes:
+    """Words as rows of the course's table, with no header line."""
+    fields = decode(words)
+    columns = (fields.head, fields.fpga, fields.channel, fields.orbit, fields.bx, fields.tdc)
+    rows = np.stack(columns, axis=1).tolist()
+    return "".join([f"{h},{f},{c},{o},{b},{t}\n" for h, f, c, o, b, t in rows]).encode()
+
+
+def simulate_file(
+    output: str,
+    *,
+    words: int | None,
+    duration_s: float | None,
+    rate_hz: float,
+    muon_rate_hz: float,
+    seed: int,
+    start_orbit: int,
+    block_words: int,
+    dead_cell: str,
+    hot_cell: str,
+    gap_s: float,
+    text: bool,
+    detector_name: str,
+) -> int:
+    """Write simulated words and give the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        if words is None and duration_s is None:
+            words = DEFAULT_WORDS
+        total_s = duration_s or (words or 0) / rate_hz
+        try:
+            config = SimulationConfig(
+                seed=seed,
+                rate_hz=rate_hz,
+                muon_rate_hz=muon_rate_hz,
+                words=words,
+                duration_s=duration_s,
+                start_orbit=start_orbit,
+                block_words=block_words,
+                dead_cell=_cell("--dead-cell", dead_cell),
+                hot_cell=_cell("--hot-cell", hot_cell),
+                gap_after_s=total_s / 2 if gap_s else 0.0,
+                gap_s=gap_s,
+            )
+            simulation = Simulation(config, common.load_detector(detector_name))
+        except ValueError as error:
+            raise common.CommandError(str(error)) from None
+        written = 0
+        with _opened(output) as handle, Progress(console=common.err, disable=not common.err.is_terminal) as bar:
+            task = bar.add_task("words", total=words or round(total_s * rate_hz))
+            for block in simulation.blocks():
+                handle.write(table_of(block) if text else block.astype("<u8").tobytes())
+                written += len(block)
+                bar.update(task, completed=written)
+        common.err.print(f"{written:,} words written to {output}", markup=False)
+    return status[0]
+
+
+def _opened(output: str) -> BinaryIO:
+    if output == "-":
+        return sys.stdout.buffer
+    try:
+        return Path(output).open("wb")
+    except OSError as error:
+        raise common.CommandError(f"{output}: cannot be written: {error.strerror or error}") from None

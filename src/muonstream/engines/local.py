@@ -1,0 +1,67 @@
+"""The local engine: blocks of a source through a pipeline, snapshots out, all in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.engines.pipeline import Pipeline
+from muonstream.sources.block import Block
+
+PIECE_WORDS: Final = 1 << 20
+"""Blocks are pushed in pieces of at most so many words, so that snapshots come on time."""
+
+
+def run_blocks(
+    pipeline: Pipeline,
+    blocks: Iterable[Block],
+    *,
+    publish: Callable[[Snapshot], None] | None = None,
+    interval_s: float = 0.5,
+    progress: Callable[[int], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Snapshot:
+    """Run all blocks through the pipeline and give the final snapshot.
+
+    publish: gets a snapshot each interval_s by the clock, at least at the beginning and at the end
+    progress: gets the number of words pushed, piece by piece
+    A KeyboardInterrupt or an error of the source ends the run as the source's end does, then goes on its way.
+    """
+    try:
+        _feed(pipeline, blocks, publish, interval_s, progress, clock)
+    finally:
+        pipeline.finish()
+        last = pipeline.snapshot("ended")
+        if publish is not None:
+            publish(last)
+    return last
+
+
+def _feed(
+    pipeline: Pipeline,
+    blocks: Iterable[Block],
+    publish: Callable[[Snapshot], None] | None,
+    interval_s: float,
+    progress: Callable[[int], None] | None,
+    clock: Callable[[], float],
+) -> None:
+    due = clock()
+    begun = False
+    for block in blocks:
+        if block.begins:
+            if begun:
+                pipeline.boundary(block.source)
+            begun = True
+        if block.malformed:
+            pipeline.count_malformed(block.malformed, block.faults)
+        for first in range(0, max(len(block.words), 1), PIECE_WORDS):
+            piece = block.words[first : first + PIECE_WORDS]
+            if len(piece):
+                pipeline.push(piece, block.source)
+                if progress is not None:
+                    progress(len(piece))
+            if publish is not None and clock() >= due:
+                publish(pipeline.snapshot())
+                due = clock() + interval_s

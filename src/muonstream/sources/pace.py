@@ -1,0 +1,71 @@
+"""Pacing: words no faster than a multiple of the time in which they were taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.compiled import compiled
+from muonstream.sources.block import Block
+from muonstream.words import HEAD_SHIFT, ORBIT_MASK, ORBIT_SECONDS, ORBIT_SHIFT, Head
+
+STEP_S: Final = 0.05
+"""Words are let through in steps of so much time by the wall clock."""
+JUMP_ORBITS: Final = round(1.0 / ORBIT_SECONDS)
+
+
+@compiled
+def _progress(words: Any, reference: int, orbits: Any) -> int:
+    """Orbits gone by since the first word, gaps and resets left out, for each word; gives the new reference orbit."""
+    gone = 0
+    for i in range(len(words)):
+        word = words[i]
+        if word >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT):
+            orbit = int(np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK)
+            step = orbit - reference
+            if reference < 0 or abs(step) > JUMP_ORBITS:
+                reference = orbit
+            elif step > 0:
+                gone += step
+                reference = orbit
+        orbits[i] = gone
+    return int(reference)
+
+
+def paced(
+    blocks: Iterator[Block],
+    multiple: float,
+    stop: Event,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Block]:
+    """Blocks held back so that data time runs `multiple` times as fast as the clock; ends when `stop` is set.
+
+    Idle blocks come in between, so that the one who reads can do other things on time.
+    """
+    started = clock()
+    gone_s, reference = 0.0, -1
+    for block in blocks:
+        orbits = np.empty(len(block.words), np.int64)
+        reference = _progress(block.words, reference, orbits)
+        words, sent = block.words, 0
+        block.words = words[:0]
+        yield block
+        while sent < len(words):
+            if stop.is_set():
+                return
+            due = ((clock() - started) * multiple - gone_s) / ORBIT_SECONDS
+            ready = int(np.searchsorted(orbits, due, side="right"))
+            if ready > sent:
+                yield Block(words[sent:ready], source=block.source)
+                sent = ready
+            else:
+                yield Block(idle=True, source=block.source)
+            if sent < len(words):
+                stop.wait(STEP_S)
+        if len(orbits):
+            gone_s += float(orbits[-1]) * ORBIT_SECONDS
