@@ -1,0 +1,85 @@
+"""The live page's server, in a thread of the process that computes."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from threading import Event, Thread
+
+import uvicorn
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.app import create_app
+from muonstream.dashboard.feed import Feed
+from muonstream.dashboard.guard import is_loopback
+
+
+class DashboardError(Exception):
+    """A page that cannot be served, in one line."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is up and leaves signals to the command."""
+
+    def __init__(self, config: uvicorn.Config, up: Event) -> None:
+        super().__init__(config)
+        self._up = up
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._up.set()
+
+
+class Dashboard:
+    """Serves the page on host and port (0: a free one). Beyond loopback a token is asked for, made up if not given."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 8765, *, token: str | None = None) -> None:
+        self.feed = Feed()
+        self._host = host
+        self._port = port
+        self._token = token or (None if is_loopback(host) else secrets.token_urlsafe(24))
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Bind and serve. Raises DashboardError when the address cannot be had."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((self._host, self._port))
+        except OSError as error:
+            listening.close()
+            raise DashboardError(
+                f"port {self._port} of {self._host} cannot be had ({error.strerror or error}); "
+                "choose another with --port, 0 for a free one"
+            ) from None
+        self._port = listening.getsockname()[1]
+        app = create_app(self.feed, bound_to=self._host, token=self._token)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, ws_max_size=1024, ws_per_message_deflate=False, lifespan="off"
+        )
+        up = Event()
+        self._server = _Server(config, up)
+        self._thread = Thread(target=self._server.run, kwargs={"sockets": [listening]}, name="dashboard", daemon=True)
+        self._thread.start()
+        up.wait()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Show a snapshot."""
+        self.feed.publish(snapshot)
+
+    @property
+    def url(self) -> str:
+        """Where the page is, with the token that it asks for."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        if host == "0.0.0.0":
+            host = socket.gethostname()
+        return f"http://{host}:{self._port}/" + (f"?token={self._token}" if self._token else "")
+
+    def stop(self) -> None:
+        """Stop serving."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._server.force_exit = True
+            self._thread.join(timeout=5)
