@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream import framing as fr
+from muonstream import control as fr
 from muonstream.frames import Frames
+from muonstream.framing import resolve_pending, scan, update_closed
+from muonstream.windows import close_all, compact, gather
 from muonstream.words import WINDOW_SECONDS, Words
 
 CHUNK_WORDS = 1 << 16
@@ -164,7 +166,7 @@ class FrameBuilder:
             chunk = words[begin : begin + CHUNK_WORDS]
             self._reserve(len(chunk))
             st = self._state
-            fr.scan(st.control, st.table, st.runs, st.pending, st.log, row, chunk)
+            scan(st.control, st.table, st.runs, st.pending, st.log, row, chunk)
             filled = self._gather(chunk, out, filled, starts, keys)
         return _frames(out, filled, starts, keys)
 
@@ -174,7 +176,7 @@ class FrameBuilder:
         st = self._state
         closing = int(st.control[fr.CLOSING])
         ends, names = np.empty(closing + 1, np.int64), np.empty(closing, np.int64)
-        n, filled = fr.gather(st.control, st.table, st.runs, st.log, chunk, out, filled, ends, names)
+        n, filled = gather(st.control, st.table, st.runs, st.log, chunk, out, filled, ends, names)
         starts.append(ends[1 : n + 1])
         keys.append(names[:n])
         return filled
@@ -198,7 +200,7 @@ class FrameBuilder:
                 grown_log = np.zeros(4 * live, np.uint64)
                 grown_log[: len(st.log)] = st.log
                 st = st._replace(log=grown_log)
-            fr.compact(st.control, st.runs, st.log)
+            compact(st.control, st.runs, st.log)
         self._state = st
 
     def boundary(self, source: int = 0) -> Frames:
@@ -218,7 +220,7 @@ class FrameBuilder:
             self._reserve(0)
             st = self._state
             row = int(st.control[fr.INPUTS_AT]) + (first + board) * fr.INPUT_COLUMNS
-            fr.resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
+            resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
 
     def _row(self, index: int) -> int:
         """The offset of a source's row in the control array."""
@@ -237,14 +239,14 @@ class FrameBuilder:
         self._resolve(index)
         first = len(self._boards) * index
         self._inputs[first : first + len(self._boards), fr.ENDED] = 1
-        fr.update_closed(self._state.control, self._state.table)
+        update_closed(self._state.control, self._state.table)
         return self._drain()
 
     def finish(self) -> Frames:
         """All sources have ended: give everything that is still held. Counts stay readable."""
         parts = [self.end(source) for source in self._names]
         st = self._state
-        fr.close_all(st.control, st.table, st.runs)
+        close_all(st.control, st.table, st.runs)
         return Frames.join([*parts, self._drain()])
 
     def _drain(self) -> Frames:

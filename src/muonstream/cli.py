@@ -18,9 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-detector_app = typer.Typer(
-    help="Detector files: the chambers, boards and channels of a telescope.", no_args_is_help=True
-)
+detector_app = typer.Typer(help="Detector files: chambers, boards and channels of a telescope.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
 
 
@@ -39,11 +37,9 @@ DetectorOption = Annotated[
 ]
 FormatOption = Annotated[
     FormatName | None,
-    typer.Option("--format", "-f", help="What the files hold; recognised by their content if not named."),
+    typer.Option("--format", "-f", help="What the files hold; recognised by content if not named."),
 ]
-SummaryOption = Annotated[
-    Path | None, typer.Option("--summary", "-s", help="Write everything counted to this JSON file.")
-]
+SummaryOption = Annotated[Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
 HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
@@ -59,9 +55,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
 ) -> None:
     pass
 
@@ -129,9 +123,7 @@ def run(
 
 @app.command()
 def process(
-    files: Annotated[
-        list[str], typer.Argument(help="Files in the order in which they were taken; - is standard input.")
-    ],
+    files: Annotated[list[str], typer.Argument(help="Files in the order they were taken; - is standard input.")],
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
     summary: SummaryOption = None,

@@ -85,12 +85,13 @@ class Chamber(_Table):
         """Layer from the top of each cell, int64[cells]."""
         return np.asarray(self.layer_of_channel, dtype=np.int64)[np.arange(self.cells) % self.layers]
 
-    def wire_x_mm(self) -> NDArray[np.float64]:
+    def wire_x_mm(self) -> NDArray[np.floating[Any]]:
         """Wire position of each cell in the chamber's own frame, float64[cells], from its left edge."""
         shift = np.asarray(self.layer_shift_mm)[self.layer_of_cell()]
-        return (np.arange(self.cells) // self.layers + 0.5) * self.cell_width_mm + shift
+        wires: NDArray[np.floating[Any]] = (np.arange(self.cells) // self.layers + 0.5) * self.cell_width_mm + shift
+        return wires
 
-    def wire_z_mm(self) -> NDArray[np.float64]:
+    def wire_z_mm(self) -> NDArray[np.floating[Any]]:
         """Height of each cell's wire, float64[cells]."""
         return self.z_mm + (self.layers - self.layer_of_cell() - 0.5) * self.cell_height_mm
 
@@ -138,13 +139,13 @@ class Detector(_Table):
         for key, value in Counter(self.boards).items():
             if value > 1:
                 raise ValueError(f"boards: found {key} twice, allowed is each board once")
-        for label, numbers in (
+        for label, given in (
             ("number", [str(c.number) for c in self.chambers]),
             ("name", [c.name for c in self.chambers]),
         ):
-            for i, value in enumerate(numbers):
-                if value in numbers[:i]:
-                    raise ValueError(f"chambers[{i}].{label}: found {value} again, allowed is a {label} of its own")
+            for i, text in enumerate(given):
+                if text in given[:i]:
+                    raise ValueError(f"chambers[{i}].{label}: found {text} again, allowed is a {label} of its own")
         users = [
             (f"chambers[{i}]", c.board, range(c.first_channel, c.first_channel + c.cells))
             for i, c in enumerate(self.chambers)

@@ -9,126 +9,67 @@ source; `newest` is the highest key that two of its words have reached, so that 
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from muonstream.compiled import compiled
-from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
-
-PENDING_WORDS: Final = 256
-"""Words set aside an input at most; the oldest goes when one more comes."""
-TABLE: Final = 1 << 16
-OPEN_WINDOWS: Final = TABLE // 2
-NO_KEY: Final = 1 << 60
-"""Words without a time, before the source's first window: the key is NO_KEY + source until one opens."""
-IN_CHUNK: Final = 1 << 40
-"""Run offsets from here on point into the chunk being pushed, below into the log of held words."""
-DROPPED: Final = -2
-
-# `control` is one int64 array (numba counts references of every array it touches, so there are few): fields of the
-# whole, then a row a source, then a row an input; a row is named by its offset
-CLOSED, ALL_TOP, ALL_PROGRESS, HELD, RUNS, LOG, OPEN, CLOSING, STRAY, FORCED, RESETS, LATENESS, IDLE, JUMP = range(14)
-AGREE, LINK, MAX_HELD, SOURCES_AT, SOURCES_END, INPUTS_AT, INPUTS_END, WHOLE_FIELDS = range(14, 22)
-# columns of a source's row; from S_INPUT on, the row of each board's input or -1
-S_TOP, S_PROGRESS, S_CAUGHT_UP, S_ENDED, S_CURRENT, S_INPUT, SOURCE_COLUMNS = 0, 1, 2, 3, 4, 5, 13
-# columns of an input's row
-NEWEST, TOP, EPOCH, MARK_SOURCE, MARK_ALL, OWN, AT_FALL, SAVED, SOURCE, BOARD, ENDED, BOUNDARY, PENDING, WATCH = range(
-    14
+from muonstream.control import (
+    AGREE,
+    ALL_PROGRESS,
+    ALL_TOP,
+    AT_FALL,
+    BOARD,
+    BOUNDARY,
+    CLOSED,
+    CONTRADICTED,
+    DROPPED,
+    ENDED,
+    EPOCH,
+    HELD,
+    IDLE,
+    IN_CHUNK,
+    INPUT_COLUMNS,
+    INPUTS_AT,
+    INPUTS_END,
+    JUMP,
+    LATE,
+    LATENESS,
+    LINK,
+    LOG,
+    MARK_ALL,
+    MARK_SOURCE,
+    NEWEST,
+    NO_KEY,
+    OWN,
+    PENDING,
+    PENDING_AT,
+    PENDING_WORDS,
+    RESETS,
+    RUNS,
+    S_CAUGHT_UP,
+    S_CURRENT,
+    S_INPUT,
+    S_PROGRESS,
+    S_TOP,
+    SAVED,
+    SOURCE,
+    SOURCE_COLUMNS,
+    SOURCES_AT,
+    SOURCES_END,
+    STRAY,
+    T_COUNT,
+    TOP,
+    WATCH,
 )
-LATE, CONTRADICTED, PENDING_AT, INPUT_COLUMNS = 14, 15, 16, 17
-# rows of `table`: key and count of open windows, by hash; lists of open and of closing keys
-T_KEY, T_COUNT, T_OPEN, T_CLOSING, TABLE_ROWS = 0, 1, 2, 3, 4
-
-
-class State(NamedTuple):
-    """All that the builder remembers."""
-
-    control: NDArray[np.int64]
-    table: NDArray[np.int64]
-    runs: NDArray[np.int64]
-    """[run, (offset, length, key)]"""
-    pending: NDArray[np.uint64]
-    """[input, n], words set aside"""
-    log: NDArray[np.uint64]
-    """words of open windows, and room for more"""
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.windows import add_run, give_time, make_room, set_closed, slot_of
+from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
 
 
 @compiled
 def _window(word: Any) -> int:
     return int(np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK)
-
-
-@compiled
-def _slot(table: Any, key: int) -> int:
-    """Where the key is in the table of open windows, or where it would be."""
-    slot = key & (TABLE - 1)
-    while table[T_KEY, slot] != -1 and table[T_KEY, slot] != key:
-        slot = (slot + 1) & (TABLE - 1)
-    return slot
-
-
-@compiled
-def _set_closed(c: Any, table: Any, closed: int) -> None:
-    """Close all windows up to a key: they take no more words."""
-    if closed <= c[CLOSED]:
-        return
-    c[CLOSED] = closed
-    kept = 0
-    for i in range(c[OPEN]):
-        key = table[T_OPEN, i]
-        if key <= closed:
-            table[T_CLOSING, c[CLOSING]] = key
-            c[CLOSING] += 1
-            c[HELD] -= table[T_COUNT, _slot(table, key)]
-        else:
-            table[T_OPEN, kept] = key
-            kept += 1
-    c[OPEN] = kept
-
-
-@compiled
-def _count(c: Any, table: Any, key: int, n: int) -> None:
-    """Count n more words in an open window, opening it if need be."""
-    slot = _slot(table, key)
-    if table[T_KEY, slot] == -1:
-        table[T_KEY, slot] = key
-        table[T_COUNT, slot] = 0
-        table[T_OPEN, c[OPEN]] = key
-        c[OPEN] += 1
-    table[T_COUNT, slot] += n
-    c[HELD] += n
-
-
-@compiled
-def _make_room(c: Any, table: Any, runs: Any) -> None:
-    """Bound what is held: past the limit the oldest windows close, and who held them back comes late."""
-    if c[HELD] > c[MAX_HELD] and c[OPEN] == 0:
-        # nothing but words without a time: they must not pile up for ever
-        for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
-            _give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
-        _set_closed(c, table, c[CLOSED] + 1)
-    while (c[HELD] > c[MAX_HELD] and c[OPEN] > 1) or c[OPEN] >= OPEN_WINDOWS:
-        oldest = table[T_OPEN, 0]
-        for i in range(1, c[OPEN]):
-            oldest = min(oldest, table[T_OPEN, i])
-        _set_closed(c, table, oldest)
-        c[FORCED] += 1
-
-
-@compiled
-def _add_run(c: Any, table: Any, runs: Any, offset: int, length: int, key: int) -> None:
-    if length <= 0:
-        return
-    run = runs[c[RUNS]]
-    run[0], run[1], run[2] = offset, length, key
-    c[RUNS] += 1
-    if key < NO_KEY:
-        _count(c, table, key, length)
-    else:
-        c[HELD] += length
 
 
 @compiled
@@ -148,7 +89,7 @@ def update_closed(c: Any, table: Any) -> None:
         if c[i + ENDED] == 0 and not _idle(c, i):
             hold = min(hold, c[i + NEWEST])
     if hold < NO_KEY:
-        _set_closed(c, table, hold - c[LATENESS] - 1)
+        set_closed(c, table, hold - c[LATENESS] - 1)
 
 
 @compiled
@@ -213,7 +154,7 @@ def _take_back(c: Any, table: Any, runs: Any, log: Any, chunk: Any) -> None:
                         break
                 else:
                     c[STRAY] += 1
-            table[T_COUNT, _slot(table, key)] -= length
+            table[T_COUNT, slot_of(table, key)] -= length
             c[HELD] -= length
             runs[r, 2] = DROPPED
 
@@ -228,7 +169,7 @@ def _release(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, limi
         if c[CLOSED] < key <= limit:
             log[c[LOG]] = word
             c[HELD] -= 1
-            _add_run(c, table, runs, c[LOG], 1, key)
+            add_run(c, table, runs, c[LOG], 1, key)
             c[LOG] += 1
         elif drop_late and key <= c[CLOSED]:
             c[i + LATE] += 1
@@ -397,7 +338,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
         if word & mask[code] == want[code]:
             continue
         if n > begin:
-            _add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
+            add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
         begin = n
         key = epoch[code] | _window(word)
         if closed < key <= newest[code] and current < NO_KEY:
@@ -409,25 +350,15 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
             begin = n + 1
         else:
             if current >= NO_KEY:
-                _give_time(c, table, runs, current, key)
+                give_time(c, table, runs, current, key)
             current = key
-            _make_room(c, table, runs)
+            make_room(c, table, runs)
         closed = c[CLOSED]
         current = _refresh(c, source, current, want, mask, epoch, newest)
-    _add_run(c, table, runs, IN_CHUNK + begin, len(chunk) - begin, current)
+    add_run(c, table, runs, IN_CHUNK + begin, len(chunk) - begin, current)
     if current >= NO_KEY:
-        _make_room(c, table, runs)
+        make_room(c, table, runs)
     c[source + S_CURRENT] = current
-
-
-@compiled
-def _give_time(c: Any, table: Any, runs: Any, unset: int, key: int) -> None:
-    """Put words that came before their source's first window into the window `key`."""
-    for r in range(c[RUNS]):
-        if runs[r, 2] == unset:
-            runs[r, 2] = key
-            c[HELD] -= runs[r, 1]
-            _count(c, table, key, runs[r, 1])
 
 
 @compiled
@@ -456,104 +387,3 @@ def resolve_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: in
     for p in range(c[i + PENDING]):
         _forget(c, pending, i, p)
     c[i + PENDING] = 0
-
-
-@compiled
-def close_all(c: Any, table: Any, runs: Any) -> None:
-    """Close every open window; words that never had a time go to the first of them."""
-    for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
-        _give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
-    last = c[CLOSED]
-    for i in range(c[OPEN]):
-        last = max(last, table[T_OPEN, i])
-    _set_closed(c, table, last)
-    # whatever comes after the end of all is another epoch's concern
-    for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
-        c[source + S_CURRENT] = NO_KEY + source
-
-
-@compiled
-def gather(
-    c: Any, table: Any, runs: Any, log: Any, chunk: Any, out: Any, filled: int, starts: Any, keys: Any
-) -> tuple[int, int]:
-    """Move closed windows' words to out[filled:], the others' out of the chunk into the log.
-
-    Gives how many windows were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
-    """
-    closing = np.sort(table[T_CLOSING, : c[CLOSING]])
-    n = 0
-    for key in closing:
-        slot = _slot(table, key)
-        count = table[T_COUNT, slot]
-        table[T_COUNT, slot] = filled
-        filled += count
-        if count:
-            keys[n] = key
-            starts[n + 1] = filled
-            n += 1
-    kept = 0
-    for r in range(c[RUNS]):
-        offset, length, key = runs[r]
-        if key == DROPPED:
-            continue
-        if key <= c[CLOSED]:
-            slot = _slot(table, key)
-            to = table[T_COUNT, slot]
-            if offset >= IN_CHUNK:
-                offset -= IN_CHUNK
-                for j in range(length):
-                    out[to + j] = chunk[offset + j]
-            else:
-                for j in range(length):
-                    out[to + j] = log[offset + j]
-            table[T_COUNT, slot] = to + length
-            continue
-        if offset >= IN_CHUNK:
-            offset -= IN_CHUNK
-            to = c[LOG]
-            for j in range(length):
-                log[to + j] = chunk[offset + j]
-            c[LOG] += length
-            offset = to
-        run = runs[kept]
-        run[0], run[1], run[2] = offset, length, key
-        kept += 1
-    c[RUNS] = kept
-    if c[CLOSING]:
-        _rebuild_table(c, table, closing)
-    return n, filled
-
-
-@compiled
-def _rebuild_table(c: Any, table: Any, closing: Any) -> None:
-    """Take closed windows out of the table (with linear probing, the others must be put in anew)."""
-    counts = np.empty(c[OPEN], np.int64)
-    for i in range(c[OPEN]):
-        counts[i] = table[T_COUNT, _slot(table, table[T_OPEN, i])]
-    # find all slots before any is emptied: probing stops at an empty one
-    slots = np.empty(c[OPEN] + len(closing), np.int64)
-    for i in range(c[OPEN]):
-        slots[i] = _slot(table, table[T_OPEN, i])
-    for i in range(len(closing)):
-        slots[c[OPEN] + i] = _slot(table, closing[i])
-    for slot in slots:
-        table[T_KEY, slot] = -1
-    for i in range(c[OPEN]):
-        slot = _slot(table, table[T_OPEN, i])
-        table[T_KEY, slot] = table[T_OPEN, i]
-        table[T_COUNT, slot] = counts[i]
-    c[CLOSING] = 0
-
-
-@compiled
-def compact(c: Any, runs: Any, log: Any) -> None:
-    """Move the held words to the front of the log."""
-    order = np.argsort(runs[: c[RUNS], 0])
-    to = 0
-    for r in order:
-        offset, length, _ = runs[r]
-        for j in range(length):
-            log[to + j] = log[offset + j]
-        runs[r, 0] = to
-        to += length
-    c[LOG] = to

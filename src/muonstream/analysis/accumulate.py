@@ -169,7 +169,7 @@ def _tally(
     active_cells: Any,
     row: Any,
 ) -> None:
-    """Active cells of every touched (orbit, block), which is emptied; `occupied` gets a bit for each orbit with hits."""
+    """Active cells of every touched (orbit, block), which is emptied; `occupied` gets a bit an orbit with hits."""
     for j in range(n_touched):
         where = touched[j]
         orbit = where // np.uint64(blocks)

@@ -161,20 +161,20 @@ class Catalogue:
         heads[2] = sum(kinds[kind] for kind in ("hits", "scintillator", "trigger", "unmapped", "malformed"))
         return {head: int(n) for head, n in enumerate(heads) if n}
 
-    def drift_histogram_ns(self, data: Counts, chamber: int) -> tuple[NDArray[np.float64], Counts]:
+    def drift_histogram_ns(self, data: Counts, chamber: int) -> tuple[NDArray[np.floating[Any]], Counts]:
         """Drift times of a chamber: bin edges in ns (float64[2049]), the chamber's offset applied, and counts."""
         edges_ns = np.arange(DRIFT_FIRST_TDC, DRIFT_LAST_TDC + 1) * NS_PER_TDC
         counts = self.view(data, "drift_tdc")[chamber, 1:-1]
         return edges_ns + self.detector.chambers[chamber].time_offset_ns, counts
 
-    def layer_drift_ns(self, data: Counts, chamber: int, layer: int) -> tuple[NDArray[np.float64], Counts]:
+    def layer_drift_ns(self, data: Counts, chamber: int, layer: int) -> tuple[NDArray[np.floating[Any]], Counts]:
         """The same for one layer of the chamber (0 is the top), float64[257] edges and counts."""
         first = sum(c.layers for c in self.detector.chambers[:chamber])
         edges_ns = np.arange(DRIFT_FIRST_TDC, DRIFT_LAST_TDC + 1, 1 << LAYER_BIN_BITS) * NS_PER_TDC
         counts = self.view(data, "drift_layer")[first + layer, 1:-1]
         return edges_ns + self.detector.chambers[chamber].time_offset_ns, counts
 
-    def course_histograms(self, data: Counts, chamber: int) -> dict[str, tuple[NDArray[np.float64], Counts]]:
+    def course_histograms(self, data: Counts, chamber: int) -> dict[str, tuple[NDArray[np.floating[Any]], Counts]]:
         """The course's four histograms of a chamber, in its bins: (left edges, counts) by name.
 
         hist_1 TDC channel, hist_2 active cells by orbit, hist_3 TDC channel with scintillator, hist_4 drift time in ns.
@@ -183,7 +183,7 @@ class Catalogue:
         channel_bin = (room.first_channel + np.arange(room.cells)) // COURSE_CHANNEL_WIDTH
         bins = max(COURSE_CHANNEL_BINS, int(channel_bin.max()) + 1)
 
-        def by_channel(cells: Counts) -> tuple[NDArray[np.float64], Counts]:
+        def by_channel(cells: Counts) -> tuple[NDArray[np.floating[Any]], Counts]:
             counts = np.zeros(bins, dtype=np.int64)
             np.add.at(counts, channel_bin, cells)
             return np.arange(bins) * float(COURSE_CHANNEL_WIDTH), counts

@@ -75,7 +75,10 @@ class RateBins:
             parts = [np.concatenate([a, b])[order] for a, b in zip(self._state()[1:], new[1:], strict=True)]
             merged = self._gathered(bins[order], *parts)
         else:
-            merged = tuple(np.concatenate([a, b]) for a, b in zip(self._state(), new, strict=True))
+            bins, rows, gap_orbits, gap_counts = (
+                np.concatenate([a, b]) for a, b in zip(self._state(), new, strict=True)
+            )
+            merged = bins, rows, gap_orbits, gap_counts
         self.bins, self.rows, self.gap_orbits, self.gap_counts = merged
         while len(self.bins) > MAX_BINS:
             self.windows_per_bin *= 2
@@ -124,8 +127,8 @@ class RateBins:
         ends = np.concatenate([edge, [True]])
         first = np.where(starts, self.rows[:, ROW_FIRST_ORBIT], begin)
         last = np.where(ends, self.rows[:, ROW_LAST_ORBIT] + 1, end)
-        seconds: NDArray[np.float64] = (last - first - self.gap_orbits) * ORBIT_SECONDS
-        return np.maximum(seconds, ORBIT_SECONDS)
+        seconds = (last - first - self.gap_orbits) * ORBIT_SECONDS
+        return np.asarray(np.maximum(seconds, ORBIT_SECONDS), dtype=np.float64)
 
     def live_time_s(self) -> float:
         """Seconds of data from each stretch's first hit to its last, gaps left out."""
@@ -154,8 +157,7 @@ class RateBins:
         shift = np.zeros(len(self.bins), np.int64)
         shift[1:] = np.where(np.diff(epochs) != 0, np.diff(self.bins) - 1, 0)
         since_first = self.bins - self.bins[0] - np.cumsum(shift)
-        seconds: NDArray[np.float64] = since_first * (self.windows_per_bin * WINDOW_SECONDS)
-        return seconds
+        return np.asarray(since_first * (self.windows_per_bin * WINDOW_SECONDS), dtype=np.float64)
 
     def data_time_s(self) -> float:
         """Data time of the newest hit since the first bin began, gaps included."""

@@ -88,7 +88,7 @@ def write_summary(handle: IO[str] | None, snapshot: Snapshot) -> None:
 def report(snapshot: Snapshot, console: Console) -> None:
     """The run's account and rates, readably."""
     account = snapshot.account
-    console.print(f"[bold]{snapshot.run or snapshot.source or 'run'}[/bold]", markup=not snapshot.run)
+    console.print(snapshot.run or snapshot.source or "run", style="bold", markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(justify="right")
     table.add_column()

@@ -15,8 +15,8 @@ def check_detector(file: str) -> int:
         for chamber in detector.chambers:
             last = chamber.first_channel + chamber.cells - 1
             common.out.print(
-                f"  {chamber.name}: board {chamber.board}, channels {chamber.first_channel} to {last}, view {chamber.view}, "
-                f"floor at {chamber.z_mm:g} mm, {len(chamber.dead_cells)} known dead cells",
+                f"  {chamber.name}: board {chamber.board}, channels {chamber.first_channel} to {last}, "
+                f"view {chamber.view}, floor at {chamber.z_mm:g} mm, {len(chamber.dead_cells)} known dead cells",
                 markup=False,
             )
         common.out.print(

@@ -58,25 +58,32 @@ def _multiple(pace: str, default: float | None) -> float | None:
 def _blocks(
     source: str, format: Format | None, detector: Detector, pace: str, follow_it: bool | None, stop: Event
 ) -> Iterator[Block]:
-    """The blocks that a source name, a pace and --follow ask for."""
-    if source.startswith("sim:"):
-        multiple = _multiple(pace, 1.0)
+    """The blocks that a source name, a pace and --follow ask for.
+
+    A file or folder is followed unless it is paced; a folder always is, standard input and URLs never are.
+    """
+    simulation = source.startswith("sim:")
+    multiple = _multiple(pace, 1.0 if simulation else None)
+    local = not simulation and source != "-" and "://" not in source
+    if follow_it is None:
+        follow_it = local and (multiple is None or Path(source).is_dir())
+    elif follow_it and not local:
+        raise common.CommandError(f"--follow: found {source}, allowed are a file or a folder")
+    if simulation:
         blocks = simulated(parse(source), detector)
-    elif source == "-" or "://" in source or not (Path(source).is_dir() if follow_it is None else follow_it):
-        multiple = _multiple(pace, None)
-        # a plain file that exists is followed unless it is paced
-        if follow_it is None and source != "-" and "://" not in source and multiple is None:
-            blocks = follow(source, format, stop)
-        else:
-            blocks = read_blocks(source, format)
-    else:
-        multiple = _multiple(pace, None)
+    elif follow_it:
         blocks = follow(source, format, stop)
+    else:
+        blocks = read_blocks(source, format)
     if multiple is not None:
-        blocks = paced(blocks, multiple, stop)
+        return paced(blocks, multiple, stop)
+    return blocks if follow_it else _until(blocks, stop)
+
+
+def _until(blocks: Iterator[Block], stop: Event) -> Iterator[Block]:
     for block in blocks:
         yield block
-        if stop.is_set() and not source.endswith(("/",)) and multiple is None and source.startswith("sim:"):
+        if stop.is_set():
             return
 
 

@@ -26,7 +26,7 @@ ACTIVE_SHOWN: Final = 24
 """Active cells are shown up to this number; the last bin holds what is above."""
 
 
-def drift_bins(detector: Detector, chamber: int) -> tuple[slice, NDArray[np.float64]]:
+def drift_bins(detector: Detector, chamber: int) -> tuple[slice, NDArray[np.floating[Any]]]:
     """Which fine bins (from the first of the axis) are shown for a chamber, and the 5 ns edges (float64) over them."""
     offset_ns = detector.chambers[chamber].time_offset_ns
     first = round((DRIFT_SHOWN_NS[0] - offset_ns) / NS_PER_TDC) - DRIFT_FIRST_TDC

@@ -77,7 +77,7 @@ def _bars(
         line_color=None,
         fill_alpha=0.85,
     )
-    tip = [(x_label, "@left{0.[0]} – @right{0.[0]}"), (y_label, "@value{0,0}")]
+    tip = [(x_label, "@left{0.[0]} to @right{0.[0]}"), (y_label, "@value{0,0}")]
     fig.add_tools(HoverTool(renderers=[bars], tooltips=tip, mode="vline"))
     return Plot(name, section, title, fig, {"value": column})
 
@@ -118,7 +118,7 @@ def _cell_map(detector: Detector, c: int) -> Plot:
         name=f"map_{c}_source",
     )
     fig = _figure("wire position (mm)", "layer", height=170)
-    colour = linear_cmap("value", Cividis256, low=0, high=1)
+    colour: Any = linear_cmap("value", Cividis256, low=0, high=1)
     colour.transform.name = f"map_{c}_colours"
     rects = fig.rect(
         "x", "y", width=chamber.cell_width_mm * 0.96, height=0.92, source=source, fill_color=colour, line_color=None
@@ -162,7 +162,7 @@ def _layers(detector: Detector, c: int) -> Plot:
 def make_plots(catalogue: Catalogue) -> list[Plot]:
     """All plots for a detector, in the page's order."""
     detector = catalogue.detector
-    colours = [COLOURS[c % 5] if c % 5 < 5 else COLOURS[c] for c in range(len(detector.chambers))]
+    colours = [COLOURS[c % 5] for c in range(len(detector.chambers))]
     chambers = list(enumerate(zip(detector.chambers, colours, strict=True)))
     rates = [(chamber.name, colour, f"rate_{c}") for c, (chamber, colour) in chambers]
     plots = [

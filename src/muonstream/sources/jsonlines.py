@@ -163,7 +163,7 @@ def _no_constant(name: str) -> float:
 def words_of_objects(
     data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
 ) -> tuple[Words, list[tuple[int, str]], int]:
-    """Words (uint64) of the objects data[starts[i]:stops[i]], in order; (index, reason) of the first bad ones; how many."""
+    """Words (uint64) of the objects data[starts[i]:stops[i]]; (index, reason) of the first bad ones; how many."""
     words = np.empty(len(starts), np.uint64)
     unusual = np.empty((len(starts) + 1, 2), np.int64)
     n = scan_objects(data, starts, stops, words, unusual)

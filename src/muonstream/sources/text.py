@@ -48,7 +48,7 @@ def _number(data: Any, at: int) -> tuple[int, int, int]:
         digit = np.int64(data[at]) - _ZERO
         if digit < 0 or digit > 9:
             break
-        value = min(value * 10 + digit, 1 << 50)
+        value = int(min(value * 10 + int(digit), 1 << 50))
         digits += 1
         at += 1
     if at < n and data[at] == _POINT:
@@ -80,8 +80,8 @@ def _number(data: Any, at: int) -> tuple[int, int, int]:
 def scan_rows(data: Any, old_firmware: bool, words: Any, faults: Any) -> tuple[int, int, int]:
     """Scan whole lines of a table into words.
 
-    data: uint8[n], ending with a newline; words: uint64, room for a word each 12 bytes; faults: int64[m, 4], filled with
-    (line from 0, where it begins, column, what) of the first m faulty rows
+    data: uint8[n], ending with a newline; words: uint64, room for a word each 12 bytes; faults: int64[m, 4], filled
+    with (line from 0, where it begins, column, what) of the first m faulty rows
     Gives how many words, faulty rows and lines there were.
     """
     n_words, n_faults, line, at = 0, 0, 0, 0
@@ -97,7 +97,7 @@ def scan_rows(data: Any, old_firmware: bool, words: Any, faults: Any) -> tuple[i
         fault, fault_column, hit, column = 0, 0, False, 0
         while True:
             # digits up to a comma are the usual thing
-            value = np.int64(0)
+            value: Any = np.int64(0)
             start = at
             while at < n:
                 digit = np.int64(data[at]) - _ZERO

@@ -137,7 +137,7 @@ function showState() {
   $("age").textContent = age;
   $("notice").textContent = notice;
   $("notice").hidden = !notice;
-  for (const tag of document.querySelectorAll(".plot .age")) tag.textContent = state === "ended" ? "" : age.replace("data ", "");
+  for (const tag of document.querySelectorAll(".plot .age")) tag.textContent = state === "running" || state === "stale" || state === "disconnected" ? age.replace("data ", "") : "";
 }
 
 function colours() {

@@ -1,0 +1,5 @@
+"""`python -m muonstream`."""
+
+from muonstream.cli import main
+
+main()

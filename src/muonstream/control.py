@@ -1,0 +1,45 @@
+"""The layout of the frame builder's state, which its compiled parts share."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+PENDING_WORDS: Final = 256
+"""Words set aside an input at most; the oldest goes when one more comes."""
+TABLE: Final = 1 << 16
+OPEN_WINDOWS: Final = TABLE // 2
+NO_KEY: Final = 1 << 60
+"""Words without a time, before the source's first window: the key is NO_KEY + source until one opens."""
+IN_CHUNK: Final = 1 << 40
+"""Run offsets from here on point into the chunk being pushed, below into the log of held words."""
+DROPPED: Final = -2
+
+# `control` is one int64 array (numba counts references of every array it touches, so there are few): fields of the
+# whole, then a row a source, then a row an input; a row is named by its offset
+CLOSED, ALL_TOP, ALL_PROGRESS, HELD, RUNS, LOG, OPEN, CLOSING, STRAY, FORCED, RESETS, LATENESS, IDLE, JUMP = range(14)
+AGREE, LINK, MAX_HELD, SOURCES_AT, SOURCES_END, INPUTS_AT, INPUTS_END, WHOLE_FIELDS = range(14, 22)
+# columns of a source's row; from S_INPUT on, the row of each board's input or -1
+S_TOP, S_PROGRESS, S_CAUGHT_UP, S_ENDED, S_CURRENT, S_INPUT, SOURCE_COLUMNS = 0, 1, 2, 3, 4, 5, 13
+# columns of an input's row
+NEWEST, TOP, EPOCH, MARK_SOURCE, MARK_ALL, OWN, AT_FALL, SAVED, SOURCE, BOARD, ENDED, BOUNDARY, PENDING, WATCH = range(
+    14
+)
+LATE, CONTRADICTED, PENDING_AT, INPUT_COLUMNS = 14, 15, 16, 17
+# rows of `table`: key and count of open windows, by hash; lists of open and of closing keys
+T_KEY, T_COUNT, T_OPEN, T_CLOSING, TABLE_ROWS = 0, 1, 2, 3, 4
+
+
+class State(NamedTuple):
+    """All that the builder remembers."""
+
+    control: NDArray[np.int64]
+    table: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    """[run, (offset, length, key)]"""
+    pending: NDArray[np.uint64]
+    """[input, n], words set aside"""
+    log: NDArray[np.uint64]
+    """words of open windows, and room for more"""

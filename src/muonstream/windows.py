@@ -1,0 +1,213 @@
+"""Open windows of the frame builder: runs of words in them, closing them, and moving words out of closed ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from muonstream.compiled import compiled
+from muonstream.control import (
+    CLOSED,
+    CLOSING,
+    DROPPED,
+    FORCED,
+    HELD,
+    IN_CHUNK,
+    LOG,
+    MAX_HELD,
+    NO_KEY,
+    OPEN,
+    OPEN_WINDOWS,
+    RUNS,
+    S_CURRENT,
+    SOURCE_COLUMNS,
+    SOURCES_AT,
+    SOURCES_END,
+    T_CLOSING,
+    T_COUNT,
+    T_KEY,
+    T_OPEN,
+    TABLE,
+)
+
+
+@compiled
+def slot_of(table: Any, key: int) -> int:
+    """Where the key is in the table of open windows, or where it would be."""
+    slot = key & (TABLE - 1)
+    while table[T_KEY, slot] != -1 and table[T_KEY, slot] != key:
+        slot = (slot + 1) & (TABLE - 1)
+    return slot
+
+
+@compiled
+def set_closed(c: Any, table: Any, closed: int) -> None:
+    """Close all windows up to a key: they take no more words."""
+    if closed <= c[CLOSED]:
+        return
+    c[CLOSED] = closed
+    kept = 0
+    for i in range(c[OPEN]):
+        key = table[T_OPEN, i]
+        if key <= closed:
+            table[T_CLOSING, c[CLOSING]] = key
+            c[CLOSING] += 1
+            c[HELD] -= table[T_COUNT, slot_of(table, key)]
+        else:
+            table[T_OPEN, kept] = key
+            kept += 1
+    c[OPEN] = kept
+
+
+@compiled
+def count_words(c: Any, table: Any, key: int, n: int) -> None:
+    """Count n more words in an open window, opening it if need be."""
+    slot = slot_of(table, key)
+    if table[T_KEY, slot] == -1:
+        table[T_KEY, slot] = key
+        table[T_COUNT, slot] = 0
+        table[T_OPEN, c[OPEN]] = key
+        c[OPEN] += 1
+    table[T_COUNT, slot] += n
+    c[HELD] += n
+
+
+@compiled
+def make_room(c: Any, table: Any, runs: Any) -> None:
+    """Bound what is held: past the limit the oldest windows close, and who held them back comes late."""
+    if c[HELD] > c[MAX_HELD] and c[OPEN] == 0:
+        # nothing but words without a time: they must not pile up for ever
+        for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
+            give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
+        set_closed(c, table, c[CLOSED] + 1)
+    while (c[HELD] > c[MAX_HELD] and c[OPEN] > 1) or c[OPEN] >= OPEN_WINDOWS:
+        oldest = table[T_OPEN, 0]
+        for i in range(1, c[OPEN]):
+            oldest = min(oldest, table[T_OPEN, i])
+        set_closed(c, table, oldest)
+        c[FORCED] += 1
+
+
+@compiled
+def add_run(c: Any, table: Any, runs: Any, offset: int, length: int, key: int) -> None:
+    if length <= 0:
+        return
+    run = runs[c[RUNS]]
+    run[0], run[1], run[2] = offset, length, key
+    c[RUNS] += 1
+    if key < NO_KEY:
+        count_words(c, table, key, length)
+    else:
+        c[HELD] += length
+
+
+@compiled
+def give_time(c: Any, table: Any, runs: Any, unset: int, key: int) -> None:
+    """Put words that came before their source's first window into the window `key`."""
+    for r in range(c[RUNS]):
+        if runs[r, 2] == unset:
+            runs[r, 2] = key
+            c[HELD] -= runs[r, 1]
+            count_words(c, table, key, runs[r, 1])
+
+
+@compiled
+def close_all(c: Any, table: Any, runs: Any) -> None:
+    """Close every open window; words that never had a time go to the first of them."""
+    for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
+        give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
+    last = c[CLOSED]
+    for i in range(c[OPEN]):
+        last = max(last, table[T_OPEN, i])
+    set_closed(c, table, last)
+    # whatever comes after the end of all is another epoch's concern
+    for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
+        c[source + S_CURRENT] = NO_KEY + source
+
+
+@compiled
+def gather(
+    c: Any, table: Any, runs: Any, log: Any, chunk: Any, out: Any, filled: int, starts: Any, keys: Any
+) -> tuple[int, int]:
+    """Move closed windows' words to out[filled:], the others' out of the chunk into the log.
+
+    Gives how many windows were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
+    """
+    closing = np.sort(table[T_CLOSING, : c[CLOSING]])
+    n = 0
+    for key in closing:
+        slot = slot_of(table, key)
+        count = table[T_COUNT, slot]
+        table[T_COUNT, slot] = filled
+        filled += count
+        if count:
+            keys[n] = key
+            starts[n + 1] = filled
+            n += 1
+    kept = 0
+    for r in range(c[RUNS]):
+        offset, length, key = runs[r]
+        if key == DROPPED:
+            continue
+        if key <= c[CLOSED]:
+            slot = slot_of(table, key)
+            to = table[T_COUNT, slot]
+            if offset >= IN_CHUNK:
+                offset -= IN_CHUNK
+                for j in range(length):
+                    out[to + j] = chunk[offset + j]
+            else:
+                for j in range(length):
+                    out[to + j] = log[offset + j]
+            table[T_COUNT, slot] = to + length
+            continue
+        if offset >= IN_CHUNK:
+            offset -= IN_CHUNK
+            to = c[LOG]
+            for j in range(length):
+                log[to + j] = chunk[offset + j]
+            c[LOG] += length
+            offset = to
+        run = runs[kept]
+        run[0], run[1], run[2] = offset, length, key
+        kept += 1
+    c[RUNS] = kept
+    if c[CLOSING]:
+        _rebuild_table(c, table, closing)
+    return n, filled
+
+
+@compiled
+def _rebuild_table(c: Any, table: Any, closing: Any) -> None:
+    """Take closed windows out of the table (with linear probing, the others must be put in anew)."""
+    counts = np.empty(c[OPEN], np.int64)
+    for i in range(c[OPEN]):
+        counts[i] = table[T_COUNT, slot_of(table, table[T_OPEN, i])]
+    # find all slots before any is emptied: probing stops at an empty one
+    slots = np.empty(c[OPEN] + len(closing), np.int64)
+    for i in range(c[OPEN]):
+        slots[i] = slot_of(table, table[T_OPEN, i])
+    for i in range(len(closing)):
+        slots[c[OPEN] + i] = slot_of(table, closing[i])
+    for slot in slots:
+        table[T_KEY, slot] = -1
+    for i in range(c[OPEN]):
+        slot = slot_of(table, table[T_OPEN, i])
+        table[T_KEY, slot] = table[T_OPEN, i]
+        table[T_COUNT, slot] = counts[i]
+    c[CLOSING] = 0
+
+
+@compiled
+def compact(c: Any, runs: Any, log: Any) -> None:
+    """Move the held words to the front of the log."""
+    order = np.argsort(runs[: c[RUNS], 0])
+    to = 0
+    for r in order:
+        offset, length, _ = runs[r]
+        for j in range(length):
+            log[to + j] = log[offset + j]
+        runs[r, 0] = to
+        to += length
+    c[LOG] = to
