@@ -1,0 +1,1 @@
+"""Benchmarks: each is run by hand and prints what it measured beside what it is compared with."""

@@ -1,0 +1,35 @@
+"""Words in memory to a finished monitor, on one thread and on two, beside copying the same words.
+
+Interleaved in blocks of four words a board and locally disordered, as real data are; at the rate of a cosmics run and
+at that of a noisy one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.timing import medians, table
+from muonstream.commands.bench import run_words
+from muonstream.simulation import simulate_words
+
+WORDS = 10_000_000
+
+
+def main() -> None:
+    """Measure and print."""
+    for rate_hz in (5e3, 1e6):
+        words = simulate_words(WORDS, rate_hz=rate_hz)
+        copied = np.empty_like(words)
+        seconds = medians(
+            {
+                "copy into memory at hand": lambda words=words, copied=copied: np.copyto(copied, words),
+                "copy into new memory": lambda words=words: words.copy(),
+                "monitor, one thread": lambda words=words: run_words(words, 0),
+                "monitor, two threads": lambda words=words: run_words(words, 1),
+            }
+        )
+        table(f"Words to monitor at {rate_hz:,.0f} Hz", WORDS, "words", seconds, "copy into memory at hand")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muonstream.simulation import simulate_words
+from muonstream.sources.files import read_blocks
+
+COMMAND = [sys.executable, "-m", "muonstream"]
+
+
+def muonstream(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMMAND, *arguments], input=stdin, capture_output=True, check=False, timeout=300)
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    )
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "sim.dat"
+    simulate_words(60_000, seed=3, hot_cell=(2, 17), dead_cell=(3, 40)).astype("<u8").tofile(path)
+    return path
+
+
+def test_process_writes_a_summary_that_is_the_same_whole_split_and_piped(simulated: Path, tmp_path: Path) -> None:
+    data = simulated.read_bytes()
+    (tmp_path / "a.dat").write_bytes(data[: 8 * 20_001])
+    (tmp_path / "b.dat").write_bytes(data[8 * 20_001 :])
+    summaries = []
+    for i, files in enumerate(([str(simulated)], [str(tmp_path / "a.dat"), str(tmp_path / "b.dat")], ["-"])):
+        out = tmp_path / f"{i}.json"
+        done = muonstream("process", *files, "--summary", str(out), stdin=data if files == ["-"] else None)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(out.read_text())
+        del found["source"]
+        summaries.append(found)
+    assert summaries[0] == summaries[1] == summaries[2]
+    assert summaries[0]["words"] == 60_000
+    assert summaries[0]["account"]["balanced"]
+
+
+def test_inspect_names_the_hot_and_the_dead_cell(simulated: Path) -> None:
+    done = muonstream("inspect", str(simulated))
+    assert done.returncode == 0
+    hottest = done.stdout.split("Hottest cells")[1].splitlines()[2].split()
+    assert hottest[1:4] == ["Chamber", "2", "17"]
+    assert "without any hit: Chamber 3 cell 40" in done.stdout
+
+
+def test_simulate_text_and_binary_are_the_same_words(tmp_path: Path) -> None:
+    for name, options in (("a.dat", []), ("a.csv", ["--text"])):
+        assert muonstream("simulate", str(tmp_path / name), "--words", "3000", *options).returncode == 0
+    binary, text = (list(read_blocks(str(tmp_path / name))) for name in ("a.dat", "a.csv"))
+    assert [w for block in binary for w in block.words.tolist()] == [w for block in text for w in block.words.tolist()]
+
+
+def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
+    (tmp_path / "empty.dat").touch()
+    (tmp_path / "binary.txt").write_bytes(simulated.read_bytes()[:800])
+    (tmp_path / "noise.dat").write_bytes(bytes(range(256)) * 8)
+    (tmp_path / "prose.csv").write_text("dear shifter,\nall is well\n")
+    (tmp_path / "bad.toml").write_text('name = "x"\nboards = [0]\nchambers = 3\n')
+    for arguments, reason in (
+        (["process", str(tmp_path / "none.dat")], "none.dat: no such file"),
+        (["process", str(tmp_path)], "found a folder"),
+        (["process", str(tmp_path / "empty.dat")], "empty.dat: is empty"),
+        (["process", str(tmp_path / "binary.txt"), "--format", "course"], "not the format course that was named"),
+        (["process", str(tmp_path / "noise.dat")], "found neither text nor words"),
+        (["process", str(tmp_path / "prose.csv")], "no table of 6 columns"),
+        (["process", str(simulated), "--summary", str(tmp_path / "no" / "out.json")], "out.json: cannot be written"),
+        (["process", str(simulated), "--detector", "nowhere"], "no such file; allowed are a TOML file or a bundled"),
+        (["detector", "check", str(tmp_path / "bad.toml")], "bad.toml: chambers: found 3"),
+        (["run", str(simulated), "--pace", "fast"], "--pace: found 'fast', allowed are max or a number"),
+        (["run", "sim:speed=3"], "found 'speed', allowed are"),
+        (["simulate", str(tmp_path / "s.dat"), "--hot-cell", "9:1"], "hot_cell: found chamber 9 cell 1"),
+    ):
+        done = muonstream(*arguments)
+        assert done.returncode == 1, arguments
+        assert done.stdout == "", arguments
+        assert reason in done.stderr, arguments
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Path, simulated: Path) -> None:
+    cut = tmp_path / "cut.dat"
+    cut.write_bytes(simulated.read_bytes()[:8003])
+    out = tmp_path / "out.json"
+    done = muonstream("process", str(cut), str(tmp_path / "none.dat"), "--summary", str(out))
+    assert done.returncode == 1
+    assert "none.dat: no such file" in done.stderr
+    account = json.loads(out.read_text())["account"]
+    assert (account["words"], account["malformed"], account["balanced"]) == (1001, 1, True)
+    assert "byte 8000: found 3 bytes at the end" in done.stdout
+    assert muonstream("process", str(cut)).returncode == 0
+    strict = muonstream("process", str(cut), "--strict")
+    assert strict.returncode == 1
+    assert "--strict: found 1 malformed words" in strict.stderr
+
+
+def test_a_busy_port_is_named(simulated: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = muonstream("run", str(simulated), "--port", str(port))
+    assert done.returncode == 1
+    assert f"port {port} of 127.0.0.1 cannot be had" in done.stderr
+
+
+def test_the_demo_ends_with_its_account() -> None:
+    done = muonstream("demo", "--duration", "1", "--port", "0")
+    assert done.returncode == 0, done.stderr
+    assert "The live page is at http://127.0.0.1:" in done.stderr
+    assert "words" in done.stdout
+    assert "live " in done.stdout
+
+
+def test_ctrl_c_ends_a_followed_run_with_its_account(simulated: Path, tmp_path: Path) -> None:
+    growing = tmp_path / "growing.dat"
+    data = simulated.read_bytes()
+    growing.write_bytes(data[:80_000])
+    out = tmp_path / "out.json"
+    with subprocess.Popen(
+        [*COMMAND, "run", str(growing), "--port", "0", "--summary", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split(" at ")[1].split()[0]
+        with growing.open("ab") as handle:
+            handle.write(data[80_000:])
+        wait_for_words(url, 60_000)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "60,000  words" in stdout
+    assert json.loads(out.read_text())["account"]["words"] == 60_000
+
+
+def wait_for_words(url: str, words: int) -> None:
+    """Ask the page until it has seen so many words."""
+    import time
+    import urllib.error
+    import urllib.request
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}api/snapshot") as answer:
+                if json.load(answer)["words"] == words:
+                    return
+        except urllib.error.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"{words} words never came")

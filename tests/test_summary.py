@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from muonstream.analysis.summary import summary
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.sources.files import read_blocks
+from muonstream.words import Words
+
+FILES = ("run000591.dat", "run000591_derived_scintillator.dat", "course_stream_first74rows.csv")
+
+
+def words_of(path: Path) -> Words:
+    return np.concatenate([block.words for block in read_blocks(str(path))])
+
+
+def result(pieces: list[Words], *, workers: int = 0, new_files: bool = False) -> dict[str, Any]:
+    with Pipeline(Detector.default(), workers=workers) as pipeline:
+        for i, piece in enumerate(pieces):
+            if i and new_files:
+                pipeline.boundary()
+            pipeline.push(piece)
+        pipeline.finish()
+        return summary(pipeline.snapshot("ended"))
+
+
+def same(ours: dict[str, Any], answers: dict[str, Any]) -> list[str]:
+    """Where our summary differs from the answers, which have fewer keys."""
+    faults = []
+    for key, expected in answers.items():
+        if isinstance(expected, dict):
+            faults += [f"{key}.{fault}" for fault in same(ours[key], expected)]
+        elif ours[key] != expected:
+            faults.append(f"{key}: {ours[key]} is not {expected}")
+    return faults
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_real_data_give_the_reference_answers(name: str, shared_data: Path, shared_reference: Path) -> None:
+    answers = json.loads((shared_reference / f"answers_{name}.json").read_text())
+    words = words_of(shared_data / name)
+    whole = result([words])
+    assert same(whole, answers) == []
+    assert whole["account"]["balanced"]
+    rng = np.random.default_rng(1)
+    for workers in (0, 2):
+        cuts = np.sort(rng.integers(0, len(words), 40))
+        assert result(np.split(words, cuts.tolist()), workers=workers) == whole
+    for cut in (1, len(words) // 3, len(words) - 2):
+        assert result([words[:cut], words[cut:]], new_files=True) == whole
+
+
+def test_the_2019_text_is_the_same_run(shared_data: Path) -> None:
+    binary = words_of(shared_data / "run000591.dat")
+    text = words_of(shared_data / "run000591_firmware2019.txt")
+    assert np.array_equal(binary, text)
+
+
+def test_run_591_is_31_7_seconds_with_one_gap(shared_data: Path) -> None:
+    ours = result([words_of(shared_data / "run000591.dat")])
+    assert ours["live_time_s"] == pytest.approx(31.66, abs=0.01)
+    assert ours["gaps"] == 1
