@@ -6,6 +6,9 @@ at that of a noisy one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from benchmarks.timing import medians, table
@@ -20,14 +23,13 @@ def main() -> None:
     for rate_hz in (5e3, 1e6):
         words = simulate_words(WORDS, rate_hz=rate_hz)
         copied = np.empty_like(words)
-        seconds = medians(
-            {
-                "copy into memory at hand": lambda words=words, copied=copied: np.copyto(copied, words),
-                "copy into new memory": lambda words=words: words.copy(),
-                "monitor, one thread": lambda words=words: run_words(words, 0),
-                "monitor, two threads": lambda words=words: run_words(words, 1),
-            }
-        )
+        works: dict[str, Callable[[], object]] = {
+            "copy into memory at hand": partial(np.copyto, copied, words),
+            "copy into new memory": words.copy,
+            "monitor, one thread": partial(run_words, words, 0),
+            "monitor, two threads": partial(run_words, words, 1),
+        }
+        seconds = medians(works)
         table(f"Words to monitor at {rate_hz:,.0f} Hz", WORDS, "words", seconds, "copy into memory at hand")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def pipeline() -> Iterator[Pipeline]:
     with Pipeline(Detector.default(), run=HOSTILE, source="simulation", workers=0) as made:
         made.push(simulate_words(100_000, seed=5, muon_rate_hz=400))
         yield made
+
+
+def fresh(pipeline: Pipeline) -> Snapshot:
+    """A snapshot whose data have just come."""
+    return replace(pipeline.snapshot(), data_wall_time=time.time())
 
 
 @pytest.fixture
@@ -118,7 +124,7 @@ def number(page: Page, name: str) -> int:
 @pytest.mark.browser
 def test_the_pages_numbers_are_the_engines(browser: Browser, dashboard: Dashboard, pipeline: Pipeline) -> None:
     page, faults = opened(browser, dashboard)
-    snapshot = pipeline.snapshot()
+    snapshot = fresh(pipeline)
     dashboard.publish(snapshot)
     shown(page, snapshot)
     assert page.get_by_test_id("run").inner_text() == HOSTILE
@@ -167,11 +173,9 @@ def test_every_state_has_its_look(browser: Browser, dashboard: Dashboard, pipeli
     with Pipeline(Detector.default(), run="empty") as empty:
         dashboard.publish(empty.snapshot())
         page.wait_for_selector("html[data-state=waiting]")
-    dashboard.publish(pipeline.snapshot())
+    dashboard.publish(fresh(pipeline))
     page.wait_for_selector("html[data-state=running]")
-    old = pipeline.snapshot()
-    object.__setattr__(old, "data_wall_time", time.time() - 60)
-    dashboard.publish(old)
+    dashboard.publish(replace(pipeline.snapshot(), data_wall_time=time.time() - 60))
     page.wait_for_selector("html[data-state=stale]")
     assert "No new words for 01:0" in page.locator("#notice").inner_text()
     dashboard.publish(pipeline.snapshot("ended"))
@@ -189,7 +193,7 @@ def test_every_state_has_its_look(browser: Browser, dashboard: Dashboard, pipeli
 @pytest.mark.browser
 def test_a_phone_needs_no_sideways_scrolling(browser: Browser, dashboard: Dashboard, pipeline: Pipeline) -> None:
     page, faults = opened(browser, dashboard, viewport={"width": 390, "height": 800})
-    snapshot = pipeline.snapshot()
+    snapshot = fresh(pipeline)
     dashboard.publish(snapshot)
     shown(page, snapshot)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

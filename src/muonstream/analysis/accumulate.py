@@ -290,7 +290,7 @@ def _accumulate(
                     orbits[2] += passage[orbit] > edge_tdc
                     passage[orbit] = NO_PASSAGE
                     occupied[orbit >> 6] |= np.uint64(1) << np.uint64(orbit & 63)
-        low, high = 0, 0
+        low, high = 0, -1
         for orbit in range(WINDOW_ORBITS // 64):
             if occupied[orbit]:
                 high = (orbit << 6) + 63 - _leading_zeros(occupied[orbit])
@@ -298,8 +298,9 @@ def _accumulate(
             if occupied[orbit]:
                 low = (orbit << 6) + _trailing_zeros(occupied[orbit])
                 occupied[orbit] = 0
-        row[ROW_FIRST_ORBIT] = first_orbit + low
-        row[ROW_LAST_ORBIT] = first_orbit + high
+        # a window without hits or passages, only ancillary words, tells no time
+        row[ROW_FIRST_ORBIT] = first_orbit + low if high >= 0 else -1
+        row[ROW_LAST_ORBIT] = first_orbit + high if high >= 0 else -1
         row[ROW_WORDS] = len(window_words)
         row[ROW_SCINTILLATOR] = n_scintillator
         for c in range(chambers):

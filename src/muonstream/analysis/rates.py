@@ -64,7 +64,9 @@ class RateBins:
         return other
 
     def add(self, keys: Array, rows: Array) -> None:
-        """Add window rows (see `Contribution`); keys int64[k], rising."""
+        """Add window rows (see `Contribution`), those with hits or passages; keys int64[k], rising."""
+        timed = rows[:, ROW_FIRST_ORBIT] >= 0
+        keys, rows = keys[timed], rows[timed]
         if not len(keys):
             return
         zeros = np.zeros(len(keys), np.int64)

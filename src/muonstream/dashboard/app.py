@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from contextlib import aclosing, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,14 +71,26 @@ def create_app(feed: Feed, *, bound_to: str = "127.0.0.1", token: str | None = N
 
     async def socket(websocket: WebSocket) -> None:
         await websocket.accept()
-        messages = feed.messages()
-        try:
-            async for message in messages:
-                await websocket.send_bytes(message)
-        except (WebSocketDisconnect, RuntimeError):
+        sending = asyncio.create_task(_send(websocket))
+        leaving = asyncio.create_task(_wait_for_end(websocket))
+        done, rest = await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        if leaving not in done:
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await websocket.close()
+
+    async def _send(websocket: WebSocket) -> None:
+        with suppress(RuntimeError, WebSocketDisconnect):
+            async with aclosing(feed.messages()) as messages:
+                async for message in messages:
+                    await websocket.send_bytes(message)
+
+    async def _wait_for_end(websocket: WebSocket) -> None:
+        """Viewers have nothing to say; what comes is read until they go."""
+        while (await websocket.receive())["type"] != "websocket.disconnect":
             pass
-        finally:
-            await messages.aclose()  # type: ignore[attr-defined]
 
     return Starlette(
         routes=[

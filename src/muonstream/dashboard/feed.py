@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from threading import Lock
 
 from muonstream.analysis.monitor import Snapshot
@@ -20,6 +20,7 @@ class Feed:
         self._lock = Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self.viewers = 0
+        self._closed = False
 
     def publish(self, snapshot: Snapshot) -> None:
         """Show a snapshot to all viewers; may be called from any thread."""
@@ -27,12 +28,21 @@ class Feed:
         with self._lock:
             self.snapshot, self._message = snapshot, message
             self._number += 1
+        self._wake()
+
+    def close(self) -> None:
+        """No more messages: viewers' streams end."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
             waiting = list(self._waiting)
         for loop, event in waiting:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
 
-    async def messages(self) -> AsyncIterator[bytes]:
+    async def messages(self) -> AsyncGenerator[bytes, None]:
         """The newest message at once, if there is one, then the newest whenever the viewer is ready for it."""
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
@@ -41,7 +51,7 @@ class Feed:
             self.viewers += 1
         seen = 0
         try:
-            while True:
+            while not self._closed:
                 with self._lock:
                     number, message = self._number, self._message
                 if number != seen and message is not None:

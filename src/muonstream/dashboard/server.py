@@ -80,6 +80,6 @@ class Dashboard:
     def stop(self) -> None:
         """Stop serving."""
         if self._server is not None and self._thread is not None:
+            self.feed.close()
             self._server.should_exit = True
-            self._server.force_exit = True
             self._thread.join(timeout=5)
