@@ -177,7 +177,7 @@ def test_every_state_has_its_look(browser: Browser, dashboard: Dashboard, pipeli
     page.wait_for_selector("html[data-state=running]")
     dashboard.publish(replace(pipeline.snapshot(), data_wall_time=time.time() - 60))
     page.wait_for_selector("html[data-state=stale]")
-    assert "No new words for 01:0" in page.locator("#notice").inner_text()
+    assert "No new words for 00:01:0" in page.locator("#notice").inner_text()
     dashboard.publish(pipeline.snapshot("ended"))
     page.wait_for_selector("html[data-state=ended]")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
