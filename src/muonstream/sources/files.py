@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,8 @@ def open_bytes(name: str) -> BinaryIO:
     Raises SourceError in one line.
     """
     if name == "-":
-        return sys.stdin.buffer
+        # unbuffered, so that a live stream is not waited for until a whole piece is there
+        return open(0, "rb", buffering=0, closefd=False)
     if "://" in name:
         return _open_url(name)
     path = Path(name)
