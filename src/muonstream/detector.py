@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from muonstream.channels import ChannelMap, build_channel_map
+from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
-Board = Annotated[int, Field(ge=0, le=7, strict=True)]
-Channel = Annotated[int, Field(ge=0, le=511, strict=True)]
-Length = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
-Position = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+MOST_CHAMBERS: Final = 128
+
+
+# Validators of our own rather than pydantic's bounds, so that a fault can say what is allowed, both ends of it; and
+# none takes true for 1 or "3" for 3.
+def _whole(low: int, high: int) -> BeforeValidator:
+    def check(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        kind = "" if isinstance(value, int) and not isinstance(value, bool) else "whole numbers "
+        raise ValueError(f"found {_shown(value)}, allowed {kind}{low} to {high}")
+
+    return BeforeValidator(check)
+
+
+def _number(low: float, high: float, *, above: bool = False) -> BeforeValidator:
+    def check(value: object) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and low <= value <= high and not (above and value == low):  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+        kind = "" if is_number else "numbers "
+        wanted = f"more than {low:g}, up to {high:g}" if above else f"{low:g} to {high:g}"
+        raise ValueError(f"found {_shown(value)}, allowed {kind}{wanted}")
+
+    return BeforeValidator(check)
+
+
+def _label(value: object) -> str:
+    if isinstance(value, str) and 1 <= len(value) <= 60 and value.isprintable():
+        return value
+    raise ValueError(f"found {_shown(value)}, allowed is text of 1 to 60 printable characters")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+Board = Annotated[int, _whole(0, FPGA_MASK)]
+Channel = Annotated[int, _whole(0, CHANNEL_MASK)]
+Label = Annotated[str, BeforeValidator(_label)]
+Length = Annotated[float, _number(0, 1e5, above=True)]
+Position = Annotated[float, _number(-1e6, 1e6)]
 
 
 class DetectorError(ValueError):
@@ -27,6 +67,9 @@ class DetectorError(ValueError):
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=_Table)
 
 
 class BoardChannel(_Table):
@@ -42,33 +85,33 @@ class BoardChannel(_Table):
 class Chamber(_Table):
     """One drift-tube chamber (a superlayer): layers of cells, and where it stands."""
 
-    number: Annotated[int, Field(ge=1, le=999, strict=True)]
+    number: Annotated[int, _whole(1, 999)]
     """What the chamber is called in summaries and results, from 1."""
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Label
     board: Board
     """The board that reads it, 0 to 7."""
     first_channel: Channel
     """Its first channel; cell n is channel first_channel + n."""
-    layers: Annotated[int, Field(ge=1, le=64, strict=True)] = 4
-    cells_per_layer: Annotated[int, Field(ge=1, le=512, strict=True)] = 16
-    layer_of_channel: tuple[Annotated[int, Field(ge=0, le=63, strict=True)], ...]
+    layers: Annotated[int, _whole(1, 64)] = 4
+    cells_per_layer: Annotated[int, _whole(1, 512)] = 16
+    layer_of_channel: tuple[Annotated[int, _whole(0, 63)], ...]
     """Layer from the top (0) of channels n % layers = 0, 1, ...: a permutation of the layers."""
     layer_shift_mm: tuple[Position, ...]
     """Shift of each layer's wires along x, from the top layer on."""
     cell_width_mm: Length = 42.0
     cell_height_mm: Length = 13.0
-    time_offset_ns: Annotated[float, Field(ge=-250, le=250, allow_inf_nan=False)] = 0.0
+    time_offset_ns: Annotated[float, _number(-250, 250)] = 0.0
     """Added to hit time less passage time to give the drift time."""
-    drift_velocity_um_per_ns: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 53.8
-    t_max_ns: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 390.0
+    drift_velocity_um_per_ns: Annotated[float, _number(0, 1000, above=True)] = 53.8
+    t_max_ns: Annotated[float, _number(0, 1000, above=True)] = 390.0
     """Longest drift time, half a cell's width."""
     x_mm: Position = 0.0
-    """Alignment: shift of the chamber along its wires' normal."""
+    """Alignment: where the chamber's middle is along the coordinate it measures."""
     z_mm: Position
     """Height of the chamber's floor."""
-    rotation_deg: Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)] = 0.0
+    rotation_deg: Annotated[float, _number(-360, 360)] = 0.0
     """Rotation about the vertical; chambers of the same rotation measure the same view."""
-    dead_cells: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = ()
+    dead_cells: tuple[Channel, ...] = ()
     """Cells known to be dead, by channel less first_channel."""
 
     @property
@@ -78,8 +121,9 @@ class Chamber(_Table):
 
     @property
     def view(self) -> Literal["x", "y"]:
-        """Which coordinate the chamber measures: x, or y when it is turned by about 90 degrees."""
-        return "y" if abs(np.sin(np.radians(self.rotation_deg))) > 0.5 else "x"
+        """Which coordinate the chamber measures: x, or y when it is turned by more than 45 degrees to x."""
+        angle = np.radians(self.rotation_deg)
+        return "y" if abs(np.sin(angle)) > abs(np.cos(angle)) else "x"
 
     def layer_of_cell(self) -> NDArray[np.int64]:
         """Layer from the top of each cell, int64[cells]."""
@@ -97,72 +141,106 @@ class Chamber(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        return _refuse(self, self._faults())
+
+    def _faults(self) -> Iterator[str]:
         if sorted(self.layer_of_channel) != list(range(self.layers)):
-            raise ValueError(
-                f"layer_of_channel: found {list(self.layer_of_channel)}, allowed is each of 0 to {self.layers - 1} once"
-            )
+            yield f"layer_of_channel: found {list(self.layer_of_channel)}, allowed is each of 0 to {self.layers - 1} once"
         if len(self.layer_shift_mm) != self.layers:
-            raise ValueError(
-                f"layer_shift_mm: found {len(self.layer_shift_mm)} numbers, allowed is one a layer ({self.layers})"
-            )
-        if self.first_channel + self.cells > 512:
-            raise ValueError(
+            yield f"layer_shift_mm: found {len(self.layer_shift_mm)} numbers, allowed is one a layer ({self.layers})"
+        if self.cells > CHANNEL_MASK + 1:
+            yield f"cells_per_layer: found {self.cells} cells in all, allowed {CHANNEL_MASK + 1} at most"
+        elif self.first_channel + self.cells > CHANNEL_MASK + 1:
+            yield (
                 f"first_channel: found {self.first_channel} with {self.cells} cells, "
-                f"allowed are channels to 511, so at most {512 - self.cells}"
+                f"allowed 0 to {CHANNEL_MASK + 1 - self.cells}"
             )
-        beyond = [cell for cell in self.dead_cells if cell >= self.cells]
-        if beyond:
-            raise ValueError(f"dead_cells: found {beyond[0]}, allowed are 0 to {self.cells - 1}")
-        if len(set(self.dead_cells)) != len(self.dead_cells):
-            raise ValueError(f"dead_cells: found {list(self.dead_cells)}, allowed is each cell once")
-        return self
+        for position, cell in enumerate(self.dead_cells):
+            if cell >= self.cells:
+                yield f"dead_cells[{position}]: found {cell}, allowed 0 to {self.cells - 1}"
+            elif cell in self.dead_cells[:position]:
+                yield f"dead_cells[{position}]: found {cell} again, allowed is each cell once"
+
+
+class Thresholds(_Table):
+    """Limits by which cells and chambers are judged; no key is known yet."""
 
 
 class Detector(_Table):
     """A telescope: its chambers, scintillators and triggers."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Label
     description: str = ""
     estimated: tuple[str, ...] = ()
     """Keys whose values are estimates, not measurements."""
-    boards: tuple[Board, ...]
-    """Every board that sends words; chambers, scintillators and triggers may name no other."""
-    chambers: Annotated[tuple[Chamber, ...], Field(min_length=1)]
+    boards: tuple[Board, ...] = ()
+    """Every board that sends words, in rising order: those the file names, which chambers, scintillators and triggers
+    must keep to, or, where it names none, those that these use."""
+    chambers: tuple[Chamber, ...]
     scintillators: tuple[BoardChannel, ...] = ()
     """Channels whose earliest word in an orbit is the passage time."""
     triggers: tuple[BoardChannel, ...] = ()
     """Channels of boards' internal triggers: no chamber's hits."""
+    thresholds: Thresholds = Thresholds()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        owners: dict[tuple[int, int], str] = {}
-        for key, value in Counter(self.boards).items():
-            if value > 1:
-                raise ValueError(f"boards: found {key} twice, allowed is each board once")
-        for label, given in (
-            ("number", [str(c.number) for c in self.chambers]),
-            ("name", [c.name for c in self.chambers]),
-        ):
-            for i, text in enumerate(given):
-                if text in given[:i]:
-                    raise ValueError(f"chambers[{i}].{label}: found {text} again, allowed is a {label} of its own")
-        users = [
-            (f"chambers[{i}]", c.board, range(c.first_channel, c.first_channel + c.cells))
-            for i, c in enumerate(self.chambers)
-        ]
-        for what, channels in (("scintillators", self.scintillators), ("triggers", self.triggers)):
-            users += [(f"{what}[{i}]", bc.board, range(bc.channel, bc.channel + 1)) for i, bc in enumerate(channels)]
-        for key_name, board, span in users:
-            if board not in self.boards:
-                raise ValueError(f"{key_name}.board: found {board}, allowed are the boards {list(self.boards)}")
-            for channel in span:
-                other = owners.setdefault((board, channel), key_name)
-                if other != key_name:
-                    raise ValueError(
-                        f"{key_name}: found channel {channel} of board {board}, which {other} has; "
-                        "allowed are channels that overlap no other's"
-                    )
+        _refuse(self, self._faults())
+        boards = self.boards or {board for _, board, _ in self._users()}
+        # the one field that is completed from others, while nobody else has seen the frozen object yet
+        object.__setattr__(self, "boards", tuple(sorted(boards)))
         return self
+
+    def _users(self) -> Iterator[tuple[str, int, range]]:
+        """Whoever has channels: key, board, channels."""
+        for i, c in enumerate(self.chambers):
+            yield f"chambers[{i}]", c.board, range(c.first_channel, c.first_channel + c.cells)
+        for what, channels in (("scintillators", self.scintillators), ("triggers", self.triggers)):
+            for i, single in enumerate(channels):
+                yield f"{what}[{i}]", single.board, range(single.channel, single.channel + 1)
+
+    def _faults(self) -> Iterator[str]:
+        if not 1 <= len(self.chambers) <= MOST_CHAMBERS:
+            yield f"chambers: found {len(self.chambers)}, allowed 1 to {MOST_CHAMBERS}"
+        for i, board in enumerate(self.boards):
+            if board in self.boards[:i]:
+                yield f"boards[{i}]: found {board} again, allowed is each board once"
+        for i, chamber in enumerate(self.chambers):
+            if chamber.number in [c.number for c in self.chambers[:i]]:
+                yield f"chambers[{i}].number: found {chamber.number} again, allowed is a number of its own"
+            if chamber.name in [c.name for c in self.chambers[:i]]:
+                yield f"chambers[{i}].name: found {chamber.name!r} again, allowed is a name of its own"
+        owners: dict[tuple[int, int], str] = {}
+        for key, board, channels in self._users():
+            if self.boards and board not in self.boards:
+                yield f"{key}.board: found {board}, allowed are the boards {list(self.boards)}"
+            shared: dict[str, list[int]] = {}
+            for channel in channels:
+                other = owners.setdefault((board, channel), key)
+                if other != key:
+                    shared.setdefault(other, []).append(channel)
+            own_key = f"{key}.first_channel" if key.startswith("chambers") else f"{key}.channel"
+            for other, taken in shared.items():
+                span = f"channel {taken[0]}" if len(taken) == 1 else f"channels {taken[0]} to {taken[-1]}"
+                yield f"{own_key}: found {span} of board {board}, which {other} has, allowed are channels of its own"
+        for i, key in enumerate(self.estimated):
+            if not self._has(key):
+                yield f"estimated[{i}]: found {key!r}, allowed is a key of this file, such as chambers[0].z_mm"
+
+    def _has(self, key: str) -> bool:
+        """Whether a key such as chambers[0].z_mm is there."""
+        found: object = self
+        for part in key.replace("[", ".[").split("."):
+            if part.startswith("[") and part.endswith("]") and part[1:-1].isdecimal():
+                index = int(part[1:-1])
+                if not isinstance(found, tuple) or index >= len(found):
+                    return False
+                found = found[index]
+            elif isinstance(found, _Table) and part in type(found).model_fields:
+                found = getattr(found, part)
+            else:
+                return False
+        return True
 
     def channel_map(self) -> ChannelMap:
         """The tables by which the kernel reads this detector's words."""
@@ -206,7 +284,7 @@ class Detector(_Table):
 
 
 def parse(text: str, file: str) -> Detector:
-    """A detector from TOML text; `file` names it in messages. Raises DetectorError."""
+    """A detector from TOML text; `file` names it in messages. Raises DetectorError, with one line a fault."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -214,23 +292,53 @@ def parse(text: str, file: str) -> Detector:
     try:
         return Detector.model_validate(table)
     except ValidationError as error:
-        raise DetectorError("\n".join(f"{file}: {_reworded(fault)}" for fault in error.errors())) from None
+        lines = [line for fault in error.errors() for line in _reworded(fault)]
+        raise DetectorError("\n".join(f"{file}: {line}" for line in lines)) from None
 
 
-def _reworded(fault: Any) -> str:
-    """One fault of pydantic as `key: found, allowed`."""
+_KINDS: Final = {
+    "tuple_type": "a list",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "string_type": "text",
+}
+
+
+def _refuse(model: Model, faults: Iterator[str]) -> Model:
+    """The model itself, unless something is wrong with it. Raises ValueError with one line a fault."""
+    lines = list(faults)
+    if lines:
+        raise ValueError("\n".join(lines))
+    return model
+
+
+def _reworded(fault: Any) -> list[str]:
+    """The lines of one fault of pydantic, each as `key: found, allowed`."""
     key = ""
     for part in fault["loc"]:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
     if fault["type"] == "value_error":
-        inner = str(fault["ctx"]["error"])
-        return f"{key}.{inner}" if key else inner
+        lines = str(fault["ctx"]["error"]).splitlines()
+        # a fault of one value says what was found; those of a whole table begin with the key within it
+        return [f"{key}: {line}" if line.startswith("found ") else f"{key}.{line}".lstrip(".") for line in lines]
     if fault["type"] == "missing":
-        return f"{key}: found nothing, it must be given"
+        return [f"{key}: found nothing, it must be given"]
     if fault["type"] == "extra_forbidden":
-        return f"{key}: found a key that is not known"
-    allowed = fault["msg"].replace("Input should be ", "").replace("Input should ", "")
-    return f"{key}: found {fault['input']!r}, allowed is {allowed}"
+        return [f"{key}: found a key that is not known{_allowed_keys(fault['loc'])}"]
+    allowed = _KINDS.get(fault["type"], fault["msg"])
+    return [f"{key}: found {_shown(fault['input'])}, allowed is {allowed}"]
+
+
+def _allowed_keys(loc: tuple[int | str, ...]) -> str:
+    tables: dict[str, type[_Table]] = {
+        "chambers": Chamber,
+        "scintillators": BoardChannel,
+        "triggers": BoardChannel,
+        "thresholds": Thresholds,
+    }
+    table = Detector if len(loc) == 1 else tables[str(loc[0])]
+    names = ", ".join(table.model_fields)
+    return f", allowed are {names}" if names else ", none is allowed yet"
 
 
 @cache
