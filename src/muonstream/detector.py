@@ -145,7 +145,8 @@ class Chamber(_Table):
 
     def _faults(self) -> Iterator[str]:
         if sorted(self.layer_of_channel) != list(range(self.layers)):
-            yield f"layer_of_channel: found {list(self.layer_of_channel)}, allowed is each of 0 to {self.layers - 1} once"
+            found = list(self.layer_of_channel)
+            yield f"layer_of_channel: found {found}, allowed is each of 0 to {self.layers - 1} once"
         if len(self.layer_shift_mm) != self.layers:
             yield f"layer_shift_mm: found {len(self.layer_shift_mm)} numbers, allowed is one a layer ({self.layers})"
         if self.cells > CHANNEL_MASK + 1:
