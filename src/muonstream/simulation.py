@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -404,12 +404,12 @@ class Simulation:
             yield rest
 
 
-def simulate_words(n: int, detector: Detector | None = None, **options: float) -> Words:
+def simulate_words(n: int, detector: Detector | None = None, **options: Any) -> Words:
     """n simulated words at once, uint64[n]; options are those of `SimulationConfig`.
 
     Raises ValueError for an option that is not allowed.
     """
-    config = SimulationConfig(words=n, **options)  # type: ignore[arg-type]
+    config = SimulationConfig(words=n, **options)
     return np.concatenate(list(Simulation(config, detector or Detector.default()).blocks()))
 
 
