@@ -51,6 +51,9 @@ RECENT_SLOTS: Final = 10
 ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 1, 2, 3, 4
 """Columns of window rows; behind them, by chamber: hits, active cells, orbits with active cells."""
 
+LANES: Final = 4
+CHOSEN_WORDS: Final = 512
+
 NO_PASSAGE: Final = np.int32(2**31 - 1)
 
 
@@ -92,16 +95,17 @@ _trailing_zeros = _bit_intrinsic("cttz")
 
 @compiled
 def _fill(
-    words: Any, codes: Any, cell_codes: int, blocks: int, counts: Any, active: Any, touched: Any, passage: Any
-) -> tuple[int, int]:
+    words: Any, codes: Any, cell_codes: int, counts: Any, active: Any, touched: Any, passage: Any, passed: Any
+) -> tuple[int, int, int]:
     """First pass over a window: counts, active cells, passage times.
 
-    Gives how many (orbit, block) pairs were touched, listed in `touched`, and how many scintillator words there were.
-    Unsigned throughout: numba need not ask whether an index is negative.
+    Gives how many (block, orbit) pairs were touched, listed in `touched`, how many scintillator words there were, and
+    how many orbits with a passage, listed in `passed`. Unsigned throughout: numba need not ask whether an index is
+    negative.
     """
     n_touched = np.uint64(0)
     n_scintillator = 0
-    row = np.uint64(blocks)
+    n_passed = 0
     malformed = np.uint64(cell_codes + MALFORMED)
     scintillator = np.uint64(cell_codes + SCINTILLATOR)
     one, six, low_bits = np.uint64(1), np.uint64(6), np.uint64(63)
@@ -113,7 +117,7 @@ def _fill(
         if bx >= np.uint64(BX_PER_ORBIT) and code < malformed:
             code = malformed
         counts[code] += 1
-        where = orbit * row + (code >> six)
+        where = (code >> six) << np.uint64(WINDOW_ORBIT_BITS) | orbit
         before = active[where]
         active[where] = before | (one << (code & low_bits))
         touched[n_touched] = where
@@ -121,8 +125,11 @@ def _fill(
         if code == scintillator:
             n_scintillator += 1
             time_tdc = np.int32(bx) * np.int32(TDC_PER_BX) + np.int32(word & np.uint64(TDC_MASK))
+            if passage[orbit] == NO_PASSAGE:
+                passed[n_passed] = orbit
+                n_passed += 1
             passage[orbit] = min(passage[orbit], time_tdc)
-    return int(n_touched), n_scintillator
+    return int(n_touched), n_scintillator, n_passed
 
 
 @compiled
@@ -133,67 +140,94 @@ def _drift(
     chamber_of_block: Any,
     layer_of_code: Any,
     passage: Any,
+    chosen: Any,
     with_scintillator: Any,
     drift: Any,
     drift_layer: Any,
 ) -> None:
-    """Second pass: hits of orbits with a passage time, and their time after it."""
+    """Second pass: hits of orbits with a passage time, and their time after it.
+
+    First the words of such orbits are chosen without branching: few are, in no order that could be foreseen.
+    """
+    orbit_shift, orbit_mask = np.uint64(ORBIT_SHIFT), np.uint64(WINDOW_ORBITS - 1)
     last = drift.shape[1] - 1
     last_layer = drift_layer.shape[1] - 1
-    for i in range(len(words)):
-        word = words[i]
-        passed = passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)]
-        if passed == NO_PASSAGE:
-            continue
-        code = np.int64(codes[word >> np.uint64(CHANNEL_SHIFT)])
-        bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
-        if code >= cell_codes or bx >= BX_PER_ORBIT:
-            continue
-        from_first = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK)) - passed - DRIFT_FIRST_TDC
-        with_scintillator[code] += 1
-        drift[chamber_of_block[code >> 6], min(max(from_first + 1, 0), last)] += 1
-        drift_layer[layer_of_code[code], min(max((from_first >> LAYER_BIN_BITS) + 1, 0), last_layer)] += 1
+    for begin in range(0, len(words), CHOSEN_WORDS):
+        n_chosen = np.uint64(0)
+        for i in range(np.uint64(begin), np.uint64(min(begin + CHOSEN_WORDS, len(words)))):
+            word = words[i]
+            chosen[n_chosen] = word
+            n_chosen += np.uint64(passage[(word >> orbit_shift) & orbit_mask] != NO_PASSAGE)
+        for i in range(n_chosen):
+            word = chosen[i]
+            code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
+            bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
+            if code >= np.uint64(cell_codes) or bx >= BX_PER_ORBIT:
+                continue
+            passed = np.int64(passage[(word >> orbit_shift) & orbit_mask])
+            after = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK)) - passed - DRIFT_FIRST_TDC
+            with_scintillator[code] += 1
+            chamber = np.uint64(chamber_of_block[code >> np.uint64(6)])
+            drift[chamber, np.uint64(min(max(after + 1, 0), last))] += 1
+            layer = np.uint64(layer_of_code[code])
+            drift_layer[layer, np.uint64(min(max((after >> LAYER_BIN_BITS) + 1, 0), last_layer))] += 1
 
 
 @compiled
 def _tally(
+    touched: Any, n_touched: int, active: Any, blocks: int, row_of_block: Any, occupied: Any, active_cells: Any
+) -> int:
+    """Active cells of every touched (block, orbit), which is emptied; `occupied` gets a 1 an orbit with hits.
+
+    Gives the most active cells there were.
+
+    active_cells[lane, chamber, n]: a counter in memory takes its time to be read again, so successive ones go to four
+    lanes; the block of the special codes has a row of its own, so that nothing branches.
+    """
+    lane_size = active_cells.shape[1] * active_cells.shape[2]
+    flat = active_cells.reshape(-1)
+    special = np.uint64((blocks - 1) << WINDOW_ORBIT_BITS)
+    most = 0
+    for j in range(np.uint64(n_touched)):
+        where = touched[j]
+        n_active = _popcount(active[where])
+        most = max(most, n_active)
+        active[where] = 0
+        occupied[where & np.uint64(WINDOW_ORBITS - 1)] |= np.uint8(where < special)
+        flat[
+            (j & np.uint64(LANES - 1)) * np.uint64(lane_size)
+            + row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)]
+            + np.uint64(n_active)
+        ] += 1
+    return most
+
+
+@compiled
+def _tally_wide(
     touched: Any,
     n_touched: int,
     active: Any,
     blocks: int,
     chamber_of_block: Any,
-    chambers: int,
-    several: bool,
-    in_chamber: Any,
     occupied: Any,
+    in_chamber: Any,
     active_cells: Any,
-    row: Any,
 ) -> None:
-    """Active cells of every touched (orbit, block), which is emptied; `occupied` gets a bit an orbit with hits."""
+    """The same where a chamber has more than 64 cells, so several blocks, whose sum counts."""
+    chambers = in_chamber.shape[0]
     for j in range(n_touched):
-        where = touched[j]
-        orbit = where // np.uint64(blocks)
-        block = np.int64(where - orbit * np.uint64(blocks))
-        n_active = _popcount(active[where])
+        where = np.int64(touched[j])
+        block, orbit = where >> WINDOW_ORBIT_BITS, where & (WINDOW_ORBITS - 1)
+        if block < blocks - 1:
+            occupied[orbit] = 1
+            in_chamber[chamber_of_block[block], orbit] += _popcount(active[where])
         active[where] = 0
-        if block == blocks - 1:
-            continue
-        occupied[orbit >> np.uint64(6)] |= np.uint64(1) << (orbit & np.uint64(63))
-        chamber = chamber_of_block[block]
-        row[ROW_CHAMBERS + chambers + chamber] += n_active
-        if several:
-            # a chamber of more than 64 cells has several blocks: their sum counts
-            in_chamber[np.int64(orbit) * chambers + chamber] += n_active
-        else:
-            active_cells[chamber, n_active] += 1
-            row[ROW_CHAMBERS + 2 * chambers + chamber] += 1
-    if several:
-        for where in range(len(in_chamber)):
-            n_active = in_chamber[where]
+    for chamber in range(chambers):
+        for orbit in range(WINDOW_ORBITS):
+            n_active = in_chamber[chamber, orbit]
             if n_active:
-                active_cells[where % chambers, n_active] += 1
-                row[ROW_CHAMBERS + 2 * chambers + where % chambers] += 1
-                in_chamber[where] = 0
+                active_cells[0, chamber, n_active] += 1
+                in_chamber[chamber, orbit] = 0
 
 
 @compiled
@@ -203,11 +237,31 @@ def _by_orbit(
     """The course's orbit bins, orbit by orbit: only for windows on an edge of them."""
     for j in range(n_touched):
         where = np.int64(touched[j])
-        orbit = first + where // blocks
-        block = where % blocks
+        orbit = first + (where & (WINDOW_ORBITS - 1))
+        block = where >> WINDOW_ORBIT_BITS
         if block < blocks - 1 and COURSE_ORBIT_FIRST <= orbit <= COURSE_ORBIT_LAST:
             course_bin = (orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             out[chamber_of_block[block], course_bin] += _popcount(active[where])
+
+
+@compiled
+def _ends(occupied: Any, first_orbit: int, row: Any) -> int:
+    """First and last orbit with a hit or a passage into the row; gives how many there are."""
+    packed = occupied.view(np.uint64)
+    n, low, high = 0, -1, -1
+    for i in range(len(packed)):
+        eight = packed[i]
+        if eight:
+            n += _popcount(eight)
+            high = i
+            if low < 0:
+                low = i
+    # a window without hits or passages, only ancillary words, tells no time
+    row[ROW_FIRST_ORBIT] = row[ROW_LAST_ORBIT] = -1
+    if n:
+        row[ROW_FIRST_ORBIT] = first_orbit + 8 * low + (_trailing_zeros(packed[low]) >> 3)
+        row[ROW_LAST_ORBIT] = first_orbit + 8 * high + 7 - (_leading_zeros(packed[high]) >> 3)
+    return n
 
 
 @compiled
@@ -233,9 +287,16 @@ def _accumulate(
     several = blocks - 1 > chambers
     active = np.zeros(WINDOW_ORBITS * blocks, np.uint64)
     touched = np.empty(WINDOW_ORBITS * blocks + 1, np.uint64)
-    in_chamber = np.zeros(WINDOW_ORBITS * chambers if several else 0, np.int64)
+    in_chamber = np.zeros((chambers, WINDOW_ORBITS if several else 0), np.int64)
     passage = np.full(WINDOW_ORBITS, NO_PASSAGE, np.int32)
-    occupied = np.zeros(WINDOW_ORBITS // 64, np.uint64)
+    passed = np.empty(WINDOW_ORBITS, np.uint64)
+    occupied = np.zeros(WINDOW_ORBITS, np.uint8)
+    lanes = np.zeros((LANES, chambers + 1, max_cells + 1), np.int64)
+    row_of_block = np.empty(blocks, np.uint64)
+    for block in range(blocks):
+        chamber = chamber_of_block[block] if block < blocks - 1 else chambers
+        row_of_block[block] = chamber * (max_cells + 1)
+    chosen = np.empty(CHOSEN_WORDS, np.uint64)
     summed = np.zeros(chambers, np.int64)
     previous_lump = -1
     for k in range(len(keys)):
@@ -249,7 +310,9 @@ def _accumulate(
             for c in range(chambers):
                 summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
         window_words = words[starts[k] : starts[k + 1]]
-        n_touched, n_scintillator = _fill(window_words, codes, cell_codes, blocks, counts, active, touched, passage)
+        n_touched, n_scintillator, n_passed = _fill(
+            window_words, codes, cell_codes, counts, active, touched, passage, passed
+        )
         row = rows[k]
         first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
         low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
@@ -257,21 +320,14 @@ def _accumulate(
         whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
         if not whole:
             _by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
-        _tally(
-            touched,
-            n_touched,
-            active,
-            blocks,
-            chamber_of_block,
-            chambers,
-            several,
-            in_chamber,
-            occupied,
-            active_cells,
-            row,
-        )
-        for word in occupied:
-            orbits[0] += _popcount(word)
+        most = max_cells
+        if several:
+            _tally_wide(touched, n_touched, active, blocks, chamber_of_block, occupied, in_chamber, lanes)
+        else:
+            most = min(_tally(touched, n_touched, active, blocks, row_of_block, occupied, lanes), max_cells)
+        packed = occupied.view(np.uint64)
+        for i in range(len(packed)):
+            orbits[0] += _popcount(packed[i])
         if n_scintillator:
             _drift(
                 window_words,
@@ -280,35 +336,38 @@ def _accumulate(
                 chamber_of_block,
                 layer_of_code,
                 passage,
+                chosen,
                 data[offsets[1] : offsets[2]],
                 data[offsets[5] : offsets[6]].reshape(chambers, -1),
                 data[offsets[6] :].reshape(layers, -1),
             )
-            for orbit in range(WINDOW_ORBITS):
-                if passage[orbit] != NO_PASSAGE:
-                    orbits[1] += 1
-                    orbits[2] += passage[orbit] > edge_tdc
-                    passage[orbit] = NO_PASSAGE
-                    occupied[orbit >> 6] |= np.uint64(1) << np.uint64(orbit & 63)
-        low, high = 0, -1
-        for orbit in range(WINDOW_ORBITS // 64):
-            if occupied[orbit]:
-                high = (orbit << 6) + 63 - _leading_zeros(occupied[orbit])
-        for orbit in range(WINDOW_ORBITS // 64 - 1, -1, -1):
-            if occupied[orbit]:
-                low = (orbit << 6) + _trailing_zeros(occupied[orbit])
-                occupied[orbit] = 0
-        # a window without hits or passages, only ancillary words, tells no time
-        row[ROW_FIRST_ORBIT] = first_orbit + low if high >= 0 else -1
-        row[ROW_LAST_ORBIT] = first_orbit + high if high >= 0 else -1
+            orbits[1] += n_passed
+            for j in range(n_passed):
+                orbit = passed[j]
+                orbits[2] += passage[orbit] > edge_tdc
+                passage[orbit] = NO_PASSAGE
+                occupied[orbit] = 1
+        _ends(occupied, first_orbit, row)
+        occupied[:] = 0
         row[ROW_WORDS] = len(window_words)
         row[ROW_SCINTILLATOR] = n_scintillator
         for c in range(chambers):
+            n_cells, n_orbits = 0, 0
+            for n in range(1, most + 1):
+                times = 0
+                for lane in range(LANES):
+                    times += lanes[lane, c, n]
+                    lanes[lane, c, n] = 0
+                active_cells[c, n] += times
+                n_cells += n * times
+                n_orbits += times
+            row[ROW_CHAMBERS + chambers + c] = n_cells
+            row[ROW_CHAMBERS + 2 * chambers + c] = n_orbits
             now = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
             row[ROW_CHAMBERS + c] = now - summed[c]
             summed[c] = now
             if whole and 0 <= low_bin < by_orbit.shape[1]:
-                by_orbit[c, low_bin] += row[ROW_CHAMBERS + chambers + c]
+                by_orbit[c, low_bin] += n_cells
 
 
 class Accumulator:
