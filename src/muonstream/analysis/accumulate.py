@@ -175,17 +175,22 @@ def _drift(
 
 @compiled
 def _tally(
-    touched: Any, n_touched: int, active: Any, blocks: int, row_of_block: Any, occupied: Any, active_cells: Any
+    touched: Any,
+    n_touched: int,
+    active: Any,
+    blocks: int,
+    row_of_block: Any,
+    occupied: Any,
+    active_cells: Any,
+    lane_size: int,
 ) -> int:
     """Active cells of every touched (block, orbit), which is emptied; `occupied` gets a 1 an orbit with hits.
 
     Gives the most active cells there were.
 
-    active_cells[lane, chamber, n]: a counter in memory takes its time to be read again, so successive ones go to four
-    lanes; the block of the special codes has a row of its own, so that nothing branches.
+    active_cells: flat, by lane, chamber and number; a counter in memory takes its time to be read again, so successive
+    ones go to four lanes; the block of the special codes has a row of its own, so that nothing branches.
     """
-    lane_size = active_cells.shape[1] * active_cells.shape[2]
-    flat = active_cells.reshape(-1)
     special = np.uint64((blocks - 1) << WINDOW_ORBIT_BITS)
     most = 0
     for j in range(np.uint64(n_touched)):
@@ -194,7 +199,7 @@ def _tally(
         most = max(most, n_active)
         active[where] = 0
         occupied[where & np.uint64(WINDOW_ORBITS - 1)] |= np.uint8(where < special)
-        flat[
+        active_cells[
             (j & np.uint64(LANES - 1)) * np.uint64(lane_size)
             + row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)]
             + np.uint64(n_active)
@@ -245,9 +250,8 @@ def _by_orbit(
 
 
 @compiled
-def _ends(occupied: Any, first_orbit: int, row: Any) -> int:
+def _ends(packed: Any, first_orbit: int, row: Any) -> int:
     """First and last orbit with a hit or a passage into the row; gives how many there are."""
-    packed = occupied.view(np.uint64)
     n, low, high = 0, -1, -1
     for i in range(len(packed)):
         eight = packed[i]
@@ -298,76 +302,87 @@ def _accumulate(
         row_of_block[block] = chamber * (max_cells + 1)
     chosen = np.empty(CHOSEN_WORDS, np.uint64)
     summed = np.zeros(chambers, np.int64)
-    previous_lump = -1
-    for k in range(len(keys)):
-        data = out[lump[k]]
+    packed = occupied.view(np.uint64)
+    lanes_flat = lanes.reshape(-1)
+    k = 0
+    while k < len(keys):
+        # views of one lump's histograms are made once: making one costs as much as some dozens of words
+        this_lump = lump[k]
+        data = out[this_lump]
         counts = data[offsets[0] : offsets[1]]
+        with_scintillator = data[offsets[1] : offsets[2]]
         active_cells = data[offsets[2] : offsets[3]].reshape(chambers, max_cells + 1)
         orbits = data[offsets[3] : offsets[4]]
         by_orbit = data[offsets[4] : offsets[5]].reshape(chambers, -1)
-        if lump[k] != previous_lump:
-            previous_lump = lump[k]
-            for c in range(chambers):
-                summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
-        window_words = words[starts[k] : starts[k + 1]]
-        n_touched, n_scintillator, n_passed = _fill(
-            window_words, codes, cell_codes, counts, active, touched, passage, passed
-        )
-        row = rows[k]
-        first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
-        low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
-        high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
-        whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
-        if not whole:
-            _by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
-        most = max_cells
-        if several:
-            _tally_wide(touched, n_touched, active, blocks, chamber_of_block, occupied, in_chamber, lanes)
-        else:
-            most = min(_tally(touched, n_touched, active, blocks, row_of_block, occupied, lanes), max_cells)
-        packed = occupied.view(np.uint64)
-        for i in range(len(packed)):
-            orbits[0] += _popcount(packed[i])
-        if n_scintillator:
-            _drift(
-                window_words,
-                codes,
-                cell_codes,
-                chamber_of_block,
-                layer_of_code,
-                passage,
-                chosen,
-                data[offsets[1] : offsets[2]],
-                data[offsets[5] : offsets[6]].reshape(chambers, -1),
-                data[offsets[6] :].reshape(layers, -1),
-            )
-            orbits[1] += n_passed
-            for j in range(n_passed):
-                orbit = passed[j]
-                orbits[2] += passage[orbit] > edge_tdc
-                passage[orbit] = NO_PASSAGE
-                occupied[orbit] = 1
-        _ends(occupied, first_orbit, row)
-        occupied[:] = 0
-        row[ROW_WORDS] = len(window_words)
-        row[ROW_SCINTILLATOR] = n_scintillator
+        drift = data[offsets[5] : offsets[6]].reshape(chambers, -1)
+        drift_layer = data[offsets[6] :].reshape(layers, -1)
         for c in range(chambers):
-            n_cells, n_orbits = 0, 0
-            for n in range(1, most + 1):
-                times = 0
-                for lane in range(LANES):
-                    times += lanes[lane, c, n]
-                    lanes[lane, c, n] = 0
-                active_cells[c, n] += times
-                n_cells += n * times
-                n_orbits += times
-            row[ROW_CHAMBERS + chambers + c] = n_cells
-            row[ROW_CHAMBERS + 2 * chambers + c] = n_orbits
-            now = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
-            row[ROW_CHAMBERS + c] = now - summed[c]
-            summed[c] = now
-            if whole and 0 <= low_bin < by_orbit.shape[1]:
-                by_orbit[c, low_bin] += n_cells
+            summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
+        while k < len(keys) and lump[k] == this_lump:
+            window_words = words[starts[k] : starts[k + 1]]
+            n_touched, n_scintillator, n_passed = _fill(
+                window_words, codes, cell_codes, counts, active, touched, passage, passed
+            )
+            row = rows[k]
+            first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
+            low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+            high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+            whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
+            if not whole:
+                _by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
+            most = max_cells
+            if several:
+                _tally_wide(touched, n_touched, active, blocks, chamber_of_block, occupied, in_chamber, lanes)
+            else:
+                most = min(
+                    _tally(touched, n_touched, active, blocks, row_of_block, occupied, lanes_flat, lanes[0].size),
+                    max_cells,
+                )
+            n_occupied = 0
+            for i in range(len(packed)):
+                n_occupied += _popcount(packed[i])
+            orbits[0] += n_occupied
+            if n_scintillator:
+                _drift(
+                    window_words,
+                    codes,
+                    cell_codes,
+                    chamber_of_block,
+                    layer_of_code,
+                    passage,
+                    chosen,
+                    with_scintillator,
+                    drift,
+                    drift_layer,
+                )
+                orbits[1] += n_passed
+                for j in range(n_passed):
+                    orbit = passed[j]
+                    orbits[2] += passage[orbit] > edge_tdc
+                    passage[orbit] = NO_PASSAGE
+                    occupied[orbit] = 1
+            _ends(packed, first_orbit, row)
+            occupied[:] = 0
+            row[ROW_WORDS] = len(window_words)
+            row[ROW_SCINTILLATOR] = n_scintillator
+            for c in range(chambers):
+                n_cells, n_orbits = 0, 0
+                for n in range(1, most + 1):
+                    times = 0
+                    for lane in range(LANES):
+                        times += lanes[lane, c, n]
+                        lanes[lane, c, n] = 0
+                    active_cells[c, n] += times
+                    n_cells += n * times
+                    n_orbits += times
+                row[ROW_CHAMBERS + chambers + c] = n_cells
+                row[ROW_CHAMBERS + 2 * chambers + c] = n_orbits
+                now = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
+                row[ROW_CHAMBERS + c] = now - summed[c]
+                summed[c] = now
+                if whole and 0 <= low_bin < by_orbit.shape[1]:
+                    by_orbit[c, low_bin] += n_cells
+            k += 1
 
 
 class Accumulator:
