@@ -293,23 +293,11 @@ def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: 
 
 
 @compiled
-def _refresh(c: Any, source: int, current: int, want: Any, mask: Any, epoch: Any, newest: Any) -> int:
-    """Say which words change nothing: by head and board, their epoch's key and the newest key confirmed of them.
-
-    Gives the key of the run, moved on if its window has been closed.
-    """
-    if current < NO_KEY:
-        current = max(current, c[CLOSED] + 1)
-    for board in range(8):
-        i = c[source + S_INPUT + board]
-        if i >= 0:
-            code = 2 << 3 | board
-            mask[code] = np.uint64(KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
-            epoch[code] = c[i + EPOCH] << KEY_WINDOW_BITS
-            steady = c[i + BOUNDARY] == 0 and c[i + WATCH] == 0
-            newest[code] = c[i + NEWEST] if steady else -1
-    _continue(current, want, epoch, newest)
-    return current
+def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> None:
+    """Say up to which key words of an input change nothing, and their epoch's key."""
+    mask[code] = np.uint64(KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
+    epoch[code] = c[i + EPOCH] << KEY_WINDOW_BITS
+    newest[code] = c[i + NEWEST] if c[i + BOUNDARY] == 0 and c[i + WATCH] == 0 else -1
 
 
 @compiled
@@ -329,32 +317,51 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
     want = np.zeros(64, np.uint64)
     epoch = np.full(64, -1, np.int64)
     newest = np.full(64, -1, np.int64)
-    current = _refresh(c, source, c[source + S_CURRENT], want, mask, epoch, newest)
-    closed = c[CLOSED]
+    current = c[source + S_CURRENT]
+    resets = -1
     begin = 0
-    for n in range(len(chunk)):
-        word = chunk[n]
-        code = np.int64(word >> np.uint64(FPGA_SHIFT))
-        if word & mask[code] == want[code]:
-            continue
-        if n > begin:
-            add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
-        begin = n
-        key = epoch[code] | _window(word)
-        if closed < key <= newest[code] and current < NO_KEY:
+    n = 0
+    while True:
+        closed = c[CLOSED]
+        if current < NO_KEY:
+            # the run moves on if its window has been closed
+            current = max(current, closed + 1)
+        if c[RESETS] != resets:
+            # only a reset, or one taken back, changes other inputs' epochs
+            resets = c[RESETS]
+            for board in range(8):
+                if c[source + S_INPUT + board] >= 0:
+                    _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
+        _continue(current, want, epoch, newest)
+        word, code, key = np.uint64(0), np.int64(0), np.int64(0)
+        while n < len(chunk):
+            word = chunk[n]
+            code = np.int64(word >> np.uint64(FPGA_SHIFT))
+            if word & mask[code] == want[code]:
+                n += 1
+                continue
+            if n > begin:
+                add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
+                begin = n
+            key = epoch[code] | _window(word)
+            if not closed < key <= newest[code] or current >= NO_KEY:
+                break
             current = key
             _continue(current, want, epoch, newest)
-            continue
-        key = _place(c, table, runs, pending, log, c[source + S_INPUT + (code & 7)], word, chunk)
+            n += 1
+        if n == len(chunk):
+            break
+        i = c[source + S_INPUT + (code & 7)]
+        key = _place(c, table, runs, pending, log, i, word, chunk)
+        n += 1
         if key < 0:
-            begin = n + 1
+            begin = n
         else:
             if current >= NO_KEY:
                 give_time(c, table, runs, current, key)
             current = key
             make_room(c, table, runs)
-        closed = c[CLOSED]
-        current = _refresh(c, source, current, want, mask, epoch, newest)
+        _steady(c, i, code, mask, epoch, newest)
     add_run(c, table, runs, IN_CHUNK + begin, len(chunk) - begin, current)
     if current >= NO_KEY:
         make_room(c, table, runs)
