@@ -15,7 +15,7 @@ from muonstream.framing import resolve_pending, scan, update_closed
 from muonstream.windows import close_all, compact, gather
 from muonstream.words import WINDOW_SECONDS, Words
 
-CHUNK_WORDS = 1 << 16
+CHUNK_WORDS = 1 << 17
 """Words are looked at in chunks that stay in the processor's cache."""
 
 
@@ -175,6 +175,8 @@ class FrameBuilder:
     ) -> int:
         st = self._state
         closing = int(st.control[fr.CLOSING])
+        # sorted here: numba takes seconds to compile a sort
+        st.table[fr.T_CLOSING, :closing].sort()
         ends, names = np.empty(closing + 1, np.int64), np.empty(closing, np.int64)
         n, filled = gather(st.control, st.table, st.runs, st.log, chunk, out, filled, ends, names)
         starts.append(ends[1 : n + 1])
@@ -200,7 +202,8 @@ class FrameBuilder:
                 grown_log = np.zeros(4 * live, np.uint64)
                 grown_log[: len(st.log)] = st.log
                 st = st._replace(log=grown_log)
-            compact(st.control, st.runs, st.log)
+            order = np.argsort(st.runs[: int(st.control[fr.RUNS]), 0])
+            compact(st.control, st.runs, st.log, order)
         self._state = st
 
     def boundary(self, source: int = 0) -> Frames:

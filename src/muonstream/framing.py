@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.control import (
     AGREE,
     ALL_PROGRESS,
@@ -67,12 +67,12 @@ from muonstream.windows import add_run, give_time, make_room, set_closed, slot_o
 from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
 
 
-@compiled
+@inlined
 def _window(word: Any) -> int:
     return int(np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK)
 
 
-@compiled
+@inlined
 def _idle(c: Any, i: int) -> bool:
     """Whether an input no longer holds the others back: they passed it by the idle time, or it has nothing to read."""
     source = c[i + SOURCE]
@@ -81,7 +81,7 @@ def _idle(c: Any, i: int) -> bool:
     return bool(c[source + S_CAUGHT_UP] == 1 and c[ALL_PROGRESS] - c[i + MARK_ALL] > c[IDLE])
 
 
-@compiled
+@inlined
 def update_closed(c: Any, table: Any) -> None:
     """Close what every holding input is confirmed past by the lateness."""
     hold = NO_KEY
@@ -92,7 +92,7 @@ def update_closed(c: Any, table: Any) -> None:
         set_closed(c, table, hold - c[LATENESS] - 1)
 
 
-@compiled
+@inlined
 def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     """An input's confirmed time has risen."""
     source = c[i + SOURCE]
@@ -110,6 +110,17 @@ def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
         c[ALL_TOP] = newest
     c[i + MARK_SOURCE] = c[source + S_PROGRESS]
     c[i + MARK_ALL] = c[ALL_PROGRESS]
+
+
+@inlined
+def _reached(c: Any, i: int, key: int) -> None:
+    """A word of an input has reached a key past its confirmed time: the second highest is what is confirmed."""
+    if key <= c[i + TOP]:
+        _moved(c, i, key, False)
+    else:
+        if c[i + TOP] > c[i + NEWEST]:
+            _moved(c, i, c[i + TOP], False)
+        c[i + TOP] = key
 
 
 @compiled
@@ -243,7 +254,7 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
         _accept_pending(c, table, runs, pending, log, i, window)
 
 
-@compiled
+@inlined
 def _reach(c: Any, i: int) -> int:
     """The furthest key that is believed of an input at once: a jump past its own time or that of all."""
     reach = c[i + NEWEST]
@@ -278,13 +289,9 @@ def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: 
         c[i + LATE] += 1
         return -1
     if key > newest:
-        if key <= c[i + TOP]:
-            _moved(c, i, key, False)
-        else:
-            if c[i + TOP] > newest:
-                _moved(c, i, c[i + TOP], False)
-            c[i + TOP] = key
-        _take_back(c, table, runs, log, chunk)
+        _reached(c, i, key)
+        if c[CLOSED] >> KEY_WINDOW_BITS < c[ALL_TOP] >> KEY_WINDOW_BITS:
+            _take_back(c, table, runs, log, chunk)
         update_closed(c, table)
         if key <= c[CLOSED]:
             c[i + LATE] += 1
@@ -292,7 +299,7 @@ def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: 
     return int(key)
 
 
-@compiled
+@inlined
 def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> None:
     """Say up to which key words of an input change nothing, and their epoch's key."""
     mask[code] = np.uint64(KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
@@ -300,7 +307,7 @@ def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> No
     newest[code] = c[i + NEWEST] if c[i + BOUNDARY] == 0 and c[i + WATCH] == 0 else -1
 
 
-@compiled
+@inlined
 def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
     """Say which window bits continue the run of the key `current`."""
     bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
@@ -352,7 +359,16 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
         if n == len(chunk):
             break
         i = c[source + S_INPUT + (code & 7)]
-        key = _place(c, table, runs, pending, log, i, word, chunk)
+        one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
+        if 0 <= newest[code] < key <= _reach(c, i) and closed < key and one_epoch:
+            # time goes on, what happens most: the same as the whole way, with fewer arrays to hand on
+            _reached(c, i, key)
+            update_closed(c, table)
+            if key <= c[CLOSED]:
+                c[i + LATE] += 1
+                key = -1
+        else:
+            key = _place(c, table, runs, pending, log, i, word, chunk)
         n += 1
         if key < 0:
             begin = n

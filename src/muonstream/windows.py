@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.control import (
     CLOSED,
     CLOSING,
@@ -32,7 +32,7 @@ from muonstream.control import (
 )
 
 
-@compiled
+@inlined
 def slot_of(table: Any, key: int) -> int:
     """Where the key is in the table of open windows, or where it would be."""
     slot = key & (TABLE - 1)
@@ -41,7 +41,7 @@ def slot_of(table: Any, key: int) -> int:
     return slot
 
 
-@compiled
+@inlined
 def set_closed(c: Any, table: Any, closed: int) -> None:
     """Close all windows up to a key: they take no more words."""
     if closed <= c[CLOSED]:
@@ -60,7 +60,7 @@ def set_closed(c: Any, table: Any, closed: int) -> None:
     c[OPEN] = kept
 
 
-@compiled
+@inlined
 def count_words(c: Any, table: Any, key: int, n: int) -> None:
     """Count n more words in an open window, opening it if need be."""
     slot = slot_of(table, key)
@@ -89,7 +89,7 @@ def make_room(c: Any, table: Any, runs: Any) -> None:
         c[FORCED] += 1
 
 
-@compiled
+@inlined
 def add_run(c: Any, table: Any, runs: Any, offset: int, length: int, key: int) -> None:
     if length <= 0:
         return
@@ -132,9 +132,9 @@ def gather(
 ) -> tuple[int, int]:
     """Move closed windows' words to out[filled:], the others' out of the chunk into the log.
 
-    Gives how many windows were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
+    The closing windows are sorted by the caller. Gives how many windows were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
     """
-    closing = np.sort(table[T_CLOSING, : c[CLOSING]])
+    closing = table[T_CLOSING, : c[CLOSING]]
     n = 0
     for key in closing:
         slot = slot_of(table, key)
@@ -200,9 +200,8 @@ def _rebuild_table(c: Any, table: Any, closing: Any) -> None:
 
 
 @compiled
-def compact(c: Any, runs: Any, log: Any) -> None:
-    """Move the held words to the front of the log."""
-    order = np.argsort(runs[: c[RUNS], 0])
+def compact(c: Any, runs: Any, log: Any, order: Any) -> None:
+    """Move the held words to the front of the log; `order` is that of the runs by offset."""
     to = 0
     for r in order:
         offset, length, _ = runs[r]

@@ -27,7 +27,7 @@ from muonstream.analysis.histograms import (
     Counts,
 )
 from muonstream.channels import MALFORMED, SCINTILLATOR
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.words import (
     BX_MASK,
@@ -93,7 +93,7 @@ _leading_zeros = _bit_intrinsic("ctlz")
 _trailing_zeros = _bit_intrinsic("cttz")
 
 
-@compiled
+@inlined
 def _fill(
     words: Any, codes: Any, cell_codes: int, counts: Any, active: Any, touched: Any, passage: Any, passed: Any
 ) -> tuple[int, int, int]:
@@ -132,7 +132,7 @@ def _fill(
     return int(n_touched), n_scintillator, n_passed
 
 
-@compiled
+@inlined
 def _drift(
     words: Any,
     codes: Any,
@@ -173,7 +173,7 @@ def _drift(
             drift_layer[layer, np.uint64(min(max((after >> LAYER_BIN_BITS) + 1, 0), last_layer))] += 1
 
 
-@compiled
+@inlined
 def _tally(
     touched: Any,
     n_touched: int,
@@ -249,7 +249,7 @@ def _by_orbit(
             out[chamber_of_block[block], course_bin] += _popcount(active[where])
 
 
-@compiled
+@inlined
 def _ends(packed: Any, first_orbit: int, row: Any) -> int:
     """First and last orbit with a hit or a passage into the row; gives how many there are."""
     n, low, high = 0, -1, -1

@@ -15,7 +15,7 @@ from muonstream.detector import Detector
 from muonstream.frames import Frames
 from muonstream.words import Words
 
-BATCH_WORDS: Final = 1 << 18
+BATCH_WORDS: Final = 1 << 19
 """Frames are handed to a kernel in batches of about so many words."""
 FAULTS_KEPT: Final = 20
 
