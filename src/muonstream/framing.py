@@ -340,10 +340,10 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
                 if c[source + S_INPUT + board] >= 0:
                     _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
         _continue(current, want, epoch, newest)
-        word, code, key = np.uint64(0), np.int64(0), np.int64(0)
+        word, code, key = np.uint64(0), 0, 0
         while n < len(chunk):
             word = chunk[n]
-            code = np.int64(word >> np.uint64(FPGA_SHIFT))
+            code = int(np.int64(word >> np.uint64(FPGA_SHIFT)))
             if word & mask[code] == want[code]:
                 n += 1
                 continue

@@ -132,7 +132,8 @@ def gather(
 ) -> tuple[int, int]:
     """Move closed windows' words to out[filled:], the others' out of the chunk into the log.
 
-    The closing windows are sorted by the caller. Gives how many windows were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
+    The caller has sorted the closing windows.
+    Gives how many were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
     """
     closing = table[T_CLOSING, : c[CLOSING]]
     n = 0

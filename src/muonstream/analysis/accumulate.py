@@ -228,11 +228,11 @@ def _tally_wide(
             in_chamber[chamber_of_block[block], orbit] += _popcount(active[where])
         active[where] = 0
     for chamber in range(chambers):
-        for orbit in range(WINDOW_ORBITS):
-            n_active = in_chamber[chamber, orbit]
+        for i in range(WINDOW_ORBITS):
+            n_active = in_chamber[chamber, i]
             if n_active:
                 active_cells[0, chamber, n_active] += 1
-                in_chamber[chamber, orbit] = 0
+                in_chamber[chamber, i] = 0
 
 
 @compiled
