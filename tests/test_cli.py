@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from muonstream.simulation import simulate_words
@@ -28,6 +29,21 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "sim.dat"
     simulate_words(60_000, seed=3, hot_cell=(2, 17), dead_cell=(3, 40)).astype("<u8").tofile(path)
     return path
+
+
+def test_files_written_side_by_side_give_what_one_file_gives(simulated: Path, tmp_path: Path) -> None:
+    words = np.fromfile(simulated, "<u8")
+    board = words >> np.uint64(58) & np.uint64(7)
+    for i in (0, 1):
+        words[board == i].tofile(tmp_path / f"{i}.dat")
+    found = []
+    for arguments in ([str(simulated)], [str(tmp_path / "0.dat"), str(tmp_path / "1.dat"), "--together"]):
+        out = tmp_path / "out.json"
+        done = muonstream("process", *arguments, "--summary", str(out))
+        assert done.returncode == 0, done.stderr
+        found.append({key: value for key, value in json.loads(out.read_text()).items() if key != "source"})
+    assert found[0] == found[1]
+    assert found[0]["words"] == len(words)
 
 
 def test_process_writes_a_summary_that_is_the_same_whole_split_and_piped(simulated: Path, tmp_path: Path) -> None:

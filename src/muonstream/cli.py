@@ -130,8 +130,13 @@ def process(
     strict: StrictOption = False,
     run: RunOption = "",
     workers: WorkersOption = 1,
+    together: Annotated[
+        bool, typer.Option("--together", help="The files were written side by side, such as one a board.")
+    ] = False,
 ) -> None:
-    """Analyse files as fast as they can be read. Files given together are parts of one run, one after another.
+    """Analyse files as fast as they can be read.
+
+    Several files are parts of one run, one after another, unless --together says that they were written side by side.
 
     Example: muonstream process run*.dat --summary out.json
     """
@@ -140,6 +145,7 @@ def process(
     raise typer.Exit(
         process_files(
             files,
+            side_by_side=together,
             detector_name=detector,
             format_name=format,
             summary_path=summary,

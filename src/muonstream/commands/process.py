@@ -21,9 +21,26 @@ def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
         yield from read_blocks(file, format)
 
 
+def together(pipeline: Pipeline, files: list[str], format: Format | None) -> Iterator[Block]:
+    """The blocks of files written side by side: always of the one whose time is furthest behind, each a source."""
+    readers = {source: read_blocks(file, format) for source, file in enumerate(files)}
+    for source in readers:
+        pipeline.builder.add_source(source)
+    while readers:
+        source = min(readers, key=pipeline.builder.lag_windows)
+        block = next(readers[source], None)
+        if block is None:
+            del readers[source]
+            pipeline.end(source)
+            continue
+        block.source, block.begins = source, False
+        yield block
+
+
 def process_files(
     files: list[str],
     *,
+    side_by_side: bool = False,
     detector_name: str,
     format_name: str | None,
     summary_path: Path | None,
@@ -40,11 +57,9 @@ def process_files(
             try:
                 with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
                     task = bar.add_task("words", total=None)
-                    run_blocks(
-                        pipeline,
-                        file_blocks(files, common.format_of(format_name)),
-                        progress=lambda n: bar.advance(task, n),
-                    )
+                    format = common.format_of(format_name)
+                    blocks = together(pipeline, files, format) if side_by_side else file_blocks(files, format)
+                    run_blocks(pipeline, blocks, progress=lambda n: bar.advance(task, n))
             finally:
                 snapshot = pipeline.snapshot("ended")
                 if snapshot.account.words:
