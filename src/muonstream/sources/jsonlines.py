@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.sources.block import FAULTS_KEPT, Block
 from muonstream.sources.text import COLUMNS, HIGHEST
 from muonstream.words import (
@@ -28,45 +28,42 @@ from muonstream.words import (
 _SHIFTS: Final = (HEAD_SHIFT, FPGA_SHIFT, CHANNEL_SHIFT, ORBIT_SHIFT, BX_SHIFT, 0)
 _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _ZERO = 34, 58, 44, 123, 125, 48
 _ALL_KEYS: Final = 0b111111
+_KEYS: Final = np.array([[len(name), *name.encode().ljust(15)] for name in COLUMNS], dtype=np.int64)
+"""A row a column: how long its name is, then the name."""
 
 
-@compiled
+@inlined
 def _space(data: Any, at: int, stop: int) -> int:
     while at < stop and (data[at] == 32 or data[at] == 9 or data[at] == 13 or data[at] == 10):
         at += 1
     return at
 
 
-@compiled
-def _column(data: Any, at: int, length: int) -> int:
-    """Which column a key of this length is, by its first letters; -1 for none. The scanner then compares no more."""
-    first = data[at]
-    if length == 4 and first == 72 and data[at + 1] == 69 and data[at + 2] == 65 and data[at + 3] == 68:
-        return 0
-    if length == 4 and first == 70 and data[at + 1] == 80 and data[at + 2] == 71 and data[at + 3] == 65:
-        return 1
-    if length == 11 and first == 84 and data[at + 4] == 67 and data[at + 10] == 76:
-        return 2
-    if length == 9 and first == 79 and data[at + 6] == 67 and data[at + 8] == 84:
-        return 3
-    if length == 10 and first == 66 and data[at + 3] == 67 and data[at + 9] == 82:
-        return 4
-    if length == 8 and first == 84 and data[at + 4] == 77 and data[at + 7] == 83:
-        return 5
-    return -1
+@inlined
+def _is_key(data: Any, at: int, stop: int, keys: Any, column: int) -> bool:
+    """Whether the name of a column and a quote are at this place."""
+    length = keys[column, 0]
+    if at + length >= stop or data[at + length] != _QUOTE:
+        return False
+    same = True
+    for i in range(length):
+        same &= data[at + i] == keys[column, i + 1]
+    return same
 
 
 @compiled
-def scan_objects(data: Any, starts: Any, stops: Any, words: Any, unusual: Any) -> int:
+def scan_objects(data: Any, starts: Any, stops: Any, keys: Any, words: Any, unusual: Any) -> int:
     """Scan objects data[starts[i]:stops[i]] (uint8) into words (uint64[n]); gives how many.
 
     Objects that are not six whole numbers in range are listed in `unusual` by index, with how many words came before;
-    unusual: int64[n, 2], a row each; the last row used is followed by one of -1 if there is room.
+    unusual: int64[n, 2], a row for each that is not counted. keys: see `_KEYS`; they are expected in the order of the
+    object before.
     """
     n_words, n_unusual = 0, 0
+    order = np.arange(6)
     for i in range(len(starts)):
         at, stop = _space(data, starts[i], stops[i]), stops[i]
-        word, seen = np.uint64(0), 0
+        word, seen, k = np.uint64(0), 0, 0
         good = at < stop and data[at] == _OPEN
         at += 1
         while good:
@@ -74,13 +71,19 @@ def scan_objects(data: Any, starts: Any, stops: Any, words: Any, unusual: Any) -
             if at >= stop or data[at] != _QUOTE:
                 good = False
                 break
-            begin = at + 1
-            at = begin
-            while at < stop and data[at] != _QUOTE:
-                at += 1
-            column = _column(data, begin, at - begin) if at < stop else -1
-            at = _space(data, at + 1, stop)
-            if column < 0 or seen >> column & 1 or at >= stop or data[at] != _COLON:
+            at += 1
+            column = order[k] if k < 6 else 0
+            if not _is_key(data, at, stop, keys, column):
+                column = 0
+                while column < 6 and not _is_key(data, at, stop, keys, column):
+                    column += 1
+            if column == 6 or seen >> column & 1:
+                good = False
+                break
+            order[k] = column
+            k += 1
+            at = _space(data, at + keys[column, 0] + 1, stop)
+            if at >= stop or data[at] != _COLON:
                 good = False
                 break
             at = _space(data, at + 1, stop)
@@ -113,8 +116,6 @@ def scan_objects(data: Any, starts: Any, stops: Any, words: Any, unusual: Any) -
             unusual[n_unusual, 0] = i
             unusual[n_unusual, 1] = n_words
             n_unusual += 1
-    if n_unusual < len(unusual):
-        unusual[n_unusual, 0] = -1
     return n_words
 
 
@@ -165,13 +166,11 @@ def words_of_objects(
 ) -> tuple[Words, list[tuple[int, str]], int]:
     """Words (uint64) of the objects data[starts[i]:stops[i]]; (index, reason) of the first bad ones; how many."""
     words = np.empty(len(starts), np.uint64)
-    unusual = np.empty((len(starts) + 1, 2), np.int64)
-    n = scan_objects(data, starts, stops, words, unusual)
+    unusual = np.empty((len(starts), 2), np.int64)
+    n = scan_objects(data, starts, stops, _KEYS, words, unusual)
     faults: list[tuple[int, str]] = []
     n_faults, where, extra = 0, [], []
-    for index, before in unusual.tolist():
-        if index < 0:
-            break
+    for index, before in unusual[: len(starts) - n].tolist():
         text = data[starts[index] : stops[index]].tobytes()
         if not text.strip():
             continue
