@@ -1,6 +1,7 @@
 """All benchmarks: python -m benchmarks."""
 
-from benchmarks import bench_monitor, bench_text
+from benchmarks import bench_monitor, bench_process, bench_text
 
 bench_monitor.main()
+bench_process.main()
 bench_text.main()

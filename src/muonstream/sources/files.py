@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.formats import SAMPLE_BYTES, Format, check, decoder, recognise
 
-READ_BYTES: Final = 1 << 21
+READ_BYTES: Final = 1 << 22
 _GZIP: Final = b"\x1f\x8b"
 
 
