@@ -6,7 +6,6 @@ Time goes in slabs, each with random numbers of its own, so that a seed gives th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
@@ -14,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector import Chamber, Detector
+from muonstream.muons import Muons, Signals, crossed, half_width_mm, position
 from muonstream.readout import CellNoise, disorder, merged, sent
+from muonstream.scenario import SimulationConfig
 from muonstream.words import (
     BX_MASK,
     CHANNEL_MASK,
@@ -49,117 +50,6 @@ ANCILLARY_AHEAD_S: Final = (12.3, 10.2)
 """How far the orbits of ancillary words are ahead of the hits around them, by board modulo 2."""
 
 
-@dataclass(frozen=True, slots=True)
-class SimulationConfig:
-    """What to simulate. Raises ValueError naming the key, what was found and what is allowed.
-
-    seed: the same seed gives the same words
-    rate_hz: words a second in all, 1 to 4e7; noise makes up what muons and ancillary words leave of it, and where they
-        would be more than that, they are as many fewer
-    muon_rate_hz: muons a second through a chamber, on the average of the chambers
-    ancillary_hz: words a second that are no hits, with orbits some 10 s ahead
-    words, duration_s: where to end (None: never); start_orbit: the counter at the beginning, which wraps after 2**32
-    block_words: words in a board's packet
-    gap_after_s, gap_s: a pause of gap_s once the data has lasted gap_after_s (0: none); duration_s leaves it out
-    dead_cell, hot_cell: (chamber number, cell) without hits, or with hot_factor times the noise of the mean cell
-    disorder: the share of steps inside a board that go back in time, as far as there are words close enough
-    """
-
-    seed: int = 1
-    rate_hz: float = 5000.0
-    muon_rate_hz: float = 60.0
-    ancillary_hz: float = 0.0
-    words: int | None = None
-    duration_s: float | None = None
-    start_orbit: int = 0
-    block_words: int = 4
-    gap_after_s: float = 0.0
-    gap_s: float = 0.0
-    dead_cell: tuple[int, int] | None = None
-    hot_cell: tuple[int, int] | None = None
-    hot_factor: float = 20.0
-    drift_smearing_ns: float = 4.0
-    hit_efficiency: float = 0.97
-    scintillator_efficiency: float = 0.95
-    scintillator_jitter_ns: float = 1.5
-    disorder: float = 0.08
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        for key, low, high in (
-            ("rate_hz", 1, 4e7),
-            ("muon_rate_hz", 0, 1e6),
-            ("ancillary_hz", 0, 1e6),
-            ("gap_after_s", 0, 1e9),
-            ("gap_s", 0, 3e5),
-            ("hot_factor", 0, 1e6),
-            ("drift_smearing_ns", 0, 100),
-            ("hit_efficiency", 0, 1),
-            ("scintillator_efficiency", 0, 1),
-            ("scintillator_jitter_ns", 0, 50),
-            ("disorder", 0, 0.5),
-        ):
-            value = getattr(self, key)
-            if not low <= value <= high:
-                raise ValueError(f"{key}: found {value}, allowed are {low:g} to {high:g}")
-        for key, low, high in (("seed", 0, 2**63 - 1), ("start_orbit", 0, ORBIT_MASK), ("block_words", 1, 4096)):
-            value = getattr(self, key)
-            if not (isinstance(value, int) and low <= value <= high):
-                raise ValueError(f"{key}: found {value}, allowed are whole numbers {low} to {high}")
-        if self.words is not None and not (isinstance(self.words, int) and self.words > 0):
-            raise ValueError(f"words: found {self.words}, allowed are whole numbers from 1")
-        if self.duration_s is not None and not 0 < self.duration_s <= 1e9:
-            raise ValueError(f"duration_s: found {self.duration_s}, allowed is more than 0, up to 1e9")
-
-
-@dataclass(frozen=True, slots=True)
-class Muons:
-    """Muons as they were: arrays of one length, in order of nothing.
-
-    begin_tdc: int64, the time that time_tdc counts from; time_tdc: float64, when they pass, in TDC counts
-    x_mm, y_mm: float64, where they cross the height z_mm of the simulation's plane
-    tan_x, tan_y: float64, how far they go in x and y for each step down
-    """
-
-    begin_tdc: NDArray[np.int64]
-    time_tdc: NDArray[np.float64]
-    x_mm: NDArray[np.float64]
-    y_mm: NDArray[np.float64]
-    tan_x: NDArray[np.float64]
-    tan_y: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.time_tdc)
-
-    def chosen(self, mask: NDArray[np.bool_]) -> Muons:
-        """Those of a mask."""
-        return Muons(
-            begin_tdc=self.begin_tdc[mask],
-            time_tdc=self.time_tdc[mask],
-            x_mm=self.x_mm[mask],
-            y_mm=self.y_mm[mask],
-            tan_x=self.tan_x[mask],
-            tan_y=self.tan_y[mask],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """Words, uint64[n], with their times time_tdc, int64[n], and which muon brought each, int64[n] (-1: none)."""
-
-    time_tdc: NDArray[np.int64]
-    words: Words
-    muon: NDArray[np.int64]
-
-    @staticmethod
-    def joined(parts: list[Signals]) -> Signals:
-        """All of them, in order of time."""
-        time_tdc = np.concatenate([part.time_tdc for part in parts])
-        order = np.argsort(time_tdc, kind="stable")
-        words, muon = np.concatenate([p.words for p in parts]), np.concatenate([p.muon for p in parts])
-        return Signals(time_tdc[order], words[order], muon[order])
-
-
 class Simulation:
     """The stream of words of a simulated detector. Raises ValueError for a cell that the detector has not."""
 
@@ -176,9 +66,9 @@ class Simulation:
         self.plane_mm = (low + high) / 2
         """Height of the plane through which the muons are drawn."""
         # wide enough for muons of up to 60 degrees that reach the highest or the lowest chamber's edge
-        edge = max(abs(c.x_mm) + _half_width(c) for c in detector.chambers)
+        edge = max(abs(c.x_mm) + half_width_mm(c) for c in detector.chambers)
         self._half_plane_mm = edge + 1.75 * (high - low) / 2
-        area = np.mean([(2 * _half_width(c)) ** 2 for c in detector.chambers])
+        area = np.mean([(2 * half_width_mm(c)) ** 2 for c in detector.chambers])
         muon_hz = config.muon_rate_hz * float((2 * self._half_plane_mm) ** 2 / area)
 
         # what muons bring, so that noise can make up the rest
@@ -246,18 +136,12 @@ class Simulation:
         muons = Muons(begin, time_tdc, x, y, tan * np.cos(azimuth), tan * np.sin(azimuth))
         near = np.zeros(n, dtype=np.bool_)
         for chamber in self.detector.chambers:
-            across, along = self._at(muons, chamber, chamber.z_mm + chamber.layers * chamber.cell_height_mm / 2)
+            middle_mm = chamber.z_mm + chamber.layers * chamber.cell_height_mm / 2
+            across, along = position(muons, chamber, self.plane_mm, middle_mm)
             # a little wider than the chamber, since its layers stand above and below its middle
-            reach = _half_width(chamber) + 2 * chamber.cell_width_mm
+            reach = half_width_mm(chamber) + 2 * chamber.cell_width_mm
             near |= (np.abs(across) < reach) & (np.abs(along) < reach)
         return muons.chosen(near)
-
-    def _at(self, muons: Muons, chamber: Chamber, z_mm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where muons are at a height, in mm from a chamber's middle: across its wires, and along them."""
-        angle = np.radians(chamber.rotation_deg)
-        fall = self.plane_mm - z_mm
-        x, y = muons.x_mm + muons.tan_x * fall, muons.y_mm + muons.tan_y * fall
-        return x * np.cos(angle) + y * np.sin(angle) - chamber.x_mm, y * np.cos(angle) - x * np.sin(angle)
 
     def _signals(self, rng: np.random.Generator, muons: Muons) -> Signals:
         """All words that muons bring."""
@@ -276,7 +160,7 @@ class Simulation:
         for chamber, alive in zip(self.detector.chambers, self._alive, strict=True):
             in_chamber = np.zeros(n, np.int64)
             for layer in range(chamber.layers):
-                cell, distance_mm = self._crossed(chamber, layer, muons)
+                cell, distance_mm = crossed(muons, chamber, layer, self.plane_mm)
                 drift_ns = distance_mm * 1000 / chamber.drift_velocity_um_per_ns
                 drift_ns = np.abs(drift_ns + rng.normal(0, config.drift_smearing_ns, n))
                 seen = (cell >= 0) & (rng.random(n) < config.hit_efficiency) & alive[cell]
@@ -287,9 +171,9 @@ class Simulation:
             triggered[chamber.board] = triggered.get(chamber.board, enough) & enough
         fall = self.plane_mm - self._bottom_mm
         x, y = muons.x_mm + muons.tan_x * fall, muons.y_mm + muons.tan_y * fall
-        crossed = (np.abs(x) < SCINTILLATOR_MM) & (np.abs(y) < SCINTILLATOR_MM)
+        hit = (np.abs(x) < SCINTILLATOR_MM) & (np.abs(y) < SCINTILLATOR_MM)
         for scintillator in self.detector.scintillators:
-            seen = crossed & (rng.random(n) < config.scintillator_efficiency)
+            seen = hit & (rng.random(n) < config.scintillator_efficiency)
             late_ns = SCINTILLATOR_DELAY_NS + rng.normal(0, config.scintillator_jitter_ns, n)
             add(seen, late_ns, scintillator.board, scintillator.channel)
         for trigger in self.detector.triggers:
@@ -298,18 +182,6 @@ class Simulation:
             seen = triggered.get(trigger.board, np.zeros(n, np.bool_))
             add(seen, late_ns, trigger.board, trigger.channel, 1)
         return Signals.joined(parts)
-
-    def _crossed(self, chamber: Chamber, layer: int, muons: Muons) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The cell of a layer that each muon crosses (-1: none), and its distance from the wire in mm.
-
-        Chambers are taken to be square, so wires are as long as a layer is wide.
-        """
-        across, along = self._at(muons, chamber, chamber.z_mm + (chamber.layers - layer - 0.5) * chamber.cell_height_mm)
-        local = across + _half_width(chamber) - chamber.layer_shift_mm[layer]
-        column = np.floor(local / chamber.cell_width_mm).astype(np.int64)
-        inside = (column >= 0) & (column < chamber.cells_per_layer) & (np.abs(along) < _half_width(chamber))
-        cell = np.where(inside, column * chamber.layers + chamber.layer_of_channel.index(layer), -1)
-        return cell, np.abs(local - (column + 0.5) * chamber.cell_width_mm)
 
     def _hit_words(self, time_tdc: NDArray[np.int64], board: int, channel: object, tdc: int) -> Words:
         """Words of hits at their times; a tdc other than 0 is that of them all."""
@@ -411,10 +283,6 @@ def simulate_words(n: int, detector: Detector | None = None, **options: Any) -> 
     """
     config = SimulationConfig(words=n, **options)
     return np.concatenate(list(Simulation(config, detector or Detector.default()).blocks()))
-
-
-def _half_width(chamber: Chamber) -> float:
-    return chamber.cells_per_layer * chamber.cell_width_mm / 2
 
 
 def _sorted_times(rng: np.random.Generator, n: int, begin_tdc: int, end_tdc: int) -> NDArray[np.int64]:

@@ -210,7 +210,7 @@ class Catalogue:
         try:
             import hist
         except ImportError as error:
-            raise ImportError("hist.Hist objects need the extra: pip install 'muonstream[hist]'") from error
+            raise ImportError("hist.Hist objects need the extra hist; in a checkout: pip install '.[hist]'") from error
         out: dict[str, Any] = {}
         for name, entry in self.entries.items():
             label = f"{entry.axis.label} [{entry.axis.unit}]" if entry.axis.unit else entry.axis.label

@@ -14,7 +14,7 @@ from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import SimulationConfig
+from muonstream.scenario import SimulationConfig
 from muonstream.sources.block import Block
 from muonstream.sources.files import read_blocks
 from muonstream.sources.follow import follow

@@ -10,7 +10,8 @@ import numpy as np
 from rich.progress import Progress
 
 from muonstream.commands import common
-from muonstream.simulation import Simulation, SimulationConfig
+from muonstream.scenario import SimulationConfig
+from muonstream.simulation import Simulation
 from muonstream.words import Words, decode
 
 DEFAULT_WORDS = 1_000_000

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from muonstream.detector import Detector
-from muonstream.simulation import Simulation, SimulationConfig
+from muonstream.scenario import SimulationConfig
+from muonstream.simulation import Simulation
 from muonstream.sources.block import Block, SourceError
 
 
