@@ -57,8 +57,7 @@ def own_broker(kafka_available: None, tmp_path: Path) -> Iterator[Broker]:
 
 def make_topic(address: str, partitions: int = 1, prefix: str = "test", **config: str) -> str:
     """Make a topic with a name of its own and give the name; in config, _ stands for the dots of Kafka's keys."""
-    from confluent_kafka.admin import AdminClient
-    from confluent_kafka.cimpl import NewTopic
+    from confluent_kafka.admin import AdminClient, NewTopic
 
     name = f"{prefix}-{uuid.uuid4().hex[:12]}"
     keys = {key.replace("_", "."): value for key, value in config.items()}
