@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench kafka lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -36,20 +36,23 @@ format: $(VENV)/.test  ## put the code in the project's format, and mend what li
 bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 	$(BIN)/python -m benchmarks
 
+kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
+	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))
+
 lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.11, the oldest supported)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "make lock: needs Python 3.11, so that the versions suit all that are supported: make lock PYTHON=python3.11" >&2; exit 1; }
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet --upgrade pip
-	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,remote,test,dev]'
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,remote,kafka,test,dev]'
 	{ echo "# Exact versions of all that is installed, and of what builds it. Written by 'make lock'; do not edit."; \
 	  $(LOCK)/bin/python -m pip freeze --all --exclude muonstream --exclude setuptools; } > $(LOCK)/constraints.txt
 	mv $(LOCK)/constraints.txt constraints.txt
 	rm -rf $(LOCK)
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) $(LOCK) build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOCK) .kafka build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.made: constraints.txt
@@ -66,5 +69,5 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[hist,remote,test,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[hist,remote,kafka,test,dev]'
 	@touch $@ $(VENV)/.demo

@@ -1,4 +1,4 @@
-"""What this machine has that some tests need: a browser, Java."""
+"""What this machine has that some tests need: a browser, Java, Maven."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ CHROMIUM_HINT: Final = f"apt-get install chromium, or set {CHROMIUM_VARIABLE} to
 
 JAVA_OLDEST: Final = 17
 JAVA_HINT: Final = "apt-get install openjdk-17-jre-headless"
+MAVEN_HINT: Final = "apt-get install maven"
 
 
 def in_ci() -> bool:
@@ -48,3 +49,9 @@ def find_java() -> Path | None:
     answer = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
     version = java_version(answer.stderr)
     return Path(found) if version is not None and version >= JAVA_OLDEST else None
+
+
+def find_maven() -> Path | None:
+    """The Maven to fetch Kafka with, if there is one."""
+    found = shutil.which("mvn")
+    return Path(found) if found else None

@@ -4,7 +4,7 @@ python -m tools.test            lint, format, types, then all tests with their c
 python -m tools.test --quick    lint, format, types only
 python -m tools.test -k words   more arguments go to pytest
 
-With CI=true, Chromium is installed if this can be done (Debian or Ubuntu, as root), and what is missing is an error.
+With CI=true, what is missing is installed if this can be done (Debian or Ubuntu, as root), and is an error if not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.machine import CHROMIUM_HINT, JAVA_HINT, JAVA_OLDEST, find_chromium, find_java, in_ci
+from tools.machine import (
+    CHROMIUM_HINT,
+    JAVA_HINT,
+    JAVA_OLDEST,
+    MAVEN_HINT,
+    find_chromium,
+    find_java,
+    find_maven,
+    in_ci,
+)
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -39,12 +48,12 @@ def run(command: Sequence[str]) -> bool:
     return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode == 0
 
 
-def install_chromium() -> None:
-    """Install Chromium with apt-get, where there is one and we may."""
+def install(package: str) -> None:
+    """Install a package with apt-get, where there is one and we may."""
     if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]):
         # Another apt-get at work is waited for.
         command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
         say(f"$ {' '.join(command)}")
@@ -55,14 +64,21 @@ def install_chromium() -> None:
 
 def look_around() -> list[str]:
     """Say what this machine has; name what is missing and required."""
-    if in_ci() and find_chromium() is None:
-        install_chromium()
-    chromium, java = find_chromium(), find_java()
+    needs = (
+        ("Chromium", "chromium", find_chromium, f"the browser tests are skipped. To get it: {CHROMIUM_HINT}"),
+        ("Java", "openjdk-17-jre-headless", find_java, f"{JAVA_OLDEST} or newer runs Kafka. To get it: {JAVA_HINT}"),
+        ("Maven", "maven", find_maven, f"the tests with Kafka are skipped. To get it: {MAVEN_HINT}"),
+    )
     say(f"Python     {sys.version.split()[0]} ({sys.executable})")
-    say(f"Chromium   {chromium or f'not found; the browser tests are skipped. To get it: {CHROMIUM_HINT}'}")
-    # Nothing needs Java yet.
-    say(f"Java       {java or f'no Java {JAVA_OLDEST} or newer; Kafka and Spark need it. To get it: {JAVA_HINT}'}")
-    return ["Chromium"] if chromium is None and in_ci() else []
+    missing = []
+    for name, package, find, note in needs:
+        if in_ci() and find() is None:
+            install(package)
+        found = find()
+        say(f"{name:<10} {found or f'not found; {note}'}")
+        if found is None and in_ci():
+            missing.append(name)
+    return missing
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Detector files: chambers, boards and channels of a telescope.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
+topics_app = typer.Typer(help="Kafka topics: make ours, show what is in them.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
 
 
 class FormatName(StrEnum):
@@ -45,6 +47,14 @@ HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopb
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
 RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
 WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
+KafkaOption = Annotated[
+    Path | None,
+    typer.Option("--kafka-properties", help="File of librdkafka's keys (TLS, SASL), key=value a line; keep it secret."),
+]
+KafkaTimeoutOption = Annotated[
+    float, typer.Option("--kafka-timeout", min=0, max=1e6, help="Seconds to wait for a broker that does not answer.")
+]
+BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
 
 
 def _version(wanted: bool) -> None:
@@ -234,6 +244,52 @@ def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or
     from muonstream.commands.detector import check_detector
 
     raise typer.Exit(check_detector(file))
+
+
+@topics_app.command("create")
+def topics_create(
+    brokers: BrokersArgument,
+    prefix: Annotated[str, typer.Option(help="Put this before the names, for several telescopes on one Kafka.")] = "",
+    retention_hours: Annotated[
+        float,
+        typer.Option(min=0.01, max=1e6, help="Hours that hits and frames are kept; words at 1 MHz are 29 GB each."),
+    ] = 168.0,
+    replication: Annotated[int, typer.Option(min=-1, max=99, help="Copies of each; -1 is Kafka's default.")] = -1,
+    kafka_properties: KafkaOption = None,
+    kafka_timeout: KafkaTimeoutOption = 60.0,
+) -> None:
+    """Make our topics where they are missing, and say how those that are there differ. Nothing is changed or deleted.
+
+    Example: muonstream topics create kafka://localhost:9092
+    """
+    from muonstream.commands.topics import create_topics
+
+    raise typer.Exit(
+        create_topics(
+            brokers,
+            properties=kafka_properties,
+            timeout_s=kafka_timeout,
+            prefix=prefix,
+            retention_hours=retention_hours,
+            replication=replication,
+        )
+    )
+
+
+@topics_app.command("list")
+def topics_list(
+    brokers: BrokersArgument,
+    group: Annotated[str, typer.Option(help="The consumer group whose lag to show.")] = "muonstream",
+    kafka_properties: KafkaOption = None,
+    kafka_timeout: KafkaTimeoutOption = 60.0,
+) -> None:
+    """Show the topics: partitions, how long messages are kept, how many there are, and the lag of our consumer.
+
+    Example: muonstream topics list kafka://localhost:9092
+    """
+    from muonstream.commands.topics import list_topics
+
+    raise typer.Exit(list_topics(brokers, properties=kafka_properties, timeout_s=kafka_timeout, group=group))
 
 
 def main() -> None:

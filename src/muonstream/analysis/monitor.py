@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ class Intake:
 
     words: all that came in, malformed rows among them; late, stray, held: as the builder counts them;
     malformed: rows or bytes that could not be words
+    lag_messages: how many messages wait at the source, None where that is not known; restarts: of this run's engine
     """
 
     words: int = 0
@@ -38,6 +39,8 @@ class Intake:
     resets: int = 0
     late_by_input: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    lag_messages: int | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Snapshot:
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
     total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
     words_per_second: throughput by the wall clock since the snapshot before
+    lag_messages, restarts: see `Intake`
     """
 
     run: str
@@ -72,6 +76,8 @@ class Snapshot:
     words_per_second: float
     late_by_input: Mapping[str, int]
     faults: tuple[str, ...]
+    lag_messages: int | None = None
+    restarts: int = 0
 
 
 class Monitor:
@@ -158,16 +164,7 @@ class Monitor:
             shown = self.copy()
             shown.add(provisional)
             counted = sum(self.catalogue.words_by_kind(provisional.total).values())
-            intake = Intake(
-                intake.words,
-                intake.malformed,
-                intake.late,
-                intake.stray,
-                intake.held - counted,
-                intake.resets,
-                intake.late_by_input,
-                intake.faults,
-            )
+            intake = replace(intake, held=intake.held - counted)
         rates = shown.rates
         newest_key = int(rates.bins[-1] * rates.windows_per_bin) if len(rates.bins) else 0
         recent = sum(shown._slots.values(), start=self.catalogue.zeros())
@@ -194,4 +191,6 @@ class Monitor:
             words_per_second=(intake.words - words_before) / max(now - before, 1e-9),
             late_by_input=dict(intake.late_by_input),
             faults=intake.faults,
+            lag_messages=intake.lag_messages,
+            restarts=intake.restarts,
         )

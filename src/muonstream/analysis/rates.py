@@ -43,6 +43,22 @@ class RateSeries:
     scintillator_hz: NDArray[np.float64]
     active_cells: NDArray[np.float64]
 
+    def thinned(self, n: int) -> RateSeries:
+        """At most about n bins, neighbours averaged; `width_s` stays that of the bins as they were."""
+        values = (self.time_s, self.hits_hz, self.scintillator_hz, self.active_cells)
+        time_s, hits_hz, scintillator_hz, active_cells = (_thinned(array, n) for array in values)
+        return RateSeries(time_s, self.width_s, hits_hz, scintillator_hz, active_cells)
+
+
+def _thinned(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    step = -(-len(values) // n) if len(values) else 1
+    if step == 1:
+        return values
+    first = np.arange(0, len(values), step)
+    sums = np.add.reduceat(values, first, axis=0)
+    sizes = np.diff(np.append(first, len(values)))
+    return np.asarray(sums / (sizes if values.ndim == 1 else sizes[:, None]), dtype=np.float64)
+
 
 class RateBins:
     """Window rows summed in bins of data time. Adding is associative and commutative."""

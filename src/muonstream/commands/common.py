@@ -15,6 +15,7 @@ from rich.table import Table
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.summary import summary
 from muonstream.detector import Detector, DetectorError
+from muonstream.kafka.address import KafkaAccessError
 from muonstream.sources.block import SourceError
 from muonstream.sources.formats import Format
 
@@ -41,7 +42,7 @@ def clear_errors(status: list[int]) -> Iterator[None]:
     """Turn what users can cause into lines on standard error; status[0] becomes the exit code."""
     try:
         yield
-    except (CommandError, SourceError, DetectorError) as error:
+    except (CommandError, SourceError, DetectorError, KafkaAccessError) as error:
         complain(str(error))
         status[0] = FAILED
     except KeyboardInterrupt:

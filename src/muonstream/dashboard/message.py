@@ -56,17 +56,6 @@ def _scope(catalogue: Catalogue, data: Counts) -> dict[str, Any]:
     return out
 
 
-def _thinned(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """At most about n rows, neighbours averaged."""
-    step = -(-len(values) // n) if len(values) else 1
-    if step == 1:
-        return values
-    first = np.arange(0, len(values), step)
-    sums = np.add.reduceat(values, first, axis=0)
-    sizes = np.diff(np.append(first, len(values)))
-    return np.asarray(sums / (sizes if values.ndim == 1 else sizes[:, None]), dtype=np.float64)
-
-
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """The message of a snapshot."""
     catalogue = snapshot.catalogue
@@ -74,13 +63,12 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     for scope, data in (("run", snapshot.total), ("recent", snapshot.recent)):
         for name, values in _scope(catalogue, data).items():
             arrays[f"{scope}/{name}"] = values
-    rates = snapshot.rates
-    arrays["time"] = _thinned(rates.time_s, SHOWN_RATE_BINS)
-    hits, cells = _thinned(rates.hits_hz, SHOWN_RATE_BINS), _thinned(rates.active_cells, SHOWN_RATE_BINS)
+    rates = snapshot.rates.thinned(SHOWN_RATE_BINS)
+    arrays["time"] = rates.time_s
     for c in range(len(snapshot.detector.chambers)):
-        arrays[f"rate_{c}"] = hits[:, c]
-        arrays[f"mean_active_{c}"] = cells[:, c]
-    arrays["rate_scintillator"] = _thinned(rates.scintillator_hz, SHOWN_RATE_BINS)
+        arrays[f"rate_{c}"] = rates.hits_hz[:, c]
+        arrays[f"mean_active_{c}"] = rates.active_cells[:, c]
+    arrays["rate_scintillator"] = rates.scintillator_hz
     places, at = {}, 0
     for name, values in arrays.items():
         places[name] = [at, len(values)]
@@ -112,6 +100,8 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
         "recent_s": snapshot.recent_seconds,
         "newest_orbit": snapshot.newest_orbit,
         "words_per_second": snapshot.words_per_second,
+        "lag_messages": snapshot.lag_messages,
+        "restarts": snapshot.restarts,
         "gaps": snapshot.gaps,
         "resets": snapshot.resets,
         "account": snapshot.account.as_dict(),

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
@@ -34,12 +35,14 @@ class Pipeline:
         source: str = "",
         workers: int = 1,
         builder: FrameBuilder | None = None,
+        intervals: Intervals | None = None,
     ) -> None:
         self.detector = detector
         self.catalogue = Catalogue(detector)
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
         self.accumulate = Accumulator(self.catalogue)
+        self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
         self._workers = workers
@@ -88,23 +91,31 @@ class Pipeline:
             return
         frames = Frames.join(self._waiting)
         self._waiting, self._waiting_words = [], 0
-        if self._pool is None:
-            self.monitor.add(self.accumulate(frames))
-            return
-        self._under_way.append(self._pool.submit(self.accumulate, frames))
-        while self._under_way and (self._under_way[0].done() or len(self._under_way) > self._workers + 1):
-            self.monitor.add(self._under_way.popleft().result())
+        for piece in [frames] if self.intervals is None else self.intervals.pieces(frames):
+            if self._pool is None:
+                self._add(self.accumulate(piece))
+                continue
+            self._under_way.append(self._pool.submit(self.accumulate, piece))
+            while self._under_way and (self._under_way[0].done() or len(self._under_way) > self._workers + 1):
+                self._add(self._under_way.popleft().result())
+
+    def _add(self, contribution: Contribution) -> None:
+        self.monitor.add(contribution)
+        if self.intervals is not None:
+            self.intervals.add(contribution)
 
     def settle(self) -> None:
         """Wait for all kernels: afterwards the monitor has every closed frame."""
         self._dispatch()
         while self._under_way:
-            self.monitor.add(self._under_way.popleft().result())
+            self._add(self._under_way.popleft().result())
 
     def finish(self) -> None:
         """All sources have ended: count everything that is still held."""
         self._take(self.builder.finish())
         self.settle()
+        if self.intervals is not None:
+            self.intervals.finish()
 
     def intake(self) -> Intake:
         """What has come in, and what of it the kernels have not seen."""

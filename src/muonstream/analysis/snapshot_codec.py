@@ -1,0 +1,146 @@
+"""Snapshots as bytes and back, whole: what the topic `snapshots` carries.
+
+Layout: 4 bytes `MUSN`, a version byte, then zlib data of: uint32 length of a JSON header (little endian), the header,
+and the arrays one after another, little endian. The header has the snapshot's plain values, its detector, and the
+arrays' names, types and shapes. Numbers come back as they were, to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.analysis.account import Account
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.rates import RateSeries
+from muonstream.detector import Detector, DetectorError
+
+MAGIC: Final = b"MUSN"
+VERSION: Final = 1
+RATE_BINS: Final = 600
+"""Rates are thinned to about so many bins, the number that the page shows."""
+MOST_BYTES: Final = 512 << 10
+MOST_INFLATED_BYTES: Final = 256 << 20
+PLAIN: Final = (
+    "run",
+    "source",
+    "state",
+    "epoch",
+    "sequence",
+    "data_time_s",
+    "live_time_s",
+    "newest_orbit",
+    "wall_time",
+    "data_wall_time",
+    "recent_seconds",
+    "gaps",
+    "resets",
+    "words_per_second",
+    "late_by_input",
+    "lag_messages",
+    "restarts",
+)
+"""The fields that JSON holds as they are; the others are taken apart."""
+RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
+TYPES: Final = {"<i8", "<f8"}
+
+
+class SnapshotError(ValueError):
+    """Bytes that are no snapshot of ours, or a snapshot that cannot be made small enough: one line."""
+
+
+def encode(snapshot: Snapshot, *, rate_bins: int = RATE_BINS, most_bytes: int = MOST_BYTES) -> bytes:
+    """A snapshot as at most most_bytes; its rates are thinned to rate_bins, or fewer if it must be smaller.
+
+    Raises SnapshotError when it is too large even so.
+    """
+    while True:
+        data = _encode(replace(snapshot, rates=snapshot.rates.thinned(rate_bins)))
+        if len(data) <= most_bytes:
+            return data
+        if rate_bins <= 8:
+            raise SnapshotError(
+                f"run {snapshot.run!r}: found a snapshot of {len(data)} bytes, allowed are {most_bytes}"
+            )
+        rate_bins //= 2
+
+
+def _encode(snapshot: Snapshot) -> bytes:
+    arrays = {"total": snapshot.total, "recent": snapshot.recent}
+    arrays |= {name: getattr(snapshot.rates, name) for name in RATES}
+    little = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
+    header = {
+        **{name: getattr(snapshot, name) for name in PLAIN},
+        "late_by_input": dict(snapshot.late_by_input),
+        "account": asdict(snapshot.account),
+        "faults": list(snapshot.faults),
+        "width_s": snapshot.rates.width_s,
+        "detector": snapshot.detector.model_dump(mode="json"),
+        "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
+    }
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    body = b"".join([struct.pack("<I", len(text)), text, *(array.tobytes() for array in little.values())])
+    return MAGIC + bytes([VERSION]) + zlib.compress(body, 6)
+
+
+def decode(data: bytes) -> Snapshot:
+    """The snapshot that the bytes hold. Raises SnapshotError."""
+    if data[: len(MAGIC)] != MAGIC or len(data) <= len(MAGIC):
+        raise SnapshotError(f"found {len(data)} bytes that are no snapshot")
+    if data[len(MAGIC)] != VERSION:
+        raise SnapshotError(f"found a snapshot of version {data[len(MAGIC)]}, allowed is {VERSION}")
+    body = _inflated(data[len(MAGIC) + 1 :])
+    try:
+        (length,) = struct.unpack_from("<I", body)
+        header = json.loads(body[4 : 4 + length])
+        arrays = _arrays(header["arrays"], body[4 + length :])
+        detector = Detector.model_validate(header["detector"])
+        catalogue = Catalogue(detector)
+        snapshot = Snapshot(
+            **{name: header[name] for name in PLAIN},
+            account=Account(**header["account"]),
+            detector=detector,
+            catalogue=catalogue,
+            total=arrays["total"],
+            recent=arrays["recent"],
+            rates=RateSeries(width_s=header["width_s"], **{name: arrays[name] for name in RATES}),
+            faults=tuple(header["faults"]),
+        )
+    except (struct.error, ValueError, KeyError, TypeError, DetectorError) as error:
+        raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
+    if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
+        raise SnapshotError(f"found {len(snapshot.total)} counts, allowed are the detector's {catalogue.size}")
+    return snapshot
+
+
+def _inflated(data: bytes) -> bytes:
+    inflate = zlib.decompressobj()
+    try:
+        body = inflate.decompress(data, MOST_INFLATED_BYTES)
+    except zlib.error:
+        raise SnapshotError("found a snapshot whose compressed data are broken") from None
+    if not inflate.eof:
+        raise SnapshotError("found a snapshot that is cut short or too large")
+    return body
+
+
+def _arrays(described: list[Any], body: bytes) -> dict[str, Any]:
+    """The arrays by name, each its own and writable. Raises ValueError."""
+    out: dict[str, Any] = {}
+    at = 0
+    for name, dtype, shape in described:
+        if dtype not in TYPES:
+            raise ValueError(dtype)
+        size = int(np.prod(shape))
+        values = np.frombuffer(body, dtype, size, at).reshape(shape)
+        out[name] = values.astype(np.dtype(dtype).newbyteorder("="))
+        at += size * 8
+    if at != len(body):
+        raise ValueError("more data than described")
+    return out

@@ -1,0 +1,67 @@
+"""`muonstream topics create` and `muonstream topics list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from muonstream.commands import common
+from muonstream.kafka import topics
+from muonstream.kafka.address import KafkaAddress, Login
+from muonstream.kafka.client import Connection
+from muonstream.kafka.topics import HOUR_MS, TopicState
+
+
+def connect(address: str, *, default_topic: str = "", properties: Path | None, timeout_s: float) -> Connection:
+    """The connection that an address and the Kafka options ask for. Raises KafkaAccessError."""
+    return Connection(
+        KafkaAddress.parse(address, default_topic=default_topic), Login.read(properties), timeout_s=timeout_s
+    )
+
+
+def say(line: str) -> None:
+    """A line of progress on standard error."""
+    common.err.print(line, markup=False)
+
+
+def create_topics(
+    address: str, *, properties: Path | None, timeout_s: float, prefix: str, retention_hours: float, replication: int
+) -> int:
+    """Make our topics where they are missing; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        connection = connect(address, properties=properties, timeout_s=timeout_s)
+        admin = connection.wait(say=say)
+        assert admin is not None
+        wanted = topics.specs(prefix=prefix, retention_hours=retention_hours)
+        for line in topics.create(connection, admin, wanted, replication):
+            common.out.print(line, markup=False)
+    return status[0]
+
+
+def list_topics(address: str, *, properties: Path | None, timeout_s: float, group: str) -> int:
+    """Show the cluster's topics; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        connection = connect(address, properties=properties, timeout_s=timeout_s)
+        admin = connection.wait(say=say)
+        assert admin is not None
+        table = Table(box=None, pad_edge=False)
+        for heading in ("topic", "partitions", "kept", "messages", f"lag of {group}"):
+            table.add_column(heading, justify="left" if heading in ("topic", "kept") else "right")
+        for state in topics.states(connection, admin, group=group):
+            lag = "-" if state.lag is None else f"{state.lag:,}"
+            table.add_row(state.name, str(state.partitions), _kept(state), f"{state.messages:,}", lag)
+        common.out.print(table)
+    return status[0]
+
+
+def _kept(state: TopicState) -> str:
+    """How long messages are kept, in words."""
+    if "compact" in state.cleanup:
+        return "newest of each key"
+    if state.retention_ms < 0:
+        return "for ever"
+    hours = state.retention_ms / HOUR_MS
+    return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} h"

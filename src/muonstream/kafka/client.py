@@ -1,0 +1,191 @@
+"""Connections to Kafka: clients made one way, brokers waited for, errors in one line. Needs the extra `kafka`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final
+
+from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Producer
+    from confluent_kafka.admin import AdminClient
+
+MISSING: Final = "Kafka needs the extra: pip install '.[kafka]'"
+GROUP: Final = "muonstream"
+"""The consumer group under whose name offsets may be stored in Kafka; `topics list` shows its lag."""
+TIMEOUT_S: Final = 60.0
+"""How long a broker that does not answer is waited for, unless told otherwise."""
+ASK_S: Final = 1.0
+COMMON: Final[Mapping[str, Any]] = {
+    "client.id": "muonstream",
+    "reconnect.backoff.ms": 100,
+    "reconnect.backoff.max.ms": 2000,
+    "topic.metadata.refresh.interval.ms": 30_000,
+    "allow.auto.create.topics": False,
+}
+PRODUCER: Final[Mapping[str, Any]] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "linger.ms": 5,
+    # a broker that is away is waited for: what was taken is delivered, in order, or named at the end
+    "message.timeout.ms": 0,
+}
+CONSUMER: Final[Mapping[str, Any]] = {
+    "group.id": GROUP,
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # an offset that is gone is an error that says so
+    "auto.offset.reset": "error",
+}
+
+
+def client_library() -> Any:
+    """The module confluent_kafka. Raises KafkaAccessError, saying what to install, without it."""
+    try:
+        import confluent_kafka
+        import confluent_kafka.admin
+    except ImportError:
+        raise KafkaAccessError(MISSING) from None
+    return confluent_kafka
+
+
+class Connection:
+    """One Kafka cluster and how to log in there; makes clients.
+
+    on_error gets the faults that clients meet by themselves in the background, in one line; those that wait for the
+    broker to come back are met again and again.
+    """
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        login: Login | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        on_error: Callable[[KafkaAccessError], None] | None = None,
+    ) -> None:
+        self.address = address
+        self.login = login or Login()
+        self.timeout_s = timeout_s
+        self._library = client_library()
+        self._on_error = on_error
+        self._refusal: KafkaAccessError | None = None
+        self._latest = "no answer"
+
+    def __repr__(self) -> str:
+        return f"Connection({str(self.address)!r})"
+
+    def consumer(self, **overrides: Any) -> Consumer:
+        """A consumer; overrides have librdkafka's keys, _ for the dots. Raises KafkaAccessError for bad properties."""
+        made: Consumer = self._make(self._library.Consumer, CONSUMER, overrides)
+        return made
+
+    def producer(self, **overrides: Any) -> Producer:
+        """An idempotent producer, acks=all, which never gives a message up; overrides as with `consumer`."""
+        made: Producer = self._make(self._library.Producer, PRODUCER, overrides)
+        return made
+
+    def admin(self) -> AdminClient:
+        """An administrator's client. Raises KafkaAccessError for bad properties."""
+        made: AdminClient = self._make(self._library.admin.AdminClient, {}, {})
+        return made
+
+    def _make(self, client: Any, role: Mapping[str, Any], overrides: Mapping[str, Any]) -> Any:
+        config: dict[str, Any] = {"bootstrap.servers": self.address.servers, **COMMON, **role}
+        config |= {key.replace("_", "."): value for key, value in overrides.items()}
+        if "debug" not in self.login.properties:
+            config["log_level"] = 0  # its lines go to standard error by themselves; errors come to us
+        config |= self.login.properties
+        config["error_cb"] = self._take_error
+        try:
+            return client(config)
+        except (self._library.KafkaException, ValueError, TypeError) as error:
+            # a value in the wrong place may be a secret
+            text = re.sub(r'Invalid value ".*" for', "Invalid value for", _text(error), flags=re.DOTALL)
+            raise self.fault(f"--kafka-properties: {text}") from None
+
+    def _take_error(self, error: KafkaError) -> None:
+        """What librdkafka meets in the background: refusals are final, anything else may pass."""
+        codes = self._library.KafkaError
+        line = self._told(error)
+        if error.code() in (codes._AUTHENTICATION, codes.SASL_AUTHENTICATION_FAILED):
+            self._refusal = self.fault(f"{self.address.brokers}: authentication refused: {line}")
+        elif error.code() == codes._SSL:
+            self._refusal = self.fault(f"{self.address.brokers}: no secure connection: {line}")
+        elif error.code() != codes._ALL_BROKERS_DOWN:
+            self._latest = line
+        if self._on_error is not None:
+            self._on_error(self._refusal or self.fault(f"{self.address.brokers}: {line}"))
+
+    def _told(self, error: KafkaError) -> str:
+        """librdkafka's words without its own address, time and advice: the part after the last address, redacted."""
+        text = self.login.redacted(error.str() or error.name())
+        for prefix in ("sasl_ssl://", "sasl_plaintext://", "ssl://"):
+            _, found, rest = text.partition(prefix)
+            text = rest if found else text
+        text = text.split(" (after ")[0].removeprefix(f"{self.address.servers}/bootstrap: ")
+        return " ".join(text.split())
+
+    def fault(self, text: str) -> KafkaAccessError:
+        """A KafkaAccessError of one line without secrets."""
+        return KafkaAccessError(" ".join(self.login.redacted(text).split()))
+
+    def check(self) -> None:
+        """Raise the refusal (authentication, TLS) that a client has met, if any."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    def wait(self, *, say: Callable[[str], None] | None = None, stop: Event | None = None) -> AdminClient | None:
+        """Wait until a broker answers, and give an administrator's client; None when `stop` was set first.
+
+        say: gets one line when the broker does not answer at once
+        Raises KafkaAccessError when it refuses us, or has not answered in the time allowed.
+        """
+        admin = self.admin()
+        end = time.monotonic() + self.timeout_s
+        said = False
+        while stop is None or not stop.is_set():
+            try:
+                if admin.list_topics(timeout=min(ASK_S, max(self.timeout_s, 0.1))).brokers:
+                    return admin
+            except self._library.KafkaException:
+                pass
+            admin.poll(0)
+            self.check()
+            if not said and say is not None:
+                said = True
+                say(f"Waiting for {self.address.brokers}, up to {self.timeout_s:g} s ({self._latest})")
+            if time.monotonic() >= end:
+                raise self.fault(
+                    f"{self.address.brokers}: no broker answered in {self.timeout_s:g} s ({self._latest}); is it "
+                    "running, is the address right, does it want TLS (--kafka-properties)?"
+                )
+        return None
+
+    def partitions(self, admin: AdminClient) -> list[int]:
+        """The partitions of the address' topic, rising. Raises KafkaAccessError when it cannot be had."""
+        name = self.address.topic
+        try:
+            topics = admin.list_topics(timeout=max(self.timeout_s, ASK_S)).topics
+        except self._library.KafkaException as error:
+            raise self.fault(f"{self.address}: {_text(error)}") from None
+        if name not in topics:
+            there = ", ".join(sorted(topic for topic in topics if not topic.startswith("__"))) or "none"
+            raise self.fault(
+                f"{self.address}: no such topic; topics there: {there}; to make ours: "
+                f"muonstream topics create {self.address.brokers}"
+            )
+        found = topics[name].error
+        if found is not None:
+            raise self.fault(f"{self.address}: {found.str()}")
+        return sorted(topics[name].partitions)
+
+
+def _text(error: BaseException) -> str:
+    """The words of an error of the client library."""
+    first = error.args[0] if error.args else error
+    return str(first.str()) if hasattr(first, "str") else str(first)

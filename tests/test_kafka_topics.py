@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from confluent_kafka import TopicPartition
+from kafka_fixtures import TopicMaker
+from typer.testing import CliRunner
+
+from muonstream.cli import app
+from muonstream.kafka import topics
+from muonstream.kafka.address import KafkaAddress
+from muonstream.kafka.client import Connection
+from tools.kafka_broker import Broker
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"lab-{uuid.uuid4().hex[:8]}-"
+
+
+def create(broker: Broker, prefix: str, *options: str) -> list[str]:
+    done = RUNNER.invoke(app, ["topics", "create", f"kafka://{broker.address}", "--prefix", prefix, *options])
+    assert done.exit_code == 0, done.output
+    return done.stdout.splitlines()
+
+
+def test_topics_are_made_once_and_said_to_be_there(broker: Broker, prefix: str) -> None:
+    assert create(broker, prefix) == [
+        f"{prefix}Experiment_measurements: made, 16 partitions (loose hits, one JSON object each)",
+        f"{prefix}frames: made, 16 partitions (whole windows of words)",
+        f"{prefix}results: made, 1 partition (the course's histograms, an object an interval)",
+        f"{prefix}snapshots: made, 1 partition (each run's newest snapshot)",
+    ]
+    assert all(": there, as it should be (" in line for line in create(broker, prefix))
+
+
+def test_differences_are_said_and_left_alone(broker: Broker, prefix: str) -> None:
+    create(broker, prefix)
+    for _ in range(2):
+        lines = create(broker, prefix, "--retention-hours", "1")
+        assert [line.partition(": ")[2] for line in lines[:2]] == [
+            "there, but retention.ms 604800000, not 3600000 (loose hits, one JSON object each)",
+            "there, but retention.ms 604800000, not 3600000 (whole windows of words)",
+        ]
+
+
+def test_the_snapshots_are_compacted(broker: Broker, prefix: str) -> None:
+    create(broker, prefix)
+    connection = Connection(KafkaAddress(broker.address))
+    states = {state.name.removeprefix(prefix): state for state in topics.states(connection, connection.admin())}
+    assert states["snapshots"].cleanup == "compact"
+    assert states["frames"].retention_ms == 7 * 24 * 3_600_000
+    assert (states["frames"].partitions, states["frames"].messages, states["frames"].lag) == (16, 0, None)
+
+
+def test_the_list_counts_messages_and_lag(broker: Broker, new_topic: TopicMaker) -> None:
+    connection = Connection(KafkaAddress(broker.address))
+    name, group = new_topic(2), f"group-{uuid.uuid4().hex[:8]}"
+    producer = connection.producer()
+    for partition, n in ((0, 5), (1, 7)):
+        for _ in range(n):
+            producer.produce(name, b"x", partition=partition)
+    assert producer.flush(30) == 0
+    consumer = connection.consumer(group_id=group)
+    consumer.commit(offsets=[TopicPartition(name, 0, 4)], asynchronous=False)
+    consumer.close()
+    state = next(state for state in topics.states(connection, connection.admin(), group=group) if state.name == name)
+    assert (state.messages, state.lag) == (12, 8)
+    done = RUNNER.invoke(app, ["topics", "list", f"kafka://{broker.address}", "--group", group])
+    assert done.exit_code == 0, done.output
+    row = next(line.split() for line in done.stdout.splitlines() if line.startswith(name))
+    assert row == [name, "2", "7", "days", "12", "8"]
