@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from muonstream import control as fr
 from muonstream.frames import Frames
-from muonstream.framing import resolve_pending, scan, update_closed
+from muonstream.framing import resolve_pending, update_closed
+from muonstream.scan import scan
 from muonstream.windows import close_all, compact, gather
 from muonstream.words import WINDOW_SECONDS, Words
 

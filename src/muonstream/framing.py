@@ -1,7 +1,6 @@
 """The frame builder's state machine, word by word, compiled.
 
-A word is looked at in full only when something changes; the others pass one comparison: `want[head, board]` holds the
-window bits that continue the present run, so a run of words of one window costs about a nanosecond a word.
+What is here is done for the few words that change something; `scan.py` passes the others.
 
 Keys are ``epoch << 22 | window``, so that a counter reset is but a step to larger keys. An input is one board of one
 source; `newest` is the highest key that two of its words have reached, so that one wild word never moves time.
@@ -49,7 +48,6 @@ from muonstream.control import (
     RUNS,
     S_CAUGHT_UP,
     S_CURRENT,
-    S_INPUT,
     S_PROGRESS,
     S_TOP,
     SAVED,
@@ -63,12 +61,12 @@ from muonstream.control import (
     WATCH,
 )
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.windows import add_run, give_time, make_room, set_closed, slot_of
+from muonstream.windows import add_run, set_closed, slot_of
 from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
 
 
 @inlined
-def _window(word: Any) -> int:
+def window_of(word: Any) -> int:
     return int(np.int64(word >> np.uint64(WINDOW_SHIFT)) & KEY_WINDOW_MASK)
 
 
@@ -113,7 +111,7 @@ def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
 
 
 @inlined
-def _reached(c: Any, i: int, key: int) -> None:
+def reached(c: Any, i: int, key: int) -> None:
     """A word of an input has reached a key past its confirmed time: the second highest is what is confirmed."""
     if key <= c[i + TOP]:
         _moved(c, i, key, False)
@@ -176,7 +174,7 @@ def _release(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, limi
     kept = 0
     for p in range(c[i + PENDING]):
         word = pending[c[i + PENDING_AT], p]
-        key = c[i + EPOCH] << KEY_WINDOW_BITS | _window(word)
+        key = c[i + EPOCH] << KEY_WINDOW_BITS | window_of(word)
         if c[CLOSED] < key <= limit:
             log[c[LOG]] = word
             c[HELD] -= 1
@@ -197,7 +195,7 @@ def _accept_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: in
     top: int = -1
     second: int = -1
     for p in range(c[i + PENDING]):
-        window = _window(pending[c[i + PENDING_AT], p])
+        window = window_of(pending[c[i + PENDING_AT], p])
         if abs(window - centre) <= c[LINK]:
             if window > top:
                 top, second = window, top
@@ -227,7 +225,7 @@ def _accept_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: in
 @compiled
 def _forget(c: Any, pending: Any, i: int, p: int) -> None:
     """A word set aside that nothing confirmed: behind closed windows it is late, ahead it is stray."""
-    key = c[i + EPOCH] << KEY_WINDOW_BITS | (_window(pending[c[i + PENDING_AT], p]))
+    key = c[i + EPOCH] << KEY_WINDOW_BITS | (window_of(pending[c[i + PENDING_AT], p]))
     if key <= c[i + NEWEST]:
         c[i + LATE] += 1
     else:
@@ -245,28 +243,28 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
     c[i + PENDING] += 1
     c[i + WATCH] = 1
     c[HELD] += 1
-    window = _window(word)
+    window = window_of(word)
     agree = 0
     for p in range(c[i + PENDING]):
-        other = _window(pending[c[i + PENDING_AT], p])
+        other = window_of(pending[c[i + PENDING_AT], p])
         agree += abs(other - window) <= c[LINK]
     if agree >= c[AGREE]:
         _accept_pending(c, table, runs, pending, log, i, window)
 
 
 @inlined
-def _reach(c: Any, i: int) -> int:
+def reach(c: Any, i: int) -> int:
     """The furthest key that is believed of an input at once: a jump past its own time or that of all."""
-    reach = c[i + NEWEST]
+    furthest = c[i + NEWEST]
     if c[ALL_TOP] >> KEY_WINDOW_BITS == c[i + EPOCH]:
-        reach = max(reach, c[ALL_TOP])
-    return int(reach + c[JUMP])
+        furthest = max(furthest, c[ALL_TOP])
+    return int(furthest + c[JUMP])
 
 
 @compiled
-def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, chunk: Any) -> int:
+def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, chunk: Any) -> int:
     """Where a hit word goes: the key of its window, or -1 when it is late or set aside."""
-    window = _window(word)
+    window = window_of(word)
     newest = c[i + NEWEST]
     if newest < 0 and c[ALL_TOP] >= 0:
         # an input without a time takes that of the others
@@ -277,19 +275,19 @@ def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: 
         _set_aside(c, table, runs, pending, log, i, word)
         return -1
     c[i + BOUNDARY] = 0
-    reach = _reach(c, i)
-    if key > reach or key < c[CLOSED] - c[JUMP]:
+    furthest = reach(c, i)
+    if key > furthest or key < c[CLOSED] - c[JUMP]:
         _set_aside(c, table, runs, pending, log, i, word)
         return -1
     if c[i + WATCH]:
         c[i + WATCH] = 0
-        _release(c, table, runs, pending, log, i, reach, False)
+        _release(c, table, runs, pending, log, i, furthest, False)
         c[i + CONTRADICTED] = c[i + PENDING]
     if key <= c[CLOSED]:
         c[i + LATE] += 1
         return -1
     if key > newest:
-        _reached(c, i, key)
+        reached(c, i, key)
         if c[CLOSED] >> KEY_WINDOW_BITS < c[ALL_TOP] >> KEY_WINDOW_BITS:
             _take_back(c, table, runs, log, chunk)
         update_closed(c, table)
@@ -299,105 +297,20 @@ def _place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: 
     return int(key)
 
 
-@inlined
-def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> None:
-    """Say up to which key words of an input change nothing, and their epoch's key."""
-    mask[code] = np.uint64(KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
-    epoch[code] = c[i + EPOCH] << KEY_WINDOW_BITS
-    newest[code] = c[i + NEWEST] if c[i + BOUNDARY] == 0 and c[i + WATCH] == 0 else -1
-
-
-@inlined
-def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
-    """Say which window bits continue the run of the key `current`."""
-    bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
-    for code in range(16, 24):
-        same = newest[code] >= current and epoch[code] == current >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
-        # a mask of 0 and a want of 0: words of boards that no chamber has tell no time, like ancillary ones
-        want[code] = bits if same else np.uint64(epoch[code] >= 0)
-
-
-@compiled
-def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chunk: Any) -> None:
-    """Take a chunk of one source's words: runs of them, by window, are added to the state's."""
-    mask = np.zeros(64, np.uint64)
-    want = np.zeros(64, np.uint64)
-    epoch = np.full(64, -1, np.int64)
-    newest = np.full(64, -1, np.int64)
-    current = c[source + S_CURRENT]
-    resets = -1
-    begin = 0
-    n = 0
-    while True:
-        closed = c[CLOSED]
-        if current < NO_KEY:
-            # the run moves on if its window has been closed
-            current = max(current, closed + 1)
-        if c[RESETS] != resets:
-            # only a reset, or one taken back, changes other inputs' epochs
-            resets = c[RESETS]
-            for board in range(8):
-                if c[source + S_INPUT + board] >= 0:
-                    _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
-        _continue(current, want, epoch, newest)
-        word, code, key = np.uint64(0), 0, 0
-        while n < len(chunk):
-            word = chunk[n]
-            code = int(np.int64(word >> np.uint64(FPGA_SHIFT)))
-            if word & mask[code] == want[code]:
-                n += 1
-                continue
-            if n > begin:
-                add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
-                begin = n
-            key = epoch[code] | _window(word)
-            if not closed < key <= newest[code] or current >= NO_KEY:
-                break
-            current = key
-            _continue(current, want, epoch, newest)
-            n += 1
-        if n == len(chunk):
-            break
-        i = c[source + S_INPUT + (code & 7)]
-        one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
-        if 0 <= newest[code] < key <= _reach(c, i) and closed < key and one_epoch:
-            # time goes on, what happens most: the same as the whole way, with fewer arrays to hand on
-            _reached(c, i, key)
-            update_closed(c, table)
-            if key <= c[CLOSED]:
-                c[i + LATE] += 1
-                key = -1
-        else:
-            key = _place(c, table, runs, pending, log, i, word, chunk)
-        n += 1
-        if key < 0:
-            begin = n
-        else:
-            if current >= NO_KEY:
-                give_time(c, table, runs, current, key)
-            current = key
-            make_room(c, table, runs)
-        _steady(c, i, code, mask, epoch, newest)
-    add_run(c, table, runs, IN_CHUNK + begin, len(chunk) - begin, current)
-    if current >= NO_KEY:
-        make_room(c, table, runs)
-    c[source + S_CURRENT] = current
-
-
 @compiled
 def resolve_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int) -> None:
     """At the end of an input: what is set aside and not contradicted is believed, the rest is late or stray."""
     if c[i + NEWEST] >= 0 and c[i + BOUNDARY] == 0:
-        _release(c, table, runs, pending, log, i, _reach(c, i), False)
+        _release(c, table, runs, pending, log, i, reach(c, i), False)
     while c[i + PENDING]:
         best, centre = 0, -1
         unsettled = c[i + NEWEST] < 0 or c[i + BOUNDARY] == 1
         first = 0 if unsettled else c[i + CONTRADICTED]
         for p in range(first, c[i + PENDING]):
-            window = _window(pending[c[i + PENDING_AT], p])
+            window = window_of(pending[c[i + PENDING_AT], p])
             agree = 0
             for q in range(first, c[i + PENDING]):
-                other = _window(pending[c[i + PENDING_AT], q])
+                other = window_of(pending[c[i + PENDING_AT], q])
                 agree += abs(other - window) <= c[LINK]
             if agree > best:
                 best, centre = agree, window

@@ -1,0 +1,116 @@
+"""The frame builder's scan: a chunk of one source's words into runs of one window each, compiled.
+
+A word is looked at in full only when something changes; the others pass one comparison: `want[head, board]` holds the
+window bits that continue the present run, so a run of words of one window costs about a nanosecond a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from muonstream.compiled import compiled, inlined
+from muonstream.control import (
+    ALL_TOP,
+    BOUNDARY,
+    CLOSED,
+    EPOCH,
+    IN_CHUNK,
+    LATE,
+    NEWEST,
+    NO_KEY,
+    RESETS,
+    S_CURRENT,
+    S_INPUT,
+    WATCH,
+)
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.framing import place, reach, reached, update_closed, window_of
+from muonstream.windows import add_run, give_time, make_room
+from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
+
+
+@inlined
+def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> None:
+    """Say up to which key words of an input change nothing, and their epoch's key."""
+    mask[code] = np.uint64(KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
+    epoch[code] = c[i + EPOCH] << KEY_WINDOW_BITS
+    newest[code] = c[i + NEWEST] if c[i + BOUNDARY] == 0 and c[i + WATCH] == 0 else -1
+
+
+@inlined
+def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
+    """Say which window bits continue the run of the key `current`."""
+    bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
+    for code in range(16, 24):
+        same = newest[code] >= current and epoch[code] == current >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
+        # a mask of 0 and a want of 0: words of boards that no chamber has tell no time, like ancillary ones
+        want[code] = bits if same else np.uint64(epoch[code] >= 0)
+
+
+@compiled
+def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chunk: Any) -> None:
+    """Take a chunk of one source's words: runs of them, by window, are added to the state's."""
+    mask = np.zeros(64, np.uint64)
+    want = np.zeros(64, np.uint64)
+    epoch = np.full(64, -1, np.int64)
+    newest = np.full(64, -1, np.int64)
+    current = c[source + S_CURRENT]
+    resets = -1
+    begin = 0
+    n = 0
+    while True:
+        closed = c[CLOSED]
+        if current < NO_KEY:
+            # the run moves on if its window has been closed
+            current = max(current, closed + 1)
+        if c[RESETS] != resets:
+            # only a reset, or one taken back, changes other inputs' epochs
+            resets = c[RESETS]
+            for board in range(8):
+                if c[source + S_INPUT + board] >= 0:
+                    _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
+        _continue(current, want, epoch, newest)
+        word, code, key = np.uint64(0), 0, 0
+        while n < len(chunk):
+            word = chunk[n]
+            code = int(np.int64(word >> np.uint64(FPGA_SHIFT)))
+            if word & mask[code] == want[code]:
+                n += 1
+                continue
+            if n > begin:
+                add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
+                begin = n
+            key = epoch[code] | window_of(word)
+            if not closed < key <= newest[code] or current >= NO_KEY:
+                break
+            current = key
+            _continue(current, want, epoch, newest)
+            n += 1
+        if n == len(chunk):
+            break
+        i = c[source + S_INPUT + (code & 7)]
+        one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
+        if 0 <= newest[code] < key <= reach(c, i) and closed < key and one_epoch:
+            # time goes on, what happens most: the same as the whole way, with fewer arrays to hand on
+            reached(c, i, key)
+            update_closed(c, table)
+            if key <= c[CLOSED]:
+                c[i + LATE] += 1
+                key = -1
+        else:
+            key = place(c, table, runs, pending, log, i, word, chunk)
+        n += 1
+        if key < 0:
+            begin = n
+        else:
+            if current >= NO_KEY:
+                give_time(c, table, runs, current, key)
+            current = key
+            make_room(c, table, runs)
+        _steady(c, i, code, mask, epoch, newest)
+    add_run(c, table, runs, IN_CHUNK + begin, len(chunk) - begin, current)
+    if current >= NO_KEY:
+        make_room(c, table, runs)
+    c[source + S_CURRENT] = current
