@@ -164,6 +164,28 @@ def test_ctrl_c_ends_a_followed_run_with_its_account(simulated: Path, tmp_path: 
     assert json.loads(out.read_text())["account"]["words"] == 60_000
 
 
+def test_standard_input_is_shown_while_it_waits_and_ctrl_c_ends_it(simulated: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "run", "-", "--port", "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(simulated.read_bytes()[:80_000])
+        process.stdin.flush()
+        url = process.stderr.readline().decode().split(" at ")[1].split()[0]
+        # standard input stays open and nothing more comes
+        wait_for_words(url, 10_000)
+        process.send_signal(signal.SIGINT)
+        stdout = process.stdout.read().decode()
+        assert process.wait(timeout=60) == 0
+    assert "10,000  words" in stdout
+
+
 def wait_for_words(url: str, words: int) -> None:
     """Ask the page until it has seen so many words."""
     import time

@@ -74,7 +74,7 @@ def _blocks(
     elif follow_it:
         blocks = follow(source, format, stop)
     else:
-        blocks = read_blocks(source, format)
+        blocks = read_blocks(source, format, live=True)
     if multiple is not None:
         return paced(blocks, multiple, stop)
     return blocks if follow_it else _until(blocks, stop)

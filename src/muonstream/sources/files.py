@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from muonstream.sources.block import Block, SourceError
-from muonstream.sources.formats import SAMPLE_BYTES, Format, check, decoder, recognise
+from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
 
 READ_BYTES: Final = 1 << 22
+IDLE_S: Final = 0.1
+"""Live standard input is idle when nothing has come for so long."""
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -47,47 +50,65 @@ def _open_url(name: str) -> BinaryIO:
     return opened
 
 
-def read_pieces(handle: BinaryIO, name: str) -> Iterator[bytes]:
-    """A file's bytes in pieces, decompressed if they are gzip's. Raises SourceError for broken gzip."""
-    first = handle.read(READ_BYTES) or b""
-    if not first.startswith(_GZIP):
-        while first:
-            yield first
-            first = handle.read(READ_BYTES) or b""
-        return
-    gzip = zlib.decompressobj(wbits=31)
-    piece, inside = first, True
+def _raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes]:
+    """A file's bytes in pieces; if live, an empty one whenever nothing has come for a while."""
+    while True:
+        if live and not select.select([handle], [], [], IDLE_S)[0]:
+            yield b""
+            continue
+        piece = handle.read(READ_BYTES)
+        if not piece:
+            return
+        yield piece
+
+
+def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[bytes]:
+    """A file's bytes in pieces, decompressed if they are gzip's; if live, an empty one while nothing comes.
+
+    Raises SourceError for broken gzip.
+    """
+    gzip: zlib._Decompress | None = None
+    begun = inside = False
     try:
-        while piece:
-            out = gzip.decompress(piece)
-            if out:
-                yield out
-            inside = not gzip.eof
-            piece = gzip.unused_data
-            if gzip.eof:
-                # another member may follow
-                gzip = zlib.decompressobj(wbits=31)
-            piece = piece or handle.read(READ_BYTES) or b""
+        for piece in _raw_pieces(handle, live):
+            if piece and not begun:
+                begun = True
+                gzip = zlib.decompressobj(wbits=31) if piece.startswith(_GZIP) else None
+            if gzip is None or not piece:
+                yield piece
+                continue
+            while piece:
+                out = gzip.decompress(piece)
+                if out:
+                    yield out
+                inside, piece = not gzip.eof, gzip.unused_data
+                if gzip.eof:
+                    # another member may follow
+                    gzip = zlib.decompressobj(wbits=31)
         if inside:
             raise SourceError(f"{name}: gzip data end too early")
     except zlib.error as error:
         raise SourceError(f"{name}: broken gzip data: {error}") from None
 
 
-def read_blocks(name: str, format: Format | None = None) -> Iterator[Block]:
+def read_blocks(name: str, format: Format | None = None, *, live: bool = False) -> Iterator[Block]:
     """All blocks of a file; its format is recognised unless it is named.
+
+    live: standard input gives idle blocks while nothing comes, so that the one who reads can do other things on time
 
     Raises SourceError for a file that is not there, empty, unreadable, or of no or another format.
     """
     handle = open_bytes(name)
     with handle:
-        pieces = read_pieces(handle, name)
+        pieces = read_pieces(handle, name, live=live and name == "-")
         sample = b""
         try:
             for piece in pieces:
                 sample += piece
-                if len(sample) >= SAMPLE_BYTES:
+                if len(sample) >= (SAMPLE_BYTES if piece else ENOUGH_BYTES):
                     break
+                if not piece:
+                    yield Block(idle=True)
             if not sample:
                 raise SourceError(f"{name}: is empty")
             if format is None:
@@ -99,7 +120,7 @@ def read_blocks(name: str, format: Format | None = None) -> Iterator[Block]:
             block.begins = True
             yield block
             for piece in pieces:
-                yield decode.feed(piece)
+                yield decode.feed(piece) if piece else Block(idle=True)
         except OSError as error:
             raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from None
         yield decode.feed(b"", last=True)

@@ -10,11 +10,9 @@ from typing import BinaryIO, Final
 
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.files import READ_BYTES
-from muonstream.sources.formats import SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
+from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
 
 POLL_S: Final = 0.1
-ENOUGH_BYTES: Final = 4096
-"""With so many bytes a file must be recognised; with fewer one waits for more."""
 
 
 class _Growing:

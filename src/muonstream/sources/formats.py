@@ -14,6 +14,8 @@ from muonstream.sources.text import COLUMNS, TableDecoder
 from muonstream.words import BX_PER_ORBIT, Head, decode
 
 SAMPLE_BYTES: Final = 1 << 16
+ENOUGH_BYTES: Final = 4096
+"""With so many bytes something that grows must be recognised; with fewer one waits for more."""
 
 
 class Format(StrEnum):
