@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
+from muonstream.dashboard.message import DRIFT_REBIN, numbers, rebinned, unpack
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -76,11 +77,11 @@ def test_pages_carry_the_headers_that_keep_them_safe() -> None:
 
 
 def test_a_token_is_exchanged_for_a_cookie() -> None:
-    with client("secret", host="192.168.1.2") as browser:
+    with client("secret-secret", host="192.168.1.2") as browser:
         assert browser.get("/").status_code == 401
         assert browser.get("/?token=wrong").status_code == 401
-        answer = browser.get("/?token=secret", follow_redirects=False)
-        assert answer.headers["location"] == "/"
+        answer = browser.get("/?token=secret-secret", follow_redirects=False)
+        assert answer.headers["location"] == "./"
         assert "HttpOnly" in answer.headers["set-cookie"]
         assert browser.get("/").status_code == 200
 
@@ -92,7 +93,7 @@ def test_a_busy_port_is_one_line(dashboard: Dashboard) -> None:
 
 
 def test_the_newest_message_comes_at_once_and_old_ones_do_not(pipeline: Pipeline) -> None:
-    feed = Feed()
+    feed = Feed(interval_s=0)
     for _ in range(3):
         feed.publish(pipeline.snapshot())
     assert feed.snapshot is not None
@@ -101,7 +102,7 @@ def test_the_newest_message_comes_at_once_and_old_ones_do_not(pipeline: Pipeline
         async with aclosing(feed.messages()) as messages:
             return await anext(messages)
 
-    assert f'"sequence":{feed.snapshot.sequence}'.encode() in asyncio.run(first())
+    assert unpack(asyncio.run(first()))[0]["numbers"]["sequence"] == feed.snapshot.sequence
 
 
 def opened(browser: Browser, dashboard: Dashboard, **options: Any) -> tuple[Page, list[str]]:
@@ -122,8 +123,21 @@ def shown(page: Page, snapshot: Snapshot) -> None:
     page.wait_for_function("n => Number(document.documentElement.dataset.sequence) >= n", arg=snapshot.sequence)
 
 
-def number(page: Page, name: str) -> int:
-    return int(re.sub(r"[^\d]", "", page.get_by_test_id(name).inner_text()))
+def choose(page: Page, button: str, expected: str) -> None:
+    """Press a button and wait until what it asks for is drawn."""
+    page.click(button)
+    page.wait_for_function("s => document.documentElement.dataset.shown?.startsWith(s)", arg=expected)
+
+
+def value(page: Page, selector: str) -> float:
+    """The number that an element shows."""
+    return float(page.locator(selector).get_attribute("data-value") or "nan")
+
+
+def plot_values(page: Page, plot: str, column: str) -> list[float]:
+    """What a plot that is drawn holds."""
+    values: list[float] = page.evaluate("([name, column]) => window.muonstream.values(name, column)", [plot, column])
+    return values
 
 
 @pytest.mark.browser
@@ -132,49 +146,66 @@ def test_the_pages_numbers_are_the_engines(browser: Browser, dashboard: Dashboar
     snapshot = fresh(pipeline)
     dashboard.publish(snapshot)
     shown(page, snapshot)
-    assert page.get_by_test_id("run").inner_text() == HOSTILE
-    assert page.locator("img").count() == 0
-    assert page.get_by_test_id("state").inner_text() == "running"
-    for name, n in snapshot.account.as_dict().items():
-        assert number(page, f"account-{name}") == n
-    assert page.get_by_test_id("balance").inner_text() == "balanced"
-    assert number(page, "hits") == snapshot.account.hits
+    assert page.locator("#run").inner_text() == HOSTILE
+    assert page.locator("main img, #run img").count() == 0
+    assert page.locator("#state").inner_text() == "running"
+    account = snapshot.account
+    for name, n in account.as_dict().items():
+        if name != "words":
+            assert value(page, f"#account tr[data-kind={name}] .number") == n
+    assert value(page, "#account tfoot [data-number='account.words']") == account.words
+    assert page.locator("#balance").text_content() == "✓ The account balances: every word is one of these."
+    assert value(page, "#panel-overview [data-number='account.hits']") == account.hits
+    assert value(page, "#panel-overview [data-number='hit_rate_hz']") == numbers(snapshot)["hit_rate_hz"]
     catalogue = snapshot.catalogue
-    for section, plots in {
-        "occupancy": ["cells", "map"],
-        "timing": ["drift"],
-        "orbits": ["active"],
-        "course": ["hist_1", "hist_2", "hist_3", "hist_4"],
+    chamber_hits = catalogue.chamber_hits(snapshot.total).tolist()
+    assert [value(page, f"[data-chamber='{c}'] .hits") for c in range(len(chamber_hits))] == chamber_hits
+    for tab, plots in {
+        "overview": ["overview.map"],
+        "occupancy": ["occupancy.map", "occupancy.cells"],
+        "timing": ["timing.drift"],
+        "course": ["course.hist_1", "course.hist_2", "course.hist_3", "course.hist_4"],
     }.items():
-        page.click(f"#tab-{section}")
-        page.wait_for_selector(f"html[data-embedded={section}]")
+        choose(page, f"#tab-{tab}", tab)
         for c, chamber in enumerate(snapshot.detector.chambers):
-            assert number(page, f"chamber_{c}") == catalogue.chamber_hits(snapshot.total)[c]
             for plot in plots:
-                page.wait_for_function("p => window.muonstream.values(p, 'value').length > 0", arg=f"{plot}_{c}")
-                values = page.evaluate("p => window.muonstream.values(p, 'value')", f"{plot}_{c}")
-                if plot in ("cells", "map"):
-                    assert values == catalogue.hits_per_cell(snapshot.total, c).tolist(), chamber.name
-                elif plot == "active":
-                    assert values == catalogue.view(snapshot.total, "active_cells")[c, 1:25].tolist()
-                elif plot == "drift":
-                    edges_ns, counts = catalogue.drift_histogram_ns(snapshot.total, c)
-                    inside = (edges_ns[:-1] > -49) & (edges_ns[:-1] < 690)
-                    assert sum(values) >= counts[inside].sum() > 100
+                shown_values = plot_values(page, f"{plot}.{c}", "hits" if plot.endswith("map") else "y")
+                if plot.startswith(("overview", "occupancy")):
+                    assert shown_values == catalogue.hits_per_cell(snapshot.total, c).tolist(), chamber.name
+                elif plot == "timing.drift":
+                    fine = catalogue.view(snapshot.total, "drift_tdc")[c, 1:-1]
+                    assert shown_values == rebinned(fine, DRIFT_REBIN).tolist()
+                    assert sum(shown_values) > 100
                 else:
-                    assert values == catalogue.course_histograms(snapshot.total, c)[plot][1].tolist()
-    page.click("#tab-occupancy")
-    page.click("#scope button[data-value=recent]")
-    page.click("#hits button[data-value=scintillator]")
-    values = page.evaluate("() => window.muonstream.values('cells_1', 'value')")
-    assert values == catalogue.hits_per_cell_with_scintillator(snapshot.recent, 1).tolist()
+                    name = plot.removeprefix("course.")
+                    assert shown_values == catalogue.course_histograms(snapshot.total, c)[name][1].tolist()
+    choose(page, "#tab-orbits", "orbits")
+    for c in range(len(chamber_hits)):
+        active = catalogue.view(snapshot.total, "active_cells")[c, 1:]
+        shown_values = plot_values(page, "orbits.active", f"y{c}")
+        assert shown_values == active[: len(shown_values)].tolist()
+        assert sum(shown_values) == active.sum()
+    choose(page, "#tab-occupancy", "occupancy")
+    choose(page, "[data-choice=period] [data-value=recent]", "occupancy recent")
+    choose(page, "[data-choice=hits] [data-value=scintillator]", "occupancy recent scintillator")
+    choose(page, "[data-choice=scale] [data-value=log]", "occupancy recent scintillator log")
+    expected = catalogue.hits_per_cell_with_scintillator(snapshot.recent, 1).tolist()
+    assert plot_values(page, "occupancy.cells.1", "y") == expected
+    assert page.evaluate("() => location.hash") == "#occupancy?period=recent&hits=scintillator&scale=log"
+    page.reload()
+    page.wait_for_function(
+        "() => document.documentElement.dataset.shown?.startsWith('occupancy recent scintillator log')"
+    )
+    assert plot_values(page, "occupancy.cells.1", "y") == expected
     assert faults == []
 
 
 @pytest.mark.browser
 def test_every_state_has_its_look(browser: Browser, dashboard: Dashboard, pipeline: Pipeline) -> None:
+    dashboard.feed.say("Compiling.")
     page, faults = opened(browser, dashboard, color_scheme="dark")
-    page.wait_for_selector("html[data-state=connecting]")
+    page.wait_for_selector("html[data-state=starting]")
+    assert "Compiling." in page.locator("#empty").inner_text()
     with Pipeline(Detector.default(), run="empty") as empty:
         dashboard.publish(empty.snapshot())
         page.wait_for_selector("html[data-state=waiting]")
@@ -182,12 +213,15 @@ def test_every_state_has_its_look(browser: Browser, dashboard: Dashboard, pipeli
     page.wait_for_selector("html[data-state=running]")
     dashboard.publish(replace(pipeline.snapshot(), data_wall_time=time.time() - 600))
     page.wait_for_selector("html[data-state=stale]")
-    assert "No new words for " in page.locator("#notice").inner_text()
+    assert "no new data since " in page.locator("#state-text").inner_text()
+    page.wait_for_function("() => document.querySelector('.plot-age')?.textContent.includes('10:0')")
     dashboard.publish(pipeline.snapshot("ended"))
     page.wait_for_selector("html[data-state=ended]")
+    dashboard.publish(fresh(pipeline))
+    page.wait_for_selector("html[data-state=running]")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(part) for part in re.findall(r"\d+", background)) < 60
-    page.click("#theme")
+    page.click("[data-choice=theme] [data-value=light]")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert min(int(part) for part in re.findall(r"\d+", background)) > 200
     assert faults == []

@@ -6,14 +6,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from types import FrameType
 
 from muonstream.commands import common
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
-from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.scenario import SimulationConfig
 from muonstream.sources.block import Block
 from muonstream.sources.files import read_blocks
@@ -38,6 +38,27 @@ def _stopping(stop: Event) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+COMPILING = "Compiling the kernels: up to half a minute, the first time only."
+COMPILED_S = 1.5
+"""What takes longer is not loading compiled kernels but compiling them."""
+
+
+def _get_ready(detector: Detector, server: Dashboard | None) -> None:
+    """Have the kernels compiled, and say so on the terminal and the page if that takes long."""
+
+    def tell() -> None:
+        common.err.print(COMPILING, markup=False)
+        if server is not None:
+            server.feed.say(COMPILING)
+
+    timer = Timer(COMPILED_S, tell)
+    timer.start()
+    try:
+        warm_up(detector)
+    finally:
+        timer.cancel()
 
 
 def _multiple(pace: str, default: float | None) -> float | None:
@@ -167,6 +188,7 @@ def _live(
             common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
         try:
             try:
+                _get_ready(pipeline.detector, server)
                 run_blocks(
                     pipeline,
                     blocks,

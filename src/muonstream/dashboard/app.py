@@ -1,4 +1,4 @@
-"""The page's server application: the page, its plots, its feed."""
+"""The page's server application: the page, its plots, its feed over a WebSocket, and answers for programs."""
 
 from __future__ import annotations
 
@@ -7,72 +7,109 @@ import json
 import time
 from contextlib import aclosing, suppress
 from functools import lru_cache
-from pathlib import Path
+from typing import Final, cast, get_args
 
-import bokeh
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.summary import summary
+from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import Guard
-from muonstream.dashboard.plots import plots_json
+from muonstream.dashboard.plots import ScaleName, TabName, plots_json
+from muonstream.dashboard.themes import ThemeName
 from muonstream.detector import Detector
 
-STATIC = Path(__file__).parent / "static"
-BOKEH_JS = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
-STALE_S = 10.0
-
-
-@lru_cache(maxsize=4)
-def _plots(detector: Detector) -> bytes:
-    return json.dumps(plots_json(Catalogue(detector))).encode()
+CHOICES: Final = {"tab": get_args(TabName), "theme": get_args(ThemeName), "scale": get_args(ScaleName)}
+STALE_S: Final = 10.0
+"""Without a new snapshot for so long, an engine that has not ended is not well."""
+MAX_VIEWERS: Final = 256
+TRY_AGAIN_LATER: Final = 1013
+NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
 def create_app(feed: Feed, *, bound_to: str = "127.0.0.1", token: str | None = None) -> Starlette:
     """The application; `bound_to` is the address that it serves, which says which Host names are its own."""
+    pages = Pages(feed)
+    routes = [
+        Route("/", pages.page),
+        Route("/static/{name}", pages.static),
+        Route("/bokeh/{name}", pages.bokeh),
+        Route("/plots.json", pages.plots),
+        Route("/healthz", pages.health),
+        Route("/api/snapshot", pages.snapshot),
+        WebSocketRoute("/ws", pages.socket),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, bound_to=bound_to, token=token)])
 
-    async def page(request: Request) -> Response:
-        return FileResponse(STATIC / "index.html")
 
-    async def bokeh_js(request: Request) -> Response:
-        return FileResponse(BOKEH_JS, media_type="text/javascript")
+class Pages:
+    """The answers of the application."""
 
-    async def plots(request: Request) -> Response:
-        if feed.snapshot is None:
-            return Response("nothing has been published yet", 503)
-        return Response(_plots(feed.snapshot.detector), media_type="application/json")
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
 
-    async def health(request: Request) -> Response:
-        snapshot = feed.snapshot
+    async def page(self, request: Request) -> Response:
+        """The page itself."""
+        return _found(static_asset("index.html"), request)
+
+    async def static(self, request: Request) -> Response:
+        """A file of ours."""
+        return _found(static_asset(request.path_params["name"]), request)
+
+    async def bokeh(self, request: Request) -> Response:
+        """BokehJS, from the installed package."""
+        return _found(await asyncio.to_thread(bokeh_asset, request.path_params["name"]), request)
+
+    async def plots(self, request: Request) -> Response:
+        """The plots of a tab: ?tab=overview, or another, ?theme=light or dark, ?scale=linear or log."""
+        asked = [request.query_params.get(key, allowed[0]) for key, allowed in CHOICES.items()]
+        for value, (key, allowed) in zip(asked, CHOICES.items(), strict=True):
+            if value not in allowed:
+                return PlainTextResponse(f"{key}: found {value[:40]!r}, allowed are {', '.join(allowed)}\n", 400)
+        snapshot = self.feed.snapshot
         if snapshot is None:
-            return JSONResponse({"state": "starting", "healthy": True})
-        age_s = time.time() - snapshot.wall_time
+            return _nothing_yet()
+        asset = await asyncio.to_thread(_plots_asset, snapshot.detector, *asked)
+        return asset.response(request)
+
+    async def snapshot(self, _: Request) -> Response:
+        """The newest snapshot's summary, as JSON."""
+        snapshot = self.feed.snapshot
+        if snapshot is None:
+            return _nothing_yet()
+        return JSONResponse(await asyncio.to_thread(summary, snapshot), headers=NOT_KEPT)
+
+    async def health(self, _: Request) -> Response:
+        """Whether all is well, 200 or 503: snapshots come, or the run has ended, and the account balances."""
+        snapshot, now = self.feed.snapshot, time.time()
+        if snapshot is None:
+            return JSONResponse({"state": "starting", "healthy": True}, headers=NOT_KEPT)
+        age_s = now - snapshot.wall_time
         healthy = (snapshot.state == "ended" or age_s < STALE_S) and snapshot.account.balanced
         report = {
             "state": snapshot.state,
             "healthy": healthy,
             "snapshot_age_s": age_s,
-            "data_age_s": time.time() - snapshot.data_wall_time,
-            "viewers": feed.viewers,
+            "data_age_s": now - snapshot.data_wall_time,
+            "viewers": self.feed.viewers,
         }
-        return JSONResponse(report, 200 if healthy else 503)
+        return JSONResponse(report, 200 if healthy else 503, NOT_KEPT)
 
-    async def api_snapshot(request: Request) -> Response:
-        if feed.snapshot is None:
-            return JSONResponse({"state": "starting"}, 503)
-        return JSONResponse(summary(feed.snapshot))
-
-    async def socket(websocket: WebSocket) -> None:
+    async def socket(self, websocket: WebSocket) -> None:
+        """Messages, as they are made, until the viewer leaves."""
         await websocket.accept()
-        sending = asyncio.create_task(_send(websocket))
-        leaving = asyncio.create_task(_wait_for_end(websocket))
+        if self.feed.viewers >= MAX_VIEWERS:
+            await websocket.close(TRY_AGAIN_LATER, "too many viewers")
+            return
+        # the browser's clock may be wrong, and it has to tell how old data are
+        greeting = {"server_time": time.time(), "starting": self.feed.starting}
+        sending = asyncio.create_task(self._send(websocket, greeting))
+        leaving = asyncio.create_task(_until_left(websocket))
         done, rest = await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
             task.cancel()
@@ -81,26 +118,29 @@ def create_app(feed: Feed, *, bound_to: str = "127.0.0.1", token: str | None = N
             with suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close()
 
-    async def _send(websocket: WebSocket) -> None:
+    async def _send(self, websocket: WebSocket, greeting: dict[str, object]) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):
-            async with aclosing(feed.messages()) as messages:
+            await websocket.send_text(json.dumps(greeting))
+            async with aclosing(self.feed.messages()) as messages:
                 async for message in messages:
                     await websocket.send_bytes(message)
 
-    async def _wait_for_end(websocket: WebSocket) -> None:
-        """Viewers have nothing to say; what comes is read until they go."""
-        while (await websocket.receive())["type"] != "websocket.disconnect":
-            pass
 
-    return Starlette(
-        routes=[
-            Route("/", page),
-            Route("/bokeh.min.js", bokeh_js),
-            Route("/plots.json", plots),
-            Route("/healthz", health),
-            Route("/api/snapshot", api_snapshot),
-            WebSocketRoute("/ws", socket),
-            Mount("/static", StaticFiles(directory=STATIC)),
-        ],
-        middleware=[Middleware(Guard, bound_to=bound_to, token=token)],
-    )
+async def _until_left(websocket: WebSocket) -> None:
+    """Viewers have nothing to say; what comes is read until they go."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+@lru_cache(maxsize=64)
+def _plots_asset(detector: Detector, tab: str, theme: str, scale: str) -> Asset:
+    plots = plots_json(detector, cast(TabName, tab), cast(ThemeName, theme), cast(ScaleName, scale))
+    return Asset.of(json.dumps(plots).encode(), "application/json")
+
+
+def _found(asset: Asset | None, request: Request) -> Response:
+    return PlainTextResponse("not found\n", 404, NOT_KEPT) if asset is None else asset.response(request)
+
+
+def _nothing_yet() -> Response:
+    return PlainTextResponse("nothing has been published yet\n", 503, {"Retry-After": "1", **NOT_KEPT})

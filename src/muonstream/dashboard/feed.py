@@ -1,33 +1,50 @@
-"""The feed: the newest message, and viewers who wait for the next."""
+"""The feed: the newest snapshot, and viewers who wait for the next."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from threading import Lock
+from typing import Final
 
 from muonstream.analysis.monitor import Snapshot
-from muonstream.dashboard.message import encode_snapshot
+from muonstream.dashboard.message import encode
+
+INTERVAL_S: Final = 1.0
+EARLY: Final = 0.9
+"""A publisher as regular as the interval must not miss every other turn by a hair."""
 
 
 class Feed:
-    """Holds one message, the newest. A viewer who is slow misses those in between; nothing is queued for it."""
+    """Holds the newest snapshot. A viewer who is slow misses those in between; nothing is queued for it.
 
-    def __init__(self) -> None:
+    Viewers get a message an interval at most, made once for all of them, and not at all while nobody looks; a change of
+    state comes at once. `publish`, `say` and `close` may be called from any thread, as often as one likes.
+    """
+
+    def __init__(self, *, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
         self.snapshot: Snapshot | None = None
-        self._message: bytes | None = None
-        self._number = 0
-        self._lock = Lock()
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self.starting = ""
+        """What is being done until the first snapshot comes, for people."""
         self.viewers = 0
+        self._interval_s = EARLY * interval_s
+        self._clock = clock
+        self._lock = Lock()
+        self._encoding = Lock()
+        self._encoded: tuple[Snapshot, bytes] | None = None
+        self._encoded_at = 0.0
+        self._number = 0
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._closed = False
 
+    def say(self, text: str) -> None:
+        """What is being done before there is anything to show."""
+        self.starting = text
+
     def publish(self, snapshot: Snapshot) -> None:
-        """Show a snapshot to all viewers; may be called from any thread."""
-        message = encode_snapshot(snapshot)
-        with self._lock:
-            self.snapshot, self._message = snapshot, message
-            self._number += 1
+        """Show a snapshot to all viewers."""
+        self.snapshot = snapshot
         self._wake()
 
     def close(self) -> None:
@@ -42,6 +59,25 @@ class Feed:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
 
+    def _current(self) -> tuple[int, bytes | None, float]:
+        """The newest message that is due, its number, and in how many seconds there is a newer one (0: not known)."""
+        with self._encoding:
+            snapshot = self.snapshot
+            if snapshot is None:
+                return 0, None, 0.0
+            if self._encoded is not None:
+                shown, message = self._encoded
+                if shown is snapshot:
+                    return self._number, message, 0.0
+                wait_s = self._encoded_at + self._interval_s - self._clock()
+                if wait_s > 0 and shown.state == snapshot.state:
+                    return self._number, message, wait_s
+            self._encoded_at = self._clock()
+            message = encode(snapshot)
+            self._encoded = snapshot, message
+            self._number += 1
+            return self._number, message, 0.0
+
     async def messages(self) -> AsyncGenerator[bytes, None]:
         """The newest message at once, if there is one, then the newest whenever the viewer is ready for it."""
         event = asyncio.Event()
@@ -52,14 +88,16 @@ class Feed:
         seen = 0
         try:
             while not self._closed:
-                with self._lock:
-                    number, message = self._number, self._message
-                if number != seen and message is not None:
+                event.clear()
+                number, message, wait_s = self._current()
+                if message is not None and number != seen:
                     seen = number
                     yield message
                     continue
-                await event.wait()
-                event.clear()
+                try:
+                    await asyncio.wait_for(event.wait(), wait_s or None)
+                except TimeoutError:
+                    continue
         finally:
             with self._lock:
                 self._waiting.discard(entry)

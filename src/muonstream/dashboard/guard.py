@@ -1,110 +1,177 @@
-"""Who may see the page: Host, Origin and token are checked on every request and WebSocket."""
+"""Who may see the page: hosts, origins and token are checked on every request and WebSocket, headers added."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import socket
-from http.cookies import SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE: Final = "muonstream"
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-HEADERS: Final = {
+LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+COOKIE_SECONDS: Final = 30 * 24 * 3600
+SECURITY_HEADERS: Final = {
+    # BokehJS puts its styles into the page; no script may be inline
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_AGAIN: Final = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=./">'
+    '<title>muonstream</title><p><a href="./">Open the live page</a></p></html>'
+)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine only."""
-    return host in LOOPBACK or host.startswith("127.")
-
-
-def host_name(value: str) -> str:
-    """The name or address in a Host header, without port and brackets."""
+    """Whether only this machine can reach a server bound to this host."""
+    if host == "localhost":
+        return True
     try:
-        return urlsplit(f"//{value}").hostname or ""
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return ""
+        return False
 
 
-def _is_address(name: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, which no foreign name server can point elsewhere."""
     try:
-        ipaddress.ip_address(name)
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True
 
 
-class Guard:
-    """ASGI middleware: refuses foreign hosts and origins, asks for the token if there is one, adds headers.
+def own_hosts(bound_to: str) -> frozenset[str]:
+    """Names by which a server bound to this host may be called, besides addresses."""
+    if is_loopback(bound_to):
+        return frozenset({*LOOPBACK_NAMES, bound_to})
+    return frozenset({*LOOPBACK_NAMES, bound_to, socket.gethostname().lower(), socket.getfqdn().lower()})
 
-    A page on loopback answers to loopback's names only. Beyond it, to addresses and this machine's name: a name that a
-    stranger's DNS points here is neither.
+
+def split_host(value: str) -> tuple[str, int | None]:
+    """Name (lower case, IPv6 without brackets) and port of a Host header. Raises ValueError for anything else."""
+    parts = urlsplit(f"//{value}")
+    if parts.netloc != value or "@" in value or not parts.hostname or any(c.isspace() for c in value):
+        raise ValueError(f"no host: {value!r}")
+    return parts.hostname.rstrip("."), parts.port
+
+
+class Guard:
+    """Wraps an app, for HTTP and WebSocket alike.
+
+    Requests must name an allowed host (against DNS rebinding) and come from our own page or from no page at all. With
+    a token, they must bring it: once in the query, `?token=`, which is exchanged for a cookie, or as a bearer token.
     """
 
-    def __init__(self, app: ASGIApp, *, bound_to: str, token: str | None) -> None:
-        self._app = app
-        self._loopback = is_loopback(bound_to)
-        self._names = {*LOOPBACK, bound_to, *(() if self._loopback else (socket.gethostname(), socket.getfqdn()))}
-        self._token = token
-
-    def _known_host(self, value: str) -> bool:
-        name = host_name(value)
-        return name in self._names or (not self._loopback and _is_address(name))
-
-    def _has_token(self, given: str) -> bool:
-        return self._token is None or hmac.compare_digest(given.encode(), self._token.encode())
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self._known_host(host):
-            return PlainTextResponse("This host name is not the page's.", 421)
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return PlainTextResponse("Requests from other sites are refused.", 403)
-        if self._token is None:
-            return None
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if scope["type"] == "http" and given and self._has_token(given):
-            response = RedirectResponse(scope["path"], 303)
-            response.set_cookie(COOKIE, given, httponly=True, samesite="strict")
-            return response
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        if morsel is None or not self._has_token(morsel.value):
-            return PlainTextResponse("A token is needed: open the address that muonstream printed.", 401)
-        return None
+    def __init__(self, app: ASGIApp, *, bound_to: str = "127.0.0.1", token: str | None = None) -> None:
+        self.app = app
+        self.allowed_hosts = own_hosts(bound_to)
+        # a name that a stranger's DNS points here is none of ours; an address, nobody can point
+        self.any_address = not is_loopback(bound_to)
+        self.token = token
+        # the cookie is not the token, so who sees the one has not the other
+        self._cookie = hmac.new((token or "").encode(), b"muonstream dashboard", hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
 
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = MutableHeaders(raw=message["headers"])
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+                message = {**message, "headers": headers.raw}
             await send(message)
 
+        refusal = self._refusal(HTTPConnection(scope))
         if refusal is None:
-            await self._app(scope, receive, with_headers)
+            await self.app(scope, receive, send_with_headers)
         elif scope["type"] == "http":
-            await refusal(scope, receive, with_headers)
+            await refusal(scope, receive, send_with_headers)
         else:
+            # before it is accepted, closing a WebSocket answers 403
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+
+    def _refusal(self, connection: HTTPConnection) -> Response | None:
+        """The answer instead of the app's, or None to let the request through."""
+        headers = connection.headers
+        host = headers.get("host", "")
+        if not self._host_allowed(host):
+            return PlainTextResponse("This host name is not allowed here.\n", 421)
+        if not _same_origin(headers, host):
+            return PlainTextResponse("Requests from other pages are not allowed.\n", 403)
+        if self.token is None:
+            return None
+        cookie = self._cookie_name(host)
+        given = connection.query_params.get("token")
+        if given is not None and connection.scope["type"] == "http":
+            return self._exchange(connection, cookie) if self._is_token(given) else _unauthorized()
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_token(bearer):
+            return None
+        if hmac.compare_digest(connection.cookies.get(cookie, "").encode(), self._cookie.encode()):
+            return None
+        return _unauthorized()
+
+    def _host_allowed(self, host: str) -> bool:
+        try:
+            name, _ = split_host(host)
+        except ValueError:
+            return False
+        return name in self.allowed_hosts or (self.any_address and is_address(name))
+
+    def _is_token(self, given: str) -> bool:
+        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+
+    def _cookie_name(self, host: str) -> str:
+        # browsers share cookies between the ports of a host
+        return f"muonstream_{split_host(host)[1] or 0}"
+
+    def _exchange(self, connection: HTTPConnection, cookie: str) -> Response:
+        """Give the cookie, and send the browser to the same place without the token in its address."""
+        rest = [(key, value) for key, value in parse_qsl(connection.url.query) if key != "token"]
+        name = connection.scope["path"].rpartition("/")[2]
+        response: Response
+        if connection.headers.get("sec-fetch-site") == "cross-site":
+            # a redirect would still count as coming from the other site, and the strict cookie would stay at home
+            response = HTMLResponse(_AGAIN)
+        else:
+            response = RedirectResponse(f"./{name}{'?' + urlencode(rest) if rest else ''}", 303)
+        response.headers["Cache-Control"] = "no-store"
+        response.set_cookie(
+            cookie,
+            self._cookie,
+            max_age=COOKIE_SECONDS,
+            httponly=True,
+            samesite="strict",
+            secure=connection.url.scheme == "https",
+        )
+        return response
+
+
+def _same_origin(headers: Headers, host: str) -> bool:
+    """Whether the request comes from a page of this very host, or, without an Origin, from no page."""
+    if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
+        return False
+    origin = headers.get("origin")
+    return origin is None or origin in {f"http://{host}", f"https://{host}"}
+
+
+def _unauthorized() -> Response:
+    text = "This page needs its token: open the address that muonstream printed, which ends in ?token=...\n"
+    return PlainTextResponse(text, 401, {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"})

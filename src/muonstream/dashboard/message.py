@@ -1,127 +1,259 @@
-"""The message of a snapshot to its viewers: a JSON header with the numbers, then float32 arrays.
+"""The message: a snapshot's numbers and plot data as bytes, the same for every viewer.
 
-Layout: uint32 length of the header (little endian), the header padded with spaces to a multiple of 4, the arrays one
-after another. The header's `arrays` give each one's place and length in elements. All viewers get the same bytes.
+Bytes, once inflated (zlib): the header's length (uint32, little endian), the header (JSON, UTF-8), then the arrays,
+each beginning at a multiple of 8 bytes, which the header is padded to. The header holds `numbers`, and in `arrays` for
+each array its type (a numpy type string), where it begins behind the header, and how many elements it has.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import DRIFT_FIRST_TDC, Catalogue, Counts
+from muonstream.analysis.histograms import DRIFT_BINS, Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.rates import RateSeries
 from muonstream.detector import Detector
-from muonstream.words import NS_PER_TDC
 
-SHOWN_RATE_BINS: Final = 600
-DRIFT_MERGED: Final = 6
-"""Drift times are shown in bins of 6 TDC counts, 5 ns."""
-DRIFT_SHOWN_NS: Final = (-50.0, 700.0)
-ACTIVE_SHOWN: Final = 24
-"""Active cells are shown up to this number; the last bin holds what is above."""
+Arrays = dict[str, NDArray[Any]]
 
-
-def drift_bins(detector: Detector, chamber: int) -> tuple[slice, NDArray[np.floating[Any]]]:
-    """Which fine bins (from the first of the axis) are shown for a chamber, and the 5 ns edges (float64) over them."""
-    offset_ns = detector.chambers[chamber].time_offset_ns
-    first = round((DRIFT_SHOWN_NS[0] - offset_ns) / NS_PER_TDC) - DRIFT_FIRST_TDC
-    n = round((DRIFT_SHOWN_NS[1] - DRIFT_SHOWN_NS[0]) / (NS_PER_TDC * DRIFT_MERGED))
-    edges_ns = (first + DRIFT_FIRST_TDC + DRIFT_MERGED * np.arange(n + 1)) * NS_PER_TDC + offset_ns
-    return slice(first, first + n * DRIFT_MERGED), edges_ns
+DRIFT_REBIN: Final = 6
+"""Fine drift bins in one of the page's: 6 TDC counts are 5 ns."""
+DRIFT_SHOWN: Final = -(-DRIFT_BINS // DRIFT_REBIN)
+MAX_TIMES: Final = 1024
+"""Points of a time series at most; beyond that, neighbouring bins are shown as their mean."""
+PERIODS: Final = ("run", "recent")
+ALIGNMENT: Final = 8
+COMPRESSION_LEVEL: Final = 5
 
 
-def _scope(catalogue: Catalogue, data: Counts) -> dict[str, Any]:
-    """The arrays of the run or of its recent part, by name."""
-    out: dict[str, Any] = {}
-    first_layer = 0
-    for c, chamber in enumerate(catalogue.detector.chambers):
-        out[f"cells_{c}"] = catalogue.hits_per_cell(data, c)
-        out[f"cells_scintillator_{c}"] = catalogue.hits_per_cell_with_scintillator(data, c)
-        active = catalogue.view(data, "active_cells")[c, 1:]
-        shown = active[:ACTIVE_SHOWN].copy()
-        shown[-1] += active[ACTIVE_SHOWN:].sum()
-        out[f"active_{c}"] = shown
-        bins, _ = drift_bins(catalogue.detector, c)
-        out[f"drift_{c}"] = catalogue.view(data, "drift_tdc")[c, 1:-1][bins].reshape(-1, DRIFT_MERGED).sum(axis=1)
-        for layer in range(chamber.layers):
-            out[f"layer_{c}_{layer}"] = catalogue.view(data, "drift_layer")[first_layer + layer, 1:-1]
-        first_layer += chamber.layers
-        for name, (_, counts) in catalogue.course_histograms(data, c).items():
-            out[f"{name}_{c}"] = counts
-    return out
-
-
-def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """The message of a snapshot."""
-    catalogue = snapshot.catalogue
-    arrays: dict[str, Any] = {}
-    for scope, data in (("run", snapshot.total), ("recent", snapshot.recent)):
-        for name, values in _scope(catalogue, data).items():
-            arrays[f"{scope}/{name}"] = values
-    rates = snapshot.rates.thinned(SHOWN_RATE_BINS)
-    arrays["time"] = rates.time_s
-    for c in range(len(snapshot.detector.chambers)):
-        arrays[f"rate_{c}"] = rates.hits_hz[:, c]
-        arrays[f"mean_active_{c}"] = rates.active_cells[:, c]
-    arrays["rate_scintillator"] = rates.scintillator_hz
-    places, at = {}, 0
-    for name, values in arrays.items():
-        places[name] = [at, len(values)]
-        at += len(values)
-    header = json.dumps({**numbers(snapshot), "arrays": places}, allow_nan=False, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 4)
-    body = [np.ascontiguousarray(values, dtype="<f4").tobytes() for values in arrays.values()]
-    return struct.pack("<I", len(header)) + header + b"".join(body)
+@lru_cache(maxsize=8)
+def detector_key(detector: Detector) -> str:
+    """A short text that is another one when the detector, and so the set of plots, is another one."""
+    return hashlib.sha256(detector.model_dump_json().encode()).hexdigest()[:16]
 
 
 def numbers(snapshot: Snapshot) -> dict[str, Any]:
-    """The snapshot's numbers, as plain types."""
-    catalogue, rates = snapshot.catalogue, snapshot.rates
+    """The snapshot's numbers as plain JSON types; rates in Hz, times in seconds, None for what is not known."""
+    catalogue, account, rates = snapshot.catalogue, snapshot.account, _spaced(snapshot.rates)
+    newest = _newest_bin(rates)
+    seconds = snapshot.recent_seconds
     orbits = catalogue.view(snapshot.total, "orbits")
-    seconds = max(snapshot.recent_seconds, 1e-9)
-    recent_hits = catalogue.chamber_hits(snapshot.recent)
-    recent = catalogue.words_by_kind(snapshot.recent)
+    hits, recent_hits = catalogue.chamber_hits(snapshot.total), catalogue.chamber_hits(snapshot.recent)
+    chambers = [
+        {
+            "number": chamber.number,
+            "name": chamber.name,
+            "hits": int(hits[c]),
+            "hit_rate_hz": None if newest is None else _finite(rates.hits_hz[newest, c]),
+            "recent_hits": int(recent_hits[c]),
+            "recent_hit_rate_hz": _finite(recent_hits[c] / seconds) if seconds > 0 else None,
+        }
+        for c, chamber in enumerate(snapshot.detector.chambers)
+    ]
     return {
         "run": snapshot.run,
         "source": snapshot.source,
-        "detector": snapshot.detector.name,
         "state": snapshot.state,
-        "sequence": snapshot.sequence,
         "epoch": snapshot.epoch,
+        "sequence": snapshot.sequence,
         "wall_time": snapshot.wall_time,
         "data_wall_time": snapshot.data_wall_time,
-        "data_time_s": snapshot.data_time_s,
-        "live_time_s": snapshot.live_time_s,
-        "recent_s": snapshot.recent_seconds,
+        "data_time_s": _finite(snapshot.data_time_s),
+        "live_time_s": _finite(snapshot.live_time_s),
         "newest_orbit": snapshot.newest_orbit,
-        "words_per_second": snapshot.words_per_second,
+        "words_per_second": _finite(snapshot.words_per_second),
         "lag_messages": snapshot.lag_messages,
         "restarts": snapshot.restarts,
-        "gaps": snapshot.gaps,
-        "resets": snapshot.resets,
-        "account": snapshot.account.as_dict(),
-        "residual": snapshot.account.residual,
-        "late_by_input": dict(snapshot.late_by_input),
-        "faults": list(snapshot.faults)[-5:],
+        "hit_rate_hz": None if newest is None else _finite(rates.hits_hz[newest].sum()),
+        "scintillator_rate_hz": None if newest is None else _finite(rates.scintillator_hz[newest]),
+        "recent_seconds": _finite(seconds),
         "orbits_with_hits": int(orbits[0]),
         "orbits_with_scintillator": int(orbits[1]),
-        "hit_rate_hz": float(recent_hits.sum() / seconds) if snapshot.recent_seconds else 0.0,
-        "scintillator_rate_hz": recent["scintillator"] / seconds if snapshot.recent_seconds else 0.0,
-        "rate_bin_s": rates.width_s,
-        "chambers": [
-            {
-                "name": chamber.name,
-                "hits": int(hits),
-                "hits_with_scintillator": int(catalogue.hits_per_cell_with_scintillator(snapshot.total, c).sum()),
-                "rate_hz": float(recent_hits[c] / seconds) if snapshot.recent_seconds else 0.0,
-            }
-            for c, (chamber, hits) in enumerate(
-                zip(snapshot.detector.chambers, catalogue.chamber_hits(snapshot.total), strict=True)
-            )
-        ],
+        "orbits_with_scintillator_near_the_end": int(orbits[2]),
+        "account": {**account.as_dict(), "residual": account.residual, "balanced": account.balanced},
+        "gaps": snapshot.gaps,
+        "resets": snapshot.resets,
+        "late_by_input": dict(snapshot.late_by_input),
+        "faults": list(snapshot.faults),
+        "chambers": chambers,
+        "detector": {"name": snapshot.detector.name, "key": detector_key(snapshot.detector)},
     }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _spaced(rates: RateSeries) -> RateSeries:
+    """The rates with the width that their bins really have: a series that was thinned on its way has wider ones."""
+    if len(rates.time_s) < 2:
+        return rates
+    return replace(rates, width_s=max(rates.width_s, float(np.median(np.diff(rates.time_s)))))
+
+
+def _newest_bin(rates: RateSeries) -> int | None:
+    """The newest bin that is whole: the last one is still being filled, unless it is all there is of a stretch."""
+    n = len(rates.time_s)
+    if n < 2 or rates.time_s[-1] - rates.time_s[-2] > 1.5 * rates.width_s:
+        return n - 1 if n else None
+    return n - 2
+
+
+def _whole_bins(snapshot: Snapshot) -> RateSeries:
+    """The rates, while the run goes on without the bin that is still being filled, whose rate jumps about."""
+    rates = _spaced(snapshot.rates)
+    newest = _newest_bin(rates)
+    if snapshot.state == "ended" or newest is None or newest == len(rates.time_s) - 1:
+        return rates
+    return RateSeries(
+        time_s=rates.time_s[:-1],
+        width_s=rates.width_s,
+        hits_hz=rates.hits_hz[:-1],
+        scintillator_hz=rates.scintillator_hz[:-1],
+        active_cells=rates.active_cells[:-1],
+    )
+
+
+def thinned(rates: RateSeries, limit: int = MAX_TIMES) -> RateSeries:
+    """The series with at most about `limit` bins: neighbours become one, with their mean."""
+    n = len(rates.time_s)
+    if n <= limit:
+        return rates
+    # by place in time, not in the array, so that a bin's neighbours stay the same as the run grows
+    together = 1 << math.ceil(math.log2(n / limit))
+    group = np.floor(rates.time_s / (rates.width_s * together) + 1e-6).astype(np.int64)
+    first = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
+    members = np.diff(first, append=n)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        summed: NDArray[np.float64] = np.add.reduceat(values, first, axis=0)
+        return summed / (members if values.ndim == 1 else members[:, None])
+
+    return RateSeries(
+        time_s=group[first].astype(np.float64) * (rates.width_s * together),
+        width_s=rates.width_s * together,
+        hits_hz=mean(rates.hits_hz),
+        scintillator_hz=mean(rates.scintillator_hz),
+        active_cells=mean(rates.active_cells),
+    )
+
+
+def _stepped(rates: RateSeries) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Times at which to draw a step curve, the bin whose value each has, and where the curve is broken.
+
+    Each stretch of bins is closed by its last value at its end, then broken.
+    """
+    n = len(rates.time_s)
+    ends = np.append(np.diff(rates.time_s) > 1.5 * rates.width_s, True)[:n]
+    repeats = np.where(ends, 3, 1)
+    index = np.repeat(np.arange(n), repeats)
+    place = np.arange(len(index)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    time_s = rates.time_s[index] + np.where(place > 0, rates.width_s, 0.0)
+    return time_s, index, place == 2
+
+
+def rebinned(counts: Counts, factor: int) -> Counts:
+    """The sums of each `factor` bins along the last axis; the last sum may be of fewer."""
+    sums: Counts = np.add.reduceat(counts, np.arange(0, counts.shape[-1], factor), axis=-1)
+    return sums
+
+
+def arrays(snapshot: Snapshot) -> Arrays:
+    """Everything the plots show, by name; those of the run end in `.run`, those of the last 30 s in `.recent`.
+
+    time.s, time.hits.C, time.scintillator, time.active.C   step curves in data time, NaN where they break
+    cells.C.hits, cells.C.scintillator                      hits by cell, all or in orbits with a passage time
+    active.n, active.C                                      orbits by number of active cells, from 1 on
+    drift.C, layer.C.L                                      drift times, in bins of 5 and 6.67 ns
+    course.C.hist_1 to hist_4                               the course's histograms
+    """
+    out: Arrays = {}
+    rates = thinned(_whole_bins(snapshot))
+    out["time.s"], index, breaks = _stepped(rates)
+    series = {"scintillator": rates.scintillator_hz}
+    for c in range(len(snapshot.detector.chambers)):
+        series[f"hits.{c}"] = rates.hits_hz[:, c]
+        series[f"active.{c}"] = rates.active_cells[:, c]
+    for name, values in series.items():
+        out[f"time.{name}"] = np.where(breaks, np.nan, values[index])
+    for period, data in zip(PERIODS, (snapshot.total, snapshot.recent), strict=True):
+        for name, counts in _histograms(snapshot.catalogue, data).items():
+            out[f"{name}.{period}"] = counts
+    return out
+
+
+def _histograms(catalogue: Catalogue, data: Counts) -> dict[str, Counts]:
+    out: dict[str, Counts] = {}
+    active = catalogue.view(data, "active_cells")
+    filled = np.flatnonzero(active.any(axis=0))
+    # one bin more than is filled, so that the curve comes down to zero
+    shown = min(active.shape[1], (int(filled[-1]) if len(filled) else 7) + 2)
+    out["active.n"] = np.arange(1, shown)
+    drift = rebinned(catalogue.view(data, "drift_tdc")[:, 1:-1], DRIFT_REBIN)
+    for c, chamber in enumerate(catalogue.detector.chambers):
+        out[f"cells.{c}.hits"] = catalogue.hits_per_cell(data, c)
+        out[f"cells.{c}.scintillator"] = catalogue.hits_per_cell_with_scintillator(data, c)
+        out[f"active.{c}"] = active[c, 1:shown]
+        out[f"drift.{c}"] = drift[c]
+        for layer in range(chamber.layers):
+            out[f"layer.{c}.{layer}"] = catalogue.layer_drift_ns(data, c, layer)[1]
+        for name, (_, counts) in catalogue.course_histograms(data, c).items():
+            out[f"course.{c}.{name}"] = counts
+    return out
+
+
+def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
+    """Integers in the narrowest type that the browser reads and that keeps each value; others as float64."""
+    if values.dtype.kind != "i":
+        return np.ascontiguousarray(values, dtype="<f8")
+    if not values.size or (int(values.min()) >= 0 and int(values.max()) < 1 << 32):
+        return np.ascontiguousarray(values, dtype="<u4")
+    return np.ascontiguousarray(values, dtype="<f8")
+
+
+def pack(header: Mapping[str, Any], named: Arrays) -> bytes:
+    """The message's bytes: the header with its `arrays`, and the arrays (one-dimensional), compressed."""
+    entries: dict[str, tuple[str, int, int]] = {}
+    pieces: list[bytes] = []
+    offset = 0
+    for name, values in named.items():
+        narrow = _narrowed(values)
+        piece = narrow.tobytes()
+        entries[name] = (narrow.dtype.str, offset, len(narrow))
+        piece += bytes(-len(piece) % ALIGNMENT)
+        pieces.append(piece)
+        offset += len(piece)
+    text = json.dumps({**header, "arrays": entries}, allow_nan=False, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 4) % ALIGNMENT)
+    return zlib.compress(b"".join([struct.pack("<I", len(text)), text, *pieces]), COMPRESSION_LEVEL)
+
+
+def unpack(message: bytes) -> tuple[dict[str, Any], Arrays]:
+    """The header and the arrays of a message, as the page reads them. Raises ValueError for anything else."""
+    try:
+        plain = zlib.decompress(message)
+        (length,) = struct.unpack_from("<I", plain)
+        header = json.loads(plain[4 : 4 + length])
+        named = {
+            name: np.frombuffer(plain, np.dtype(kind), n, 4 + length + offset)
+            for name, (kind, offset, n) in header.pop("arrays").items()
+        }
+    except (zlib.error, struct.error, KeyError, TypeError) as error:
+        raise ValueError(f"no message of the dashboard: {error}") from None
+    return header, named
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """The message of a snapshot."""
+    return pack({"numbers": numbers(snapshot)}, arrays(snapshot))

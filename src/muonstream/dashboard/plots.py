@@ -1,221 +1,415 @@
-"""The page's plots, made with Bokeh for a detector: each is embedded once, its data come by message."""
+"""The plots of the live page, made for a detector: Bokeh figures, and which array of the message fills each column."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
-from bokeh.palettes import Cividis256
+from bokeh.models import (
+    AdaptiveTicker,
+    BasicTickFormatter,
+    ColumnDataSource,
+    DataRange1d,
+    FixedTicker,
+    HoverTool,
+    LinearColorMapper,
+    LogColorMapper,
+    NumeralTickFormatter,
+    Range1d,
+)
+from bokeh.models.annotations import ColorBar, Span
+from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
-from bokeh.transform import linear_cmap
+from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import DRIFT_FIRST_TDC, LAYER_BIN_BITS, LAYER_BINS, Catalogue
-from muonstream.dashboard.message import ACTIVE_SHOWN, DRIFT_SHOWN_NS, drift_bins
-from muonstream.detector import Detector
-from muonstream.words import NS_PER_TDC
+from muonstream.analysis.histograms import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
+from muonstream.dashboard.message import DRIFT_REBIN, detector_key
+from muonstream.dashboard.themes import COLORS, Colors, ThemeName, bokeh_theme, dash
+from muonstream.detector import Chamber, Detector
 
-COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-"""Okabe and Ito's palette, told apart by the colour-blind; one a chamber, the next for the scintillator."""
-SCINTILLATOR_COLOUR: Final = "#D55E00"
+TabName = Literal["overview", "occupancy", "timing", "orbits", "course"]
+ScaleName = Literal["linear", "log"]
+Size = Literal["wide", "half", "map", "quarter"]
+Floats = NDArray[np.floating[Any]]
+
+NOTHING = (0.0, 1.0)
+"""What a curve shows until its first message: BokehJS complains of ranges without any data."""
+TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
+COURSE_TITLES: Mapping[str, tuple[str, str]] = {
+    "hist_1": ("Hits by channel", "TDC channel"),
+    "hist_2": ("Active cells by orbit", "orbit"),
+    "hist_3": ("Hits by channel, with scintillator", "TDC channel"),
+    "hist_4": ("Drift time", "drift time [ns]"),
+}
+COURSE_WIDTHS: Mapping[str, float] = {
+    "hist_1": COURSE_CHANNEL_WIDTH,
+    "hist_2": COURSE_ORBIT_WIDTH,
+    "hist_3": COURSE_CHANNEL_WIDTH,
+    "hist_4": COURSE_DRIFT_WIDTH_NS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """A curve's name and colour, and the name of the glyph that the legend shows and hides."""
+
+    label: str
+    color: str
+    glyph: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot of the page.
+    """A figure, where it stands on the page, and which arrays of the message fill the columns of its source.
 
-    columns: for each column of its source that messages fill, the array's name; names with a leading ``*`` are looked
-    for in the scope that the viewer chose (run or recent), ``?`` ones in the choice of all hits or those with a passage
+    columns: array name by column; `{period}` in it stands for run or recent, `{hits}` for hits or scintillator
     """
 
     name: str
-    section: str
     title: str
-    figure: Any
-    columns: dict[str, str]
-    wide: bool = False
+    size: Size
+    model: Any
+    columns: Mapping[str, str]
+    legend: tuple[LegendEntry, ...] = ()
+    note: str = ""
 
 
-def _figure(x_label: str, y_label: str, height: int = 230, **options: Any) -> Any:
-    fig = figure(
-        height=height,
-        sizing_mode="stretch_width",
-        tools="pan,box_zoom,wheel_zoom,reset,save",
-        active_scroll=None,
-        background_fill_color=None,
-        border_fill_color=None,
-        outline_line_color=None,
-        x_axis_label=x_label,
-        y_axis_label=y_label,
-        **options,
-    )
-    fig.toolbar.autohide = True
-    fig.toolbar.logo = None
-    fig.grid.grid_line_alpha = 0.25
-    fig.axis.axis_label_text_font_style = "normal"
-    return fig
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """Makes the figures of one detector in one theme and one scale of the counts."""
 
+    detector: Detector
+    colors: Colors
+    scale: ScaleName
+    catalogue: Catalogue = field(init=False)
 
-def _bars(
-    name: str, section: str, title: str, edges: Any, column: str, colour: str, x_label: str, y_label: str
-) -> Plot:
-    """A histogram with fixed edges."""
-    edges = np.asarray(edges, dtype=float)
-    source = ColumnDataSource(
-        {"left": edges[:-1], "right": edges[1:], "value": np.zeros(len(edges) - 1)}, name=f"{name}_source"
-    )
-    fig = _figure(x_label, y_label, y_range=DataRange1d(start=0))
-    bars = fig.quad(
-        left="left",
-        right="right",
-        bottom=0,
-        top="value",
-        source=source,
-        fill_color=colour,
-        line_color=None,
-        fill_alpha=0.85,
-    )
-    tip = [(x_label, "@left{0.[0]} to @right{0.[0]}"), (y_label, "@value{0,0}")]
-    fig.add_tools(HoverTool(renderers=[bars], tooltips=tip, mode="vline"))
-    return Plot(name, section, title, fig, {"value": column})
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "catalogue", Catalogue(self.detector))
 
+    def plots(self, tab: TabName) -> Iterator[Plot]:
+        """The plots of a tab, in the order of the page."""
+        chambers = list(enumerate(self.detector.chambers))
+        match tab:
+            case "overview":
+                yield self.rates(tab, "wide")
+                yield from (self.occupancy_map(tab, c, chamber) for c, chamber in chambers)
+                yield self.drift_overlay(tab)
+                yield self.active_cells(tab)
+            case "occupancy":
+                for c, chamber in chambers:
+                    yield self.occupancy_map(tab, c, chamber)
+                    yield self.cells(c, chamber)
+            case "timing":
+                yield from (self.drift(c, chamber) for c, chamber in chambers)
+                yield from (self.layers(c, chamber) for c, chamber in chambers)
+            case "orbits":
+                yield self.rates(tab, "half")
+                yield self.scintillator_rate()
+                yield self.active_cells_in_time()
+                yield self.active_cells(tab)
+            case "course":
+                for name in COURSE_TITLES:
+                    yield from (self.course(c, chamber, name) for c, chamber in chambers)
 
-def _lines(name: str, section: str, title: str, y_label: str, lines: list[tuple[str, str, str]]) -> Plot:
-    """Lines against data time: (label, colour, array name)."""
-    data: dict[str, Any] = {"time": []}
-    columns = {"time": "time"}
-    for i, (_, _, array) in enumerate(lines):
-        data[f"y{i}"] = []
-        columns[f"y{i}"] = array
-    source = ColumnDataSource(data, name=f"{name}_source")
-    fig = _figure("data time (s)", y_label, y_range=DataRange1d(start=0), height=260)
-    for i, (label, colour, _) in enumerate(lines):
-        fig.step("time", f"y{i}", source=source, color=colour, line_width=2, legend_label=label, mode="after")
-    fig.legend.orientation = "horizontal"
-    fig.legend.background_fill_alpha = 0
-    fig.legend.border_line_alpha = 0
-    fig.legend.click_policy = "hide"
-    fig.add_layout(fig.legend[0], "above")
-    tips = [("time", "@time{0.0} s"), *[(label, f"@y{i}{{0,0.0}}") for i, (label, _, _) in enumerate(lines)]]
-    fig.add_tools(HoverTool(tooltips=tips, mode="vline", line_policy="nearest", renderers=[fig.renderers[0]]))
-    return Plot(name, section, title, fig, columns, wide=True)
+    def _figure(
+        self,
+        x_label: str,
+        y_label: str,
+        *,
+        height: int = 230,
+        x_range: Any = None,
+        y_range: Any = None,
+        lowest: float | None = 0.5,
+    ) -> Any:
+        """An empty figure. With a y_range it is linear; else y shows counts, on the logarithmic scale from `lowest` on.
 
+        lowest None: from the lowest value on
+        """
+        scale = "linear" if y_range is not None else self.scale
+        start = 0.0 if scale == "linear" else lowest
+        if y_range is None:
+            y_range = DataRange1d() if start is None else DataRange1d(start=start)
+        made = figure(
+            sizing_mode="stretch_width",
+            height=height,
+            tools=TOOLS,
+            active_drag=None,  # a finger on a plot scrolls the page
+            active_scroll=None,
+            x_axis_label=x_label,
+            y_axis_label=y_label,
+            y_axis_type=scale,
+            x_range=x_range if x_range is not None else DataRange1d(range_padding=0.01),
+            y_range=y_range,
+            output_backend="canvas",
+        )
+        made.toolbar.logo = None
+        made.toolbar.autohide = True
+        made.toolbar_location = "right"
+        made.toolbar_inner = True
+        made.xgrid.visible = False
+        made.yaxis.formatter = _prefixed()
+        return made
 
-def _cell_map(detector: Detector, c: int) -> Plot:
-    """Hits of a chamber's cells where they are: layers from the top, wires across."""
-    chamber = detector.chambers[c]
-    layer = chamber.layer_of_cell()
-    source = ColumnDataSource(
-        {
-            "x": chamber.wire_x_mm(),
-            "y": chamber.layers - layer,
-            "cell": np.arange(chamber.cells),
-            "layer": layer + 1,
-            "value": np.zeros(chamber.cells),
-        },
-        name=f"map_{c}_source",
-    )
-    fig = _figure("wire position (mm)", "layer", height=170)
-    colour: Any = linear_cmap("value", Cividis256, low=0, high=1)
-    colour.transform.name = f"map_{c}_colours"
-    rects = fig.rect(
-        "x", "y", width=chamber.cell_width_mm * 0.96, height=0.92, source=source, fill_color=colour, line_color=None
-    )
-    fig.yaxis.ticker = list(range(1, chamber.layers + 1))
-    fig.yaxis.major_label_overrides = {n: str(chamber.layers - n + 1) for n in range(1, chamber.layers + 1)}
-    fig.grid.visible = False
-    tips = [("cell", "@cell"), ("layer", "@layer"), ("hits", "@value{0,0}")]
-    fig.add_tools(HoverTool(renderers=[rects], tooltips=tips))
-    return Plot(f"map_{c}", "occupancy", f"{chamber.name}: hits by cell", fig, {"value": f"*?cells_{c}"})
+    def _curves(
+        self,
+        made: Any,
+        source: ColumnDataSource,
+        curves: list[tuple[str, str, str, str]],
+        tooltip: Callable[[str, str], list[tuple[str, str]]],
+        mode: str = "center",
+    ) -> tuple[LegendEntry, ...]:
+        """Draw step curves: (label, column of x, column of y, colour) each; give their legend."""
+        legend = []
+        for i, (label, x, y, color) in enumerate(curves):
+            glyph = made.step(
+                x=x,
+                y=y,
+                source=source,
+                mode=mode,
+                color=color,
+                line_width=1.6,
+                line_dash=dash(i, self.colors),
+                name=f"glyph.{y}",
+            )
+            made.add_tools(HoverTool(renderers=[glyph], tooltips=[("", label), *tooltip(x, y)], visible=False))
+            legend.append(LegendEntry(label, color, f"glyph.{y}"))
+        return tuple(legend)
 
+    def _chamber_curves(self, x: str = "x") -> list[tuple[str, str, str, str]]:
+        """A curve for each chamber, with columns y0, y1, ...; `{c}` in x stands for its index."""
+        return [
+            (chamber.name, x.format(c=c), f"y{c}", self.colors.of(c))
+            for c, chamber in enumerate(self.detector.chambers)
+        ]
 
-def _layers(detector: Detector, c: int) -> Plot:
-    """Drift times of a chamber's layers."""
-    chamber = detector.chambers[c]
-    left = (DRIFT_FIRST_TDC + np.arange(LAYER_BINS) * (1 << LAYER_BIN_BITS)) * NS_PER_TDC + chamber.time_offset_ns
-    data: dict[str, Any] = {"left": left}
-    columns: dict[str, str] = {}
-    for layer in range(chamber.layers):
-        data[f"y{layer}"] = np.zeros(LAYER_BINS)
-        columns[f"y{layer}"] = f"*layer_{c}_{layer}"
-    source = ColumnDataSource(data, name=f"layers_{c}_source")
-    fig = _figure("drift time (ns)", "hits", y_range=DataRange1d(start=0), x_range=DRIFT_SHOWN_NS)
-    for layer in range(chamber.layers):
-        fig.step(
-            "left",
-            f"y{layer}",
+    def _bars(self, made: Any, source: ColumnDataSource, color: str, x_text: str, *, name: str = "y") -> None:
+        """Draw a histogram as bars from `left` to `right`, with the counts of column `name`."""
+        bottom = 0.0 if self.scale == "linear" else 1e-3
+        glyph = made.quad(
+            left="left",
+            right="right",
+            top=name,
+            bottom=bottom,
             source=source,
-            color=COLOURS[layer % len(COLOURS)],
-            line_width=1.5,
-            mode="after",
-            legend_label=f"layer {layer + 1}",
+            fill_color=color,
+            line_color=color,
+            line_width=0.5,
+            name=f"glyph.{name}",
         )
-    fig.legend.background_fill_alpha = 0
-    fig.legend.border_line_alpha = 0
-    fig.legend.label_text_font_size = "10px"
-    fig.legend.click_policy = "hide"
-    return Plot(f"layers_{c}", "timing", f"{chamber.name}: drift time by layer", fig, columns)
-
-
-def make_plots(catalogue: Catalogue) -> list[Plot]:
-    """All plots for a detector, in the page's order."""
-    detector = catalogue.detector
-    colours = [COLOURS[c % 5] for c in range(len(detector.chambers))]
-    chambers = list(enumerate(zip(detector.chambers, colours, strict=True)))
-    rates = [(chamber.name, colour, f"rate_{c}") for c, (chamber, colour) in chambers]
-    plots = [
-        _lines(
-            "rates",
-            "overview",
-            "Rates",
-            "Hz",
-            [*rates, ("Scintillator", SCINTILLATOR_COLOUR, "rate_scintillator")],
+        made.add_tools(
+            HoverTool(renderers=[glyph], tooltips=[(x_text, "@label"), ("", f"@{name}{{0,0}}")], visible=False)
         )
-    ]
-    plots += [_cell_map(detector, c) for c, _ in chambers]
-    for c, (chamber, colour) in chambers:
-        edges = np.arange(chamber.cells + 1) - 0.5
-        title = f"{chamber.name}: hits by cell"
-        plots.append(_bars(f"cells_{c}", "occupancy", title, edges, f"*?cells_{c}", colour, "cell", "hits"))
-    for c, (chamber, colour) in chambers:
-        _, edges_ns = drift_bins(detector, c)
+
+    def _in_time(
+        self, name: str, tab: str, title: str, size: Size, y_label: str, arrays: Mapping[str, str], **kwargs: Any
+    ) -> Plot:
+        """A plot against data time, with an array for each column."""
+        made = self._figure("data time [h:mm:ss]", y_label, lowest=None)
+        made.xaxis.formatter = NumeralTickFormatter(format="00:00:00")
+        made.xaxis.ticker = AdaptiveTicker(base=60, mantissas=[1, 2, 5, 10, 15, 20, 30], min_interval=1)
+        source = ColumnDataSource(dict.fromkeys(("x", *arrays), NOTHING), name="data")
+        curves = kwargs.pop("curves", None) or self._chamber_curves()
+        legend = self._curves(
+            made, source, curves, lambda x, y: [("at", f"@{x}{{00:00:00}}"), (y_label, f"@{y}{{0,0.00}}")], "after"
+        )
+        return Plot(name, title, size, made, {"x": "time.s", **arrays}, legend, **kwargs)
+
+    def rates(self, tab: str, size: Size) -> Plot:
+        """Hit rate of each chamber against data time."""
+        arrays = {f"y{c}": f"time.hits.{c}" for c in range(len(self.detector.chambers))}
+        return self._in_time(f"{tab}.rates", tab, "Hit rate", size, "hits/s [Hz]", arrays)
+
+    def scintillator_rate(self) -> Plot:
+        """Rate of scintillator words against data time."""
+        curve = [("Scintillator", "x", "y", self.colors.text)]
+        arrays = {"y": "time.scintillator"}
+        return self._in_time(
+            "orbits.scintillator", "orbits", "Scintillator rate", "half", "words/s [Hz]", arrays, curves=curve
+        )
+
+    def active_cells_in_time(self) -> Plot:
+        """Mean number of active cells against data time."""
+        arrays = {f"y{c}": f"time.active.{c}" for c in range(len(self.detector.chambers))}
+        note = "Mean over the orbits in which the chamber has a hit."
+        return self._in_time(
+            "orbits.active_time", "orbits", "Active cells", "half", "cells per orbit", arrays, note=note
+        )
+
+    def active_cells(self, tab: str) -> Plot:
+        """Distribution of the number of active cells of each chamber."""
+        made = self._figure("active cells in the orbit", "orbits")
+        n = len(self.detector.chambers)
+        source = ColumnDataSource(dict.fromkeys(("x", *(f"y{c}" for c in range(n))), NOTHING), name="data")
+        legend = self._curves(
+            made, source, self._chamber_curves(), lambda x, y: [("cells", f"@{x}"), ("orbits", f"@{y}{{0,0}}")]
+        )
+        columns = {"x": "active.n.{period}", **{f"y{c}": f"active.{c}.{{period}}" for c in range(n)}}
+        return Plot(f"{tab}.active", "Active cells per orbit", "half", made, columns, legend)
+
+    def occupancy_map(self, tab: str, c: int, chamber: Chamber) -> Plot:
+        """Hits of a chamber by cell, each cell where its wire is."""
+        layer = chamber.layer_of_cell()
+        n = np.arange(chamber.cells)
+        source = ColumnDataSource(
+            {
+                "x": chamber.wire_x_mm(),
+                "y": -layer.astype(np.float64),
+                "cell": n,
+                "layer": layer,
+                "wire": n // chamber.layers + 1,
+                "channel": chamber.first_channel + n,
+                "hits": np.zeros(chamber.cells),
+            },
+            name="data",
+        )
+        y_range = Range1d(start=0.4 - chamber.layers, end=0.6)
+        made = self._figure("wire position [mm]", "layer", height=170, y_range=y_range)
+        made.yaxis[0].ticker = FixedTicker(ticks=[-i for i in range(chamber.layers)])
+        made.yaxis[0].formatter = NumeralTickFormatter(format="0")
+        made.yaxis[0].major_label_overrides = {-i: str(i) for i in range(chamber.layers)}
+        made.ygrid.visible = False
+        mapper_type = LinearColorMapper if self.scale == "linear" else LogColorMapper
+        mapper = mapper_type(
+            palette=Viridis256,
+            low=0.5,
+            low_color=self.colors.empty_cell,
+            nan_color=self.colors.empty_cell,
+            name="colors",
+        )
+        glyph = made.rect(
+            x="x",
+            y="y",
+            width=chamber.cell_width_mm,
+            height=0.94,
+            source=source,
+            fill_color={"field": "hits", "transform": mapper},
+            line_color=self.colors.background,
+            line_width=1,
+        )
+        tooltips = [("cell", "@cell (channel @channel)"), ("layer, wire", "@layer, @wire"), ("hits", "@hits{0,0}")]
+        made.add_tools(HoverTool(renderers=[glyph], tooltips=tooltips, visible=False))
+        note = ""
+        if chamber.dead_cells:
+            dead = list(chamber.dead_cells)
+            made.scatter(
+                x=chamber.wire_x_mm()[dead], y=-layer[dead].astype(float), marker="x", color=self.colors.faint, size=8
+            )
+            note = f"Crosses: {len(dead)} cells known to be dead."
+        bar = ColorBar(color_mapper=mapper, width=10, padding=4, formatter=_prefixed())
+        made.add_layout(bar, "right")
+        columns = {"hits": f"cells.{c}.{{hits}}.{{period}}"}
+        size: Size = "map" if tab == "overview" else "half"
+        return Plot(f"{tab}.map.{c}", f"{chamber.name}: occupancy", size, made, columns, note=note)
+
+    def cells(self, c: int, chamber: Chamber) -> Plot:
+        """Hits of a chamber by cell number."""
+        n = np.arange(chamber.cells)
+        made = self._figure("cell", "hits", height=170)
+        label = [f"{i} (channel {chamber.first_channel + i})" for i in range(chamber.cells)]
+        data = {"left": n - 0.45, "right": n + 0.45, "label": label, "y": np.zeros(chamber.cells)}
+        self._bars(made, ColumnDataSource(data, name="data"), self.colors.soft(c), "cell")
+        columns = {"y": f"cells.{c}.{{hits}}.{{period}}"}
+        return Plot(f"occupancy.cells.{c}", f"{chamber.name}: hits by cell", "half", made, columns)
+
+    def _drift_figure(self, chamber: Chamber) -> Any:
+        t_max_ns = chamber.t_max_ns
+        made = self._figure("drift time [ns]", "hits", x_range=Range1d(start=-0.25 * t_max_ns, end=1.6 * t_max_ns))
+        for location in (0.0, t_max_ns):
+            line = Span(location=location, dimension="height", line_color=self.colors.faint, line_dash="dotted")
+            made.add_layout(line)
+        return made
+
+    def _drift_edges_ns(self, c: int) -> Floats:
+        edges_ns = self.catalogue.drift_histogram_ns(self.catalogue.zeros(), c)[0]
+        kept: Floats = np.append(edges_ns[:-1:DRIFT_REBIN], edges_ns[-1])
+        return kept
+
+    def drift(self, c: int, chamber: Chamber) -> Plot:
+        """Drift times of a chamber."""
+        edges_ns = self._drift_edges_ns(c)
+        made = self._drift_figure(chamber)
+        data = _bins(edges_ns[:-1], edges_ns[1:])
+        self._bars(made, ColumnDataSource(data, name="data"), self.colors.soft(c), "ns")
+        note = f"Dotted: 0 and T_max, {chamber.t_max_ns:g} ns. Time offset {chamber.time_offset_ns:g} ns applied."
         title = f"{chamber.name}: drift time"
-        plots.append(_bars(f"drift_{c}", "timing", title, edges_ns, f"*drift_{c}", colour, "drift time (ns)", "hits"))
-    plots += [_layers(detector, c) for c, _ in chambers]
-    active = [(chamber.name, colour, f"mean_active_{c}") for c, (chamber, colour) in chambers]
-    plots.append(_lines("mean_active", "orbits", "Active cells in orbits that have any", "cells", active))
-    for c, (chamber, colour) in chambers:
-        n = min(ACTIVE_SHOWN, catalogue.max_cells)
-        edges = np.arange(n + 1) + 0.5
-        title = f"{chamber.name}: active cells per orbit"
-        plots.append(_bars(f"active_{c}", "orbits", title, edges, f"*active_{c}", colour, "active cells", "orbits"))
-    labels = {
-        "hist_1": ("TDC channel", "hits"),
-        "hist_2": ("orbit", "active cells"),
-        "hist_3": ("TDC channel, with scintillator", "hits"),
-        "hist_4": ("drift time (ns)", "hits"),
+        return Plot(f"timing.drift.{c}", title, "half", made, {"y": f"drift.{c}.{{period}}"}, note=note)
+
+    def drift_overlay(self, tab: str) -> Plot:
+        """Drift times of all chambers."""
+        made = self._drift_figure(self.detector.chambers[0])
+        data: dict[str, Floats] = {}
+        for c in range(len(self.detector.chambers)):
+            edges_ns = self._drift_edges_ns(c)
+            data[f"x{c}"] = (edges_ns[:-1] + edges_ns[1:]) / 2
+            data[f"y{c}"] = np.zeros(len(edges_ns) - 1)
+        source = ColumnDataSource(data, name="data")
+        legend = self._curves(made, source, self._chamber_curves("x{c}"), _drift_tooltip)
+        columns = {f"y{c}": f"drift.{c}.{{period}}" for c in range(len(self.detector.chambers))}
+        return Plot(f"{tab}.drift", "Drift time", "half", made, columns, legend)
+
+    def layers(self, c: int, chamber: Chamber) -> Plot:
+        """Drift times of a chamber by layer."""
+        edges_ns = self.catalogue.layer_drift_ns(self.catalogue.zeros(), c, 0)[0]
+        made = self._drift_figure(chamber)
+        layers = range(chamber.layers)
+        data = {"x": (edges_ns[:-1] + edges_ns[1:]) / 2, **{f"y{i}": np.zeros(len(edges_ns) - 1) for i in layers}}
+        curves = [(f"Layer {i}", "x", f"y{i}", self.colors.of(i)) for i in layers]
+        legend = self._curves(made, ColumnDataSource(data, name="data"), curves, _drift_tooltip)
+        columns = {f"y{i}": f"layer.{c}.{i}.{{period}}" for i in layers}
+        title = f"{chamber.name}: drift time by layer"
+        return Plot(f"timing.layers.{c}", title, "half", made, columns, legend, note="Layer 0 is the top.")
+
+    def course(self, c: int, chamber: Chamber, name: str) -> Plot:
+        """One of the course's histograms of a chamber."""
+        title, x_label = COURSE_TITLES[name]
+        left, _ = self.catalogue.course_histograms(self.catalogue.zeros(), c)[name]
+        made = self._figure(x_label, "active cells" if name == "hist_2" else "hits", height=180)
+        if name == "hist_2":
+            made.xaxis.formatter = _prefixed()
+        source = ColumnDataSource(_bins(left, left + COURSE_WIDTHS[name]), name="data")
+        self._bars(made, source, self.colors.soft(c), x_label.partition(" [")[0])
+        columns = {"y": f"course.{c}.{name}.{{period}}"}
+        return Plot(f"course.{name}.{c}", f"{chamber.name}: {title[0].lower()}{title[1:]}", "quarter", made, columns)
+
+
+def _prefixed() -> Any:
+    """A formatter whose ticks the page writes with metric prefixes, as 1.5 k or 2 M; Bokeh's own have none for it."""
+    return BasicTickFormatter(name="prefixed")
+
+
+def _bins(left: Floats, right: Floats) -> dict[str, Any]:
+    label = [f"{low:.5g} to {high:.5g}" for low, high in zip(left, right, strict=True)]
+    return {"left": left, "right": right, "label": label, "y": np.zeros(len(left))}
+
+
+def _drift_tooltip(x: str, y: str) -> list[tuple[str, str]]:
+    return [("ns", f"@{x}{{0.0}}"), ("hits", f"@{y}{{0,0}}")]
+
+
+def plots_json(detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName) -> dict[str, Any]:
+    """All that the page needs to draw the plots of a tab for a detector, as plain JSON types."""
+    colors = COLORS[theme]
+    bokeh = bokeh_theme(theme)
+    return {
+        "detector": detector_key(detector),
+        "tab": tab,
+        "theme": theme,
+        "scale": scale,
+        "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
+        "plots": [
+            {
+                "name": plot.name,
+                "title": plot.title,
+                "size": plot.size,
+                "note": plot.note,
+                "columns": dict(plot.columns),
+                "legend": [asdict(entry) for entry in plot.legend],
+                "height": plot.model.height,
+                "item": json_item(plot.model, theme=bokeh),
+            }
+            for plot in Painter(detector, colors, scale).plots(tab)
+        ],
     }
-    for c, (chamber, colour) in chambers:
-        for name, (left, _) in catalogue.course_histograms(catalogue.zeros(), c).items():
-            edges = np.append(left, 2 * left[-1] - left[-2])
-            x_label, y_label = labels[name]
-            title = f"{chamber.name}: {name.replace('_', ' ')}"
-            plots.append(_bars(f"{name}_{c}", "course", title, edges, f"*{name}_{c}", colour, x_label, y_label))
-    return plots
-
-
-def plots_json(catalogue: Catalogue) -> list[dict[str, Any]]:
-    """What the browser needs to draw all plots."""
-    return [
-        {
-            "name": plot.name,
-            "section": plot.section,
-            "title": plot.title,
-            "columns": plot.columns,
-            "wide": plot.wide,
-            "item": json_item(plot.figure),
-        }
-        for plot in make_plots(catalogue)
-    ]

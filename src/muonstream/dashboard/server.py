@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from threading import Event, Thread
+from typing import Final
 
 import uvicorn
 
@@ -12,6 +13,8 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import is_loopback
+
+SHORTEST_TOKEN: Final = 12
 
 
 class DashboardError(Exception):
@@ -31,12 +34,17 @@ class _Server(uvicorn.Server):
 
 
 class Dashboard:
-    """Serves the page on host and port (0: a free one). Beyond loopback a token is asked for, made up if not given."""
+    """Serves the page on host and port (0: a free one). Beyond loopback a token is asked for, made up if not given.
+
+    Raises DashboardError for a token that is too short.
+    """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 8765, *, token: str | None = None) -> None:
         self.feed = Feed()
         self._host = host
         self._port = port
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            raise DashboardError(f"token: found {len(token)} characters, allowed are {SHORTEST_TOKEN} or more")
         self._token = token or (None if is_loopback(host) else secrets.token_urlsafe(24))
         self._server: _Server | None = None
         self._thread: Thread | None = None
@@ -57,7 +65,13 @@ class Dashboard:
         self._port = listening.getsockname()[1]
         app = create_app(self.feed, bound_to=self._host, token=self._token)
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, ws_max_size=1024, ws_per_message_deflate=False, lifespan="off"
+            app,
+            log_level="warning",
+            access_log=False,  # it would have the token in it
+            server_header=False,
+            ws_max_size=1024,
+            ws_per_message_deflate=False,  # messages are compressed once for all
+            lifespan="off",
         )
         up = Event()
         self._server = _Server(config, up)
@@ -73,7 +87,7 @@ class Dashboard:
     def url(self) -> str:
         """Where the page is, with the token that it asks for."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        if host == "0.0.0.0":
+        if host in ("0.0.0.0", "[::]"):
             host = socket.gethostname()
         return f"http://{host}:{self._port}/" + (f"?token={self._token}" if self._token else "")
 

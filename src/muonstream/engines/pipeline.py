@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
 
+import numpy as np
+
 from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
@@ -14,11 +16,23 @@ from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.frames import Frames
+from muonstream.simulation import simulate_words
 from muonstream.words import Words
 
 BATCH_WORDS: Final = 1 << 19
 """Frames are handed to a kernel in batches of about so many words."""
 FAULTS_KEPT: Final = 20
+WARM_UP_WORDS: Final = 20_000
+
+
+def warm_up(detector: Detector) -> None:
+    """Have all kernels compiled, or loaded from disk, before any data waits for them."""
+    with Pipeline(detector, workers=0) as pipeline:
+        for words in np.array_split(simulate_words(WARM_UP_WORDS, detector=detector), 2):
+            pipeline.push(words)
+            pipeline.snapshot()
+        pipeline.finish()
+        pipeline.snapshot("ended")
 
 
 class Pipeline:

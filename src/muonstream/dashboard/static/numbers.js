@@ -1,0 +1,111 @@
+// The numbers of the page: cards, the account, lists.
+
+import { element, format } from "./format.js";
+
+const byId = (id) => document.getElementById(id);
+
+const KINDS = {
+  hits: "signals of the chambers' cells",
+  scintillator: "scintillator signals",
+  trigger: "boards' internal triggers",
+  ancillary: "other heads than hits",
+  unmapped: "hits of channels that the detector file does not mention",
+  malformed: "rows or bytes that cannot be a word",
+  late: "came after their window was closed: counted, not analysed",
+  stray: "with a time that nothing else confirmed: counted, not analysed",
+  held: "waiting for others to confirm their time",
+};
+const SUSPECT = {
+  malformed: ["row or piece that cannot be a word", "rows or pieces that cannot be words"],
+  late: ["word came late and is missing in the histograms", "words came late and are missing in the histograms"],
+  stray: ["word has a time that nothing confirms and is missing in the histograms", "words have times that nothing confirms and are missing in the histograms"],
+};
+
+/** Write all numbers of a message; colors: those of the chambers. */
+export function showNumbers(numbers, colors) {
+  for (const target of document.querySelectorAll("[data-number]")) {
+    const value = target.dataset.number.split(".").reduce((inside, key) => inside?.[key], numbers);
+    showNumber(target, value, target.dataset.format);
+  }
+  byId("run").textContent = numbers.run || "unnamed run";
+  byId("source").textContent = numbers.source === numbers.run ? "" : numbers.source;
+  byId("detector").textContent = numbers.detector.name;
+  document.title = numbers.run ? `${numbers.run} · muonstream` : "muonstream";
+  byId("breaks").textContent =
+    numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap";
+  showChambers(numbers.chambers, colors);
+  showAccount(numbers.account);
+  showList("late", Object.entries(numbers.late_by_input).map(([input, n]) => `${input}: ${format(n)}`), "none");
+  showList("faults", numbers.faults, "none");
+}
+
+const count = (n, what) => `${format(n)} ${what}${n === 1 ? "" : "s"}`;
+
+function showNumber(target, value, name) {
+  target.textContent = format(value, name);
+  target.dataset.value = value ?? "";
+}
+
+function showChambers(chambers, colors) {
+  const place = byId("chambers");
+  if (place.children.length !== chambers.length) {
+    place.replaceChildren(
+      ...chambers.map((_, c) => {
+        const card = element("div", "card");
+        card.dataset.chamber = c;
+        const sub = element("span", "sub");
+        sub.append(element("span", "", "last 30 s: "), element("span", "recent"));
+        card.append(element("span", "label"), element("span", "value rate"), element("span", "sub hits"), sub);
+        return card;
+      }),
+    );
+  }
+  chambers.forEach((chamber, c) => {
+    const card = place.children[c];
+    card.style.setProperty("--color", colors[c] ?? "transparent");
+    card.querySelector(".label").textContent = chamber.name;
+    showNumber(card.querySelector(".rate"), chamber.hit_rate_hz, "rate");
+    showNumber(card.querySelector(".hits"), chamber.hits);
+    card.querySelector(".hits").textContent += " hits";
+    showNumber(card.querySelector(".recent"), chamber.recent_hit_rate_hz, "rate");
+  });
+}
+
+function showAccount(account) {
+  const body = document.querySelector("#account tbody");
+  if (!body.children.length) {
+    for (const [kind, meaning] of Object.entries(KINDS)) {
+      const row = element("tr");
+      row.dataset.kind = kind;
+      const name = element("th", "", kind);
+      name.scope = "row";
+      row.append(name, element("td", "n number"), element("td", "n share"), element("td", "meaning", meaning));
+      body.append(row);
+    }
+  }
+  for (const row of body.children) {
+    const n = account[row.dataset.kind];
+    showNumber(row.querySelector(".number"), n);
+    row.querySelector(".share").textContent = account.words ? format(n / account.words, "percent") : "–";
+    row.classList.toggle("warn", row.dataset.kind in SUSPECT && n > 0);
+  }
+  const unbalanced = `The account does not balance: ${format(account.residual)} words are unaccounted for.`;
+  const balance = byId("balance");
+  balance.textContent = account.balanced ? "✓ The account balances: every word is one of these." : `✗ ${unbalanced}`;
+  balance.className = account.balanced ? "good" : "bad";
+  const warnings = account.balanced ? [] : [["bad", `✗ ${unbalanced}`]];
+  for (const [kind, [one, many]] of Object.entries(SUSPECT)) {
+    const n = account[kind];
+    if (n > 0) warnings.push(["warn", `⚠ ${format(n)} ${n === 1 ? one : many}.`]);
+  }
+  const texts = warnings.map(([, text]) => text).join("\n");
+  const place = byId("warnings");
+  if (place.dataset.texts === texts) return; // what has not changed is not read out again
+  place.dataset.texts = texts;
+  place.replaceChildren(...warnings.map(([kind, text]) => element("p", kind, text)));
+}
+
+function showList(id, texts, otherwise) {
+  const items = texts.length ? texts : [otherwise];
+  byId(id).replaceChildren(...items.map((text) => element("li", texts.length ? "" : "none", text)));
+}

@@ -1,0 +1,110 @@
+// The plots: drawn by BokehJS from what the server describes, filled with the arrays of each message.
+
+import { element, prefixed } from "./format.js";
+
+/** Plots of the whole page; a tab's are drawn when it is opened, and again for another theme, scale or detector. */
+export class Plots {
+  constructor() {
+    this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, dataTime }] }
+    this.colors = [];
+  }
+
+  /** Draw the plots of a tab, unless they are there. Raises an Error when the server has none. */
+  async draw(tab, { theme, scale }, detector) {
+    const place = document.querySelector(`.plots[data-tab="${tab}"]`);
+    const key = [theme, scale, detector].join();
+    if (!place || this.tabs.get(tab)?.key === key) return;
+    const answer = await fetch(`plots.json?tab=${tab}&theme=${theme}&scale=${scale}`);
+    if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
+    const description = await answer.json();
+    this.colors = description.chamber_colors;
+    const hidden = new Set([...place.querySelectorAll('.legend [aria-pressed="false"]')].map((button) => button.dataset.curve));
+    const height = place.offsetHeight;
+    place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn anew
+    for (const shown of this.tabs.get(tab)?.plots ?? []) shown.view.clear();
+    this.tabs.delete(tab);
+    place.replaceChildren();
+    const plots = [];
+    for (const plot of description.plots) plots.push(await embed(plot, place, hidden));
+    place.style.minHeight = "";
+    this.tabs.set(tab, { key, plots });
+  }
+
+  /** Fill the plots of a tab with arrays. */
+  fill(tab, arrays, choices, dataTime) {
+    for (const shown of this.tabs.get(tab)?.plots ?? []) {
+      const data = { ...shown.source.data };
+      for (const [column, name] of Object.entries(shown.plot.columns)) {
+        const array = arrays.get(name.replace("{period}", choices.period).replace("{hits}", choices.hits));
+        if (array) data[column] = array;
+      }
+      shown.source.data = data;
+      if (shown.mapper) shown.mapper.high = data.hits.reduce((most, n) => Math.max(most, n), 1);
+      shown.dataTime = dataTime;
+    }
+  }
+
+  /** Write on each plot of a tab how old its data are: text(dataTime) gives the words. */
+  showAges(tab, text) {
+    for (const { age, dataTime } of this.tabs.get(tab)?.plots ?? []) age.textContent = dataTime === null ? "" : text(dataTime);
+  }
+
+  /** The data of one column of a plot that is drawn, as an array; null when it is not. */
+  values(name, column) {
+    for (const { plots } of this.tabs.values()) {
+      const shown = plots.find(({ plot }) => plot.name === name);
+      if (shown) return Array.from(shown.source.data[column]);
+    }
+    return null;
+  }
+}
+
+async function embed(plot, place, hidden) {
+  const parts = frame(plot);
+  place.append(parts.figure);
+  const view = await Bokeh.embed.embed_item(plot.item, parts.canvas);
+  const model = view.roots[0].model;
+  const document = model.document;
+  for (const each of document._all_models.values()) {
+    // Bokeh has no ticks with metric prefixes, and code of its own for them would need eval
+    if (each.name === "prefixed") each.doFormat = (ticks) => ticks.map((tick) => prefixed(tick, true));
+  }
+  for (const [button, glyph] of parts.legend) {
+    const renderer = document.get_model_by_name(glyph);
+    const show = (visible) => {
+      renderer.visible = visible;
+      button.setAttribute("aria-pressed", String(visible));
+    };
+    button.onclick = () => show(!renderer.visible);
+    if (hidden.has(button.dataset.curve)) show(false);
+  }
+  const source = document.get_model_by_name("data");
+  return { ...parts, plot, view, model, source, mapper: document.get_model_by_name("colors"), dataTime: null };
+}
+
+function frame(plot) {
+  const figure = element("figure", `plot ${plot.size}`);
+  figure.dataset.plot = plot.name;
+  const caption = element("figcaption");
+  const age = element("span", "plot-age");
+  caption.append(element("span", "title", plot.title), age);
+  const legend = [];
+  const names = element("div", "legend");
+  for (const { label, color, glyph } of plot.legend) {
+    const button = element("button", "", label);
+    button.type = "button";
+    button.style.setProperty("--color", color);
+    button.setAttribute("aria-pressed", "true");
+    button.dataset.curve = `${plot.name} ${glyph}`;
+    button.title = "Show or hide";
+    names.append(button);
+    legend.push([button, glyph]);
+  }
+  const canvas = element("div", "canvas");
+  canvas.style.minHeight = `${plot.height}px`;
+  figure.append(caption);
+  if (legend.length) figure.append(names);
+  figure.append(canvas);
+  if (plot.note) figure.append(element("p", "note", plot.note));
+  return { figure, canvas, age, legend };
+}

@@ -1,0 +1,60 @@
+// The stream of messages: a WebSocket that connects again by itself, and the decoding of what it brings.
+
+const FIRST_DELAY_MS = 500;
+const LAST_DELAY_MS = 8000;
+const TYPES = { "<f8": Float64Array, "<u4": Uint32Array };
+
+/** Inflate and decode a message: { numbers, arrays: Map of name to typed array, bytes }. */
+export async function decode(buffer) {
+  const inflated = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const plain = await new Response(inflated).arrayBuffer();
+  const length = new DataView(plain).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(plain, 4, length)));
+  const arrays = new Map();
+  for (const [name, [type, offset, size]] of Object.entries(header.arrays)) {
+    arrays.set(name, new TYPES[type](plain, 4 + length + offset, size));
+  }
+  return { numbers: header.numbers, arrays, bytes: buffer.byteLength };
+}
+
+/** Follow the stream for good. Calls opened(greeting), message(decoded) and closed(). */
+export function follow({ opened, message, closed }) {
+  let delay = FIRST_DELAY_MS;
+  const connect = () => {
+    const address = new URL("ws", document.baseURI);
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    // decoding waits for its turn, so that messages stay in order; of those that queue up only the newest counts
+    let waiting = null;
+    let busy = false;
+    const work = async () => {
+      busy = true;
+      while (waiting) {
+        const buffer = waiting;
+        waiting = null;
+        try {
+          await message(await decode(buffer));
+        } catch (error) {
+          console.error(error);
+        }
+      }
+      busy = false;
+    };
+    socket.onmessage = ({ data }) => {
+      delay = FIRST_DELAY_MS;
+      if (typeof data === "string") {
+        opened(JSON.parse(data));
+        return;
+      }
+      waiting = data;
+      if (!busy) work();
+    };
+    socket.onclose = () => {
+      closed();
+      setTimeout(connect, delay * (0.75 + Math.random() / 2));
+      delay = Math.min(2 * delay, LAST_DELAY_MS);
+    };
+  };
+  connect();
+}
