@@ -13,7 +13,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.snapshot_codec import MOST_BYTES, SnapshotError, decode, encode
 from muonstream.analysis.summary import summary
-from muonstream.dashboard.message import encode
+from muonstream.dashboard.message import encode as page_message
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
@@ -57,7 +57,7 @@ def test_a_snapshot_comes_back_bit_for_bit() -> None:
     found = decode(data)
     assert differences(found, SNAPSHOT) == []
     assert summary(found) == summary(SNAPSHOT)
-    assert encode(found) == encode(SNAPSHOT)
+    assert page_message(found) == page_message(SNAPSHOT)
     found.total[0] += 1  # its arrays are its own
     assert encode(decode(data)) == data
 
@@ -90,7 +90,7 @@ def test_the_longest_run_fits_with_its_rates_thinned() -> None:
     assert 500 < len(found.rates.time_s) <= 600
     assert np.isclose(found.rates.hits_hz.mean(), rates.hits_hz.mean(), atol=0.01)
     # the page of the thinned snapshot is the page of the whole one
-    assert encode(found) == encode(snapshot)
+    assert page_message(found) == page_message(snapshot)
 
 
 def test_rates_are_thinned_further_where_it_must_be_smaller_and_too_large_is_named() -> None:
