@@ -1,0 +1,217 @@
+"""What travels in Kafka, as bytes: frames, the end of a run, raw DMA transfers, loose hits.
+
+A frame message is one window's words, or a part of them; its value is the words alone, little endian, and all that is
+said about them is in headers. Nothing here knows Kafka: headers are pairs of text and bytes, as its clients have them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Final, Self
+
+import numpy as np
+
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK, Frames
+from muonstream.words import Words
+
+VERSION: Final = 1
+PART_WORDS: Final = 1 << 16
+"""Words of one message at most: a window with more goes in parts."""
+DMA_WORDS: Final = 129
+WORD_BYTES: Final = 8
+_COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class MessageError(ValueError):
+    """A message that is not what it should be: `fault` names the kind, the text says what was found."""
+
+    def __init__(self, fault: str, text: str) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+
+class Kind(StrEnum):
+    """The kinds of messages that are read."""
+
+    FRAME = "frame"
+    END = "end"
+    DMA = "dma"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which run words belong to: its number and name."""
+
+    number: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMessage:
+    """One window's words, or part k (from 0) of n of them.
+
+    words: uint64[n]; key: ``epoch << 22 | window``; position: words of its source that were read when it was sent
+    """
+
+    run: Run
+    key: int
+    part: int
+    parts: int
+    words: Words
+    position: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """(key, part): within a partition and run it only rises; what is not above the last is a repeat."""
+        return self.key, self.part
+
+    def partition(self, partitions: int) -> int:
+        """Where it goes: its window modulo the count of partitions."""
+        return (self.key & KEY_WINDOW_MASK) % partitions
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """All that is said about the words."""
+        counts = (
+            self.run.number,
+            self.key >> KEY_WINDOW_BITS,
+            self.key & KEY_WINDOW_MASK,
+            self.part,
+            self.parts,
+            len(self.words),
+        )
+        return [
+            ("kind", Kind.FRAME.encode()),
+            ("version", b"%d" % VERSION),
+            ("run-name", self.run.name.encode()),
+            *((name, b"%d" % count) for name, count in zip(_COUNTS, counts, strict=True)),
+            ("position", b"%d" % self.position),
+        ]
+
+    def value(self) -> bytes:
+        """The words, little endian."""
+        return np.ascontiguousarray(self.words, dtype="<u8").tobytes()
+
+    @classmethod
+    def decode(cls, headers: Headers, value: bytes | None) -> Self:
+        """Take a message apart. Raises MessageError for one that is not whole or not of this version."""
+        found = dict(headers)
+        _check_version(found)
+        run_number, epoch, window, part, parts, n = (_count(found, name) for name in _COUNTS)
+        if window > KEY_WINDOW_MASK or not part < parts:
+            raise MessageError("wrong header", f"found window {window}, part {part} of {parts}")
+        if value is None or len(value) % WORD_BYTES or len(value) != n * WORD_BYTES:
+            size = "no value" if value is None else f"{len(value)} bytes"
+            raise MessageError("truncated value", f"found {size}, its header says {n} words of {WORD_BYTES} bytes")
+        return cls(
+            Run(run_number, found.get("run-name", b"").decode("utf-8", "replace")),
+            epoch << KEY_WINDOW_BITS | window,
+            part,
+            parts,
+            np.frombuffer(value, "<u8"),
+            _count(found, "position"),
+        )
+
+
+def frame_messages(frames: Frames, run: Run, position: int = 0, part_words: int = PART_WORDS) -> Iterator[FrameMessage]:
+    """The messages of frames, in their order; a window of more than part_words words goes in parts."""
+    for index, key in enumerate(frames.keys.tolist()):
+        words = frames.window(index)
+        parts = max(1, -(-len(words) // part_words))
+        for part in range(parts):
+            yield FrameMessage(run, key, part, parts, words[part * part_words : (part + 1) * part_words], position)
+
+
+@dataclass(frozen=True, slots=True)
+class EndMessage:
+    """A run's end as its gateway tells it, to every partition, with the gateway's account.
+
+    words: all that the gateway read; late, stray, malformed: those of them that are in no frame
+    faults: what was malformed, the first of it
+    """
+
+    run: Run
+    words: int = 0
+    late: int = 0
+    stray: int = 0
+    malformed: int = 0
+    resets: int = 0
+    faults: tuple[str, ...] = field(default=())
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Its kind, version and run."""
+        return [
+            ("kind", Kind.END.encode()),
+            ("version", b"%d" % VERSION),
+            ("run-name", self.run.name.encode()),
+            ("run-number", b"%d" % self.run.number),
+        ]
+
+    def value(self) -> bytes:
+        """The account, JSON."""
+        return json.dumps({key: value for key, value in asdict(self).items() if key != "run"}).encode()
+
+    @classmethod
+    def decode(cls, headers: Headers, value: bytes | None) -> Self:
+        """Take it apart. Raises MessageError for one that is not whole or not of this version."""
+        found = dict(headers)
+        _check_version(found)
+        run = Run(_count(found, "run-number"), found.get("run-name", b"").decode("utf-8", "replace"))
+        try:
+            account = json.loads(value or b"")
+            counts = {name: int(account[name]) for name in ("words", "late", "stray", "malformed", "resets")}
+            faults = tuple(str(fault) for fault in account["faults"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise MessageError("truncated value", f"found no account of a run: {error}"[:200]) from None
+        return cls(run, **counts, faults=faults)
+
+
+def _check_version(found: dict[str, bytes]) -> None:
+    version = found.get("version")
+    if version != b"%d" % VERSION:
+        said = "none" if version is None else repr(version.decode("utf-8", "replace"))
+        raise MessageError("wrong version", f"version: found {said[:40]}, allowed is {VERSION}")
+
+
+def _count(found: dict[str, bytes], name: str) -> int:
+    text = found.get(name)
+    if text is None:
+        raise MessageError("missing header", f"{name}: found nothing, it must be given")
+    if not text.isdigit() or len(text) > 18:
+        raise MessageError("wrong header", f"{name}: found {text[:40]!r}, allowed are digits")
+    return int(text)
+
+
+def kind_of(headers: Headers | None, value: bytes | None) -> Kind:
+    """What a message is, by its header or, without one, by its first bytes. Raises MessageError for none of ours."""
+    named = dict(headers or ()).get("kind")
+    if named is not None:
+        try:
+            return Kind(named.decode("utf-8", "replace"))
+        except ValueError:
+            raise MessageError("unknown kind", f"kind: found {named[:40]!r}, allowed: {', '.join(Kind)}") from None
+    if value is None:
+        raise MessageError("tombstone", "found no value")
+    if not value:
+        raise MessageError("empty value", "found 0 bytes")
+    if len(value) == DMA_WORDS * WORD_BYTES:
+        return Kind.DMA
+    if value.lstrip()[:1] == b"{":
+        return Kind.JSON
+    raise MessageError(
+        "unknown kind", f"found {len(value)} bytes beginning {value[:16]!r}, allowed are frames, DMA transfers and JSON"
+    )
+
+
+def dma_words(value: bytes) -> Words:
+    """The boards' words of a raw DMA transfer: a run word, then 128 words. Raises MessageError for another length."""
+    if len(value) != DMA_WORDS * WORD_BYTES:
+        raise MessageError(
+            "truncated value", f"found {len(value)} bytes, allowed are {DMA_WORDS * WORD_BYTES}: a run word, 128 words"
+        )
+    return np.frombuffer(value, "<u8")[1:]
