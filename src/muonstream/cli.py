@@ -54,6 +54,9 @@ KafkaOption = Annotated[
 KafkaTimeoutOption = Annotated[
     float, typer.Option("--kafka-timeout", min=0, max=1e6, help="Seconds to wait for a broker that does not answer.")
 ]
+StaleOption = Annotated[
+    float, typer.Option("--stale-after", min=1, max=1e6, help="Seconds without data after which /healthz is unhealthy.")
+]
 BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
 
 
@@ -104,11 +107,20 @@ def run(
     workers: WorkersOption = 1,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8765,
+    stale_after: StaleOption = 30.0,
+    results: Annotated[str, typer.Option(help="Publish the course's results here: kafka://host:port/results.")] = "",
+    snapshots: Annotated[str, typer.Option(help="Publish snapshots here: kafka://host:port/snapshots.")] = "",
+    results_interval: Annotated[
+        float, typer.Option(min=0.09, max=1e6, help="Seconds of data in each of the results, in whole windows.")
+    ] = 5.0,
+    kafka_properties: KafkaOption = None,
+    kafka_timeout: KafkaTimeoutOption = 60.0,
 ) -> None:
     """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
 
     Example: muonstream run /data/run000123.dat
     """
+    from muonstream.commands.publish import PublishOptions
     from muonstream.commands.run import run_live
 
     raise typer.Exit(
@@ -127,6 +139,37 @@ def run(
             workers=workers,
             host=host,
             port=port,
+            stale_after_s=stale_after,
+            publishing=PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
+        )
+    )
+
+
+@app.command()
+def dashboard(
+    snapshots: Annotated[str, typer.Argument(help="Where the snapshots are: kafka://host:port/snapshots.")],
+    run: Annotated[str, typer.Option("--run", help="The run to show; without it, the newest.")] = "",
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8765,
+    stale_after: StaleOption = 30.0,
+    kafka_properties: KafkaOption = None,
+    kafka_timeout: KafkaTimeoutOption = 60.0,
+) -> None:
+    """Show the page of a run that is analysed elsewhere: what `run --snapshots` publishes, without computing anything.
+
+    Example: muonstream dashboard kafka://localhost:9092/snapshots
+    """
+    from muonstream.commands.dashboard import show
+
+    raise typer.Exit(
+        show(
+            snapshots,
+            run=run,
+            host=host,
+            port=port,
+            stale_after_s=stale_after,
+            properties=kafka_properties,
+            timeout_s=kafka_timeout,
         )
     )
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from threading import Event, Timer
 from types import FrameType
 
+from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
+from muonstream.commands.publish import Publishing, PublishOptions
+from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
@@ -24,7 +27,7 @@ from muonstream.sources.simulated import parse, simulated
 
 
 @contextmanager
-def _stopping(stop: Event) -> Iterator[None]:
+def stopping(stop: Event) -> Iterator[None]:
     """Ctrl-C and SIGTERM set `stop`, so that the run ends with what was done; a second one ends at once."""
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -123,6 +126,8 @@ def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) 
             interval_s=0.5,
             dashboard=(host, port),
             stay=False,
+            stale_after_s=STALE_AFTER_S,
+            publishing=PublishOptions(),
             summary_path=None,
             strict=False,
         )
@@ -145,6 +150,8 @@ def run_live(
     workers: int,
     host: str,
     port: int,
+    stale_after_s: float,
+    publishing: PublishOptions,
 ) -> int:
     """A source, live; gives the exit code."""
     status = [common.OK]
@@ -160,6 +167,8 @@ def run_live(
             interval_s=interval_s,
             dashboard=(host, port) if page else None,
             stay=stay,
+            stale_after_s=stale_after_s,
+            publishing=publishing,
             summary_path=summary_path,
             strict=strict,
         )
@@ -174,14 +183,23 @@ def _live(
     interval_s: float,
     dashboard: tuple[str, int] | None,
     stay: bool,
+    stale_after_s: float,
+    publishing: PublishOptions,
     summary_path: Path | None,
     strict: bool,
 ) -> None:
     server: Dashboard | None = None
-    with common.writable(summary_path) as handle, pipeline, _stopping(stop):
+    topics = Publishing(publishing, pipeline)
+
+    def publish(snapshot: Snapshot) -> None:
+        if server is not None:
+            server.publish(snapshot)
+        topics.publish(snapshot)
+
+    with common.writable(summary_path) as handle, pipeline, stopping(stop):
         if dashboard is not None:
             try:
-                server = Dashboard(*dashboard)
+                server = Dashboard(*dashboard, stale_after_s=stale_after_s, problems=topics.problems)
                 server.start()
             except DashboardError as error:
                 raise common.CommandError(str(error)) from None
@@ -189,20 +207,18 @@ def _live(
         try:
             try:
                 _get_ready(pipeline.detector, server)
-                run_blocks(
-                    pipeline,
-                    blocks,
-                    publish=server.publish if server else lambda snapshot: None,
-                    interval_s=interval_s,
-                )
+                run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
             finally:
                 snapshot = pipeline.snapshot("ended")
                 if snapshot.account.words:
                     common.write_summary(handle, snapshot)
                     common.report(snapshot, common.out)
+                published = topics.finish()
             if server is not None and stay and not stop.is_set():
                 common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
                 stop.wait()
+            if not published:
+                raise common.CommandError("not everything could be published")
             if strict:
                 common.strictly(snapshot)
         finally:

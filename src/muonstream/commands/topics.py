@@ -47,10 +47,13 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
         connection = connect(address, properties=properties, timeout_s=timeout_s)
         admin = connection.wait(say=say)
         assert admin is not None
+        found = topics.states(connection, admin, group=group)
         table = Table(box=None, pad_edge=False)
-        for heading in ("topic", "partitions", "kept", "messages", f"lag of {group}"):
-            table.add_column(heading, justify="left" if heading in ("topic", "kept") else "right")
-        for state in topics.states(connection, admin, group=group):
+        # names are never cut short: they are copied into addresses
+        table.add_column("topic", no_wrap=True, min_width=max((len(state.name) for state in found), default=0))
+        for heading in ("partitions", "kept", "messages", "lag"):
+            table.add_column(heading, justify="left" if heading == "kept" else "right")
+        for state in found:
             lag = "-" if state.lag is None else f"{state.lag:,}"
             table.add_row(state.name, str(state.partitions), _kept(state), f"{state.messages:,}", lag)
         common.out.print(table)
@@ -60,7 +63,7 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
 def _kept(state: TopicState) -> str:
     """How long messages are kept, in words."""
     if "compact" in state.cleanup:
-        return "newest of each key"
+        return "newest a key"
     if state.retention_ms < 0:
         return "for ever"
     hours = state.retention_ms / HOUR_MS

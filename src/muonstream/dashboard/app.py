@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import lru_cache
 from typing import Final, cast, get_args
@@ -20,21 +21,31 @@ from muonstream.analysis.summary import summary
 from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import Guard
+from muonstream.dashboard.health import STALE_AFTER_S
+from muonstream.dashboard.health import health as check_health
 from muonstream.dashboard.plots import ScaleName, TabName, plots_json
 from muonstream.dashboard.themes import ThemeName
 from muonstream.detector import Detector
 
 CHOICES: Final = {"tab": get_args(TabName), "theme": get_args(ThemeName), "scale": get_args(ScaleName)}
-STALE_S: Final = 10.0
-"""Without a new snapshot for so long, an engine that has not ended is not well."""
 MAX_VIEWERS: Final = 256
 TRY_AGAIN_LATER: Final = 1013
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
-def create_app(feed: Feed, *, bound_to: str = "127.0.0.1", token: str | None = None) -> Starlette:
-    """The application; `bound_to` is the address that it serves, which says which Host names are its own."""
-    pages = Pages(feed)
+def create_app(
+    feed: Feed,
+    *,
+    bound_to: str = "127.0.0.1",
+    token: str | None = None,
+    stale_after_s: float = STALE_AFTER_S,
+    problems: Callable[[], Sequence[str]] | None = None,
+) -> Starlette:
+    """The application; `bound_to` is the address that it serves, which says which Host names are its own.
+
+    stale_after_s, problems: what /healthz calls unhealthy, see `muonstream.dashboard.health`
+    """
+    pages = Pages(feed, stale_after_s, problems)
     routes = [
         Route("/", pages.page),
         Route("/static/{name}", pages.static),
@@ -50,8 +61,10 @@ def create_app(feed: Feed, *, bound_to: str = "127.0.0.1", token: str | None = N
 class Pages:
     """The answers of the application."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, stale_after_s: float, problems: Callable[[], Sequence[str]] | None) -> None:
         self.feed = feed
+        self._stale_after_s = stale_after_s
+        self._problems = problems
 
     async def page(self, request: Request) -> Response:
         """The page itself."""
@@ -85,20 +98,15 @@ class Pages:
         return JSONResponse(await asyncio.to_thread(summary, snapshot), headers=NOT_KEPT)
 
     async def health(self, _: Request) -> Response:
-        """Whether all is well, 200 or 503: snapshots come, or the run has ended, and the account balances."""
-        snapshot, now = self.feed.snapshot, time.time()
-        if snapshot is None:
-            return JSONResponse({"state": "starting", "healthy": True}, headers=NOT_KEPT)
-        age_s = now - snapshot.wall_time
-        healthy = (snapshot.state == "ended" or age_s < STALE_S) and snapshot.account.balanced
-        report = {
-            "state": snapshot.state,
-            "healthy": healthy,
-            "snapshot_age_s": age_s,
-            "data_age_s": now - snapshot.data_wall_time,
-            "viewers": self.feed.viewers,
-        }
-        return JSONResponse(report, 200 if healthy else 503, NOT_KEPT)
+        """Whether all is well, 200 or 503 with the reasons."""
+        report = check_health(
+            self.feed.snapshot,
+            now=time.time(),
+            viewers=self.feed.viewers,
+            stale_after_s=self._stale_after_s,
+            problems=self._problems() if self._problems else (),
+        )
+        return JSONResponse(report, 200 if report["healthy"] else 503, NOT_KEPT)
 
     async def socket(self, websocket: WebSocket) -> None:
         """Messages, as they are made, until the viewer leaves."""

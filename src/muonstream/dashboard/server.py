@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from typing import Final
 
@@ -13,6 +14,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import is_loopback
+from muonstream.dashboard.health import STALE_AFTER_S
 
 SHORTEST_TOKEN: Final = 12
 
@@ -39,8 +41,18 @@ class Dashboard:
     Raises DashboardError for a token that is too short.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 8765, *, token: str | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        *,
+        token: str | None = None,
+        stale_after_s: float = STALE_AFTER_S,
+        problems: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
         self.feed = Feed()
+        self._stale_after_s = stale_after_s
+        self._problems = problems
         self._host = host
         self._port = port
         if token is not None and len(token) < SHORTEST_TOKEN:
@@ -63,7 +75,13 @@ class Dashboard:
                 "choose another with --port, 0 for a free one"
             ) from None
         self._port = listening.getsockname()[1]
-        app = create_app(self.feed, bound_to=self._host, token=self._token)
+        app = create_app(
+            self.feed,
+            bound_to=self._host,
+            token=self._token,
+            stale_after_s=self._stale_after_s,
+            problems=self._problems,
+        )
         config = uvicorn.Config(
             app,
             log_level="warning",

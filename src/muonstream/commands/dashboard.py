@@ -1,0 +1,66 @@
+"""`muonstream dashboard`: the page of a run that is analysed elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event, Lock
+
+from muonstream.commands import common
+from muonstream.commands.run import stopping
+from muonstream.commands.topics import say
+from muonstream.dashboard.server import Dashboard, DashboardError
+from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
+from muonstream.kafka.client import Connection
+from muonstream.kafka.topics import SNAPSHOTS
+from muonstream.sources.snapshots import follow_snapshots
+
+
+class _Trouble:
+    """What the client met in the background since it last heard of anything."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._line: str | None = None
+
+    def met(self, error: KafkaAccessError) -> None:
+        with self._lock:
+            self._line = str(error)
+
+    def over(self) -> None:
+        with self._lock:
+            self._line = None
+
+    def lines(self) -> list[str]:
+        with self._lock:
+            return [] if self._line is None else [self._line]
+
+
+def show(
+    address: str, *, run: str, host: str, port: int, stale_after_s: float, properties: Path | None, timeout_s: float
+) -> int:
+    """Serve the page of the snapshots in a topic, until Ctrl-C; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        trouble = _Trouble()
+        connection = Connection(
+            KafkaAddress.parse(address, default_topic=SNAPSHOTS),
+            Login.read(properties),
+            timeout_s=timeout_s,
+            on_error=trouble.met,
+        )
+        stop = Event()
+        server = Dashboard(host, port, stale_after_s=stale_after_s, problems=trouble.lines)
+        try:
+            server.start()
+        except DashboardError as error:
+            raise common.CommandError(str(error)) from None
+        try:
+            with stopping(stop):
+                common.err.print(f"The page of {connection.address} is at {server.url} (Ctrl-C ends it)", markup=False)
+                for snapshot in follow_snapshots(connection, stop, run=run, say=say):
+                    if snapshot is not None:
+                        trouble.over()
+                        server.publish(snapshot)
+        finally:
+            server.stop()
+    return status[0]

@@ -1,0 +1,79 @@
+"""Where a run's results and snapshots go, beside its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from muonstream.analysis.intervals import Intervals
+from muonstream.analysis.monitor import Snapshot
+from muonstream.commands import common
+from muonstream.commands.topics import connect, say
+from muonstream.engines.pipeline import Pipeline
+from muonstream.kafka.address import KafkaAccessError
+from muonstream.kafka.client import TIMEOUT_S, Connection
+from muonstream.kafka.topics import RESULTS, SNAPSHOTS
+from muonstream.sinks.kafka import ResultsSink, SnapshotsSink
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """What the command line says of publishing: addresses, "" for none; interval_s is data time."""
+
+    results: str = ""
+    snapshots: str = ""
+    interval_s: float = 5.0
+    properties: Path | None = None
+    timeout_s: float = TIMEOUT_S
+
+
+def _ready(address: str, default_topic: str, options: PublishOptions) -> Connection:
+    """A connection whose broker answers and has the topic. Raises KafkaAccessError."""
+    connection = connect(
+        address, default_topic=default_topic, properties=options.properties, timeout_s=options.timeout_s
+    )
+    admin = connection.wait(say=say)
+    if admin is not None:
+        connection.partitions(admin)
+    return connection
+
+
+class Publishing:
+    """The results and snapshots of one pipeline, as far as they are asked for."""
+
+    def __init__(self, options: PublishOptions, pipeline: Pipeline) -> None:
+        """Raises KafkaAccessError when an address, its broker or its topic is not to be had."""
+        self._pipeline = pipeline
+        self._results: ResultsSink | None = None
+        self._snapshots: SnapshotsSink | None = None
+        if options.results:
+            windows = Intervals.windows_of(options.interval_s)
+            self._results = ResultsSink(_ready(options.results, RESULTS, options), pipeline.catalogue)
+            pipeline.intervals = Intervals(pipeline.catalogue, windows=windows)
+        if options.snapshots:
+            self._snapshots = SnapshotsSink(_ready(options.snapshots, SNAPSHOTS, options))
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Send what is new. Waits for nothing."""
+        if self._results is not None and self._pipeline.intervals is not None:
+            self._results.publish(snapshot.run, self._pipeline.intervals.take())
+        if self._snapshots is not None:
+            self._snapshots.publish(snapshot)
+
+    def problems(self) -> list[str]:
+        """What is wrong now, a line each."""
+        found = [self._results.outlet.problem() if self._results else None]
+        found.append(self._snapshots.problem() if self._snapshots else None)
+        return [problem for problem in found if problem is not None]
+
+    def finish(self) -> bool:
+        """Wait until all is delivered; say what is lost, and whether nothing is."""
+        complete = True
+        for sink in (self._results, self._snapshots):
+            try:
+                if sink is not None:
+                    sink.finish()
+            except KafkaAccessError as error:
+                common.complain(str(error))
+                complete = False
+        return complete

@@ -1,0 +1,146 @@
+"""What a run publishes to Kafka: the course's results, one object an interval, and its newest snapshot.
+
+Nothing here waits for the broker while the run goes on: what is sent is delivered in the background, in order and once,
+however long the broker is away, and what could not be delivered is named.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.intervals import Interval
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.results import course_results
+from muonstream.analysis.snapshot_codec import SnapshotError, encode
+from muonstream.kafka.client import Connection
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+FINISH_TIMEOUT_S: Final = 30.0
+LATE_S: Final = 10.0
+"""What was sent is said to be undelivered after so many seconds."""
+
+
+class Outlet:
+    """A topic that is written to in the background."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Raises KafkaAccessError for properties that are wrong."""
+        self._connection = connection
+        self._producer = connection.producer(compression_type="lz4")
+        self._topic = connection.address.topic
+        self._failed = 0
+        self._reason = ""
+        self._waiting_since: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Messages sent and not yet acknowledged."""
+        return len(self._producer)
+
+    def send(self, key: str, value: bytes) -> bool:
+        """Send a message; False when it must be sent again later, since too many wait for the broker."""
+        try:
+            self._producer.produce(self._topic, value, key=key.encode(), on_delivery=self._delivered)
+        except BufferError:
+            return False
+        return True
+
+    def poll(self) -> None:
+        """Hear what was delivered; to be called now and then."""
+        self._producer.poll(0)
+        if not self.waiting:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed += 1
+            self._reason = str(self._connection.fault(error.str()))
+
+    def problem(self) -> str | None:
+        """What is wrong now, in one line, or None."""
+        if self._failed:
+            return f"{self._connection.address}: {self._failed} messages were refused: {self._reason}"
+        since = self._waiting_since
+        waiting = self.waiting
+        if waiting and since is not None and time.monotonic() - since > LATE_S:
+            return f"{self._connection.address}: {waiting} messages wait for the broker"
+        return None
+
+    def finish(self, *, unsent: int = 0, timeout_s: float = FINISH_TIMEOUT_S) -> None:
+        """Wait until all is delivered. Raises KafkaAccessError when some could not be."""
+        left = self._producer.flush(timeout_s) + unsent
+        if left:
+            self._producer.purge()
+            raise self._connection.fault(
+                f"{self._connection.address}: {left} messages could not be delivered in {timeout_s:g} s and are lost"
+            )
+        problem = self.problem()
+        if problem is not None:
+            raise self._connection.fault(problem)
+
+
+class ResultsSink:
+    """The course's results: JSON, one message an interval, keyed by the run."""
+
+    def __init__(self, connection: Connection, catalogue: Catalogue, *, clock: Callable[[], float] = time.time) -> None:
+        self.outlet = Outlet(connection)
+        self._catalogue = catalogue
+        self._clock = clock
+        self._unsent: deque[tuple[str, bytes]] = deque()
+
+    def publish(self, run: str, intervals: Iterable[Interval]) -> None:
+        """Send the results of intervals that are closed."""
+        for interval in intervals:
+            results = course_results(interval, self._catalogue, run=run, unix_time=self._clock())
+            self._unsent.append((run, json.dumps(results, allow_nan=False, separators=(",", ":")).encode()))
+        while self._unsent and self.outlet.send(*self._unsent[0]):
+            self._unsent.popleft()
+        self.outlet.poll()
+
+    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S) -> None:
+        """Wait until all is delivered. Raises KafkaAccessError when some could not be."""
+        self.publish("", ())
+        self.outlet.finish(unsent=len(self._unsent), timeout_s=timeout_s)
+
+
+class SnapshotsSink:
+    """The run's newest snapshot, keyed by the run: one each interval_s, the last always."""
+
+    def __init__(
+        self, connection: Connection, *, interval_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.outlet = Outlet(connection)
+        self._interval_s = interval_s
+        self._clock = clock
+        self._due = clock()
+        self._problem: str | None = None
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Send the snapshot, unless another was sent a moment ago or still waits: a newer one replaces it anyway."""
+        self.outlet.poll()
+        now = self._clock()
+        if snapshot.state != "ended" and (now < self._due or self.outlet.waiting):
+            return
+        self._due = now + self._interval_s
+        try:
+            self.outlet.send(snapshot.run, encode(snapshot))
+            self._problem = None
+        except SnapshotError as error:
+            self._problem = str(error)
+
+    def problem(self) -> str | None:
+        """What is wrong now, in one line, or None."""
+        return self._problem or self.outlet.problem()
+
+    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S) -> None:
+        """Wait until all is delivered. Raises KafkaAccessError when some could not be."""
+        self.outlet.finish(timeout_s=timeout_s)

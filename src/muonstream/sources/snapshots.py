@@ -1,0 +1,108 @@
+"""Snapshots that an engine elsewhere publishes to Kafka, the newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.snapshot_codec import SnapshotError, decode
+from muonstream.kafka.client import Connection
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Message
+
+POLL_S: Final = 0.25
+SILENT_S: Final = 10.0
+"""A run that has said nothing for so long gives way to another that speaks."""
+
+
+class Choice:
+    """Which of a topic's runs to show: the one named, or the newest, which is kept while it goes on."""
+
+    def __init__(self, run: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._named = run
+        self._clock = clock
+        self._shown: str | None = None
+        self._ended = False
+        self._heard = 0.0
+
+    def wants(self, run: str) -> bool:
+        """Whether snapshots of this run are to be shown now."""
+        if self._named:
+            return run == self._named
+        silent = self._clock() - self._heard > SILENT_S
+        return self._shown is None or run == self._shown or self._ended or silent
+
+    def shown(self, snapshot: Snapshot) -> None:
+        """This one is shown now."""
+        self._shown, self._ended, self._heard = snapshot.run, snapshot.state == "ended", self._clock()
+
+
+def follow_snapshots(
+    connection: Connection,
+    stop: Event,
+    *,
+    run: str = "",
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Snapshot | None]:
+    """The newest snapshot that the topic holds, at once, then each new one as it comes, until `stop` is set.
+
+    Yields None when there was nothing new for a moment. `run` names the run to show; without it, the newest. What is no
+    snapshot is said and passed over. Raises KafkaAccessError when Kafka refuses us or the topic is not there.
+    """
+    admin = connection.wait(say=say, stop=stop)
+    if admin is None:
+        return
+    partitions = connection.partitions(admin)
+    consumer = connection.consumer(auto_offset_reset="latest")
+    choice = Choice(run, clock=clock)
+    try:
+        _go_to_tail(connection, consumer, partitions, whole=bool(run))
+        while not stop.is_set():
+            newest = _newest(connection, consumer.consume(500, timeout=POLL_S), choice, say)
+            connection.check()
+            yield newest
+    finally:
+        consumer.close()
+
+
+def _go_to_tail(connection: Connection, consumer: Consumer, partitions: list[int], *, whole: bool) -> None:
+    """Begin with each partition's last message, which compaction always keeps, or with the first (`whole`)."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    topic = connection.address.topic
+    begin = []
+    for partition in partitions:
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=connection.timeout_s)
+        except KafkaException as error:
+            raise connection.fault(f"{connection.address}: {error.args[0].str()}") from None
+        begin.append(TopicPartition(topic, partition, low if whole else max(low, high - 1)))
+    consumer.assign(begin)
+
+
+def _newest(
+    connection: Connection, messages: list[Message], choice: Choice, say: Callable[[str], None]
+) -> Snapshot | None:
+    """The last snapshot among the messages that the choice wants."""
+    found: Snapshot | None = None
+    for message in messages:
+        value = message.value()
+        # the client's own errors are met by `check`, or pass; a tombstone is a run that was removed
+        if message.error() is not None or value is None:
+            continue
+        key = message.key()
+        run = key if isinstance(key, str) else (key or b"").decode("utf-8", "replace")
+        if not choice.wants(run):
+            continue
+        try:
+            found = decode(value if isinstance(value, bytes) else value.encode())
+        except SnapshotError as error:
+            say(f"{connection.address}: partition {message.partition()}, offset {message.offset()}: {error}")
+        else:
+            choice.shown(found)
+    return found
