@@ -107,7 +107,7 @@ def test_a_broker_that_dies_is_a_problem_until_it_is_back(own_broker: Broker, sn
     own_broker.kill()
     while not errors:
         assert next(snapshots) is None
-    assert own_broker.address in errors[0]
+    assert f"{own_broker.address}: no broker can be reached" in errors[0]
     own_broker.start()
     send(own_broker.address, topic, message(snapshot, 2))
     assert next_snapshot(snapshots).sequence == 2
@@ -175,6 +175,18 @@ def test_the_page_of_a_topic_shows_what_the_engine_published(
         assert get_until(f"{url}/healthz", status=200)["state"] == "ended"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+def test_the_page_of_a_topic_is_unhealthy_while_the_broker_is_away(own_broker: Broker, snapshot: Snapshot) -> None:
+    topic = make_topic(own_broker.address)
+    send(own_broker.address, topic, ("run 7", encode(replace(snapshot, state="ended"))))
+    with command("dashboard", f"kafka://{own_broker.address}/{topic}") as (_, url):
+        get_until(f"{url}/api/snapshot", status=200)
+        own_broker.kill()
+        assert "no broker can be reached" in get_until(f"{url}/healthz", status=503)["reasons"][0]
+        own_broker.start()
+        # the run has ended, so no message will come: the page asks the broker itself
+        assert get_until(f"{url}/healthz", status=200)["state"] == "ended"
 
 
 def test_a_secret_is_in_no_page_log_summary_or_message(broker: Broker, new_topic: TopicMaker, tmp_path: Path) -> None:

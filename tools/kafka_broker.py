@@ -56,8 +56,11 @@ def fetch() -> Path:
     with tempfile.TemporaryDirectory(dir=HOME, prefix="fetching-") as temporary:
         jars = Path(temporary) / "jars"
         command = [str(maven), "-B", "-q", "-f", str(POM), COPY, f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        for _ in range(2):  # a second time after a network that failed for a moment
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+        else:
             lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["no reason given"]
             raise BrokerError(f"Maven could not fetch Kafka: {lines[0]}")
         try:

@@ -16,7 +16,7 @@ from muonstream.sources.snapshots import follow_snapshots
 
 
 class _Trouble:
-    """What the client met in the background since it last heard of anything."""
+    """Why no broker can be reached, until one can."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -61,6 +61,8 @@ def show(
                     if snapshot is not None:
                         trouble.over()
                         server.publish(snapshot)
+                    elif trouble.lines() and connection.reachable():
+                        trouble.over()
         finally:
             server.stop()
     return status[0]

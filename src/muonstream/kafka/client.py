@@ -56,8 +56,8 @@ def client_library() -> Any:
 class Connection:
     """One Kafka cluster and how to log in there; makes clients.
 
-    on_error gets the faults that clients meet by themselves in the background, in one line; those that wait for the
-    broker to come back are met again and again.
+    on_error is told, by the clients that are polled, when no broker can be reached any more and when one refuses us;
+    clients go on trying by themselves.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Connection:
         self._on_error = on_error
         self._refusal: KafkaAccessError | None = None
         self._latest = "no answer"
+        self._admin: AdminClient | None = None
 
     def __repr__(self) -> str:
         return f"Connection({str(self.address)!r})"
@@ -118,8 +119,20 @@ class Connection:
             self._refusal = self.fault(f"{self.address.brokers}: no secure connection: {line}")
         elif error.code() != codes._ALL_BROKERS_DOWN:
             self._latest = line
+            return
         if self._on_error is not None:
-            self._on_error(self._refusal or self.fault(f"{self.address.brokers}: {line}"))
+            self._on_error(
+                self._refusal or self.fault(f"{self.address.brokers}: no broker can be reached ({self._latest})")
+            )
+
+    def reachable(self) -> bool:
+        """Whether a broker answers within a moment."""
+        if self._admin is None:
+            self._admin = self.admin()
+        try:
+            return bool(self._admin.list_topics(timeout=ASK_S).brokers)
+        except self._library.KafkaException:
+            return False
 
     def _told(self, error: KafkaError) -> str:
         """librdkafka's words without its own address, time and advice: the part after the last address, redacted."""
