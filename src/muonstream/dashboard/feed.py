@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 from muonstream.analysis.monitor import Snapshot
-from muonstream.dashboard.message import encode
+from muonstream.dashboard.message import encode_snapshot
 
 INTERVAL_S: Final = 1.0
 EARLY: Final = 0.9
@@ -73,7 +73,7 @@ class Feed:
                 if wait_s > 0 and shown.state == snapshot.state:
                     return self._number, message, wait_s
             self._encoded_at = self._clock()
-            message = encode(snapshot)
+            message = encode_snapshot(snapshot)
             self._encoded = snapshot, message
             self._number += 1
             return self._number, message, 0.0

@@ -254,6 +254,6 @@ def unpack(message: bytes) -> tuple[dict[str, Any], Arrays]:
     return header, named
 
 
-def encode(snapshot: Snapshot) -> bytes:
+def encode_snapshot(snapshot: Snapshot) -> bytes:
     """The message of a snapshot."""
     return pack({"numbers": numbers(snapshot)}, arrays(snapshot))
