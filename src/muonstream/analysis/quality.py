@@ -24,6 +24,8 @@ from muonstream.channels import SCINTILLATOR
 
 TIMING_SIGMAS = 3.0
 """Edges' errors are generous, so that three of them are enough."""
+T0_SIGMAS = 4.0
+"""The lower edge of a box with few hits tends to be found up to a nanosecond late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ def judge_timing(catalogue: Catalogue, boxes: Mapping[int, TimeBox]) -> Iterator
         box = boxes[c]
         shift, error = box.begin.position_ns - off_board.get(chamber.board, 0.0), box.begin.error_ns
         level, limit = graded(abs(shift), thresholds.t0_shift_ns)
-        if abs(shift) < TIMING_SIGMAS * error:
+        if abs(shift) < T0_SIGMAS * error:
             level, limit = Level.GOOD, thresholds.t0_shift_ns[0]
         if level is Level.GOOD and TIMING_SIGMAS * error > thresholds.t0_shift_ns[1] * 1.5:
             level = Level.NULL
