@@ -9,6 +9,7 @@ from typing import Final
 
 import uvicorn
 
+from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
@@ -39,8 +40,10 @@ class Dashboard:
     Raises DashboardError for a token that is too short.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 8765, *, token: str | None = None) -> None:
-        self.feed = Feed()
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 8765, *, token: str | None = None, board: Board | None = None
+    ) -> None:
+        self.feed = Feed(board=board)
         self._host = host
         self._port = port
         if token is not None and len(token) < SHORTEST_TOKEN:
