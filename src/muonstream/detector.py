@@ -49,6 +49,14 @@ def _label(value: object) -> str:
     raise ValueError(f"found {_shown(value)}, allowed is text of 1 to 60 printable characters")
 
 
+def _limits(value: object) -> tuple[float, float]:
+    if isinstance(value, list | tuple) and len(value) == 2:
+        low, high = value
+        if all(isinstance(x, int | float) and not isinstance(x, bool) for x in value) and 0 < low <= high < 1e9:
+            return float(low), float(high)
+    raise ValueError(f"found {_shown(value)}, allowed are two numbers above 0, the second not below the first")
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -59,6 +67,9 @@ Channel = Annotated[int, _whole(0, CHANNEL_MASK)]
 Label = Annotated[str, BeforeValidator(_label)]
 Length = Annotated[float, _number(0, 1e5, above=True)]
 Position = Annotated[float, _number(-1e6, 1e6)]
+
+
+Limits = Annotated[tuple[float, float], BeforeValidator(_limits)]
 
 
 class DetectorError(ValueError):
@@ -164,7 +175,45 @@ class Chamber(_Table):
 
 
 class Thresholds(_Table):
-    """Limits by which cells and chambers are judged; no key is known yet."""
+    """Limits by which cells, chambers, boards and the stream are judged.
+
+    Pairs are the values above which a verdict is Medium and Bad.
+    """
+
+    missing_cell: Limits = (0.8, 0.95)
+    """Share of the expected hits that a cell lacks; expected is the median of its chamber's cells."""
+    noisy_cell_hz: Limits = (200.0, 500.0)
+    """Noise of a cell: hits in orbits without a passage time."""
+    noisy_cell_factor: Limits = (5.0, 10.0)
+    """Noise of a cell over the median of its chamber's cells."""
+    changed_cell_factor: Limits = (3.0, 5.0)
+    """Noise of a cell over what it was in the reference, or before."""
+    dead_cells: Limits = (0.01, 0.1)
+    """Share of a chamber's cells that are dead, known ones apart."""
+    dead_row: Annotated[int, _whole(2, 512)] = 7
+    """So many dead cells side by side in a layer are Bad."""
+    noise_change: Limits = (0.3, 0.6)
+    """Relative change of a chamber's noise against the reference, or what was before."""
+    scintillator_change: Limits = (0.3, 0.6)
+    """The same of the scintillator's rate."""
+    active_cells_change: Limits = (0.1, 0.25)
+    """The same of the mean number of active cells in orbits that have any."""
+    occupancy_distance: Limits = (0.05, 0.1)
+    """Kolmogorov's distance between a chamber's hits by cell and the reference's."""
+    t0_shift_ns: Limits = (2.0, 4.0)
+    """Where a chamber's time box begins, from 0."""
+    velocity_change: Limits = (0.006, 0.018)
+    """Relative difference between the drift velocity that the time box's width implies and the file's."""
+    board_step_ns: Limits = (8.0, 12.5)
+    """Difference between the times of two boards; a bunch crossing is 25 ns."""
+    lost_words: Limits = (0.001, 0.01)
+    """Share of words late, stray or malformed."""
+    stalled_s: Limits = (5.0, 10.0)
+    """Time without any new words."""
+    min_hits: Annotated[int, _whole(10, 1_000_000)] = 100
+    """Hits that are expected of a median cell before any cell is judged."""
+    significance: Annotated[float, _number(1, 20)] = 5.0
+    """Standard deviations by which a change must stand out before it counts."""
 
 
 class Detector(_Table):

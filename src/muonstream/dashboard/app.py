@@ -23,11 +23,13 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import Guard
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.health import health as check_health
+from muonstream.dashboard.message import verdicts_json
 from muonstream.dashboard.plots import ScaleName, TabName, plots_json
 from muonstream.dashboard.themes import ThemeName
 from muonstream.detector import Detector
 
 CHOICES: Final = {"tab": get_args(TabName), "theme": get_args(ThemeName), "scale": get_args(ScaleName)}
+LONGEST_TEXT: Final = 500
 MAX_VIEWERS: Final = 256
 TRY_AGAIN_LATER: Final = 1013
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
@@ -53,6 +55,8 @@ def create_app(
         Route("/plots.json", pages.plots),
         Route("/healthz", pages.health),
         Route("/api/snapshot", pages.snapshot),
+        Route("/api/verdicts", pages.verdicts),
+        Route("/api/acknowledge", pages.acknowledge, methods=["POST"]),
         WebSocketRoute("/ws", pages.socket),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, bound_to=bound_to, token=token)])
@@ -97,6 +101,28 @@ class Pages:
             return _nothing_yet()
         return JSONResponse(await asyncio.to_thread(summary, snapshot), headers=NOT_KEPT)
 
+    async def verdicts(self, _: Request) -> Response:
+        """The verdict board, with alarms and history, as JSON."""
+        return JSONResponse(verdicts_json(self.feed.board.verdicts), headers=NOT_KEPT)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """Note that somebody knows of an alarm: {"check": ..., "subject": ..., "why": ...}."""
+        # a form of another site cannot send JSON
+        if request.headers.get("content-type", "").split(";")[0] != "application/json":
+            return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
+        body = await _limited(request)
+        try:
+            given = json.loads(body)
+            check, subject, why = (given[key] for key in ("check", "subject", "why"))
+            if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in (check, subject, why)):
+                raise ValueError("text")
+        except (ValueError, KeyError, TypeError):
+            text = f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters\n"
+            return PlainTextResponse(text, 400, NOT_KEPT)
+        if not self.feed.acknowledge(check, subject, why):
+            return PlainTextResponse("there is no such alarm\n", 404, NOT_KEPT)
+        return JSONResponse({"acknowledged": True}, headers=NOT_KEPT)
+
     async def health(self, _: Request) -> Response:
         """Whether all is well, 200 or 503 with the reasons."""
         report = check_health(
@@ -132,6 +158,16 @@ class Pages:
             async with aclosing(self.feed.messages()) as messages:
                 async for message in messages:
                     await websocket.send_bytes(message)
+
+
+async def _limited(request: Request) -> bytes:
+    """The body, as far as it is no longer than any that is allowed."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > 8 * LONGEST_TEXT:
+            break
+    return body
 
 
 async def _until_left(websocket: WebSocket) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from threading import Lock
 from typing import Final
 
+from muonstream.analysis.board import Board, Verdicts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.message import encode
 
@@ -17,14 +18,22 @@ EARLY: Final = 0.9
 
 
 class Feed:
-    """Holds the newest snapshot. A viewer who is slow misses those in between; nothing is queued for it.
+    """Holds the newest snapshot, and has it judged.
 
+    A viewer who is slow misses the messages in between; nothing is queued for it.
     Viewers get a message an interval at most, made once for all of them, and not at all while nobody looks; a change of
     state comes at once. `publish`, `say` and `close` may be called from any thread, as often as one likes.
     """
 
-    def __init__(self, *, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        interval_s: float = INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
+        board: Board | None = None,
+    ) -> None:
         self.snapshot: Snapshot | None = None
+        self.board = board or Board()
         self.starting = ""
         """What is being done until the first snapshot comes, for people."""
         self.viewers = 0
@@ -32,7 +41,7 @@ class Feed:
         self._clock = clock
         self._lock = Lock()
         self._encoding = Lock()
-        self._encoded: tuple[Snapshot, bytes] | None = None
+        self._encoded: tuple[Snapshot, Verdicts, bytes] | None = None
         self._encoded_at = 0.0
         self._number = 0
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -43,9 +52,16 @@ class Feed:
         self.starting = text
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Show a snapshot to all viewers."""
+        """Show a snapshot to all viewers, with the verdicts on it."""
+        self.board.update(snapshot)
         self.snapshot = snapshot
         self._wake()
+
+    def acknowledge(self, check: str, subject: str, why: str) -> bool:
+        """Note that somebody knows of an alarm, and show it; False when there is none such."""
+        known = self.board.acknowledge(check, subject, why, time.time())
+        self._wake()
+        return known
 
     def close(self) -> None:
         """No more messages: viewers' streams end."""
@@ -62,19 +78,19 @@ class Feed:
     def _current(self) -> tuple[int, bytes | None, float]:
         """The newest message that is due, its number, and in how many seconds there is a newer one (0: not known)."""
         with self._encoding:
-            snapshot = self.snapshot
+            snapshot, verdicts = self.snapshot, self.board.verdicts
             if snapshot is None:
                 return 0, None, 0.0
             if self._encoded is not None:
-                shown, message = self._encoded
-                if shown is snapshot:
+                shown, judged, message = self._encoded
+                if shown is snapshot and judged is verdicts:
                     return self._number, message, 0.0
                 wait_s = self._encoded_at + self._interval_s - self._clock()
                 if wait_s > 0 and shown.state == snapshot.state:
                     return self._number, message, wait_s
             self._encoded_at = self._clock()
-            message = encode(snapshot)
-            self._encoded = snapshot, message
+            message = encode(snapshot, verdicts)
+            self._encoded = snapshot, verdicts, message
             self._number += 1
             return self._number, message, 0.0
 

@@ -20,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.analysis.board import Status, Verdicts
+from muonstream.analysis.findings import Level
 from muonstream.analysis.histograms import DRIFT_BINS, Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
@@ -35,6 +37,7 @@ MAX_TIMES: Final = 1024
 PERIODS: Final = ("run", "recent")
 ALIGNMENT: Final = 8
 COMPRESSION_LEVEL: Final = 5
+HISTORY_SHOWN: Final = 50
 
 
 @lru_cache(maxsize=8)
@@ -56,6 +59,10 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
             "name": chamber.name,
             "hits": int(hits[c]),
             "hit_rate_hz": None if newest is None else _finite(rates.hits_hz[newest, c]),
+            "cells": chamber.cells,
+            "layers": chamber.layers,
+            "layer_of_channel": list(chamber.layer_of_channel),
+            "shifts": [shift / chamber.cell_width_mm for shift in chamber.layer_shift_mm],
             "recent_hits": int(recent_hits[c]),
             "recent_hit_rate_hz": _finite(recent_hits[c] / seconds) if seconds > 0 else None,
         }
@@ -88,6 +95,40 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
         "faults": list(snapshot.faults),
         "chambers": chambers,
         "detector": {"name": snapshot.detector.name, "key": detector_key(snapshot.detector)},
+    }
+
+
+def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
+    """The verdicts as plain JSON types; levels are null, good, medium or bad; times are unix seconds."""
+    return {
+        "level": verdicts.level.name.lower(),
+        "chambers": {name: level.name.lower() for name, level in verdicts.chambers.items()},
+        "alarms": [_status_json(status) for status in verdicts.alarms],
+        "checks": [_status_json(status) for status in verdicts.statuses if status.finding.level <= Level.GOOD],
+        "history": [
+            {
+                **{key: getattr(change, key) for key in ("time", "data_time_s", "check", "subject", "reason")},
+                "before": change.before.name.lower(),
+                "after": change.after.name.lower(),
+            }
+            for change in verdicts.history[: -HISTORY_SHOWN - 1 : -1]
+        ],
+    }
+
+
+def _status_json(status: Status) -> dict[str, Any]:
+    finding, known = status.finding, status.acknowledged
+    return {
+        "check": finding.check,
+        "subject": finding.subject,
+        "part": finding.part,
+        "level": finding.level.name.lower(),
+        "reason": finding.reason,
+        "value": None if finding.value is None else _finite(finding.value),
+        "limit": finding.limit,
+        "unit": finding.unit,
+        "since": status.since,
+        "acknowledged": None if known is None else {"why": known.why, "time": known.time},
     }
 
 
@@ -254,6 +295,9 @@ def unpack(message: bytes) -> tuple[dict[str, Any], Arrays]:
     return header, named
 
 
-def encode(snapshot: Snapshot) -> bytes:
-    """The message of a snapshot."""
-    return pack({"numbers": numbers(snapshot)}, arrays(snapshot))
+def encode(snapshot: Snapshot, verdicts: Verdicts | None = None) -> bytes:
+    """The message of a snapshot and of the verdicts on it."""
+    verdicts = verdicts or Verdicts()
+    levels = {f"levels.{c}": values.astype(np.int64) for c, values in enumerate(verdicts.judgement.cells)}
+    header = {"numbers": numbers(snapshot), "verdicts": verdicts_json(verdicts)}
+    return pack(header, {**arrays(snapshot), **levels})

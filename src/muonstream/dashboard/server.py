@@ -10,6 +10,7 @@ from typing import Final
 
 import uvicorn
 
+from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
@@ -47,10 +48,11 @@ class Dashboard:
         port: int = 8765,
         *,
         token: str | None = None,
+        board: Board | None = None,
         stale_after_s: float = STALE_AFTER_S,
         problems: Callable[[], Sequence[str]] | None = None,
     ) -> None:
-        self.feed = Feed()
+        self.feed = Feed(board=board)
         self._stale_after_s = stale_after_s
         self._problems = problems
         self._host = host

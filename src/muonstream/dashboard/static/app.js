@@ -4,6 +4,7 @@ import { format } from "./format.js";
 import { showNumbers } from "./numbers.js";
 import { Plots } from "./plots.js";
 import { follow } from "./stream.js";
+import { showVerdicts } from "./verdicts.js";
 
 const STALE_SECONDS = 5;
 const root = document.documentElement;
@@ -82,6 +83,7 @@ function refresh() {
     const { numbers, arrays } = newest;
     const shown = { tab, ...choices };
     showNumbers(numbers, plots.colors);
+    showVerdicts(newest.verdicts, numbers, arrays, age);
     showState(); // before the plots, since hidden ones have no size to be drawn in
     if (numbers.account.words > 0) {
       await plots.draw(shown.tab, shown, numbers.detector.key);

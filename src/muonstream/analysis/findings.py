@@ -1,0 +1,107 @@
+"""Findings: what a check says of a part of the detector, and how levels come about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Level(IntEnum):
+    """A verdict; of several, the highest counts."""
+
+    NULL = 0
+    """Too little data to say."""
+    GOOD = 1
+    MEDIUM = 2
+    BAD = 3
+
+    @property
+    def title(self) -> str:
+        """Null, Good, Medium or Bad."""
+        return self.name.capitalize()
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The highest of them, Null if there are none."""
+    return max(levels, default=Level.NULL)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found of one subject.
+
+    check: its name, as `t0`; subject: as `Chamber 3`, or `Chamber 3 cell 40`; part: the chamber it belongs to, or ""
+    value, limit: the number and what it is held against, in `unit`; reason: one line for people
+    """
+
+    check: str
+    subject: str
+    level: Level
+    reason: str
+    part: str = ""
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is about: check and subject."""
+        return self.check, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All findings of a moment, and each chamber's cells: int8[cells] of `Level`, by chamber."""
+
+    findings: tuple[Finding, ...]
+    cells: tuple[NDArray[np.int8], ...]
+    rates_are_good: bool = field(default=True)
+    """Whether what is measured against the time before is as it was, so that it may become that time."""
+
+
+def graded(value: float, limits: tuple[float, float]) -> tuple[Level, float]:
+    """The level of a value that should be small, and the limit that it passed or has next."""
+    medium, bad = limits
+    if value > bad:
+        return Level.BAD, bad
+    return (Level.MEDIUM, medium) if value > medium else (Level.GOOD, medium)
+
+
+def significant(n: float, expected: float, sigmas: float) -> bool:
+    """Whether a number of hits is that many standard deviations from what was expected."""
+    return abs(n - expected) > sigmas * sqrt(max(n, expected, 1.0))
+
+
+def change(n: float, expected: float, limits: tuple[float, float], sigmas: float) -> tuple[Level, float, float]:
+    """Level, relative change and limit of a number of hits against what was expected (its error included)."""
+    relative = n / expected - 1 if expected > 0 else 0.0
+    level, limit = graded(abs(relative), limits)
+    if level > Level.GOOD and not significant(n, expected, sigmas):
+        level, limit = Level.GOOD, limits[0]
+    return level, relative, limit
+
+
+def kolmogorov(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:
+    """Kolmogorov's distance of two histograms of the same bins, and in how many times the scale of chance it is."""
+    total_a, total_b = float(a.sum()), float(b.sum())
+    if not total_a or not total_b:
+        return 0.0, 0.0
+    distance = float(np.abs(np.cumsum(a) / total_a - np.cumsum(b) / total_b).max())
+    return distance, distance * sqrt(total_a * total_b / (total_a + total_b))
+
+
+def chi_squared(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, int]:
+    """Chi squared of two histograms' shapes, and its degrees of freedom; bins that are empty in both do not count."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    used = a + b > 0
+    if not a.sum() or not b.sum():
+        return 0.0, 0
+    scale = sqrt(b.sum() / a.sum())
+    terms = (a[used] * scale - b[used] / scale) ** 2 / (a[used] + b[used])
+    return float(terms.sum()), int(used.sum()) - 1

@@ -1,0 +1,280 @@
+"""Verdicts on a run: pure functions from counts to findings, with the thresholds of the detector file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from muonstream.analysis.account import Account
+from muonstream.analysis.cells import CellCounts, CellVerdicts, judge_cells
+from muonstream.analysis.findings import (
+    Finding,
+    Judgement,
+    Level,
+    change,
+    chi_squared,
+    graded,
+    kolmogorov,
+)
+from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.analysis.timebox import TimeBox
+from muonstream.channels import SCINTILLATOR
+
+TIMING_SIGMAS = 3.0
+"""Edges' errors are generous, so that three of them are enough."""
+T0_SIGMAS = 4.0
+"""The lower edge of a box with few hits tends to be found up to a nanosecond late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Counts (int64[size] by the catalogue) of a stretch of data, and its live seconds."""
+
+    counts: Counts
+    seconds: float
+
+    def cells(self, catalogue: Catalogue, chamber: int) -> CellCounts:
+        """The hits by cell of a chamber."""
+        return CellCounts(
+            catalogue.hits_per_cell(self.counts, chamber),
+            catalogue.hits_per_cell_with_scintillator(self.counts, chamber),
+            self.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How words come: the account of a recent stretch, the whole run's, and how old the newest word is."""
+
+    recent: Account
+    run: Account
+    age_s: float
+    ended: bool = False
+
+
+def judge(
+    catalogue: Catalogue,
+    instant: Window,
+    brief: Window,
+    long: Window,
+    boxes: Mapping[int, TimeBox],
+    stream: Stream,
+    *,
+    before: Window | None = None,
+    reference: Window | None = None,
+) -> Judgement:
+    """All verdicts.
+
+    instant: the last seconds; brief: the newest data with enough hits to judge cells; long: up to some minutes
+    boxes: the time boxes of chambers, by index, as far as there are
+    before: the run before that, while it was good; reference: of another run, used in its place if there is one
+    """
+    compared = reference or before
+    findings = [*judge_stream(catalogue, stream)]
+    silent, silent_boards = _silent(catalogue, instant)
+    findings += silent_boards
+    cells: list[CellVerdicts] = []
+    rates: list[Finding] = []
+    for c, chamber in enumerate(catalogue.detector.chambers):
+        if c in silent:
+            nothing = np.full(chamber.cells, Level.NULL, dtype=np.int8)
+            cells.append(CellVerdicts(nothing, (), np.zeros(chamber.cells, dtype=np.bool_)))
+            continue
+        now = brief.cells(catalogue, c)
+        usual = compared.cells(catalogue, c) if compared else None
+        cells.append(judge_cells(chamber, catalogue.detector.thresholds, now, usual))
+        findings += cells[-1].findings
+        rates += judge_noise(catalogue, c, now, usual, cells[-1])
+        if compared is not None:
+            rates += judge_active_cells(catalogue, c, brief, compared)
+        if reference is not None:
+            rates += judge_occupancy(catalogue, c, long, reference, cells[-1])
+    hosts = {s.board for s in catalogue.detector.scintillators}
+    mute = {catalogue.detector.chambers[c].board for c in silent}
+    if not hosts & mute:
+        rates += judge_scintillator(catalogue, brief, compared)
+    findings += rates
+    findings += judge_timing(catalogue, {c: box for c, box in boxes.items() if c not in silent})
+    odd = any(verdict.odd.any() for verdict in cells)
+    good = not silent and not odd and all(finding.level <= Level.GOOD for finding in rates)
+    return Judgement(tuple(findings), tuple(verdict.levels for verdict in cells), good)
+
+
+def judge_stream(catalogue: Catalogue, stream: Stream) -> Iterator[Finding]:
+    """Whether words come, and all of them are accounted for and used."""
+    thresholds = catalogue.detector.thresholds
+    if not stream.ended:
+        level, limit = graded(stream.age_s, thresholds.stalled_s)
+        text = f"no new words for {stream.age_s:.0f} s" if level > Level.GOOD else "words come in"
+        yield Finding("stalled", "Stream", level, text, value=stream.age_s, limit=limit, unit="s")
+    residual = stream.run.residual
+    level = Level.BAD if residual else Level.GOOD
+    text = f"{residual} words are unaccounted for" if residual else "every word is accounted for"
+    yield Finding("account", "Stream", level, text, value=float(residual), limit=0.0, unit="words")
+    account = stream.recent
+    for kind in ("late", "stray", "malformed"):
+        n = getattr(account, kind)
+        share = n / account.words if account.words > 0 else 0.0
+        level, limit = graded(share, thresholds.lost_words)
+        if account.words < thresholds.min_hits:
+            level = Level.NULL
+        yield Finding(f"{kind} words", "Stream", level, f"{share:.3%} of the words are {kind}", "", share, limit)
+
+
+def _silent(catalogue: Catalogue, instant: Window) -> tuple[set[int], list[Finding]]:
+    """Chambers without any hit while others have many, and the findings of their boards, or of them alone."""
+    detector = catalogue.detector
+    hits = catalogue.chamber_hits(instant.counts)
+    expected = float(np.mean(hits[hits > 0])) if hits.any() else 0.0
+    silent = {c for c, n in enumerate(hits) if n == 0 and expected >= detector.thresholds.min_hits}
+    findings = []
+    for board in detector.boards:
+        chambers = [c for c, chamber in enumerate(detector.chambers) if chamber.board == board]
+        if not chambers:
+            continue
+        mute = [detector.chambers[c].name for c in chambers if c in silent]
+        if len(mute) == len(chambers):
+            reason = f"no hits for {instant.seconds:.1f} s, while other boards send"
+            findings.append(Finding("silent", f"Board {board}", Level.BAD, reason, value=0.0, unit="hits"))
+            continue
+        level = Level.GOOD if expected >= detector.thresholds.min_hits else Level.NULL
+        findings.append(Finding("silent", f"Board {board}", level, "sends hits"))
+        reason = f"no hits for {instant.seconds:.1f} s, while its board sends others"
+        findings += [Finding("silent", name, Level.BAD, reason, name, 0.0, None, "hits") for name in mute]
+    return silent, findings
+
+
+def judge_noise(
+    catalogue: Catalogue, chamber: int, now: CellCounts, usual: CellCounts | None, cells: CellVerdicts
+) -> Iterator[Finding]:
+    """A chamber's noise against what was; cells that are out of line by themselves are left out."""
+    name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
+    n = float(now.noise[~cells.odd].sum())
+    hz = n / now.seconds if now.seconds else 0.0
+    if usual is None or not usual.seconds or not now.seconds:
+        yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, nothing to compare with yet", name, None)
+        return
+    expected = float(usual.noise[~cells.odd].sum()) / usual.seconds * now.seconds
+    if expected < thresholds.min_hits:
+        yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, too few hits to compare", name, None)
+        return
+    level, relative, limit = change(n, expected, thresholds.noise_change, thresholds.significance)
+    reason = f"{hz:.0f} Hz, {relative:+.0%} against what it was"
+    yield Finding("noise", name, level, reason, name, relative, limit)
+
+
+def judge_scintillator(catalogue: Catalogue, now: Window, usual: Window | None) -> Iterator[Finding]:
+    """The scintillator's rate against what was."""
+    thresholds = catalogue.detector.thresholds
+    if not catalogue.detector.scintillators:
+        return
+    n = catalogue.special(now.counts, SCINTILLATOR)
+    hz = n / now.seconds if now.seconds else 0.0
+    was = catalogue.special(usual.counts, SCINTILLATOR) / usual.seconds * now.seconds if usual else 0.0
+    if was < thresholds.min_hits:
+        yield Finding("scintillator", "Scintillator", Level.NULL, f"{hz:.1f} Hz, nothing to compare with yet")
+        return
+    level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance)
+    reason = f"{hz:.1f} Hz, {relative:+.0%} against what it was"
+    yield Finding("scintillator", "Scintillator", level, reason, value=relative, limit=limit)
+
+
+def judge_active_cells(catalogue: Catalogue, chamber: int, now: Window, usual: Window) -> Iterator[Finding]:
+    """The mean number of active cells in a chamber's orbits against what was."""
+    name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
+    means, errors = [], []
+    for window in (now, usual):
+        orbits = catalogue.view(window.counts, "active_cells")[chamber, 1:]
+        number = np.arange(1, len(orbits) + 1)
+        total = int(orbits.sum())
+        if total < thresholds.min_hits:
+            yield Finding("active cells", name, Level.NULL, "too few orbits", name)
+            return
+        mean = float((orbits * number).sum() / total)
+        means.append(mean)
+        errors.append(float((orbits * (number - mean) ** 2).sum() / total**2))
+    relative = means[0] / means[1] - 1
+    level, limit = graded(abs(relative), thresholds.active_cells_change)
+    if abs(means[0] - means[1]) < thresholds.significance * sum(errors) ** 0.5:
+        level, limit = Level.GOOD, thresholds.active_cells_change[0]
+    reason = f"{means[0]:.2f} cells an orbit, {relative:+.0%} against what it was"
+    yield Finding("active cells", name, level, reason, name, relative, limit)
+
+
+def judge_occupancy(
+    catalogue: Catalogue, chamber: int, now: Window, reference: Window, cells: CellVerdicts
+) -> Iterator[Finding]:
+    """A chamber's hits by cell against the reference's: Kolmogorov's distance, with chi squared for information."""
+    name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
+    a = catalogue.hits_per_cell(now.counts, chamber)[~cells.odd]
+    b = catalogue.hits_per_cell(reference.counts, chamber)[~cells.odd]
+    if min(a.sum(), b.sum()) < thresholds.min_hits:
+        yield Finding("occupancy", name, Level.NULL, "too few hits to compare with the reference", name)
+        return
+    distance, scaled = kolmogorov(a, b)
+    level, limit = graded(distance, thresholds.occupancy_distance)
+    if scaled < thresholds.significance / 2:  # chance stays below 1.6 but once in a hundred times
+        level, limit = Level.GOOD, thresholds.occupancy_distance[0]
+    chi2, free = chi_squared(a, b)
+    reason = f"Kolmogorov distance {distance:.3f} from the reference, chi squared {chi2:.0f} of {free} bins"
+    yield Finding("occupancy", name, level, reason, name, distance, limit)
+
+
+def judge_timing(catalogue: Catalogue, boxes: Mapping[int, TimeBox]) -> Iterator[Finding]:
+    """Time boxes: where each begins, how wide it is, and whether boards keep step."""
+    detector, thresholds = catalogue.detector, catalogue.detector.thresholds
+    steps = _board_steps(catalogue, boxes)
+    off_board = {board: step for board, (step, level) in steps.items() if level > Level.GOOD}
+    for board, (step, level) in steps.items():
+        limit = graded(abs(step), thresholds.board_step_ns)[1]
+        reason = f"its times are {step:+.1f} ns from the scintillator's board"
+        yield Finding("board step", f"Board {board}", level, reason, value=step, limit=limit, unit="ns")
+    for c, chamber in enumerate(detector.chambers):
+        if c not in boxes:
+            for check in ("t0", "velocity"):
+                yield Finding(check, chamber.name, Level.NULL, "too few hits with a passage time", chamber.name)
+            continue
+        box = boxes[c]
+        shift, error = box.begin.position_ns - off_board.get(chamber.board, 0.0), box.begin.error_ns
+        level, limit = graded(abs(shift), thresholds.t0_shift_ns)
+        if abs(shift) < T0_SIGMAS * error:
+            level, limit = Level.GOOD, thresholds.t0_shift_ns[0]
+        if level is Level.GOOD and TIMING_SIGMAS * error > thresholds.t0_shift_ns[1] * 1.5:
+            level = Level.NULL
+        reason = f"the time box begins at {shift:+.1f} ± {error:.1f} ns"
+        yield Finding("t0", chamber.name, level, reason, chamber.name, shift, limit, "ns")
+        velocity = chamber.t_max_ns / box.width_ns - 1
+        error = box.width_error_ns / box.width_ns
+        level, limit = graded(abs(velocity), thresholds.velocity_change)
+        if abs(velocity) < TIMING_SIGMAS * error:
+            level, limit = Level.GOOD, thresholds.velocity_change[0]
+        if level is Level.GOOD and TIMING_SIGMAS * error > thresholds.velocity_change[1] * 1.5:
+            level = Level.NULL
+        speed = chamber.drift_velocity_um_per_ns * (1 + velocity)
+        reason = f"the longest drift time is {box.width_ns:.1f} ± {box.width_error_ns:.1f} ns: {speed:.2f} um/ns"
+        yield Finding("velocity", chamber.name, level, reason, chamber.name, velocity, limit)
+
+
+def _board_steps(catalogue: Catalogue, boxes: Mapping[int, TimeBox]) -> dict[int, tuple[float, Level]]:
+    """By how much each board's chambers all begin late, ns, where they agree, against the scintillator's board."""
+    detector, thresholds = catalogue.detector, catalogue.detector.thresholds
+    hosts = {s.board for s in detector.scintillators}
+    out: dict[int, tuple[float, Level]] = {}
+    for board in detector.boards:
+        begins = [
+            boxes[c].begin for c, chamber in enumerate(detector.chambers) if chamber.board == board and c in boxes
+        ]
+        if board in hosts or not hosts or len(begins) < 2:
+            continue
+        weights = np.array([edge.error_ns**-2 for edge in begins])
+        places = np.array([edge.position_ns for edge in begins])
+        mean, error = float((weights * places).sum() / weights.sum()), float(weights.sum() ** -0.5)
+        spread = float(np.abs(places - mean).max())
+        level, _ = graded(abs(mean), thresholds.board_step_ns)
+        agree = spread < max(thresholds.t0_shift_ns[1], TIMING_SIGMAS * max(edge.error_ns for edge in begins))
+        if not agree or abs(mean) < TIMING_SIGMAS * error:
+            level = Level.GOOD
+        out[board] = (mean, level)
+    return out

@@ -1,0 +1,124 @@
+"""The time box: where a chamber's drift times begin and end, fitted to their histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import erf, sqrt
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+MERGED: Final = 3
+"""Fine bins are merged by 3: 2.5 ns."""
+REACH_NS: Final = 45.0
+"""An edge is fitted to the bins this near to it."""
+PASSES: Final = ((30.0, 2.0, (5.0,)), (8.0, 0.5, (2.5, 4.5, 8.0)))
+"""Places are tried within so many ns, in steps, with smearings; the second time around what the first found."""
+PULL: Final = 1.5
+"""Edges scatter so much more than their likelihood says, since they are not quite Gaussian."""
+AGREEMENT: Final = 2.0
+"""Edges of overlapping stretches differ by less than so many standard deviations of the shorter one's."""
+LEAST_HITS: Final = 500
+"""Hits in the box before anything is fitted."""
+_Z: Final = np.linspace(-6.0, 6.0, 1201)
+_CDF: Final = np.array([0.5 * (1 + erf(z / sqrt(2))) for z in _Z])
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge of the box: where it is, and the standard deviation of that."""
+
+    position_ns: float
+    error_ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBox:
+    """Both edges of a chamber's drift times; the width is the longest drift time."""
+
+    begin: Edge
+    end: Edge
+    hits: int
+
+    @property
+    def width_ns(self) -> float:
+        """From edge to edge."""
+        return self.end.position_ns - self.begin.position_ns
+
+    @property
+    def width_error_ns(self) -> float:
+        """Standard deviation of the width."""
+        return sqrt(self.begin.error_ns**2 + self.end.error_ns**2)
+
+
+def fit_time_box(edges_ns: Floats, counts: NDArray[np.int64], t_max_ns: float) -> TimeBox | None:
+    """The box in a histogram of drift times: edges_ns float64[n + 1], counts int64[n], longest drift time as expected.
+
+    The histogram has to reach well beyond the box on both sides. None when there are too few hits, or no box.
+    """
+    n = len(counts) // MERGED * MERGED
+    merged = counts[:n].reshape(-1, MERGED).sum(axis=1).astype(np.float64)
+    centres = (edges_ns[:n:MERGED] + edges_ns[MERGED : n + 1 : MERGED]) / 2
+    width = float(edges_ns[MERGED] - edges_ns[0])
+    # roughly: the stretch of the box's length that has the most hits
+    length = max(round(t_max_ns / width), 1)
+    if length >= len(merged):
+        return None
+    sums = np.convolve(merged, np.ones(length), mode="valid")
+    first = int(np.median(np.flatnonzero(sums == sums.max())))
+    outside = np.concatenate([merged[: max(first - length // 4, 0)], merged[first + length + length // 4 :]])
+    background = float(outside.mean()) if len(outside) else 0.0
+    hits = sums[first] - background * length
+    if hits < LEAST_HITS or hits < 5 * sqrt(sums[first]):
+        return None
+    begin = _fit_edge(centres, merged, background, float(centres[first] - width / 2), 1)
+    end = _fit_edge(centres, merged, background, float(centres[first] - width / 2 + length * width), -1)
+    return TimeBox(begin, end, round(hits))
+
+
+def newest_time_box(edges_ns: Floats, histograms: Sequence[NDArray[np.int64]], t_max_ns: float) -> TimeBox | None:
+    """The box of the newest data; histograms: of stretches that end now, the shortest first.
+
+    The longest is taken that agrees with the shortest that has enough hits: where something has changed meanwhile, a
+    longer one would be a mixture of what was and what is.
+    """
+    newest = taken = None
+    for counts in histograms:
+        box = fit_time_box(edges_ns, counts, t_max_ns)
+        if box is None:
+            continue
+        if newest is None:
+            newest = taken = box
+        elif all(
+            abs(longer.position_ns - shorter.position_ns) < AGREEMENT * shorter.error_ns
+            for longer, shorter in ((box.begin, newest.begin), (box.end, newest.end))
+        ):
+            taken = box
+        else:
+            break
+    return taken
+
+
+def _fit_edge(centres: Floats, counts: Floats, background: float, near_ns: float, side: int) -> Edge:
+    """The edge near a place by likelihood; side 1: the box is to the right of it, -1: to the left."""
+    error = 0.0
+    for reach_ns, step_ns, smearings_ns in PASSES:
+        near = np.abs(centres - near_ns) <= REACH_NS
+        t, n = centres[near], counts[near]
+        places = near_ns + np.arange(-reach_ns, reach_ns + step_ns, step_ns)
+        likelihoods = []
+        for smearing_ns in smearings_ns:
+            shape = np.interp(side * (t[None, :] - places[:, None]) / smearing_ns, _Z, _CDF)
+            height = np.maximum((n.sum() - background * len(n)) / np.maximum(shape.sum(axis=1), 1e-9), 1e-9)
+            expected = background + 1e-3 + height[:, None] * shape
+            likelihoods.append((n * np.log(expected) - expected).sum(axis=1))
+        best = max(likelihoods, key=np.max)
+        weights = np.exp(best - best.max())
+        weights /= weights.sum()
+        near_ns = float((weights * places).sum())
+        error = sqrt(float((weights * (places - near_ns) ** 2).sum()))
+    return Edge(near_ns, PULL * max(error, PASSES[-1][1] / 2))
