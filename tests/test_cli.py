@@ -119,7 +119,7 @@ def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Pat
     assert muonstream("process", str(cut)).returncode == 0
     strict = muonstream("process", str(cut), "--strict")
     assert strict.returncode == 1
-    assert "--strict: found 1 malformed words" in strict.stderr
+    assert "--strict: of the words, 1 malformed" in strict.stderr
 
 
 def test_a_busy_port_is_named(simulated: Path) -> None:

@@ -46,6 +46,7 @@ def clear_errors(status: list[int]) -> Iterator[None]:
         complain(str(error))
         status[0] = FAILED
     except KeyboardInterrupt:
+        complain("interrupted")
         status[0] = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -129,4 +130,4 @@ def strictly(snapshot: Snapshot) -> None:
         if number
     ]
     if found:
-        raise CommandError(f"--strict: found {', '.join(found)} words")
+        raise CommandError(f"--strict: of the words, {', '.join(found)}")

@@ -196,7 +196,7 @@ def _live(
             server.publish(snapshot)
         topics.publish(snapshot)
 
-    with common.writable(summary_path) as handle, pipeline, stopping(stop):
+    with common.writable(summary_path) as handle, pipeline:
         if dashboard is not None:
             try:
                 server = Dashboard(*dashboard, stale_after_s=stale_after_s, problems=topics.problems)
@@ -205,22 +205,24 @@ def _live(
                 raise common.CommandError(str(error)) from None
             common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
         try:
-            try:
-                _get_ready(pipeline.detector, server)
-                run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
-            finally:
-                snapshot = pipeline.snapshot("ended")
-                if snapshot.account.words:
-                    common.write_summary(handle, snapshot)
-                    common.report(snapshot, common.out)
-                published = topics.finish()
-            if server is not None and stay and not stop.is_set():
-                common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
-                stop.wait()
-            if not published:
-                raise common.CommandError("not everything could be published")
-            if strict:
-                common.strictly(snapshot)
+            # until the first word there is nothing to finish: Ctrl-C just ends it
+            _get_ready(pipeline.detector, server)
+            with stopping(stop):
+                try:
+                    run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
+                finally:
+                    snapshot = pipeline.snapshot("ended")
+                    if snapshot.account.words:
+                        common.write_summary(handle, snapshot)
+                        common.report(snapshot, common.out)
+                    published = topics.finish()
+                if server is not None and stay and not stop.is_set():
+                    common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
+                    stop.wait()
+                if not published:
+                    raise common.CommandError("not everything could be published")
+                if strict:
+                    common.strictly(snapshot)
         finally:
             if server is not None:
                 server.stop()
