@@ -120,6 +120,21 @@ def test_state_and_restore_change_nothing(at: int, windows: int, in_order: bool)
     assert all(np.array_equal(a.counts, b.counts) for a, b in zip(found, expected, strict=True))
 
 
+def test_what_was_taken_is_kept_until_it_is_dropped() -> None:
+    intervals = Intervals(CATALOGUE, windows=1)
+    for piece in [ACCUMULATE(piece) for piece in intervals.pieces(frames_of(WORDS))][:6]:
+        intervals.add(piece)
+    assert [interval.sequence for interval in intervals.take()] == [1, 2, 3, 4, 5]
+    assert intervals.take() == []
+    intervals.drop(3)
+    after = Intervals(CATALOGUE, windows=1)
+    after.restore(intervals.state())
+    assert [interval.sequence for interval in after.take()] == [4, 5]
+    after.drop(5)
+    after.finish()
+    assert [interval.sequence for interval in after.take()] == [6]
+
+
 def test_a_state_of_other_intervals_is_refused() -> None:
     with pytest.raises(ValueError, match="found intervals of 3 windows, allowed are 4"):
         Intervals(CATALOGUE, windows=4).restore(Intervals(CATALOGUE, windows=3).state())

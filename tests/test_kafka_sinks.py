@@ -104,15 +104,18 @@ def test_a_run_publishes_results_that_add_up_and_its_last_snapshot(
 
 def test_results_survive_a_broker_that_dies_and_come_once_and_in_order(own_broker: Broker) -> None:
     topic = make_topic(own_broker.address)
-    sink = ResultsSink(connection(own_broker.address, topic), CATALOGUE)
+    delivered: list[int] = []
+    sink = ResultsSink(connection(own_broker.address, topic), CATALOGUE, on_delivered=delivered.append)
     for sequence in range(1, 61):
         if sequence == 21:
             own_broker.kill()
         if sequence == 41:
             assert sink.outlet.waiting > 0
+            assert 21 not in delivered
             own_broker.start()
         sink.publish("run 7", [interval(sequence)])
     sink.finish(timeout_s=120)
+    assert delivered == list(range(1, 61))
     found = objects(own_broker.address, topic)
     assert [one["Sequence"] for one in found] == list(range(1, 61))
     assert [one["Chamber_1"]["Count"] for one in found] == list(range(1, 61))
@@ -120,7 +123,8 @@ def test_results_survive_a_broker_that_dies_and_come_once_and_in_order(own_broke
 
 def test_what_a_paused_broker_did_not_take_is_named(own_broker: Broker, snapshot: Snapshot) -> None:
     topic = make_topic(own_broker.address)
-    results = ResultsSink(connection(own_broker.address, topic), CATALOGUE)
+    delivered: list[int] = []
+    results = ResultsSink(connection(own_broker.address, topic), CATALOGUE, on_delivered=delivered.append)
     snapshots = SnapshotsSink(connection(own_broker.address, topic))
     said: list[str] = []
     own_broker.pause()
@@ -131,6 +135,8 @@ def test_what_a_paused_broker_did_not_take_is_named(own_broker: Broker, snapshot
     assert said == [f"Waiting for kafka://{own_broker.address}/{topic} to take 2 messages, up to 0.5 s"]
     with pytest.raises(KafkaAccessError, match="1 messages could not be delivered"):
         snapshots.finish(timeout_s=0.5)
+    results.outlet.poll()
+    assert delivered == []
     own_broker.resume()
 
 

@@ -40,7 +40,8 @@ class Intervals:
         self.windows = windows
         self.in_order = in_order
         self.closed: deque[Interval] = deque()
-        """Intervals that are complete and that nobody has taken yet."""
+        """Intervals that are complete and have not been dropped."""
+        self._taken = 0
         self._open: dict[int, Counts] = {}
         self._behind: Counts | None = None
         self._closed_before = 0
@@ -105,13 +106,18 @@ class Intervals:
         self._close(max(self._open, default=self._closed_before) + 1)
 
     def take(self) -> list[Interval]:
-        """The closed intervals, which are given once."""
-        taken = list(self.closed)
-        self.closed.clear()
-        return taken
+        """The closed intervals, each given once; they are kept until they are dropped."""
+        new = [interval for interval in self.closed if interval.sequence > self._taken]
+        self._taken = self._sequence
+        return new
+
+    def drop(self, sequence: int) -> None:
+        """The intervals up to this one are where they should be, and need not be kept."""
+        while self.closed and self.closed[0].sequence <= sequence:
+            self.closed.popleft()
 
     def state(self) -> dict[str, Any]:
-        """All that has not been taken, as plain numbers and arrays, for `restore`."""
+        """All that has not been dropped, as plain numbers and arrays; restored, it is all given again by `take`."""
         numbers = sorted(self._open)
         rows = [self._open[number] for number in numbers]
         behind = [] if self._behind is None else [self._behind]
@@ -138,5 +144,6 @@ class Intervals:
         numbers = state["open_numbers"].tolist()
         self._open = {number: row.copy() for number, row in zip(numbers, state["open"], strict=True)}
         self._behind = state["behind"][0].copy() if len(state["behind"]) else None
+        self._taken = 0
         sequences = state["closed_sequences"].tolist()
         self.closed = deque(Interval(n, row.copy()) for n, row in zip(sequences, state["closed"], strict=True))

@@ -47,9 +47,11 @@ class Publishing:
         self._results: ResultsSink | None = None
         self._snapshots: SnapshotsSink | None = None
         if options.results:
-            windows = Intervals.windows_of(options.interval_s)
-            self._results = ResultsSink(_ready(options.results, RESULTS, options), pipeline.catalogue)
-            pipeline.intervals = Intervals(pipeline.catalogue, windows=windows)
+            intervals = Intervals(pipeline.catalogue, windows=Intervals.windows_of(options.interval_s))
+            pipeline.intervals = intervals
+            self._results = ResultsSink(
+                _ready(options.results, RESULTS, options), pipeline.catalogue, on_delivered=intervals.drop
+            )
         if options.snapshots:
             self._snapshots = SnapshotsSink(_ready(options.snapshots, SNAPSHOTS, options))
 

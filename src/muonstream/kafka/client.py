@@ -135,13 +135,10 @@ class Connection:
             return False
 
     def _told(self, error: KafkaError) -> str:
-        """librdkafka's words without its own address, time and advice: the part after the last address, redacted."""
+        """librdkafka's words, without the name and state of its connection before and behind them."""
         text = self.login.redacted(error.str() or error.name())
-        for prefix in ("sasl_ssl://", "sasl_plaintext://", "ssl://"):
-            _, found, rest = text.partition(prefix)
-            text = rest if found else text
-        text = text.split(" (after ")[0].removeprefix(f"{self.address.servers}/bootstrap: ")
-        return " ".join(text.split())
+        text = re.sub(r"^(\w+://)?[^\s/]+/(bootstrap|\d+): ", "", text)
+        return " ".join(text.split(" (after ")[0].split())
 
     def fault(self, text: str) -> KafkaAccessError:
         """A KafkaAccessError of one line without secrets."""

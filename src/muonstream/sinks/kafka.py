@@ -10,6 +10,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from muonstream.analysis.histograms import Catalogue
@@ -36,7 +37,9 @@ class Outlet:
         self._connection = connection
         self._producer = connection.producer(compression_type="lz4")
         self._topic = connection.address.topic
-        self._refused: type[Exception] = client_library().KafkaException
+        library = client_library()
+        self._refused: type[Exception] = library.KafkaException
+        self._purged = (library.KafkaError._PURGE_QUEUE, library.KafkaError._PURGE_INFLIGHT)
         self._failed = 0
         self._reason = ""
         self._waiting_since: float | None = None
@@ -46,15 +49,31 @@ class Outlet:
         """Messages sent and not yet acknowledged."""
         return len(self._producer)
 
-    def send(self, key: str, value: bytes) -> bool:
-        """Send a message; False when it must be sent again later, since too many wait for the broker."""
+    def send(self, key: str, value: bytes, *, done: Callable[[], None] | None = None) -> bool:
+        """Send a message; False when it must be sent again later, since too many wait for the broker.
+
+        done: called by `poll` or `finish` when the message has been delivered, or refused for good
+        """
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            # what is purged at the end is neither: it may be sent again by a later process
+            if error is not None and error.code() in self._purged:
+                return
+            if error is not None:
+                self._failed += 1
+                self._reason = str(self._connection.fault(error.str()))
+            if done is not None:
+                done()
+
         try:
-            self._producer.produce(self._topic, value, key=key.encode(), on_delivery=self._delivered)
+            self._producer.produce(self._topic, value, key=key.encode(), on_delivery=delivered)
         except BufferError:
             return False
         except self._refused as error:  # too large, or a producer that is broken for good
             self._failed += 1
             self._reason = str(self._connection.fault(error.args[0].str()))
+            if done is not None:
+                done()
         return True
 
     def poll(self) -> None:
@@ -64,11 +83,6 @@ class Outlet:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = time.monotonic()
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._failed += 1
-            self._reason = str(self._connection.fault(error.str()))
 
     def problem(self) -> str | None:
         """What is wrong now, in one line, or None."""
@@ -102,20 +116,35 @@ class Outlet:
 
 
 class ResultsSink:
-    """The course's results: JSON, one message an interval, keyed by the run."""
+    """The course's results: JSON, one message an interval, keyed by the run.
 
-    def __init__(self, connection: Connection, catalogue: Catalogue, *, clock: Callable[[], float] = time.time) -> None:
+    on_delivered gets the sequence number of each interval once the broker has its results.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        catalogue: Catalogue,
+        *,
+        on_delivered: Callable[[int], None] = lambda sequence: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.outlet = Outlet(connection)
         self._catalogue = catalogue
+        self._on_delivered = on_delivered
         self._clock = clock
-        self._unsent: deque[tuple[str, bytes]] = deque()
+        self._unsent: deque[tuple[str, bytes, int]] = deque()
 
     def publish(self, run: str, intervals: Iterable[Interval]) -> None:
         """Send the results of intervals that are closed."""
         for interval in intervals:
             results = course_results(interval, self._catalogue, run=run, unix_time=self._clock())
-            self._unsent.append((run, json.dumps(results, allow_nan=False, separators=(",", ":")).encode()))
-        while self._unsent and self.outlet.send(*self._unsent[0]):
+            text = json.dumps(results, allow_nan=False, separators=(",", ":"))
+            self._unsent.append((run, text.encode(), interval.sequence))
+        while self._unsent:
+            key, value, sequence = self._unsent[0]
+            if not self.outlet.send(key, value, done=partial(self._on_delivered, sequence)):
+                break
             self._unsent.popleft()
         self.outlet.poll()
 
