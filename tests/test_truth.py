@@ -6,7 +6,8 @@ import pytest
 from muonstream.detector import Detector
 from muonstream.drift import DEAD_TIME_NS, Origin
 from muonstream.geometry import middle_mm
-from muonstream.simulation import Simulation, SimulationConfig
+from muonstream.scenario import SimulationConfig
+from muonstream.simulation import Simulation
 from muonstream.truth import Truth, with_truth
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, time_tdc
 

@@ -46,6 +46,10 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or
 HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
 RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
+ReconstructOption = Annotated[
+    bool,
+    typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
+]
 WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
 KafkaOption = Annotated[
     Path | None,
@@ -102,6 +106,7 @@ def run(
     strict: StrictOption = False,
     run: RunOption = "",
     workers: WorkersOption = 1,
+    reconstruct: ReconstructOption = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8765,
 ) -> None:
@@ -125,6 +130,7 @@ def run(
             strict=strict,
             run=run,
             workers=workers,
+            reconstruct=reconstruct,
             host=host,
             port=port,
         )
@@ -140,6 +146,7 @@ def process(
     strict: StrictOption = False,
     run: RunOption = "",
     workers: WorkersOption = 1,
+    reconstruct: ReconstructOption = False,
     together: Annotated[
         bool, typer.Option("--together", help="The files were written side by side, such as one a board.")
     ] = False,
@@ -162,6 +169,7 @@ def process(
             strict=strict,
             run=run,
             workers=workers,
+            reconstruct=reconstruct,
         )
     )
 
@@ -194,6 +202,10 @@ def simulate(
     dead_cell: Annotated[str, typer.Option(help="A cell without hits, as CHAMBER:CELL.")] = "",
     hot_cell: Annotated[str, typer.Option(help="A cell with 20 times the noise, as CHAMBER:CELL.")] = "",
     gap: Annotated[float, typer.Option(min=0, max=3e5, help="Seconds of a pause in the middle.")] = 0.0,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Also write what brought each word, and where the muon was, to this Parquet file."),
+    ] = None,
     text: Annotated[bool, typer.Option("--text", help="Write a course table, not binary words.")] = False,
     detector: DetectorOption = "telescope",
 ) -> None:
@@ -218,6 +230,7 @@ def simulate(
             gap_s=gap,
             text=text,
             detector_name=detector,
+            truth_path=truth,
         )
     )
 
