@@ -206,3 +206,24 @@ def test_process_finds_muons_when_asked_to(tmp_path: Path, simulated: Path) -> N
     with_muons, without = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     assert with_muons.pop("muons")["segments"] > 100
     assert with_muons == without
+
+
+def test_calibrate_writes_a_new_file_and_never_over_one(tmp_path: Path) -> None:
+    data, new, pictures = tmp_path / "a.dat", tmp_path / "new.toml", tmp_path / "pictures"
+    simulate_words(300_000, seed=3, muon_rate_hz=200).astype("<u8").tofile(data)
+    done = muonstream("calibrate", str(data), "--output", str(new), "--pictures", str(pictures))
+    assert done.returncode == 0, done.stderr
+    assert muonstream("detector", "check", str(new)).returncode == 0
+    assert (pictures / "miss_3.svg").read_text().startswith("<svg")
+    text = new.read_text()
+    done = muonstream("calibrate", str(data), "--output", str(new))
+    assert done.returncode == 1
+    assert "new.toml: is there already" in done.stderr
+    assert new.read_text() == text
+    few = tmp_path / "few.dat"
+    few.write_bytes(data.read_bytes()[:80_000])
+    done = muonstream("calibrate", str(few), "--output", str(tmp_path / "none.toml"))
+    assert done.returncode == 1
+    assert "too little data, nothing was written" in done.stderr
+    assert "chamber 1: found " in done.stderr
+    assert not (tmp_path / "none.toml").exists()

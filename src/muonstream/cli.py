@@ -236,6 +236,25 @@ def simulate(
 
 
 @app.command()
+def calibrate(
+    files: Annotated[list[str], typer.Argument(help="Files of a run, in the order they were taken.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new detector file; never one that is there.")],
+    detector: DetectorOption = "telescope",
+    format: FormatOption = None,
+    pictures: Annotated[Path | None, typer.Option(help="Draw each fit as an SVG file in this folder.")] = None,
+) -> None:
+    """Find drift velocity, time offsets and alignment from a run's muons, and write them to a new detector file.
+
+    Example: muonstream calibrate run*.dat --output mine.toml
+    """
+    from muonstream.commands.calibrate import calibrate_files
+
+    raise typer.Exit(
+        calibrate_files(files, output=output, detector_name=detector, format_name=format, pictures=pictures)
+    )
+
+
+@app.command()
 def bench(
     words: Annotated[int, typer.Option(min=100_000, max=200_000_000, help="How many words.")] = 5_000_000,
 ) -> None:

@@ -23,6 +23,9 @@ COUNT_KINDS: Final = 7
 VELOCITY_WIRE_UM: Final = 10
 VELOCITY_TIME_PS: Final = 100
 """Units in which the sums of `velocity` are kept."""
+HEIGHT_TAN: Final = 10_000
+"""Slopes times this are in the sums of `height`: of 1, slope, miss in um, slope squared, slope times miss."""
+MISS_MM: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,18 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
             "bend", "Slope less that in the track's first chamber", "difference", "", "chamber", c, 200, -0.25, 0.0025
         ),
         Shape(
-            "miss", "Position less the line from the track's first chamber", "miss", "mm", "chamber", c, 200, -50, 0.5
+            "miss",
+            "Position less the line from the track's first chamber",
+            "miss",
+            "mm",
+            "chamber",
+            c,
+            200,
+            -MISS_MM,
+            0.5,
         ),
+        Shape("height", "Sums for the height of chambers", "kind", "", "chamber", c, 5, flow=False),
+        Shape("t0_views", "t0 in view y less that in view x", "difference", "ns", "detector", 1, 200, -50.0, 0.5),
         Shape("track_tan", "Slope of tracks", "tan", "", "view", views, 100, -2.5, 0.05),
         Shape("track_chi2", "chi2 of tracks a degree of freedom", "chi2", "", "view", views, 100, 0.0, 0.2),
         Shape("zenith", "Zenith angle of muons", "angle", "degrees", "detector", 1, 45, 0.0, 2.0),

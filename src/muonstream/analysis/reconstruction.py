@@ -12,6 +12,8 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muons import (
     FULL_SEGMENTS,
     GIVEN_UP,
+    HEIGHT_TAN,
+    MISS_MM,
     MUONS,
     SEGMENTS,
     TRACKS,
@@ -101,7 +103,7 @@ class Reconstruction:
         filler.add("segment_chi2", at[full], s.chamber[full], s.chi2[full])
         filler.add("segment_tan", at, s.chamber, s.tan)
         filler.add("segment_x", at, s.chamber, s.x_mm)
-        with_passage = np.flatnonzero(np.isfinite(found.passage_ns))
+        with_passage = np.flatnonzero(lines.full & np.isfinite(found.passage_ns))
         difference = s.t0_ns[with_passage] - found.passage_ns[with_passage]
         filler.add("t0_passage", at[with_passage], s.chamber[with_passage], difference)
         for c in range(len(self.catalogue.detector.chambers)):
@@ -115,17 +117,24 @@ class Reconstruction:
         first = np.argmax(tracks.segment >= 0, axis=1) if len(tracks) else np.zeros(0, np.int64)
         for c in chambers:
             here = np.flatnonzero((tracks.segment[:, c] >= 0) & (first != c))
+            pairs = tracks.segment[here, first[here]], tracks.segment[here, c]
+            here = here[lines.full[pairs[0]] & lines.full[pairs[1]]]
             a, b = tracks.segment[here, first[here]], tracks.segment[here, c]
             middle = (lines.tan[a] + lines.tan[b]) / 2
             filler.add("t0_between", at_track[here], c, s.t0_ns[b] - s.t0_ns[a])
             filler.add("bend", at_track[here], c, lines.tan[b] - lines.tan[a])
             miss = lines.x_mm[b] - lines.x_mm[a] - (lines.z_mm[a] - lines.z_mm[b]) * middle
             filler.add("miss", at_track[here], c, miss)
+            tan, off = np.rint(middle * HEIGHT_TAN).astype(np.int64), np.rint(miss * 1000).astype(np.int64)
+            inside = np.abs(miss) < MISS_MM
+            for kind, weight in enumerate((np.ones_like(tan), tan, off, tan * tan, tan * off)):
+                filler.add("height", at_track[here[inside]], c, np.full(int(inside.sum()), kind), weight[inside])
         filler.add("track_tan", at_track, tracks.view, tracks.tan)
         several = np.flatnonzero(tracks.degrees > 0)
         each = tracks.chi2[several] / tracks.degrees[several]
         filler.add("track_chi2", at_track[several], tracks.view[several], each)
         tan = np.hypot(tracks.tan[muon], tracks.tan[tracks.partner[muon]])
+        filler.add("t0_views", at_track[muon], 0, tracks.t0_ns[tracks.partner[muon]] - tracks.t0_ns[muon])
         filler.add("zenith", at_track[muon], 0, np.degrees(np.arctan(tan)))
         for c in chambers:
             seen = lump[: len(tracked.expected)]
