@@ -202,3 +202,50 @@ def wait_for_words(url: str, words: int) -> None:
             pass
         time.sleep(0.1)
     raise AssertionError(f"{words} words never came")
+
+
+def test_simulate_writes_the_truth_beside_the_words(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    options = ("--words", "5000", "--seed", "9", "--muon-rate-hz", "200")
+    data, other, truth = tmp_path / "a.dat", tmp_path / "b.dat", tmp_path / "truth.parquet"
+    assert muonstream("simulate", str(data), *options, "--truth", str(truth)).returncode == 0
+    assert muonstream("simulate", str(other), *options).returncode == 0
+    assert data.read_bytes() == other.read_bytes()
+    table = parquet.read_table(truth)
+    assert np.array_equal(table["words"].to_numpy(), np.fromfile(data, "<u8"))
+    rows = table.select(["origin", "muon", "chamber", "distance_mm"]).to_pylist()
+    assert {row["origin"] for row in rows} >= {"noise", "muon", "delta", "afterpulse", "scintillator"}
+    assert all((row["muon"] is None) == (row["origin"] == "noise") for row in rows)
+    assert all(abs(row["distance_mm"]) <= 21 for row in rows if row["origin"] == "muon")
+    done = muonstream("simulate", str(data), *options, "--truth", str(tmp_path / "no" / "t.parquet"))
+    assert done.returncode == 1
+    assert "t.parquet: cannot be written" in done.stderr
+
+
+def test_process_finds_muons_when_asked_to(tmp_path: Path, simulated: Path) -> None:
+    for name, options in (("a.json", ["--reconstruct"]), ("b.json", ["--no-reconstruct"])):
+        assert muonstream("process", str(simulated), "--summary", str(tmp_path / name), *options).returncode == 0
+    with_muons, without = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert with_muons.pop("muons")["segments"] > 100
+    assert with_muons == without
+
+
+def test_calibrate_writes_a_new_file_and_never_over_one(tmp_path: Path) -> None:
+    data, new, pictures = tmp_path / "a.dat", tmp_path / "new.toml", tmp_path / "pictures"
+    simulate_words(300_000, seed=3, muon_rate_hz=200).astype("<u8").tofile(data)
+    done = muonstream("calibrate", str(data), "--output", str(new), "--pictures", str(pictures))
+    assert done.returncode == 0, done.stderr
+    assert muonstream("detector", "check", str(new)).returncode == 0
+    assert (pictures / "miss_3.svg").read_text().startswith("<svg")
+    text = new.read_text()
+    done = muonstream("calibrate", str(data), "--output", str(new))
+    assert done.returncode == 1
+    assert "new.toml: is there already" in done.stderr
+    assert new.read_text() == text
+    few = tmp_path / "few.dat"
+    few.write_bytes(data.read_bytes()[:80_000])
+    done = muonstream("calibrate", str(few), "--output", str(tmp_path / "none.toml"))
+    assert done.returncode == 1
+    assert "too little data, nothing was written" in done.stderr
+    assert "chamber 1: found " in done.stderr
+    assert not (tmp_path / "none.toml").exists()

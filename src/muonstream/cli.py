@@ -54,6 +54,10 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or
 HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
 RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
+ReconstructOption = Annotated[
+    bool,
+    typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
+]
 WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
 KafkaOption = Annotated[
     Path | None,
@@ -113,6 +117,7 @@ def run(
     strict: StrictOption = False,
     run: RunOption = "",
     workers: WorkersOption = 1,
+    reconstruct: ReconstructOption = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8765,
     stale_after: StaleOption = 30.0,
@@ -145,6 +150,7 @@ def run(
             strict=strict,
             run=run,
             workers=workers,
+            reconstruct=reconstruct,
             host=host,
             port=port,
             stale_after_s=stale_after,
@@ -191,6 +197,7 @@ def process(
     strict: StrictOption = False,
     run: RunOption = "",
     workers: WorkersOption = 1,
+    reconstruct: ReconstructOption = False,
     together: Annotated[
         bool, typer.Option("--together", help="The files were written side by side, such as one a board.")
     ] = False,
@@ -213,6 +220,7 @@ def process(
             strict=strict,
             run=run,
             workers=workers,
+            reconstruct=reconstruct,
         )
     )
 
@@ -291,6 +299,10 @@ def simulate(
     dead_cell: Annotated[str, typer.Option(help="A cell without hits, as CHAMBER:CELL.")] = "",
     hot_cell: Annotated[str, typer.Option(help="A cell with 20 times the noise, as CHAMBER:CELL.")] = "",
     gap: Annotated[float, typer.Option(min=0, max=3e5, help="Seconds of a pause in the middle.")] = 0.0,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Also write what brought each word, and where the muon was, to this Parquet file."),
+    ] = None,
     text: Annotated[bool, typer.Option("--text", help="Write a course table, not binary words.")] = False,
     detector: DetectorOption = "telescope",
 ) -> None:
@@ -315,7 +327,27 @@ def simulate(
             gap_s=gap,
             text=text,
             detector_name=detector,
+            truth_path=truth,
         )
+    )
+
+
+@app.command()
+def calibrate(
+    files: Annotated[list[str], typer.Argument(help="Files of a run, in the order they were taken.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new detector file; never one that is there.")],
+    detector: DetectorOption = "telescope",
+    format: FormatOption = None,
+    pictures: Annotated[Path | None, typer.Option(help="Draw each fit as an SVG file in this folder.")] = None,
+) -> None:
+    """Find drift velocity, time offsets and alignment from a run's muons, and write them to a new detector file.
+
+    Example: muonstream calibrate run*.dat --output mine.toml
+    """
+    from muonstream.commands.calibrate import calibrate_files
+
+    raise typer.Exit(
+        calibrate_files(files, output=output, detector_name=detector, format_name=format, pictures=pictures)
     )
 
 

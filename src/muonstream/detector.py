@@ -122,6 +122,8 @@ class Chamber(_Table):
     """Height of the chamber's floor."""
     rotation_deg: Annotated[float, _number(-360, 360)] = 0.0
     """Rotation about the vertical; chambers of the same rotation measure the same view."""
+    tilt_deg: Annotated[float, _number(-45, 45)] = 0.0
+    """Alignment: rotation about the wires; a track has that much less of an angle in the chamber's frame."""
     dead_cells: tuple[Channel, ...] = ()
     """Cells known to be dead, by channel less first_channel."""
 

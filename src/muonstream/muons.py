@@ -1,4 +1,4 @@
-"""Simulated muons: where and when they pass, the cells they cross, and the signals they bring."""
+"""Simulated muons, and the signals that they and others bring before the boards read them out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector import Chamber
+from muonstream.geometry import to_frame
 from muonstream.words import Words
 
 
@@ -41,53 +42,33 @@ class Muons:
             tan_y=self.tan_y[mask],
         )
 
+    def in_frame(
+        self, chamber: Chamber, plane_mm: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """In a chamber's frame: where they cross its middle, their slope, and where along its wires."""
+        return to_frame(chamber, plane_mm, self.x_mm, self.y_mm, self.tan_x, self.tan_y)
+
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Words, uint64[n], with their times time_tdc, int64[n], and which muon brought each, int64[n] (-1: none)."""
+    """Words, uint64[n], with their times time_tdc, int64[n].
+
+    muon: int64[n], which muon brought each (-1: none); origin: int8[n], what did, as `Origin`
+    """
 
     time_tdc: NDArray[np.int64]
     words: Words
     muon: NDArray[np.int64]
+    origin: NDArray[np.int8]
 
     @staticmethod
     def joined(parts: list[Signals]) -> Signals:
         """All of them, in order of time."""
         time_tdc = np.concatenate([part.time_tdc for part in parts])
         order = np.argsort(time_tdc, kind="stable")
-        words, muon = np.concatenate([p.words for p in parts]), np.concatenate([p.muon for p in parts])
-        return Signals(time_tdc[order], words[order], muon[order])
-
-
-def half_width_mm(chamber: Chamber) -> float:
-    """Half the width of a chamber's layers."""
-    return chamber.cells_per_layer * chamber.cell_width_mm / 2
-
-
-def position(
-    muons: Muons, chamber: Chamber, plane_mm: float, z_mm: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where muons are at a height, in mm from a chamber's middle: across its wires, and along them, float64[n] each.
-
-    plane_mm: the height at which x_mm and y_mm of the muons are
-    """
-    angle = np.radians(chamber.rotation_deg)
-    fall = plane_mm - z_mm
-    x, y = muons.x_mm + muons.tan_x * fall, muons.y_mm + muons.tan_y * fall
-    return x * np.cos(angle) + y * np.sin(angle) - chamber.x_mm, y * np.cos(angle) - x * np.sin(angle)
-
-
-def crossed(
-    muons: Muons, chamber: Chamber, layer: int, plane_mm: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cell of a layer that each muon crosses, int64[n] (-1: none), and its distance from the wire in mm.
-
-    Chambers are taken to be square, so wires are as long as a layer is wide.
-    """
-    z_mm = chamber.z_mm + (chamber.layers - layer - 0.5) * chamber.cell_height_mm
-    across, along = position(muons, chamber, plane_mm, z_mm)
-    local = across + half_width_mm(chamber) - chamber.layer_shift_mm[layer]
-    column = np.floor(local / chamber.cell_width_mm).astype(np.int64)
-    inside = (column >= 0) & (column < chamber.cells_per_layer) & (np.abs(along) < half_width_mm(chamber))
-    cell = np.where(inside, column * chamber.layers + chamber.layer_of_channel.index(layer), -1)
-    return cell, np.abs(local - (column + 0.5) * chamber.cell_width_mm)
+        return Signals(
+            time_tdc[order],
+            np.concatenate([part.words for part in parts])[order],
+            np.concatenate([part.muon for part in parts])[order],
+            np.concatenate([part.origin for part in parts])[order],
+        )

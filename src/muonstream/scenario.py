@@ -20,6 +20,7 @@ class SimulationConfig:
     block_words: words in a board's packet
     gap_after_s, gap_s: a pause of gap_s once the data has lasted gap_after_s (0: none); duration_s leaves it out
     dead_cell, hot_cell: (chamber number, cell) without hits, or with hot_factor times the noise of the mean cell
+    deltas: chance, a cell crossed, of a knock-on electron; afterpulses: chance that another hit follows a hit
     disorder: the share of steps inside a board that go back in time, as far as there are words close enough
     """
 
@@ -38,6 +39,8 @@ class SimulationConfig:
     hot_factor: float = 20.0
     drift_smearing_ns: float = 4.0
     hit_efficiency: float = 0.97
+    deltas: float = 0.05
+    afterpulses: float = 0.03
     scintillator_efficiency: float = 0.95
     scintillator_jitter_ns: float = 1.5
     disorder: float = 0.08
@@ -53,6 +56,8 @@ class SimulationConfig:
             ("hot_factor", 0, 1e6),
             ("drift_smearing_ns", 0, 100),
             ("hit_efficiency", 0, 1),
+            ("deltas", 0, 1),
+            ("afterpulses", 0, 1),
             ("scintillator_efficiency", 0, 1),
             ("scintillator_jitter_ns", 0, 50),
             ("disorder", 0, 0.5),

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector import Chamber, Detector
-from muonstream.muons import Muons, Signals, crossed, half_width_mm, position
+from muonstream.drift import Origin, drift_hits
+from muonstream.geometry import depths_mm, half_width_mm
+from muonstream.muons import Muons, Signals
 from muonstream.readout import CellNoise, disorder, merged, sent
 from muonstream.scenario import SimulationConfig
 from muonstream.words import (
@@ -56,6 +58,8 @@ class Simulation:
     def __init__(self, config: SimulationConfig, detector: Detector) -> None:
         self.config = config
         self.detector = detector
+        self.delay_ns = SCINTILLATOR_DELAY_NS
+        """From a muon to the signal of a scintillator without jitter."""
         self._slab_tdc = round(min(max(SLAB_WORDS / config.rate_hz, 1e-3), LONGEST_SLAB_S) * SECOND_TDC)
         self._alive = [self._alive_cells(chamber) for chamber in detector.chambers]
         self._noise = CellNoise(self._cell_weights(), self._cell_words())
@@ -136,8 +140,7 @@ class Simulation:
         muons = Muons(begin, time_tdc, x, y, tan * np.cos(azimuth), tan * np.sin(azimuth))
         near = np.zeros(n, dtype=np.bool_)
         for chamber in self.detector.chambers:
-            middle_mm = chamber.z_mm + chamber.layers * chamber.cell_height_mm / 2
-            across, along = position(muons, chamber, self.plane_mm, middle_mm)
+            across, _, along = muons.in_frame(chamber, self.plane_mm)
             # a little wider than the chamber, since its layers stand above and below its middle
             reach = half_width_mm(chamber) + 2 * chamber.cell_width_mm
             near |= (np.abs(across) < reach) & (np.abs(along) < reach)
@@ -149,39 +152,66 @@ class Simulation:
         parts: list[Signals] = []
 
         def add(
-            seen: NDArray[np.bool_], late_ns: NDArray[np.float64], board: int, channel: object, tdc: int = 0
+            muon: NDArray[np.int64],
+            late_ns: NDArray[np.float64],
+            board: int,
+            channel: object,
+            origin: Any,
+            tdc: int = 0,
         ) -> None:
-            muon = np.flatnonzero(seen)
-            time = muons.begin_tdc[muon] + np.floor(muons.time_tdc[muon] + late_ns[muon] / NS_PER_TDC).astype(np.int64)
+            time = muons.begin_tdc[muon] + np.floor(muons.time_tdc[muon] + late_ns / NS_PER_TDC).astype(np.int64)
             time = np.maximum(time, 0)
-            parts.append(Signals(time, self._hit_words(time, board, channel, tdc), muon))
+            origins = np.full(len(muon), origin, np.int8)
+            parts.append(Signals(time, self._hit_words(time, board, channel, tdc), muon, origins))
 
         triggered: dict[int, NDArray[np.bool_]] = {}
         for chamber, alive in zip(self.detector.chambers, self._alive, strict=True):
-            in_chamber = np.zeros(n, np.int64)
-            for layer in range(chamber.layers):
-                cell, distance_mm = crossed(muons, chamber, layer, self.plane_mm)
-                drift_ns = distance_mm * 1000 / chamber.drift_velocity_um_per_ns
-                drift_ns = np.abs(drift_ns + rng.normal(0, config.drift_smearing_ns, n))
-                seen = (cell >= 0) & (rng.random(n) < config.hit_efficiency) & alive[cell]
-                late_ns = drift_ns + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
-                add(seen, late_ns, chamber.board, chamber.first_channel + cell[seen])
-                in_chamber += seen
+            cell, distance_mm = self._crossed(chamber, muons)
+            hits = drift_hits(
+                rng,
+                chamber,
+                alive,
+                cell,
+                distance_mm,
+                smearing_ns=config.drift_smearing_ns,
+                efficiency=config.hit_efficiency,
+                deltas=config.deltas,
+                afterpulses=config.afterpulses,
+            )
+            late_ns = hits.late_ns + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
+            add(hits.muon, late_ns, chamber.board, chamber.first_channel + hits.cell, hits.origin)
+            layers = np.zeros((n, chamber.layers), np.bool_)
+            layers[hits.muon, chamber.layer_of_cell()[hits.cell]] = True
+            in_chamber = layers.sum(axis=1)
             enough = in_chamber >= TRIGGER_LAYERS
             triggered[chamber.board] = triggered.get(chamber.board, enough) & enough
         fall = self.plane_mm - self._bottom_mm
         x, y = muons.x_mm + muons.tan_x * fall, muons.y_mm + muons.tan_y * fall
-        hit = (np.abs(x) < SCINTILLATOR_MM) & (np.abs(y) < SCINTILLATOR_MM)
+        crossed = (np.abs(x) < SCINTILLATOR_MM) & (np.abs(y) < SCINTILLATOR_MM)
         for scintillator in self.detector.scintillators:
-            seen = hit & (rng.random(n) < config.scintillator_efficiency)
-            late_ns = SCINTILLATOR_DELAY_NS + rng.normal(0, config.scintillator_jitter_ns, n)
-            add(seen, late_ns, scintillator.board, scintillator.channel)
+            muon = np.flatnonzero(crossed & (rng.random(n) < config.scintillator_efficiency))
+            late_ns = SCINTILLATOR_DELAY_NS + rng.normal(0, config.scintillator_jitter_ns, len(muon))
+            add(muon, late_ns, scintillator.board, scintillator.channel, Origin.SCINTILLATOR)
         for trigger in self.detector.triggers:
-            late_ns = TRIGGER_DELAY_NS + rng.normal(0, TRIGGER_SPREAD_NS, n)
+            muon = np.flatnonzero(triggered.get(trigger.board, np.zeros(n, np.bool_)))
+            late_ns = TRIGGER_DELAY_NS + rng.normal(0, TRIGGER_SPREAD_NS, len(muon))
             # triggers know the bunch crossing only
-            seen = triggered.get(trigger.board, np.zeros(n, np.bool_))
-            add(seen, late_ns, trigger.board, trigger.channel, 1)
+            add(muon, late_ns, trigger.board, trigger.channel, Origin.TRIGGER, 1)
         return Signals.joined(parts)
+
+    def _crossed(self, chamber: Chamber, muons: Muons) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The cell of each layer that each muon crosses (-1: none), and how far from its wire, towards larger x, in mm.
+
+        Both [muons, layers]. Chambers are taken to be square, so wires are as long as a layer is wide.
+        """
+        across, slope, along = muons.in_frame(chamber, self.plane_mm)
+        local = across[:, None] + slope[:, None] * depths_mm(chamber) + half_width_mm(chamber)
+        local = local - np.asarray(chamber.layer_shift_mm)
+        column = np.floor(local / chamber.cell_width_mm).astype(np.int64)
+        inside = (column >= 0) & (column < chamber.cells_per_layer) & (np.abs(along) < half_width_mm(chamber))[:, None]
+        number = np.array([chamber.layer_of_channel.index(layer) for layer in range(chamber.layers)])
+        cell = np.where(inside, column * chamber.layers + number, -1)
+        return cell, local - (column + 0.5) * chamber.cell_width_mm
 
     def _hit_words(self, time_tdc: NDArray[np.int64], board: int, channel: object, tdc: int) -> Words:
         """Words of hits at their times; a tdc other than 0 is that of them all."""
@@ -212,10 +242,10 @@ class Simulation:
             bx=np.where(is_time, rng.integers(0, 3564, n), rng.integers(0, BX_MASK + 1, n)),
             tdc=np.where(is_time, rng.integers(1, 31, n), rng.integers(0, TDC_MASK + 1, n)),
         )
-        return Signals(time, words, np.full(n, -1))
+        return Signals(time, words, np.full(n, -1), np.full(n, Origin.ANCILLARY, np.int8))
 
-    def _slab(self, index: int) -> Words:
-        """All words of one slab of time, as the boards send them."""
+    def slab(self, index: int) -> tuple[Words, Signals, Muons]:
+        """All words of one slab of time, as the boards send them, what is no noise among them, and the muons."""
         config = self.config
         rng = np.random.default_rng([config.seed, index])
         begin = index * self._slab_tdc
@@ -240,20 +270,21 @@ class Simulation:
             config.start_orbit,
         )
         disorder(time_tdc, words, rng.random(len(words), dtype=np.float32), config.disorder)
-        return sent(time_tdc, words, config.block_words, HOLD_ORBITS_A_WORD * config.block_words * TDC_PER_ORBIT)
+        hold_tdc = HOLD_ORBITS_A_WORD * config.block_words * TDC_PER_ORBIT
+        return sent(time_tdc, words, config.block_words, hold_tdc), signals, muons
 
-    def _slabs(self) -> Iterator[Words]:
+    def slabs(self) -> Iterator[tuple[Words, Signals, Muons]]:
+        """The slabs, until the configured end, or for ever; `words` of the configuration cuts the last one's words."""
         config, done = self.config, 0
         for index in count():
             if config.duration_s is not None and index * self._slab_tdc >= round(config.duration_s * SECOND_TDC):
                 return
-            words = self._slab(index)
+            words, signals, muons = self.slab(index)
             if config.words is not None and done + len(words) >= config.words:
-                yield words[: config.words - done]
+                yield words[: config.words - done], signals, muons
                 return
             done += len(words)
-            if len(words):
-                yield words
+            yield words, signals, muons
 
     def blocks(self, size: int | None = None) -> Iterator[Words]:
         """The words, uint64, until the configured end, or for ever: a slab of time at once, or `size` words at once.
@@ -261,12 +292,12 @@ class Simulation:
         Raises ValueError for a size less than 1.
         """
         if size is None:
-            yield from self._slabs()
+            yield from (words for words, _, _ in self.slabs() if len(words))
             return
         if size < 1:
             raise ValueError(f"size: found {size}, allowed are whole numbers from 1")
         rest: Words = np.empty(0, dtype=np.uint64)
-        for slab in self._slabs():
+        for slab, _, _ in self.slabs():
             words = np.concatenate([rest, slab])
             whole = len(words) - len(words) % size
             for begin in range(0, whole, size):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.analysis.muons import Per, muon_shapes
 from muonstream.channels import ANCILLARY, MALFORMED, SCINTILLATOR, TRIGGER, UNMAPPED
 from muonstream.detector import Detector
 from muonstream.words import NS_PER_TDC
@@ -55,7 +56,7 @@ class Entry:
     title: str
     shape: tuple[int, ...]
     axis: Axis
-    per: Literal["detector", "chamber", "layer", "cell"]
+    per: Per
     offset: int
 
     @property
@@ -75,9 +76,11 @@ class Catalogue:
     active_cells_by_orbit[C,19] active cells in the course's orbit bins
     drift_tdc[C, 2050]          hit less passage in TDC counts, -512..1535, with under- and overflow
     drift_layer[L, 258]         the same by layer, 8 counts a bin
+
+    With `muons`, those of `muonstream.analysis.muons` follow.
     """
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, *, muons: bool = False) -> None:
         self.detector = detector
         self.channel_map = detector.channel_map()
         chambers = len(detector.chambers)
@@ -98,6 +101,13 @@ class Catalogue:
         self._add("drift_tdc", "Drift time", (chambers, DRIFT_BINS + 2), drift_axis, "chamber")
         layers = (self.channel_map.n_layers, LAYER_BINS + 2)
         self._add("drift_layer", "Drift time by layer", layers, layer_axis, "layer")
+        self.counted_size = self.size
+        """Size of the part that is there without muons too."""
+        self.muon_shapes = muon_shapes(detector, cells) if muons else []
+        for one in self.muon_shapes:
+            axis = Axis(one.label, one.unit, one.bins, one.start, one.step, flow=one.flow)
+            shape = (one.rows, one.width) if one.per in ("chamber", "view") else (one.width,)
+            self._add(one.name, one.title, shape, axis, one.per)
 
     def _add(
         self,
@@ -105,7 +115,7 @@ class Catalogue:
         title: str,
         shape: tuple[int, ...],
         axis: Axis,
-        per: Literal["detector", "chamber", "layer", "cell"],
+        per: Per,
     ) -> None:
         entry = Entry(name, title, shape, axis, per, self.size)
         self.entries[name] = entry

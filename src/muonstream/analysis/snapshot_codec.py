@@ -81,6 +81,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "account": asdict(snapshot.account),
         "faults": list(snapshot.faults),
         "width_s": snapshot.rates.width_s,
+        "muons": bool(snapshot.catalogue.muon_shapes),
         "detector": snapshot.detector.model_dump(mode="json"),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
@@ -101,7 +102,7 @@ def decode(data: bytes) -> Snapshot:
         header = json.loads(body[4 : 4 + length])
         arrays = _arrays(header["arrays"], body[4 + length :])
         detector = Detector.model_validate(header["detector"])
-        catalogue = Catalogue(detector)
+        catalogue = Catalogue(detector, muons=bool(header.get("muons", False)))
         snapshot = Snapshot(
             **{name: header[name] for name in PLAIN},
             account=Account(**header["account"]),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.muon_summary import muon_summary
 
 
 def summary(snapshot: Snapshot) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
     """
     catalogue, total, account = snapshot.catalogue, snapshot.total, snapshot.account
     orbits = catalogue.view(total, "orbits")
-    return {
+    out = {
         "run": snapshot.run,
         "source": snapshot.source,
         "words": account.words,
@@ -39,6 +40,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
             str(chamber.number): _chamber(snapshot, index) for index, chamber in enumerate(snapshot.detector.chambers)
         },
     }
+    return out | {"muons": muon_summary(snapshot)} if catalogue.muon_shapes else out
 
 
 def _chamber(snapshot: Snapshot, index: int) -> dict[str, Any]:

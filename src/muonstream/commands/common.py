@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.summary import summary
 from muonstream.detector import Detector, DetectorError
 from muonstream.kafka.address import KafkaAccessError
@@ -108,6 +109,10 @@ def report(snapshot: Snapshot, console: Console) -> None:
             for chamber, hits in zip(snapshot.detector.chambers, chambers.tolist(), strict=True)
         )
         console.print(f"live {live:,.2f} s, {account.hits / live:,.0f} hits/s: {rates}", markup=False)
+    if snapshot.catalogue.muon_shapes:
+        found = muon_summary(snapshot)
+        both = found["muons_in_both_views"]
+        console.print(f"{found['segments']:,} segments, {found['tracks']:,} tracks, {both:,} muons in both views")
     extra = [
         f"{number} {name}{'s' if number != 1 else ''}"
         for number, name in ((snapshot.gaps, "gap"), (snapshot.resets, "counter reset"))

@@ -47,12 +47,13 @@ def process_files(
     strict: bool,
     run: str,
     workers: int,
+    reconstruct: bool = False,
 ) -> int:
     """Process files and give the exit code; what was good before an error is counted and shown."""
     status = [common.OK]
     with common.clear_errors(status), common.writable(summary_path) as handle:
         detector = common.load_detector(detector_name)
-        with Pipeline(detector, run=run, source=", ".join(files), workers=workers) as pipeline:
+        with Pipeline(detector, run=run, source=", ".join(files), workers=workers, reconstruct=reconstruct) as pipeline:
             columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
             try:
                 with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:

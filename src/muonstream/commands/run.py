@@ -149,6 +149,7 @@ def run_live(
     strict: bool,
     run: str,
     workers: int,
+    reconstruct: bool,
     host: str,
     port: int,
     stale_after_s: float,
@@ -160,7 +161,9 @@ def run_live(
         detector = common.load_detector(detector_name)
         stop = Event()
         blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)
-        pipeline = Pipeline(detector, run=run or Path(source).stem, source=source, workers=workers)
+        pipeline = Pipeline(
+            detector, run=run or Path(source).stem, source=source, workers=workers, reconstruct=reconstruct
+        )
         _live(
             blocks,
             stop,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +14,8 @@ from rich.progress import Progress
 from muonstream.commands import common
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
+from muonstream.sinks.truth import TruthFile
+from muonstream.truth import with_truth
 from muonstream.words import Words, decode
 
 DEFAULT_WORDS = 1_000_000
@@ -49,6 +53,7 @@ def simulate_file(
     gap_s: float,
     text: bool,
     detector_name: str,
+    truth_path: Path | None = None,
 ) -> int:
     """Write simulated words and give the exit code."""
     status = [common.OK]
@@ -74,14 +79,41 @@ def simulate_file(
         except ValueError as error:
             raise common.CommandError(str(error)) from None
         written = 0
-        with _opened(output) as handle, Progress(console=common.err, disable=not common.err.is_terminal) as bar:
+        quiet = not common.err.is_terminal
+        with ExitStack() as stack, _opened(output) as handle, Progress(console=common.err, disable=quiet) as bar:
             task = bar.add_task("words", total=words or round(total_s * rate_hz))
-            for block in simulation.blocks():
+            for block in _blocks(simulation, stack.enter_context(_truth_file(truth_path))):
                 handle.write(table_of(block) if text else block.astype("<u8").tobytes())
                 written += len(block)
                 bar.update(task, completed=written)
         common.err.print(f"{written:,} words written to {output}", markup=False)
     return status[0]
+
+
+@contextmanager
+def _truth_file(path: Path | None) -> Iterator[TruthFile | None]:
+    """The file of the truth table, if there is to be one. Raises CommandError."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = TruthFile(path)
+    except ImportError as error:
+        raise common.CommandError(f"--truth: {error}") from None
+    except OSError as error:
+        raise common.CommandError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with file:
+        yield file
+
+
+def _blocks(simulation: Simulation, truth: TruthFile | None) -> Iterator[Words]:
+    """The simulated words, slab by slab, with their truth written down."""
+    if truth is None:
+        yield from simulation.blocks()
+        return
+    for slab in with_truth(simulation):
+        truth.write(slab)
+        yield slab.words
 
 
 def _opened(output: str) -> BinaryIO:

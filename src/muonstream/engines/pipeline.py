@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
@@ -13,6 +14,7 @@ from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
+from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.frames import Frames
@@ -38,7 +40,7 @@ def warm_up(detector: Detector) -> None:
 class Pipeline:
     """Builder, kernels and monitor of one run. Not for several threads at once; the kernels have their own.
 
-    With `workers=0` the kernel runs in the caller's thread.
+    With `workers=0` the kernel runs in the caller's thread; with `reconstruct` it looks for muons too.
     """
 
     def __init__(
@@ -50,12 +52,15 @@ class Pipeline:
         workers: int = 1,
         builder: FrameBuilder | None = None,
         intervals: Intervals | None = None,
+        reconstruct: bool = False,
     ) -> None:
         self.detector = detector
-        self.catalogue = Catalogue(detector)
+        self.catalogue = Catalogue(detector, muons=reconstruct)
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
-        self.accumulate = Accumulator(self.catalogue)
+        self.accumulate: Callable[[Frames], Contribution] = (
+            Reconstruction(self.catalogue) if reconstruct else Accumulator(self.catalogue)
+        )
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)

@@ -1,0 +1,73 @@
+"""What reconstruction has found in a run, as plain JSON types."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.muons import (
+    FULL_SEGMENTS,
+    GIVEN_UP,
+    MUONS,
+    SEGMENTS,
+    TRACKS,
+    drift_velocity_um_per_ns,
+    wilson,
+)
+
+
+def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
+    """Segments, tracks, residuals, velocity and efficiency of a snapshot with muons.
+
+    Shares come with their Wilson interval of one standard deviation; what there was too little data for is None.
+    """
+    catalogue, total = snapshot.catalogue, snapshot.total
+    counts = catalogue.view(total, "muon_counts")
+    expected, found = catalogue.view(total, "chamber_expected"), catalogue.view(total, "chamber_found")
+    return {
+        "segments": int(counts[SEGMENTS]),
+        "segments_with_a_hit_in_each_layer": int(counts[FULL_SEGMENTS]),
+        "tracks": int(counts[TRACKS]),
+        "muons_in_both_views": int(counts[MUONS]),
+        "given_up": dict(zip(("hits", "choices", "fits"), counts[GIVEN_UP:].tolist(), strict=True)),
+        "chambers": {
+            str(chamber.number): {
+                **_chamber(catalogue, snapshot, c),
+                "efficiency": _share(int(found[c]), int(expected[c])),
+            }
+            for c, chamber in enumerate(catalogue.detector.chambers)
+        },
+    }
+
+
+def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]:
+    total, chamber = snapshot.total, catalogue.detector.chambers[c]
+    hits = catalogue.view(total, "segment_hits")[c]
+    residuals = catalogue.view(total, "residual_count")[c].sum()
+    squares = catalogue.view(total, "residual_sum2_um2")[c].sum()
+    velocity, error = drift_velocity_um_per_ns(catalogue.view(total, "velocity")[c])
+    base = int(catalogue.channel_map.cell_base[c])
+    cells = slice(base, base + chamber.cells)
+    crossed = int(catalogue.view(total, "cell_expected")[cells].sum())
+    live_s = snapshot.live_time_s
+    segments, full = int(hits.sum()), int(hits[chamber.layers]) if chamber.layers < len(hits) else 0
+    return {
+        "segments": segments,
+        "segments_with_a_hit_in_each_layer": full,
+        "segments_hz": segments / live_s if live_s else None,
+        "segments_with_a_hit_in_each_layer_hz": full / live_s if live_s else None,
+        "biased_residual_rms_um": float(np.sqrt(squares / residuals)) if residuals else None,
+        "drift_velocity_um_per_ns": velocity if math.isfinite(velocity) else None,
+        "drift_velocity_error_um_per_ns": error if math.isfinite(error) else None,
+        "cell_efficiency": _share(int(catalogue.view(total, "cell_found")[cells].sum()), crossed),
+    }
+
+
+def _share(found: int, expected: int) -> dict[str, Any]:
+    low, high = wilson(found, expected)
+    share = found / expected if expected else None
+    return {"found": found, "expected": expected, "share": share, "low": low, "high": high}

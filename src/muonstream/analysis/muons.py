@@ -1,0 +1,136 @@
+"""The catalogue's muon part: histograms of segments, tracks, residuals and efficiency, and how to fill and read them.
+
+Every number is a sum of integers over segments and tracks, so that parts of a run add up as all else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.detector import Detector
+
+Per = Literal["detector", "chamber", "layer", "cell", "view"]
+
+SEGMENTS, FULL_SEGMENTS, TRACKS, MUONS, GIVEN_UP = 0, 1, 2, 3, 4
+"""What `muon_counts` has: segments, those with a hit in each layer, tracks, muons with tracks in both views, and three
+kinds of what was given up to keep the work bounded: hits, choices of hits, fits."""
+COUNT_KINDS: Final = 7
+
+VELOCITY_WIRE_UM: Final = 10
+VELOCITY_TIME_PS: Final = 100
+"""Units in which the sums of `velocity` are kept."""
+HEIGHT_TAN: Final = 10_000
+"""Slopes times this are in the sums of `height`: of 1, slope, miss in um, slope squared, slope times miss."""
+MISS_MM: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An entry to be: one row for each of `rows`, `bins` of `step` from `start` on; with `flow` two more bins."""
+
+    name: str
+    title: str
+    label: str
+    unit: str
+    per: Per
+    rows: int
+    bins: int
+    start: float = 0.0
+    step: float = 1.0
+    flow: bool = True
+
+    @property
+    def width(self) -> int:
+        """Bins in a row, flow bins among them."""
+        return self.bins + 2 * self.flow
+
+    def bin_of(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """The bin of each value, int64; without flow, values outside are put into the nearest bin."""
+        place = np.floor((values - self.start) / self.step).astype(np.int64) + self.flow
+        return np.clip(place, 0, self.width - 1)
+
+
+def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
+    """The muon part of a detector's catalogue, in order."""
+    c, views = len(detector.chambers), 2
+    reach = max(chamber.cells_per_layer * chamber.cell_width_mm for chamber in detector.chambers) / 2 + 63
+    deepest = max(chamber.cell_width_mm for chamber in detector.chambers) / 2
+    deep = int(np.ceil(deepest)) + 1
+    return [
+        Shape("muon_counts", "Segments and tracks", "kind", "", "detector", 1, COUNT_KINDS, flow=False),
+        Shape("segment_hits", "Hits of segments", "hits", "", "chamber", c, 7, flow=False),
+        Shape("segment_chi2", "chi2 of segments with a hit in each layer", "chi2", "", "chamber", c, 100, 0.0, 0.2),
+        Shape("segment_tan", "Slope of segments", "tan", "", "chamber", c, 100, -2.5, 0.05),
+        Shape("segment_x", "Position of segments", "x", "mm", "chamber", c, int(2 * reach / 7), -reach, 7.0),
+        Shape("residual_biased", "Hit less its own segment", "residual", "mm", "chamber", c, 200, -2.0, 0.02),
+        Shape("residual_unbiased", "Hit less segment of the others", "residual", "mm", "chamber", c, 200, -2.0, 0.02),
+        Shape("residual_count", "Hits by distance from the wire", "distance", "mm", "chamber", c, deep, flow=False),
+        Shape(
+            "residual_sum_um",
+            "Sum of residuals away from the wire, um",
+            "distance",
+            "mm",
+            "chamber",
+            c,
+            deep,
+            flow=False,
+        ),
+        Shape("residual_sum2_um2", "Sum of their squares, um2", "distance", "mm", "chamber", c, deep, flow=False),
+        Shape("t0_passage", "t0 less passage time", "difference", "ns", "chamber", c, 200, -100.0, 1.0),
+        Shape(
+            "t0_between", "t0 less that of the track's first chamber", "difference", "ns", "chamber", c, 200, -50, 0.5
+        ),
+        Shape(
+            "bend", "Slope less that in the track's first chamber", "difference", "", "chamber", c, 200, -0.25, 0.0025
+        ),
+        Shape(
+            "miss",
+            "Position less the line from the track's first chamber",
+            "miss",
+            "mm",
+            "chamber",
+            c,
+            200,
+            -MISS_MM,
+            0.5,
+        ),
+        Shape("height", "Sums for the height of chambers", "kind", "", "chamber", c, 5, flow=False),
+        Shape("t0_views", "t0 in view y less that in view x", "difference", "ns", "detector", 1, 200, -50.0, 0.5),
+        Shape("track_tan", "Slope of tracks", "tan", "", "view", views, 100, -2.5, 0.05),
+        Shape("track_chi2", "chi2 of tracks a degree of freedom", "chi2", "", "view", views, 100, 0.0, 0.2),
+        Shape("zenith", "Zenith angle of muons", "angle", "degrees", "detector", 1, 45, 0.0, 2.0),
+        Shape("cell_expected", "Segments that crossed a cell", "cell", "", "cell", 1, cell_codes, flow=False),
+        Shape("cell_found", "Those of them with a hit there", "cell", "", "cell", 1, cell_codes, flow=False),
+        Shape("chamber_expected", "Lines that crossed a chamber", "chamber", "", "detector", 1, c, flow=False),
+        Shape("chamber_found", "Those of them with a segment there", "chamber", "", "detector", 1, c, flow=False),
+        Shape("velocity", "Sums for the drift velocity", "kind", "", "chamber", c, 4, flow=False),
+    ]
+
+
+def wilson(found: int, expected: int, sigmas: float = 1.0) -> tuple[float, float]:
+    """The interval of a share, by E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209: low and high; 0 and 1 for none."""
+    if expected <= 0:
+        return 0.0, 1.0
+    share, z2 = found / expected, sigmas**2
+    middle = (share + z2 / (2 * expected)) / (1 + z2 / expected)
+    half = sigmas / (1 + z2 / expected) * np.sqrt(share * (1 - share) / expected + z2 / (4 * expected**2))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def drift_velocity_um_per_ns(sums: NDArray[np.int64]) -> tuple[float, float]:
+    """Drift velocity and its error from a chamber's row of `velocity`: NaN for both with too little to go by.
+
+    For a segment with hits in all layers, the combination of wires and times that vanishes for a straight track says
+    A + v B = 0, where A knows no error: B is fitted against A, so that errors of times do not pull v.
+    """
+    n, aa, ab, bb = (float(value) for value in sums)
+    if n < 2 or aa <= 0 or ab >= 0:
+        return float("nan"), float("nan")
+    slope = ab / aa  # B = slope A, slope = -1/v
+    scatter = max(bb - slope * ab, 0.0) / max(n - 1, 1)
+    velocity = -1 / slope * VELOCITY_WIRE_UM / (VELOCITY_TIME_PS / 1000)
+    return velocity, velocity * float(np.sqrt(scatter / aa)) / abs(slope)

@@ -1,0 +1,189 @@
+"""Reconstruction in the flow: whole windows in, and beside what the kernel counts, muons' histograms out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator, Contribution
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.muons import (
+    FULL_SEGMENTS,
+    GIVEN_UP,
+    HEIGHT_TAN,
+    MISS_MM,
+    MUONS,
+    SEGMENTS,
+    TRACKS,
+    VELOCITY_TIME_PS,
+    VELOCITY_WIRE_UM,
+    Shape,
+)
+from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder, Segments
+from muonstream.analysis.tracks import TrackConfig, Tracked, TrackFinder
+from muonstream.frames import Frames
+from muonstream.geometry import depths_mm, half_width_mm
+
+EDGE_MM: Final = 2.0
+"""Segments this near the edge of a cell do not count in its efficiency: the hit may be in the next cell."""
+
+
+class _Filler:
+    """Adds to the muon part of a flat array, of which there is one for each lump of windows."""
+
+    def __init__(self, catalogue: Catalogue, lumps: int) -> None:
+        self.base = catalogue.counted_size
+        self.data = np.zeros((lumps, catalogue.size - self.base), np.int64)
+        self._shapes: dict[str, Shape] = {shape.name: shape for shape in catalogue.muon_shapes}
+        self._offsets = {name: catalogue.entries[name].offset - self.base for name in self._shapes}
+
+    def add(
+        self,
+        name: str,
+        lump: NDArray[np.int64],
+        row: NDArray[np.int64] | int,
+        values: NDArray[np.generic],
+        weights: NDArray[np.int64] | int = 1,
+    ) -> None:
+        """Add each value's weight to its bin."""
+        shape = self._shapes[name]
+        where = self._offsets[name] + np.asarray(row) * shape.width + shape.bin_of(values)
+        np.add.at(self.data, (lump, where), weights)
+
+
+class Reconstruction:
+    """The accumulating kernel, and segments and tracks with it; safe to call from several threads at once.
+
+    Raises ValueError for a catalogue without muons.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, segments: SegmentConfig | None = None, tracks: TrackConfig | None = None
+    ) -> None:
+        if not catalogue.muon_shapes:
+            raise ValueError("catalogue: found one without muons, allowed is Catalogue(detector, muons=True)")
+        self.catalogue = catalogue
+        self._accumulate = Accumulator(Catalogue(catalogue.detector))
+        self.find_segments = SegmentFinder(catalogue.detector, segments)
+        self.find_tracks = TrackFinder(self.find_segments, tracks)
+
+    def __call__(self, frames: Frames) -> Contribution:
+        """What whole windows add, muons among it."""
+        counted = self._accumulate(frames)
+        found = self.find_segments(frames)
+        tracked = self.find_tracks(found.segments)
+        slot_of = frames.keys // SLOT_WINDOWS
+        lump = np.searchsorted(counted.slots, slot_of, side="left") + 1
+        if len(counted.slots):
+            lump[slot_of < counted.slots[0]] = 0
+        filler = _Filler(self.catalogue, len(counted.slots) + 1)
+        self._fill(filler, found, tracked, lump.astype(np.int64))
+        return Contribution(
+            np.concatenate([counted.total, filler.data.sum(axis=0)]),
+            counted.slots,
+            np.concatenate([counted.recent, filler.data[1:]], axis=1),
+            counted.keys,
+            counted.rows,
+        )
+
+    def _fill(self, filler: _Filler, found: Found, tracked: Tracked, lump: NDArray[np.int64]) -> None:
+        s, lines, tracks = found.segments, tracked.lines, tracked.tracks
+        at, at_track = lump[s.frame], lump[tracks.frame]
+        muon = np.flatnonzero((tracks.partner >= 0) & (tracks.view == 0))
+
+        kinds = [(SEGMENTS, at), (FULL_SEGMENTS, at[lines.full]), (TRACKS, at_track), (MUONS, at_track[muon])]
+        for kind, where in kinds:
+            filler.add("muon_counts", where, 0, np.full(len(where), kind))
+        for kind in range(found.given_up.shape[1]):
+            filler.add("muon_counts", lump, 0, np.full(len(lump), GIVEN_UP + kind), found.given_up[:, kind])
+        filler.add("segment_hits", at, s.chamber, s.hits)
+        full = np.flatnonzero(lines.full)
+        filler.add("segment_chi2", at[full], s.chamber[full], s.chi2[full])
+        filler.add("segment_tan", at, s.chamber, s.tan)
+        filler.add("segment_x", at, s.chamber, s.x_mm)
+        with_passage = np.flatnonzero(lines.full & np.isfinite(found.passage_ns))
+        difference = s.t0_ns[with_passage] - found.passage_ns[with_passage]
+        filler.add("t0_passage", at[with_passage], s.chamber[with_passage], difference)
+        for c in range(len(self.catalogue.detector.chambers)):
+            if self.find_segments.layers[c]:
+                here = np.flatnonzero(lines.full & (s.chamber == c))
+                self._fill_hits(filler, c, s.chosen(here), at[here])
+                here = np.flatnonzero(s.chamber == c)
+                self._fill_cells(filler, c, s.chosen(here), at[here])
+
+        chambers = range(tracks.segment.shape[1])
+        first = np.argmax(tracks.segment >= 0, axis=1) if len(tracks) else np.zeros(0, np.int64)
+        for c in chambers:
+            here = np.flatnonzero((tracks.segment[:, c] >= 0) & (first != c))
+            pairs = tracks.segment[here, first[here]], tracks.segment[here, c]
+            here = here[lines.full[pairs[0]] & lines.full[pairs[1]]]
+            a, b = tracks.segment[here, first[here]], tracks.segment[here, c]
+            middle = (lines.tan[a] + lines.tan[b]) / 2
+            filler.add("t0_between", at_track[here], c, s.t0_ns[b] - s.t0_ns[a])
+            filler.add("bend", at_track[here], c, lines.tan[b] - lines.tan[a])
+            miss = lines.x_mm[b] - lines.x_mm[a] - (lines.z_mm[a] - lines.z_mm[b]) * middle
+            filler.add("miss", at_track[here], c, miss)
+            tan, off = np.rint(middle * HEIGHT_TAN).astype(np.int64), np.rint(miss * 1000).astype(np.int64)
+            inside = np.abs(miss) < MISS_MM
+            for kind, weight in enumerate((np.ones_like(tan), tan, off, tan * tan, tan * off)):
+                filler.add("height", at_track[here[inside]], c, np.full(int(inside.sum()), kind), weight[inside])
+        filler.add("track_tan", at_track, tracks.view, tracks.tan)
+        several = np.flatnonzero(tracks.degrees > 0)
+        each = tracks.chi2[several] / tracks.degrees[several]
+        filler.add("track_chi2", at_track[several], tracks.view[several], each)
+        tan = np.hypot(tracks.tan[muon], tracks.tan[tracks.partner[muon]])
+        filler.add("t0_views", at_track[muon], 0, tracks.t0_ns[tracks.partner[muon]] - tracks.t0_ns[muon])
+        filler.add("zenith", at_track[muon], 0, np.degrees(np.arctan(tan)))
+        for c in chambers:
+            seen = lump[: len(tracked.expected)]
+            which = np.full(len(seen), c)
+            filler.add("chamber_expected", seen, 0, which, tracked.expected[:, c])
+            filler.add("chamber_found", seen, 0, which, tracked.found[:, c])
+
+    def _fill_hits(self, filler: _Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
+        """Residuals and velocity, of segments of one chamber with a hit in each layer."""
+        chamber, patterns = self.catalogue.detector.chambers[c], self.find_segments.patterns(c)
+        n = chamber.layers
+        where = s.layers << n | s.sides
+        sign = np.where((s.sides[:, None] >> np.arange(n)) & 1, 1.0, -1.0)
+        residual = s.residual_mm[:, :n]
+        lumps = np.repeat(at, n)
+        filler.add("residual_biased", lumps, c, residual.ravel())
+        leverage = patterns.leverage[where]
+        told = leverage > 0.01
+        unbiased = residual[told] / leverage[told]
+        filler.add("residual_unbiased", np.repeat(at[:, None], n, axis=1)[told], c, unbiased)
+        away_um = np.rint(residual * sign * 1000).astype(np.int64).ravel()
+        distance = s.drift_ns[:, :n].ravel() * chamber.drift_velocity_um_per_ns / 1000
+        filler.add("residual_count", lumps, c, distance)
+        filler.add("residual_sum_um", lumps, c, distance, away_um)
+        filler.add("residual_sum2_um2", lumps, c, distance, away_um**2)
+
+        wires = (chamber.wire_x_mm() - half_width_mm(chamber))[s.cell[:, :n]]
+        normal = patterns.normal[where, 0]
+        a = np.rint((normal * wires).sum(axis=1) * 1000 / VELOCITY_WIRE_UM).astype(np.int64)
+        b = np.rint((normal * sign * s.drift_ns[:, :n]).sum(axis=1) * 1000 / VELOCITY_TIME_PS).astype(np.int64)
+        for kind, weight in enumerate(((a != 0).astype(np.int64), a * a, a * b, b * b * (a != 0))):
+            filler.add("velocity", at, c, np.full(len(at), kind), weight)
+
+    def _fill_cells(self, filler: _Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
+        """Efficiency of cells: of segments with hits in all other layers, which have one in the cell they cross."""
+        chamber = self.catalogue.detector.chambers[c]
+        base = int(self.catalogue.channel_map.cell_base[c])
+        n, every = chamber.layers, (1 << chamber.layers) - 1
+        number_of_layer = np.argsort(np.asarray(chamber.layer_of_channel))
+        for layer in range(n):
+            here = np.flatnonzero((s.layers | 1 << layer) == every)
+            across = s.x_mm[here] + s.tan[here] * depths_mm(chamber)[layer] + half_width_mm(chamber)
+            across = across - chamber.layer_shift_mm[layer]
+            column = np.floor(across / chamber.cell_width_mm).astype(np.int64)
+            from_wire = np.abs(across - (column + 0.5) * chamber.cell_width_mm)
+            inside = (column >= 0) & (column < chamber.cells_per_layer)
+            inside &= from_wire < chamber.cell_width_mm / 2 - EDGE_MM
+            here, column = here[inside], column[inside]
+            code = base + column * n + int(number_of_layer[layer])
+            hit = np.flatnonzero(s.cell[here, layer] >= 0)
+            filler.add("cell_expected", at[here], 0, code)
+            filler.add("cell_found", at[here[hit]], 0, code[hit])

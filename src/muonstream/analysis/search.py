@@ -1,0 +1,409 @@
+"""The search for segments: kernels over whole windows, orbit by orbit and chamber by chamber, with bounded work."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.analysis.patterns import MOST_LAYERS
+from muonstream.compiled import compiled
+from muonstream.frames import KEY_WINDOW_MASK
+from muonstream.words import (
+    BX_MASK,
+    BX_PER_ORBIT,
+    BX_SHIFT,
+    CHANNEL_SHIFT,
+    NS_PER_TDC,
+    ORBIT_SHIFT,
+    TDC_MASK,
+    TDC_PER_BX,
+    WINDOW_ORBIT_BITS,
+    WINDOW_ORBITS,
+)
+
+MOST_IN_LAYER: Final = 8
+"""Hits of one layer, after the earliest hit, that are tried with it; later ones are given up."""
+MOST_CHOICES: Final = 512
+"""Choices of hits tried for one earliest hit."""
+MOST_CANDIDATES: Final = 256
+"""Choices with a fit that are kept to be compared with one another."""
+SAME: Final = 1e-7
+"""Values of chi2 and tan that differ by less are the same; then what was tried first wins."""
+NO_PASSAGE: Final = np.iinfo(np.int64).max
+
+GIVEN_UP_HITS, GIVEN_UP_CHOICES, GIVEN_UP_CANDIDATES = 0, 1, 2
+
+
+@compiled
+def _best_sides(
+    layers: int,
+    n: int,
+    x: Any,
+    vt: Any,
+    table: Any,
+    tau: float,
+    known: bool,
+    half: float,
+    slack: float,
+    config: Any,
+    y: Any,
+) -> tuple[float, float, float, float, int]:
+    """The best side pattern of hits at wires x and times vt, by layer: chi2, tan, position, v t0, sides.
+
+    With no pattern that fits, sides are -1. With `known`, tau is v t0 and is not fitted.
+    """
+    usable, solution, normal = table
+    weight, most_chi2, most_tan = config
+    best_chi2, best_tan, best_x, best_tau, best_sides = np.inf, np.inf, 0.0, 0.0, -1
+    hits = 0
+    for row in range(n):
+        hits += (layers >> row) & 1
+    free = hits - (2 if known else 3)
+    for sides in range(1 << n):
+        where = layers << n | sides
+        if not usable[where]:
+            continue
+        for row in range(n):
+            y[row] = x[row] + (vt[row] - tau if (sides >> row) & 1 else tau - vt[row])
+        chi2 = 0.0
+        for k in range(free):
+            miss = 0.0
+            for row in range(n):
+                miss += normal[where, k, row] * y[row]
+            chi2 += miss * miss * weight
+        if chi2 > most_chi2 or chi2 > best_chi2 + SAME:
+            continue
+        tan, later = 0.0, 0.0
+        for row in range(n):
+            tan += solution[where, 1, row] * y[row]
+            later += solution[where, 2, row] * y[row]
+        if abs(tan) > most_tan or (chi2 >= best_chi2 - SAME and abs(tan) >= abs(best_tan) - SAME):
+            continue
+        later += tau
+        inside = True
+        for row in range(n):
+            if (layers >> row) & 1 and not -slack <= vt[row] - later <= half + slack:
+                inside = False
+        if inside:
+            best_chi2, best_tan, best_tau, best_sides = chi2, tan, later, sides
+            best_x = 0.0
+            for row in range(n):
+                best_x += solution[where, 0, row] * y[row]
+    return best_chi2, best_tan, best_x, best_tau, best_sides
+
+
+@compiled
+def _candidates(
+    first: int,
+    last: int,
+    time: Any,
+    layer: Any,
+    wire: Any,
+    n: int,
+    fewest: int,
+    geometry: Any,
+    free_table: Any,
+    known_table: Any,
+    passage_ns: float,
+    use_passage: bool,
+    config: Any,
+    given_up: Any,
+    hits_of: Any,
+    fit_of: Any,
+    sides_of: Any,
+    scratch: Any,
+    wires_and_times: Any,
+) -> int:
+    """All choices of hits among first to last that can be a segment, each with its best sides; gives their number."""
+    velocity, half, slack, pitch, width = geometry
+    window = (half + 2 * slack) / velocity
+    found = 0
+    near, n_near, turn = scratch
+    x, vt, y = wires_and_times
+    for i in range(first, last):
+        n_near[:] = 0
+        for j in range(i + 1, last):
+            if time[j] - time[i] > window:
+                break
+            row = layer[j]
+            if row == layer[i] or abs(wire[j] - wire[i]) > width + config[2] * pitch * abs(row - layer[i]) + 2 * slack:
+                continue
+            if n_near[row] == MOST_IN_LAYER:
+                given_up[GIVEN_UP_HITS] += 1
+                continue
+            near[row, n_near[row]] = j
+            n_near[row] += 1
+        # a passage that these hits cannot have come from is another muon's
+        known = use_passage and -slack <= (time[i] - passage_ns) * velocity <= half + slack
+        table = known_table if known else free_table
+        possible = 1
+        for row in range(n):
+            possible += n_near[row] > 0
+        if possible < fewest:
+            continue
+        # an odometer over the layers: turn n_near is "no hit of this layer"
+        turn[:] = 0
+        tried = 0
+        while True:
+            layers, hits, steep = 0, 0, False
+            before = -1
+            for row in range(n):
+                j = i if row == layer[i] else near[row, turn[row]] if turn[row] < n_near[row] else -1
+                if j < 0:
+                    x[row] = 0.0
+                    vt[row] = 0.0
+                    continue
+                x[row], vt[row] = wire[j], (time[j] - time[i]) * velocity
+                if before >= 0:
+                    far = abs(x[row] - x[before]) > width + config[2] * pitch * (row - before) + 2 * slack
+                    steep = steep or far
+                before = row
+                layers |= 1 << row
+                hits += 1
+            if hits >= fewest and not steep:
+                if tried == MOST_CHOICES:
+                    given_up[GIVEN_UP_CHOICES] += 1
+                    break
+                tried += 1
+                tau = (passage_ns - time[i]) * velocity if known else 0.0
+                chi2, tan, position, tau, sides = _best_sides(
+                    layers, n, x, vt, table, tau, known, half, slack, config, y
+                )
+                if sides >= 0 and found == MOST_CANDIDATES:
+                    given_up[GIVEN_UP_CANDIDATES] += 1
+                elif sides >= 0:
+                    chosen = hits_of[found]
+                    for row in range(n):
+                        chosen[row] = -1
+                        if row == layer[i]:
+                            chosen[row] = i
+                        elif turn[row] < n_near[row]:
+                            chosen[row] = near[row, turn[row]]
+                    fit_of[found, 0] = chi2
+                    fit_of[found, 1] = tan
+                    fit_of[found, 2] = position
+                    fit_of[found, 3] = time[i] + tau / velocity
+                    sides_of[found] = sides | layers << n
+                    found += 1
+            row = 0
+            while row < n:
+                if row != layer[i]:
+                    turn[row] += 1
+                    if turn[row] <= n_near[row]:
+                        break
+                    turn[row] = 0
+                row += 1
+            if row == n:
+                break
+    return found
+
+
+@compiled
+def _better(fit: Any, a: int, b: int, hits_a: int, hits_b: int) -> bool:
+    """Whether candidate a is to be taken before b: more hits, smaller chi2, less inclined."""
+    if hits_a != hits_b:
+        return bool(hits_a > hits_b)
+    if abs(fit[a, 0] - fit[b, 0]) > SAME:
+        return bool(fit[a, 0] < fit[b, 0])
+    return bool(abs(fit[a, 1]) < abs(fit[b, 1]) - SAME)
+
+
+@compiled
+def _next_best(found: int, n: int, hits_of: Any, fit_of: Any, used: Any) -> int:
+    """The best candidate none of whose hits is used, or -1."""
+    best, best_hits = -1, 0
+    for f in range(found):
+        free, hits = True, 0
+        for row in range(n):
+            if hits_of[f, row] >= 0:
+                hits += 1
+                free = free and not used[hits_of[f, row]]
+        if free and (best < 0 or _better(fit_of, f, best, hits, best_hits)):
+            best, best_hits = f, hits
+    return best
+
+
+@compiled
+def _write(out: Any, numbers: Any, chosen: Any, fit: Any, sides: int, hits: Any, n: int, shape: Any) -> None:
+    """A segment's layers, sides, fit, hits, drift times and residuals; layers and sides are in `sides`, as patterns."""
+    time, wire, cell, place = hits
+    out[3], out[4] = sides >> n, sides & ((1 << n) - 1)
+    numbers[0], numbers[1], numbers[2], numbers[3] = fit[2], fit[1], fit[3], fit[0]
+    out[5:] = -1
+    numbers[5:] = np.nan
+    for row in range(n):
+        j = chosen[row]
+        if j >= 0:
+            out[5 + row] = cell[j]
+            out[5 + MOST_LAYERS + row] = place[j]
+            drift = time[j] - fit[3]
+            sign = 1.0 if (sides >> row) & 1 else -1.0
+            numbers[5 + row] = drift
+            fitted = fit[2] + fit[1] * (row + 0.5 - n / 2) * shape[3]
+            numbers[5 + MOST_LAYERS + row] = wire[j] + sign * drift * shape[0] - fitted
+
+
+@compiled
+def _by_chamber(
+    words: Any, codes: Any, chamber_of_block: Any, cell_codes: int, chambers: int, starts: Any, order: Any
+) -> None:
+    """Places of the words that are hits: order[starts[b]:starts[b + 1]] of b = orbit * chambers + chamber."""
+    starts[:] = 0
+    for turn in range(2):
+        for i in range(len(words)):
+            word = words[i]
+            code = codes[word >> np.uint64(CHANNEL_SHIFT)]
+            if code >= cell_codes or (word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK) >= np.uint64(BX_PER_ORBIT):
+                continue
+            orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
+            bucket = orbit * chambers + chamber_of_block[code >> 6]
+            if turn == 0:
+                starts[bucket + 2] += 1
+            else:
+                order[starts[bucket + 1]] = i
+                starts[bucket + 1] += 1
+        if turn == 0:
+            for b in range(2, len(starts)):
+                starts[b] += starts[b - 1]
+
+
+@compiled
+def find_segments(
+    words: Any,
+    starts: Any,
+    keys: Any,
+    codes: Any,
+    cell_codes: int,
+    scintillator: int,
+    chamber_of_block: Any,
+    cell_base: Any,
+    cell_layer: Any,
+    cell_wire: Any,
+    chamber_layers: Any,
+    offset_ns: Any,
+    geometry: Any,
+    table_of: Any,
+    known_tables: int,
+    usable: Any,
+    solution: Any,
+    normal: Any,
+    use_passage: bool,
+    config: Any,
+    out: Any,
+    numbers: Any,
+    given_up: Any,
+) -> int:
+    """Segments of all windows into `out` (integers) and `numbers`; gives how many."""
+    chambers = len(cell_base)
+    most = MOST_LAYERS
+    buckets = np.zeros(WINDOW_ORBITS * chambers + 2, np.int64)
+    longest = 0
+    for k in range(len(keys)):
+        longest = max(longest, starts[k + 1] - starts[k])
+    order = np.empty(longest, np.int64)
+    time = np.empty(longest)
+    wire = np.empty(longest)
+    layer = np.empty(longest, np.int64)
+    cell = np.empty(longest, np.int64)
+    place = np.empty(longest, np.int64)
+    used = np.empty(longest, np.bool_)
+    passage = np.full(WINDOW_ORBITS, NO_PASSAGE)
+    hits_of = np.empty((MOST_CANDIDATES, most), np.int64)
+    fit_of = np.empty((MOST_CANDIDATES, 4))
+    sides_of = np.empty(MOST_CANDIDATES, np.int64)
+    scratch = (np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64), np.empty(most, np.int64))
+    wires_and_times = (np.zeros(most), np.zeros(most), np.zeros(most))
+    done = 0
+    for k in range(len(keys)):
+        window = words[starts[k] : starts[k + 1]]
+        for i in range(len(window)):
+            word = window[i]
+            bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
+            if codes[word >> np.uint64(CHANNEL_SHIFT)] == scintillator and bx < BX_PER_ORBIT:
+                orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
+                passage[orbit] = min(passage[orbit], bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK)))
+        _by_chamber(window, codes, chamber_of_block, cell_codes, chambers, buckets, order)
+        first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
+        for bucket in range(WINDOW_ORBITS * chambers):
+            begin, end = buckets[bucket], buckets[bucket + 1]
+            c = bucket % chambers
+            n = chamber_layers[c]
+            fewest = max(3, n - 1)
+            if n == 0 or end - begin < fewest:
+                continue
+            # the hits of this orbit and chamber, in order of time
+            for m in range(end - begin):
+                i = order[begin + m]
+                word = window[i]
+                bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
+                tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
+                at = tdc * NS_PER_TDC + offset_ns[c]
+                code = np.int64(codes[word >> np.uint64(CHANNEL_SHIFT)])
+                j = m
+                while j > 0 and (time[j - 1] > at or (time[j - 1] == at and cell[j - 1] > code - cell_base[c])):
+                    time[j], cell[j], place[j] = time[j - 1], cell[j - 1], place[j - 1]
+                    j -= 1
+                time[j], cell[j], place[j] = at, code - cell_base[c], starts[k] + i
+            for m in range(end - begin):
+                layer[m] = cell_layer[cell_base[c] + cell[m]]
+                wire[m] = cell_wire[cell_base[c] + cell[m]]
+                used[m] = False
+            velocity, half, slack = geometry[c, 0], geometry[c, 1], geometry[c, 2]
+            shape = (velocity, half, slack, geometry[c, 3], geometry[c, 4])
+            orbit = np.int64(bucket // chambers)
+            has_passage = passage[orbit] != NO_PASSAGE
+            known = use_passage and has_passage
+            passage_ns = passage[orbit] * NS_PER_TDC if has_passage else np.nan
+            t, u = table_of[c], table_of[c] + known_tables
+            free_table, known_table = (usable[t], solution[t], normal[t]), (usable[u], solution[u], normal[u])
+            # clusters: hits none of which is more than a drift time after the one before
+            m = 0
+            while m < end - begin:
+                stop = m + 1
+                layers = np.int64(0)
+                layers |= 1 << layer[m]
+                while stop < end - begin and time[stop] - time[stop - 1] <= (half + 2 * slack) / velocity:
+                    layers |= 1 << layer[stop]
+                    stop += 1
+                several = 0
+                for row in range(n):
+                    several += (layers >> row) & 1
+                found = 0
+                if several >= fewest:
+                    found = _candidates(
+                        m,
+                        stop,
+                        time,
+                        layer,
+                        wire,
+                        n,
+                        fewest,
+                        shape,
+                        free_table,
+                        known_table,
+                        passage_ns,
+                        known,
+                        config,
+                        given_up[k],
+                        hits_of,
+                        fit_of,
+                        sides_of,
+                        scratch,
+                        wires_and_times,
+                    )
+                m = stop
+                while True:
+                    best = _next_best(found, n, hits_of, fit_of, used)
+                    if best < 0:
+                        break
+                    out[done, 0], out[done, 1], out[done, 2] = k, first_orbit + orbit, c
+                    numbers[done, 4] = passage_ns
+                    hits = (time, wire, cell, place)
+                    _write(out[done], numbers[done], hits_of[best], fit_of[best], sides_of[best], hits, n, shape)
+                    for row in range(n):
+                        if hits_of[best, row] >= 0:
+                            used[hits_of[best, row]] = True
+                    done += 1
+        passage[:] = NO_PASSAGE
+    return done

@@ -1,0 +1,141 @@
+"""`muonstream calibrate`: drift velocity, time offsets and alignment from a run's muons, into a new detector file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_in
+from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.commands import common
+from muonstream.commands.process import file_blocks
+from muonstream.detector import Detector
+from muonstream.detector_file import detector_toml
+from muonstream.engines.local import run_blocks
+from muonstream.engines.pipeline import Pipeline
+from muonstream.picture import histogram_svg
+
+MOST_ROUNDS = 8
+PICTURES = (
+    ("t0_passage", "t0 less passage time, chamber {}"),
+    ("t0_between", "t0 less that of the view's first chamber, chamber {}"),
+    ("miss", "position less the line from the view's first chamber, chamber {}"),
+    ("bend", "slope less that in the view's first chamber, chamber {}"),
+    ("residual_biased", "hit less its own segment, chamber {}"),
+)
+
+
+def calibrate_files(
+    files: list[str], *, output: Path, detector_name: str, format_name: str | None, pictures: Path | None
+) -> int:
+    """Calibrate, write the new detector file, and give the exit code; nothing is written when there is too little."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        if output.exists():
+            raise common.CommandError(f"{output}: is there already; allowed is a new file, none is written over")
+        if "-" in files:
+            raise common.CommandError("FILES: found -, allowed are files, which are read several times")
+        before = common.load_detector(detector_name)
+        try:
+            calibration, counts, rounds = _converged(files, before, format_name)
+        except CalibrationError as error:
+            raise common.CommandError(f"too little data, nothing was written\n{error}") from None
+        text = detector_toml(
+            calibration.detector,
+            remarks=[f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks],
+            chamber_remarks=_remarks(calibration),
+        )
+        try:
+            with output.open("x", encoding="utf-8") as handle:
+                handle.write(text)
+            if pictures is not None:
+                _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
+        except OSError as error:
+            raise common.CommandError(f"{error.filename}: cannot be written: {error.strerror or error}") from None
+        _report(calibration)
+        common.err.print(f"{output} written after {rounds} rounds", markup=False)
+    return status[0]
+
+
+def _converged(files: list[str], detector: Detector, format_name: str | None) -> tuple[Calibration, Counts, int]:
+    """The calibration that no further round changes, the counts it was made of, and the number of rounds."""
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} words"), TimeElapsedColumn())
+    with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
+        for round_ in range(1, MOST_ROUNDS + 1):
+            task = bar.add_task(f"round {round_}", total=None)
+            with Pipeline(detector, reconstruct=True) as pipeline:
+                blocks = file_blocks(files, common.format_of(format_name))
+                snapshot = run_blocks(pipeline, blocks, progress=lambda n, task=task: bar.advance(task, n))  # type: ignore[misc]
+            calibration = calibrate(snapshot.catalogue, snapshot.total)
+            if calibration.moved(detector) < 1 or round_ == MOST_ROUNDS:
+                break
+            detector = calibration.detector
+            bar.remove_task(task)
+    return calibration, snapshot.total, round_
+
+
+def _shown(value: tuple[float, float] | None, digits: int, unit: str = "") -> str:
+    return "held" if value is None else f"{value[0]:.{digits}f} ± {value[1]:.{digits}f} {unit}".rstrip()
+
+
+def _remarks(calibration: Calibration) -> dict[int, list[str]]:
+    return {
+        row.number: [
+            f"drift velocity {_shown(row.velocity_um_per_ns, 3, 'um/ns')}, time offset {_shown(row.offset_ns, 2, 'ns')}"
+            + (" (absolute)" if row.offset_is_absolute else " (relative)" if row.offset_ns else ""),
+            f"place {_shown(row.x_mm, 3, 'mm')}, tilt {_shown(row.tilt_deg, 4, 'degrees')}, from {row.pairs} pairs",
+        ]
+        for row in calibration.chambers
+    }
+
+
+def _report(calibration: Calibration) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in (
+        "chamber",
+        "segments",
+        "velocity um/ns",
+        "T_max ns",
+        "offset ns",
+        "place mm",
+        "tilt deg",
+        "height mm",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in calibration.chambers:
+        table.add_row(
+            str(row.number),
+            f"{row.segments:,}",
+            _shown(row.velocity_um_per_ns, 2),
+            _shown(row.t_max_ns, 1),
+            _shown(row.offset_ns, 2) + (" abs" if row.offset_is_absolute else ""),
+            _shown(row.x_mm, 2),
+            _shown(row.tilt_deg, 3),
+            _shown(row.z_mm, 1),
+        )
+    common.out.print(table)
+    for remark in calibration.remarks:
+        common.out.print(remark, markup=False)
+
+
+def _draw(folder: Path, catalogue: Catalogue, counts: Counts) -> None:
+    """A picture of each fit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, title in PICTURES:
+        axis = catalogue.entries[name].axis
+        edges = np.asarray(axis.start + np.arange(axis.bins + 1) * axis.step, dtype=np.float64)
+        for c, chamber in enumerate(catalogue.detector.chambers):
+            values = catalogue.view(counts, name)[c, 1:-1].astype(np.float64)
+            core = core_in(catalogue, counts, name, c)
+            if core is None:
+                continue
+            middles = (edges[1:] + edges[:-1]) / 2
+            height = core.n / 0.9545 * axis.step / (core.sigma * np.sqrt(2 * np.pi))
+            curve = height * np.exp(-(((middles - core.mean) / core.sigma) ** 2) / 2)
+            note = f"mean {core.mean:.3g} ± {core.error:.2g}, sigma {core.sigma:.3g} {axis.unit}"
+            label = f"{axis.label} ({axis.unit})" if axis.unit else axis.label
+            text = histogram_svg(title.format(chamber.number), label, edges, values, curve=curve, note=note)
+            (folder / f"{name}_{chamber.number}.svg").write_text(text, encoding="utf-8")

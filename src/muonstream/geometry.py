@@ -1,0 +1,56 @@
+"""Straight lines in space and in the frames of chambers.
+
+In space x and y are level and z is height; a line goes tan_x in x and tan_y in y for each step down. In a chamber's
+frame a line has a position across the wires at the chamber's middle, and a slope: how far it goes across for each step
+towards the chamber's floor. The frame is turned by the chamber's rotation about the vertical and by its tilt about the
+wires.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.detector import Chamber
+
+Numbers = NDArray[np.float64]
+
+
+def middle_mm(chamber: Chamber) -> float:
+    """Height of a chamber's middle."""
+    return chamber.z_mm + chamber.layers * chamber.cell_height_mm / 2
+
+
+def half_width_mm(chamber: Chamber) -> float:
+    """Half of what a chamber's cells measure across the wires, layer shifts left out."""
+    return chamber.cells_per_layer * chamber.cell_width_mm / 2
+
+
+def depths_mm(chamber: Chamber) -> NDArray[np.float64]:
+    """Depth of each layer's wires below the chamber's middle, float64[layers]."""
+    return np.asarray((np.arange(chamber.layers) + 0.5 - chamber.layers / 2) * chamber.cell_height_mm, dtype=np.float64)
+
+
+def to_frame(
+    chamber: Chamber, z_mm: float, x_mm: Numbers, y_mm: Numbers, tan_x: Numbers, tan_y: Numbers
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Lines through (x, y) at the height z, in a chamber's frame: position, slope, and position along the wires."""
+    angle, tilt = np.radians(chamber.rotation_deg), np.radians(chamber.tilt_deg)
+    fall = z_mm - middle_mm(chamber)
+    x, y = x_mm + tan_x * fall, y_mm + tan_y * fall
+    across = x * np.cos(angle) + y * np.sin(angle) - chamber.x_mm
+    tan = tan_x * np.cos(angle) + tan_y * np.sin(angle)
+    slope = (tan * np.cos(tilt) - np.sin(tilt)) / (tan * np.sin(tilt) + np.cos(tilt))
+    return across * (np.cos(tilt) - slope * np.sin(tilt)), slope, y * np.cos(angle) - x * np.sin(angle)
+
+
+def from_frame(chamber: Chamber, position_mm: Numbers, slope: Numbers) -> tuple[Numbers, Numbers]:
+    """Lines of a chamber's frame as position across at the height of its middle and slope, both of its view.
+
+    Neither knows the other view: where chambers are turned by a little against one another, that little is left out.
+    """
+    angle, tilt = np.radians(chamber.rotation_deg), np.radians(chamber.tilt_deg)
+    tan = (slope * np.cos(tilt) + np.sin(tilt)) / (np.cos(tilt) - slope * np.sin(tilt))
+    across = position_mm * (np.cos(tilt) + tan * np.sin(tilt)) + chamber.x_mm
+    way = np.sign(np.sin(angle) if chamber.view == "y" else np.cos(angle))
+    return across * way, tan * way

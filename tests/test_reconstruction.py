@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from muonstream.analysis.accumulate import Accumulator
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.muon_summary import muon_summary
+from muonstream.analysis.muons import (
+    FULL_SEGMENTS,
+    MUONS,
+    SEGMENTS,
+    TRACKS,
+    drift_velocity_um_per_ns,
+    wilson,
+)
+from muonstream.analysis.reconstruction import Reconstruction
+from muonstream.analysis.segments import SegmentConfig
+from muonstream.analysis.snapshot_codec import decode, encode
+from muonstream.builder import FrameBuilder
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.frames import Frames
+from muonstream.simulation import simulate_words
+
+TELESCOPE = Detector.default()
+SMEARING_MM = 4 * 0.0538
+WORDS = simulate_words(300_000, TELESCOPE, muon_rate_hz=120, seed=8, hit_efficiency=0.95, deltas=0.0, afterpulses=0.0)
+BUILDER = FrameBuilder(TELESCOPE.boards)
+FRAMES = Frames.join([BUILDER.push(WORDS), BUILDER.finish()])
+CATALOGUE = Catalogue(TELESCOPE, muons=True)
+RECONSTRUCTION = Reconstruction(CATALOGUE, SegmentConfig(resolution_mm=SMEARING_MM))
+WHOLE = RECONSTRUCTION(FRAMES)
+
+
+def test_what_is_counted_without_muons_is_the_same() -> None:
+    plain = Accumulator(Catalogue(TELESCOPE))(FRAMES)
+    size = CATALOGUE.counted_size
+    assert size == Catalogue(TELESCOPE).size < CATALOGUE.size
+    assert np.array_equal(WHOLE.total[:size], plain.total)
+    assert np.array_equal(WHOLE.recent[:, :size], plain.recent)
+    assert np.array_equal(WHOLE.slots, plain.slots)
+    assert np.array_equal(WHOLE.rows, plain.rows)
+
+
+def test_any_grouping_of_windows_adds_up_to_the_same() -> None:
+    total, recent = CATALOGUE.zeros(), dict.fromkeys(WHOLE.slots.tolist(), CATALOGUE.zeros())
+    for part in list(FRAMES.split(7000))[::-1]:
+        made = RECONSTRUCTION(part)
+        total += made.total
+        for slot, data in zip(made.slots.tolist(), made.recent, strict=True):
+            if slot in recent:
+                recent[slot] = recent[slot] + data
+    assert np.array_equal(total, WHOLE.total)
+    assert np.array_equal(np.stack([recent[slot] for slot in WHOLE.slots.tolist()]), WHOLE.recent)
+
+
+def test_the_histograms_agree_with_one_another() -> None:
+    counts = CATALOGUE.view(WHOLE.total, "muon_counts")
+    hits = CATALOGUE.view(WHOLE.total, "segment_hits")
+    assert counts[SEGMENTS] == hits.sum() == CATALOGUE.view(WHOLE.total, "segment_tan").sum()
+    assert counts[FULL_SEGMENTS] == hits[:, 4].sum() == CATALOGUE.view(WHOLE.total, "segment_chi2").sum()
+    assert set(np.flatnonzero(hits.sum(axis=0)).tolist()) == {3, 4}
+    assert counts[TRACKS] == CATALOGUE.view(WHOLE.total, "track_tan").sum() > 1000
+    assert counts[MUONS] == CATALOGUE.view(WHOLE.total, "zenith").sum() > 300
+    for name in ("residual_biased", "residual_count"):
+        assert np.array_equal(CATALOGUE.view(WHOLE.total, name).sum(axis=1), 4 * hits[:, 4])
+
+
+def test_residuals_are_as_wide_as_the_smearing_makes_them() -> None:
+    # with four hits and three unknowns the sum of the squares is one variance, and so the biased ones are half as wide
+    for c in range(4):
+        n = CATALOGUE.view(WHOLE.total, "residual_count")[c].sum()
+        rms_um = np.sqrt(CATALOGUE.view(WHOLE.total, "residual_sum2_um2")[c].sum() / n)
+        # a TDC count adds 25/30 ns / sqrt(12)
+        assert rms_um == pytest.approx(500 * np.hypot(SMEARING_MM, 0.0538 * 25 / 30 / np.sqrt(12)), rel=0.05)
+
+
+def test_velocity_and_efficiency_come_back() -> None:
+    for c in range(4):
+        velocity, error = drift_velocity_um_per_ns(CATALOGUE.view(WHOLE.total, "velocity")[c])
+        assert error < 0.1
+        assert velocity == pytest.approx(53.8, abs=4 * error + 0.05)
+    expected, found = (int(CATALOGUE.view(WHOLE.total, name).sum()) for name in ("cell_expected", "cell_found"))
+    assert found / expected == pytest.approx(0.95, abs=0.01)
+
+
+def test_t0_is_the_passage_time() -> None:
+    difference = CATALOGUE.view(WHOLE.total, "t0_passage").sum(axis=0)
+    middle = np.searchsorted(np.cumsum(difference), difference.sum() / 2) - 1 - 100
+    assert abs(middle) <= 2
+    assert difference[90:112].sum() > 0.9 * difference.sum()
+
+
+def test_wilson_is_the_interval_in_the_literature() -> None:
+    # R. G. Newcombe, Statistics in Medicine 17 (1998) 857, table I, method 3: 81/263, 15/148, 0/20, 1/29
+    for found, expected, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
+        assert wilson(found, expected, 1.959964) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(1, 29, 1.959964) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_too_little_data_has_no_velocity() -> None:
+    assert np.isnan(drift_velocity_um_per_ns(np.zeros(4, np.int64))).all()
+
+
+def test_a_pipeline_with_muons_has_them_in_snapshots_and_summaries() -> None:
+    with Pipeline(TELESCOPE, workers=1, reconstruct=True) as pipeline:
+        pipeline.push(WORDS)
+        pipeline.finish()
+        snapshot = pipeline.snapshot("ended")
+    assert snapshot.account.balanced
+    summary = muon_summary(snapshot)
+    assert summary["segments"] == CATALOGUE.view(snapshot.total, "muon_counts")[SEGMENTS]
+    assert summary["chambers"]["1"]["efficiency"]["share"] > 0.95
+    assert summary["given_up"] == {"hits": 0, "choices": 0, "fits": 0}
+    again = decode(encode(snapshot))
+    assert np.array_equal(again.total, snapshot.total)
+    assert again.catalogue.entries.keys() == CATALOGUE.entries.keys()
+
+
+def test_a_catalogue_without_muons_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"allowed is Catalogue\(detector, muons=True\)"):
+        Reconstruction(Catalogue(TELESCOPE))

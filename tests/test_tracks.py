@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from muonstream.analysis.segments import SegmentConfig, SegmentFinder
+from muonstream.analysis.tracks import TrackConfig, TrackFinder
+from muonstream.builder import FrameBuilder
+from muonstream.detector import Detector
+from muonstream.frames import Frames
+from muonstream.geometry import middle_mm
+from muonstream.scenario import SimulationConfig
+from muonstream.simulation import Simulation
+from muonstream.truth import Truth, with_truth
+
+TELESCOPE = Detector.default()
+EFFICIENCY = 0.9
+CONFIG = SimulationConfig(
+    seed=3, duration_s=60, rate_hz=9000, muon_rate_hz=300, hit_efficiency=EFFICIENCY, deltas=0, afterpulses=0
+)
+TRUTH = Truth.joined(list(with_truth(Simulation(CONFIG, TELESCOPE))))
+
+
+def framed(truth: Truth, detector: Detector) -> Frames:
+    builder = FrameBuilder(detector.boards)
+    return Frames.join([builder.push(truth.words), builder.finish()])
+
+
+FRAMES = framed(TRUTH, TELESCOPE)
+FINDER = SegmentFinder(TELESCOPE, SegmentConfig(resolution_mm=4 * 0.0538))
+SEGMENTS = FINDER(FRAMES).segments
+TRACKED = TrackFinder(FINDER)(SEGMENTS)
+
+
+def rows_of(words: np.ndarray[tuple[int, ...], np.dtype[np.uint64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """Where in the truth words are."""
+    order = np.argsort(TRUTH.words, kind="stable")
+    return np.asarray(order[np.searchsorted(TRUTH.words[order], words)])
+
+
+def test_each_segment_is_in_one_track_at_most_and_chambers_are_their_own() -> None:
+    used = TRACKED.tracks.segment[TRACKED.tracks.segment >= 0]
+    assert len(np.unique(used)) == len(used) > 1000
+    for c in range(4):
+        mine = TRACKED.tracks.segment[:, c]
+        mine = mine[mine >= 0]
+        assert np.all(SEGMENTS.chamber[mine] == c)
+        assert np.all(TRACKED.lines.view[mine] == (1 if c == 1 else 0))
+    tracks = TRACKED.tracks
+    several = (tracks.segment >= 0).sum(axis=1)
+    assert np.all(tracks.degrees == 2 * several - 2)
+    assert np.all(several[tracks.view == 0] >= 2)
+    muons = np.flatnonzero(tracks.partner >= 0)
+    assert np.array_equal(tracks.partner[tracks.partner[muons]], muons)
+    assert np.all(tracks.view[tracks.partner[muons]] == 1 - tracks.view[muons])
+
+
+def test_the_line_is_that_of_least_squares() -> None:
+    lines, tracks = TRACKED.lines, TRACKED.tracks
+    finder = TrackFinder(FINDER)
+    for i in range(0, len(tracks), 37):
+        design, y, weights = [], [], []
+        for s in tracks.segment[i][tracks.segment[i] >= 0]:
+            fall = lines.z_mm[s] - finder.middle_mm
+            design.append([[1.0, -fall], [0.0, 1.0]])
+            y.append([lines.x_mm[s], lines.tan[s]])
+            covariance = [[lines.var_x[s], lines.cov[s]], [lines.cov[s], lines.var_tan[s]]]
+            weights.append(np.linalg.cholesky(np.linalg.inv(covariance)).T)
+        whitened = np.concatenate([w @ d for w, d in zip(weights, design, strict=True)])
+        target = np.concatenate([w @ v for w, v in zip(weights, y, strict=True)])
+        solved, *_ = np.linalg.lstsq(whitened, target)
+        assert (tracks.x_mm[i], tracks.tan[i]) == pytest.approx(tuple(solved), abs=1e-6)
+        assert tracks.chi2[i] == pytest.approx(((target - whitened @ solved) ** 2).sum(), abs=1e-5)
+
+
+def test_tracks_are_the_muons_that_were_simulated() -> None:
+    tracks = TRACKED.tracks
+    x = np.flatnonzero((tracks.view == 0) & ((tracks.segment >= 0).sum(axis=1) == 3) & (np.abs(tracks.tan) < 0.5))
+    first = SEGMENTS.word[tracks.segment[x, 0]].max(axis=1)
+    truth = rows_of(FRAMES.words[first])
+    a_muon = TRUTH.muon[truth] >= 0
+    assert a_muon.mean() > 0.99
+    x, truth = x[a_muon], truth[a_muon]
+    finder = TrackFinder(FINDER)
+    fall = middle_mm(TELESCOPE.chambers[0]) - finder.middle_mm
+    off_mm = tracks.x_mm[x] + tracks.tan[x] * -fall - TRUTH.x_mm[truth]
+    assert np.median(np.abs(off_mm)) < 0.5
+    assert np.median(np.abs(tracks.tan[x] - TRUTH.tan[truth])) < 0.001
+
+
+def test_efficiency_of_chambers_is_what_that_of_cells_makes_it() -> None:
+    expected, found = TRACKED.expected.sum(axis=0), TRACKED.found.sum(axis=0)
+    # at least three of four layers
+    wanted = EFFICIENCY**4 + 4 * EFFICIENCY**3 * (1 - EFFICIENCY)
+    for c in (0, 2, 3):
+        assert expected[c] > 200
+        assert found[c] / expected[c] == pytest.approx(wanted, abs=4 * np.sqrt(wanted * (1 - wanted) / expected[c]))
+    # the only chamber of its view has nobody to say that it was crossed
+    assert expected[1] == 0
+
+
+def test_settings_that_are_not_allowed_are_named() -> None:
+    with pytest.raises(ValueError, match=r"most_bend: found 0, allowed is more than 0, up to 10"):
+        TrackConfig(most_bend=0)
+
+
+def test_no_segments_make_no_tracks() -> None:
+    tracked = TrackFinder(FINDER)(FINDER(Frames.empty()).segments)
+    assert len(tracked.tracks) == 0
