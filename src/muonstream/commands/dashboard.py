@@ -55,6 +55,7 @@ def show(
         except DashboardError as error:
             raise common.CommandError(str(error)) from None
         try:
+            server.feed.say(f"Nothing has been published to {connection.address} yet.")
             with stopping(stop):
                 common.err.print(f"The page of {connection.address} is at {server.url} (Ctrl-C ends it)", markup=False)
                 for snapshot in follow_snapshots(connection, stop, run=run, say=say):
