@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,14 @@ def read(address: str, topic: str, n: int) -> list[bytes]:
     finally:
         consumer.close()
     return [message.value() or b"" for message in messages]
+
+
+def test_the_container_is_of_the_version_that_is_tested() -> None:
+    pom = (ROOT / "tools" / "kafka" / "pom.xml").read_text("utf-8")
+    tested = re.search(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([^<]+)</version>", pom)
+    compose = (ROOT / "deploy" / "compose.yaml").read_text("utf-8")
+    assert tested is not None
+    assert f"image: apache/kafka:{tested[1]}\n" in compose
 
 
 def test_what_was_acknowledged_is_there_after_a_kill(own_broker: Broker) -> None:

@@ -22,7 +22,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words
-from muonstream.sinks.kafka import ResultsSink, SnapshotsSink
+from muonstream.sinks.kafka import Outlet, ResultsSink, SnapshotsSink
 from tools.kafka_broker import Broker, free_ports
 
 RUNNER = CliRunner()
@@ -122,11 +122,13 @@ def test_what_a_paused_broker_did_not_take_is_named(own_broker: Broker, snapshot
     topic = make_topic(own_broker.address)
     results = ResultsSink(connection(own_broker.address, topic), CATALOGUE)
     snapshots = SnapshotsSink(connection(own_broker.address, topic))
+    said: list[str] = []
     own_broker.pause()
     results.publish("run 7", [interval(1), interval(2)])
     snapshots.publish(snapshot)
     with pytest.raises(KafkaAccessError, match=f"/{topic}: 2 messages could not be delivered in 0.5 s and are lost"):
-        results.finish(timeout_s=0.5)
+        results.finish(timeout_s=0.5, say=said.append)
+    assert said == [f"Waiting for kafka://{own_broker.address}/{topic} to take 2 messages, up to 0.5 s"]
     with pytest.raises(KafkaAccessError, match="1 messages could not be delivered"):
         snapshots.finish(timeout_s=0.5)
     own_broker.resume()
@@ -139,6 +141,16 @@ def test_a_message_the_topic_refuses_is_a_problem(broker: Broker, new_topic: Top
     with pytest.raises(KafkaAccessError, match=r"1 messages were refused: .*too large"):
         sink.finish()
     assert "refused" in (sink.problem() or "")
+
+
+def test_a_message_no_topic_can_take_is_a_problem_and_stops_nothing(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic()
+    outlet = Outlet(connection(broker.address, topic))
+    assert outlet.send("run 7", b"x" * 2_000_000)
+    assert outlet.send("run 7", b"small")
+    with pytest.raises(KafkaAccessError, match=r"1 messages were refused: .*too large"):
+        outlet.finish()
+    assert [message.value() for message in read(broker.address, topic)] == [b"small"]
 
 
 def test_snapshots_are_thinned_by_the_clock_and_the_last_is_always_sent(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.machine import CHROMIUM_VARIABLE, find_chromium, find_java, in_ci, java_version
+from tools.machine import CHROMIUM_VARIABLE, find_chromium, find_java, find_maven, in_ci, java_version
 
 
 def executable(path: Path, script: str = "") -> Path:
@@ -55,3 +55,10 @@ def test_a_named_browser_that_is_not_there_is_not_replaced(tmp_path: Path, monke
 def test_ci_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, value: str, is_ci: bool) -> None:
     monkeypatch.setenv("CI", value)
     assert in_ci() is is_ci
+
+
+def test_maven_is_the_one_of_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_maven() is None
+    maven = executable(tmp_path / "mvn")
+    assert find_maven() == maven

@@ -152,7 +152,10 @@ class Broker:
         self.stop()
 
     def start(self) -> None:
-        """Start, the first time on new ports, and return when it answers. Raises BrokerError."""
+        """Start, the first time on new ports, and return when it answers. Raises BrokerError.
+
+        To be called in a thread that outlives it: the broker ends when that thread does (see `_command`).
+        """
         if self._process is not None:
             raise BrokerError("runs already")
         new = self.port == 0

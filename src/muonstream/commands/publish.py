@@ -72,7 +72,7 @@ class Publishing:
         for sink in (self._results, self._snapshots):
             try:
                 if sink is not None:
-                    sink.finish()
+                    sink.finish(say=say)
             except KafkaAccessError as error:
                 common.complain(str(error))
                 complete = False

@@ -17,12 +17,13 @@ from muonstream.analysis.intervals import Interval
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.results import course_results
 from muonstream.analysis.snapshot_codec import SnapshotError, encode
-from muonstream.kafka.client import Connection
+from muonstream.kafka.client import Connection, client_library
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
 FINISH_TIMEOUT_S: Final = 30.0
+MOMENT_S: Final = 1.0
 LATE_S: Final = 10.0
 """What was sent is said to be undelivered after so many seconds."""
 
@@ -35,6 +36,7 @@ class Outlet:
         self._connection = connection
         self._producer = connection.producer(compression_type="lz4")
         self._topic = connection.address.topic
+        self._refused: type[Exception] = client_library().KafkaException
         self._failed = 0
         self._reason = ""
         self._waiting_since: float | None = None
@@ -50,6 +52,9 @@ class Outlet:
             self._producer.produce(self._topic, value, key=key.encode(), on_delivery=self._delivered)
         except BufferError:
             return False
+        except self._refused as error:  # too large, or a producer that is broken for good
+            self._failed += 1
+            self._reason = str(self._connection.fault(error.args[0].str()))
         return True
 
     def poll(self) -> None:
@@ -75,9 +80,17 @@ class Outlet:
             return f"{self._connection.address}: {waiting} messages wait for the broker"
         return None
 
-    def finish(self, *, unsent: int = 0, timeout_s: float = FINISH_TIMEOUT_S) -> None:
-        """Wait until all is delivered. Raises KafkaAccessError when some could not be."""
-        left = self._producer.flush(timeout_s) + unsent
+    def finish(
+        self, *, unsent: int = 0, timeout_s: float = FINISH_TIMEOUT_S, say: Callable[[str], None] | None = None
+    ) -> None:
+        """Wait until all is delivered. Raises KafkaAccessError when some could not be.
+
+        unsent: messages that could not even be sent; say: gets a line when it takes longer than a moment
+        """
+        left = self._producer.flush(min(timeout_s, MOMENT_S))
+        if left and say is not None:
+            say(f"Waiting for {self._connection.address} to take {left} messages, up to {timeout_s:g} s")
+        left = self._producer.flush(max(timeout_s - MOMENT_S, 0)) + unsent
         if left:
             self._producer.purge()
             raise self._connection.fault(
@@ -106,10 +119,10 @@ class ResultsSink:
             self._unsent.popleft()
         self.outlet.poll()
 
-    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S) -> None:
-        """Wait until all is delivered. Raises KafkaAccessError when some could not be."""
+    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S, say: Callable[[str], None] | None = None) -> None:
+        """Wait until all is delivered, see `Outlet.finish`. Raises KafkaAccessError when some could not be."""
         self.publish("", ())
-        self.outlet.finish(unsent=len(self._unsent), timeout_s=timeout_s)
+        self.outlet.finish(unsent=len(self._unsent), timeout_s=timeout_s, say=say)
 
 
 class SnapshotsSink:
@@ -141,6 +154,6 @@ class SnapshotsSink:
         """What is wrong now, in one line, or None."""
         return self._problem or self.outlet.problem()
 
-    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S) -> None:
-        """Wait until all is delivered. Raises KafkaAccessError when some could not be."""
-        self.outlet.finish(timeout_s=timeout_s)
+    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S, say: Callable[[str], None] | None = None) -> None:
+        """Wait until all is delivered, see `Outlet.finish`. Raises KafkaAccessError when some could not be."""
+        self.outlet.finish(timeout_s=timeout_s, say=say)
