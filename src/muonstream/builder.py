@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,6 +236,17 @@ class FrameBuilder:
         self.add_source(source)
         self._sources[self._names.index(source), fr.S_CAUGHT_UP] = int(caught_up)
 
+    def idle(self, sources: Iterable[int]) -> Frames:
+        """These sources have nothing waiting to be read at this moment, for which others need not wait for them."""
+        sources = list(sources)
+        for source in sources:
+            self.caught_up(source)
+        update_closed(self._state.control, self._state.table)
+        frames = self._drain()
+        for source in sources:
+            self.caught_up(source, False)
+        return frames
+
     def end(self, source: int = 0) -> Frames:
         """The source has no more words: it holds nobody back any longer."""
         self.add_source(source)
@@ -286,6 +297,11 @@ class FrameBuilder:
             return 0
         top = int(self._sources[self._names.index(source), fr.S_TOP])
         return max(0, top - int(st.control[fr.CLOSED])) if top >= 0 else 0
+
+    @property
+    def held_words(self) -> int:
+        """Words held now, as `counts` has them."""
+        return self._held()
 
     @property
     def counts(self) -> BuilderCounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -99,6 +100,10 @@ class Pipeline:
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source."""
         self._take(self.builder.boundary(source))
+
+    def idle(self, sources: Iterable[int]) -> None:
+        """These sources have nothing waiting to be read at this moment."""
+        self._take(self.builder.idle(sources))
 
     def end(self, source: int = 0) -> None:
         """The source has no more words."""
