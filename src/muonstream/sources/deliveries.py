@@ -227,7 +227,9 @@ class Deliveries:
         """Whether a run is the one that is taken; another's words after ours are the end of ours."""
         if self.run is None:
             self.run = run
-        if run == self.run or (self.named and self.run.name == "" and run.number == self.run.number):
+        if self.named and not part.begun and self.run == Run(run.number):
+            self.run = run  # asked for by its number
+        if run == self.run:
             return True
         later = part.begun or (self.run.number < run.number)
         if later and not self.named:

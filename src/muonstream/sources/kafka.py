@@ -134,6 +134,8 @@ class TopicReader:
 
     def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
         """Begin to read: from stored offsets, elsewhere as `begin` says. Raises SourceError for one that is gone."""
+        self._stopped.clear()
+        self._paused = frozenset()
         for partition in self.partitions:
             self.next[partition] = self._first(partition, stored.get(partition))
         self._stopped |= set(ended)
@@ -249,16 +251,11 @@ class TopicReader:
         return self._paused
 
     def stop_at(self, partition: int, offset: int) -> None:
-        """Read no more of a partition; `start_again` goes on at the offset."""
+        """Read no more of a partition, until `start`; its next message is the one at the offset."""
         self.next[partition] = offset
         self._stopped.add(partition)
         self._paused -= {partition}
         self.consumer.incremental_unassign([self._at(partition)])
-
-    def start_again(self) -> None:
-        """Go on in all partitions that were stopped."""
-        self.consumer.incremental_assign([self._at(p, self.next[p]) for p in sorted(self._stopped)])
-        self._stopped.clear()
 
     def new_partitions(self) -> list[int]:
         """Partitions that the topic has got since, which are read from now on; looked for now and then only."""
