@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from muonstream import control as fr
 from muonstream.frames import Frames
 from muonstream.framing import resolve_pending, update_closed
 from muonstream.scan import scan
-from muonstream.windows import close_all, compact, gather
+from muonstream.windows import close_all, compact, gather, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
 
 CHUNK_WORDS = 1 << 17
@@ -235,6 +236,17 @@ class FrameBuilder:
         self.add_source(source)
         self._sources[self._names.index(source), fr.S_CAUGHT_UP] = int(caught_up)
 
+    def idle(self, sources: Iterable[int]) -> Frames:
+        """These sources have nothing waiting to be read at this moment, for which others need not wait for them."""
+        sources = list(sources)
+        for source in sources:
+            self.caught_up(source)
+        update_closed(self._state.control, self._state.table)
+        frames = self._drain()
+        for source in sources:
+            self.caught_up(source, False)
+        return frames
+
     def end(self, source: int = 0) -> Frames:
         """The source has no more words: it holds nobody back any longer."""
         self.add_source(source)
@@ -287,6 +299,11 @@ class FrameBuilder:
         return max(0, top - int(st.control[fr.CLOSED])) if top >= 0 else 0
 
     @property
+    def held_words(self) -> int:
+        """Words held now, as `counts` has them."""
+        return self._held()
+
+    @property
     def counts(self) -> BuilderCounts:
         """The builder's part of the account."""
         st = self._state
@@ -305,6 +322,40 @@ class FrameBuilder:
             resets=int(whole[fr.RESETS]),
             late_by_input=by_input,
         )
+
+    def state(self) -> dict[str, Any]:
+        """All that the builder remembers, as plain numbers and arrays, for `restore`."""
+        st = self._state
+        compact(st.control, st.runs, st.log, np.argsort(st.runs[: int(st.control[fr.RUNS]), 0]))
+        c = st.control
+        opened = st.table[fr.T_OPEN, : c[fr.OPEN]]
+        return {
+            "boards": list(self._boards),
+            "names": list(self._names),
+            "words": self._words,
+            "control": c.copy(),
+            "open": opened.copy(),
+            "open_words": np.array([st.table[fr.T_COUNT, slot_of(st.table, int(key))] for key in opened], np.int64),
+            "runs": st.runs[: c[fr.RUNS]].copy(),
+            "pending": st.pending.copy(),
+            "log": st.log[: c[fr.LOG]].copy(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; its options hold. Raises ValueError when it is of other boards."""
+        if tuple(state["boards"]) != self._boards:
+            raise ValueError(f"boards: found {state['boards']}, allowed are {list(self._boards)} as before")
+        self._names, self._words = [int(name) for name in state["names"]], int(state["words"])
+        table = np.full((fr.TABLE_ROWS, fr.TABLE), -1, np.int64)
+        for i, (key, words) in enumerate(zip(state["open"].tolist(), state["open_words"].tolist(), strict=True)):
+            slot = slot_of(table, key)
+            table[[fr.T_KEY, fr.T_COUNT], slot] = key, words
+            table[fr.T_OPEN, i] = key
+        runs = np.zeros((CHUNK_WORDS + len(state["runs"]), 3), np.int64)
+        runs[: len(state["runs"])] = state["runs"]
+        log = np.zeros(CHUNK_WORDS + len(state["log"]), np.uint64)
+        log[: len(state["log"])] = state["log"]
+        self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
 
 
 def _frames(out: Words, filled: int, starts: list[NDArray[np.int64]], keys: list[NDArray[np.int64]]) -> Frames:

@@ -103,13 +103,31 @@ def demo(
 
 @app.command()
 def run(
-    source: Annotated[str, typer.Argument(help="A file or folder that grows, sim:, or - for standard input.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="A file or folder that grows, kafka://host:port/topic, sim:, or - for standard input."),
+    ],
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
     pace: Annotated[
         str, typer.Option(help="max, or how many times as fast as the data were taken (1: at their own pace).")
     ] = "",
-    follow: Annotated[bool | None, typer.Option(help="Go on as the file or folder grows.")] = None,
+    follow: Annotated[
+        bool | None, typer.Option(help="Go on as the file or folder grows; of a topic, with the runs to come.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep the run's state in this file: a restarted engine goes on, nothing twice.")
+    ] = None,
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Where to begin in a topic, and to go on where messages are gone: earliest, latest, 0:OFFSET,…",
+        ),
+    ] = "",
+    run_number: Annotated[
+        int | None, typer.Option(min=0, help="The topic's run to take; without it, the newest.")
+    ] = None,
     page: Annotated[bool, typer.Option(help="Serve the live page.")] = True,
     stay: Annotated[bool, typer.Option(help="Leave the page open when the source has ended.")] = True,
     interval: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds between snapshots.")] = 0.5,
@@ -134,6 +152,27 @@ def run(
     Example: muonstream run /data/run000123.dat
     """
     from muonstream.commands.publish import PublishOptions
+
+    publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
+    if source.startswith("kafka://"):
+        from muonstream.commands.topic import TopicOptions, run_topic
+
+        raise typer.Exit(
+            run_topic(
+                source,
+                TopicOptions(store, begin, run_number, bool(follow), kafka_properties, kafka_timeout),
+                detector_name=detector,
+                page=(host, port) if page else None,
+                stay=stay,
+                interval_s=interval,
+                summary_path=summary,
+                strict=strict,
+                run=run,
+                workers=workers,
+                stale_after_s=stale_after,
+                publishing=publishing,
+            )
+        )
     from muonstream.commands.run import run_live
 
     raise typer.Exit(
@@ -154,7 +193,7 @@ def run(
             host=host,
             port=port,
             stale_after_s=stale_after,
-            publishing=PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
+            publishing=publishing,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -141,6 +141,34 @@ class Monitor:
         other._recent_rates = self._recent_rates.copy()
         other._slots = dict(self._slots)
         return other
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain numbers and arrays, for `restore`."""
+        self._merge_rates()
+        slots = sorted(self._slots)
+        recent = [self._slots[slot] for slot in slots]
+        return {
+            "total": self.total.copy(),
+            "rates": self._rates.state(),
+            "recent_rates": self._recent_rates.state(),
+            "slots": np.array(slots, np.int64),
+            "recent": np.stack(recent) if recent else np.empty((0, self.catalogue.size), np.int64),
+            "sequence": self._sequence,
+            "data_wall_time": self._data_wall_time,
+            "words_seen": self._words_seen,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same catalogue."""
+        self.total = state["total"]
+        self._rates.restore(state["rates"])
+        self._recent_rates.restore(state["recent_rates"])
+        self._slots = dict(zip(state["slots"].tolist(), state["recent"], strict=True))
+        self._unmerged.clear()
+        self._sequence = int(state["sequence"])
+        self._data_wall_time = float(state["data_wall_time"])
+        self._words_seen = int(state["words_seen"])
+        self._last = (time.monotonic(), self._words_seen)
 
     def account(self, intake: Intake) -> Account:
         """The account of the words added so far and of the intake."""

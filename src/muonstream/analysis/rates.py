@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,17 @@ class RateBins:
         other.bins, other.rows = self.bins.copy(), self.rows.copy()
         other.gap_orbits, other.gap_counts = self.gap_orbits.copy(), self.gap_counts.copy()
         return other
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain numbers and arrays, for `restore`."""
+        names = ("bins", "rows", "gap_orbits", "gap_counts")
+        return {"windows_per_bin": self.windows_per_bin, **dict(zip(names, self._state(), strict=True))}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.windows_per_bin = int(state["windows_per_bin"])
+        self.bins, self.rows = state["bins"], state["rows"]
+        self.gap_orbits, self.gap_counts = state["gap_orbits"], state["gap_counts"]
 
     def add(self, keys: Array, rows: Array) -> None:
         """Add window rows (see `Contribution`), those with hits or passages; keys int64[k], rising."""

@@ -17,6 +17,7 @@ from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.summary import summary
 from muonstream.detector import Detector, DetectorError
 from muonstream.kafka.address import KafkaAccessError
+from muonstream.sinks.store import StoreError
 from muonstream.sources.block import SourceError
 from muonstream.sources.formats import Format
 
@@ -43,7 +44,7 @@ def clear_errors(status: list[int]) -> Iterator[None]:
     """Turn what users can cause into lines on standard error; status[0] becomes the exit code."""
     try:
         yield
-    except (CommandError, SourceError, DetectorError, KafkaAccessError) as error:
+    except (CommandError, SourceError, DetectorError, KafkaAccessError, StoreError) as error:
         complain(str(error))
         status[0] = FAILED
     except KeyboardInterrupt:
@@ -124,6 +125,12 @@ def report(snapshot: Snapshot, console: Console) -> None:
         console.print(fault, markup=False)
     if account.malformed > 5:
         console.print(f"… {account.malformed:,} malformed in all")
+
+
+def check_published(published: bool) -> None:
+    """Raise CommandError when not all was published."""
+    if not published:
+        raise CommandError("not everything could be published")
 
 
 def strictly(snapshot: Snapshot) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
 from types import FrameType
+from typing import IO
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
@@ -179,6 +180,67 @@ def run_live(
     return status[0]
 
 
+@contextmanager
+def served(
+    address: tuple[str, int] | None, *, stale_after_s: float, problems: Callable[[], Sequence[str]]
+) -> Iterator[Dashboard | None]:
+    """The live page while the context lasts; None without an address. Raises CommandError."""
+    if address is None:
+        yield None
+        return
+    try:
+        server = Dashboard(*address, stale_after_s=stale_after_s, problems=problems)
+        server.start()
+    except DashboardError as error:
+        raise common.CommandError(str(error)) from None
+    common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def get_ready(pipeline: Pipeline, server: Dashboard | None) -> None:
+    """Have the kernels compiled before the first word, and say so where that takes long."""
+    with compiling(None if server is None else server.feed.say):
+        warm_up(pipeline.detector)
+
+
+def watched(
+    pipeline: Pipeline,
+    feed: Callable[[Callable[[Snapshot], None]], object],
+    server: Dashboard | None,
+    topics: Publishing,
+    handle: IO[str] | None,
+) -> tuple[Snapshot, bool]:
+    """Feed a run, which publishes snapshots as it goes on, then write and show what was counted, whatever ended it.
+
+    Gives the last snapshot, and whether all that was to be published has been.
+    """
+
+    def publish(snapshot: Snapshot) -> None:
+        if server is not None:
+            server.publish(snapshot)
+        topics.publish(snapshot)
+
+    try:
+        feed(publish)
+    finally:
+        snapshot = pipeline.snapshot("ended")
+        if snapshot.account.words:
+            common.write_summary(handle, snapshot)
+            common.report(snapshot, common.out)
+        published = topics.finish()
+    return snapshot, published
+
+
+def stays(server: Dashboard | None, stop: Event) -> None:
+    """Leave the page open until Ctrl-C."""
+    if server is not None and not stop.is_set():
+        common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
+        stop.wait()
+
+
 def _live(
     blocks: Iterator[Block],
     stop: Event,
@@ -192,42 +254,22 @@ def _live(
     summary_path: Path | None,
     strict: bool,
 ) -> None:
-    server: Dashboard | None = None
     topics = Publishing(publishing, pipeline)
 
-    def publish(snapshot: Snapshot) -> None:
-        if server is not None:
-            server.publish(snapshot)
-        topics.publish(snapshot)
+    def feed(publish: Callable[[Snapshot], None]) -> None:
+        run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
 
-    with common.writable(summary_path) as handle, pipeline:
-        if dashboard is not None:
-            try:
-                server = Dashboard(*dashboard, stale_after_s=stale_after_s, problems=topics.problems)
-                server.start()
-            except DashboardError as error:
-                raise common.CommandError(str(error)) from None
-            common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
-        try:
-            # until the first word there is nothing to finish: Ctrl-C just ends it
-            with compiling(None if server is None else server.feed.say):
-                warm_up(pipeline.detector)
-            with stopping(stop):
-                try:
-                    run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
-                finally:
-                    snapshot = pipeline.snapshot("ended")
-                    if snapshot.account.words:
-                        common.write_summary(handle, snapshot)
-                        common.report(snapshot, common.out)
-                    published = topics.finish()
-                if server is not None and stay and not stop.is_set():
-                    common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
-                    stop.wait()
-                if not published:
-                    raise common.CommandError("not everything could be published")
-                if strict:
-                    common.strictly(snapshot)
-        finally:
-            if server is not None:
-                server.stop()
+    with (
+        common.writable(summary_path) as handle,
+        pipeline,
+        served(dashboard, stale_after_s=stale_after_s, problems=topics.problems) as server,
+    ):
+        # until the first word there is nothing to finish: Ctrl-C just ends it
+        get_ready(pipeline, server)
+        with stopping(stop):
+            snapshot, published = watched(pipeline, feed, server, topics, handle)
+            if stay:
+                stays(server, stop)
+            common.check_published(published)
+            if strict:
+                common.strictly(snapshot)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
 
 from muonstream.analysis.accumulate import Accumulator, Contribution
+from muonstream.analysis.checkpoint import CheckpointError, StateDict, check_identity, identity
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
@@ -35,6 +37,16 @@ def warm_up(detector: Detector) -> None:
             pipeline.snapshot()
         pipeline.finish()
         pipeline.snapshot("ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Words that whoever built the frames did not put into any."""
+
+    late: int = 0
+    stray: int = 0
+    malformed: int = 0
+    resets: int = 0
 
 
 class Pipeline:
@@ -64,11 +76,17 @@ class Pipeline:
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
+        self.elsewhere = Elsewhere()
+        self.notes: tuple[str, ...] = ()
+        """What readers say of their source, a line each; shown before the faults."""
+        self.lag_messages: int | None = None
+        self.restarts = 0
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel") if workers else None
         self._under_way: deque[Future[Contribution]] = deque()
         self._waiting: list[Frames] = []
         self._waiting_words = 0
+        self._framed_words = 0
 
     def __enter__(self) -> Self:
         return self
@@ -87,9 +105,20 @@ class Pipeline:
         """A new file begins on this source."""
         self._take(self.builder.boundary(source))
 
+    def idle(self, sources: Iterable[int]) -> None:
+        """These sources have nothing waiting to be read at this moment."""
+        self._take(self.builder.idle(sources))
+
     def end(self, source: int = 0) -> None:
         """The source has no more words."""
         self._take(self.builder.end(source))
+
+    def take(self, frames: Frames, elsewhere: Elsewhere | None = None) -> None:
+        """Take frames that were built elsewhere, each once; elsewhere: what was left out of them, so far in the run."""
+        self._framed_words += len(frames.words)
+        if elsewhere is not None:
+            self.elsewhere = elsewhere
+        self._take(frames)
 
     def count_malformed(self, n: int, faults: list[str]) -> None:
         """Count what could not be made words, each row once, with what was wrong."""
@@ -138,17 +167,57 @@ class Pipeline:
 
     def intake(self) -> Intake:
         """What has come in, and what of it the kernels have not seen."""
-        counts = self.builder.counts
+        counts, far = self.builder.counts, self.elsewhere
+        malformed = self.malformed + far.malformed
         return Intake(
-            words=counts.words + self.malformed,
-            malformed=self.malformed,
-            late=counts.late,
-            stray=counts.stray,
+            words=counts.words + self._framed_words + malformed + far.late + far.stray,
+            malformed=malformed,
+            late=counts.late + far.late,
+            stray=counts.stray + far.stray,
             held=counts.held,
-            resets=counts.resets,
+            resets=counts.resets + far.resets,
             late_by_input=counts.late_by_input,
-            faults=tuple(self.faults),
+            faults=(*self.notes, *self.faults),
+            lag_messages=self.lag_messages,
+            restarts=self.restarts,
         )
+
+    def state(self) -> StateDict:
+        """All that determines the run's results, at this moment, for `restore`."""
+        self.settle()
+        return {
+            "identity": identity(self.catalogue),
+            "run": self.monitor.run,
+            "source": self.monitor.source,
+            "builder": self.builder.state(),
+            "monitor": self.monitor.state(),
+            "intervals": None if self.intervals is None else self.intervals.state(),
+            "malformed": self.malformed,
+            "faults": list(self.faults),
+            "framed_words": self._framed_words,
+            "elsewhere": asdict(self.elsewhere),
+            "restarts": self.restarts,
+        }
+
+    def restore(self, state: StateDict) -> None:
+        """Go on from a state, as one restart more.
+
+        Raises CheckpointError when it is of another detector, other histograms, or intervals of another length.
+        """
+        check_identity(state["identity"], self.catalogue)
+        try:
+            if self.intervals is not None and state["intervals"] is not None:
+                self.intervals.restore(state["intervals"])
+            self.builder.restore(state["builder"])
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
+        self.monitor.run, self.monitor.source = state["run"], state["source"]
+        self.monitor.restore(state["monitor"])
+        self.malformed = int(state["malformed"])
+        self.faults.extend(state["faults"])
+        self._framed_words = int(state["framed_words"])
+        self.elsewhere = Elsewhere(**state["elsewhere"])
+        self.restarts = int(state["restarts"]) + 1
 
     def snapshot(self, state: State = "running") -> Snapshot:
         """The run as it stands, words still held counted provisionally, so that it is never behind the data."""

@@ -28,7 +28,7 @@ from muonstream.words import (
 _SHIFTS: Final = (HEAD_SHIFT, FPGA_SHIFT, CHANNEL_SHIFT, ORBIT_SHIFT, BX_SHIFT, 0)
 _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _ZERO = 34, 58, 44, 123, 125, 48
 _ALL_KEYS: Final = 0b111111
-_KEYS: Final = np.array([[len(name), *name.encode().ljust(15)] for name in COLUMNS], dtype=np.int64)
+KEYS: Final = np.array([[len(name), *name.encode().ljust(15)] for name in COLUMNS], dtype=np.int64)
 """A row a column: how long its name is, then the name."""
 
 
@@ -56,7 +56,7 @@ def scan_objects(data: Any, starts: Any, stops: Any, keys: Any, words: Any, unus
     """Scan objects data[starts[i]:stops[i]] (uint8) into words (uint64[n]); gives how many.
 
     Objects that are not six whole numbers in range are listed in `unusual` by index, with how many words came before;
-    unusual: int64[n, 2], a row for each that is not counted. keys: see `_KEYS`; they are expected in the order of the
+    unusual: int64[n, 2], a row for each that is not counted. keys: see `KEYS`; they are expected in the order of the
     object before.
     """
     n_words, n_unusual = 0, 0
@@ -167,7 +167,7 @@ def words_of_objects(
     """Words (uint64) of the objects data[starts[i]:stops[i]]; (index, reason) of the first bad ones; how many."""
     words = np.empty(len(starts), np.uint64)
     unusual = np.empty((len(starts), 2), np.int64)
-    n = scan_objects(data, starts, stops, _KEYS, words, unusual)
+    n = scan_objects(data, starts, stops, KEYS, words, unusual)
     faults: list[tuple[int, str]] = []
     n_faults, where, extra = 0, [], []
     for index, before in unusual[: len(starts) - n].tolist():

@@ -1,0 +1,112 @@
+"""A run's state as bytes and back, bit for bit: plain values and arrays, with a version and a check sum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.analysis.histograms import Catalogue
+
+MAGIC: Final = b"muonstate\x00"
+VERSION: Final = 1
+COMPRESS_BELOW_BYTES: Final = 1 << 22
+"""Larger arrays are held words, which compress badly, and time is short."""
+_ARRAY: Final = "\x00array"
+_DTYPES: Final = ("<i8", "<u8", "<f8")
+
+StateDict = dict[str, Any]
+"""Names to numbers, texts, None, lists of these, arrays of 64-bit numbers, and further dictionaries."""
+
+
+class CheckpointError(Exception):
+    """A state that cannot be gone on from: one line with what was found and what is allowed."""
+
+
+def pack(state: StateDict) -> bytes:
+    """The state as bytes. Raises TypeError for a value that has no place in one."""
+    arrays: list[NDArray[Any]] = []
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            little = array.dtype.newbyteorder("<").str
+            if little not in _DTYPES:
+                raise TypeError(f"found an array of {array.dtype}, allowed are {', '.join(_DTYPES)}")
+            arrays.append(array.astype(little, copy=False))
+            return {_ARRAY: [little, *array.shape]}
+        if isinstance(value, dict):
+            return {name: plain(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(inner) for inner in value]
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise TypeError(f"found a {type(value).__name__}, allowed are plain values and arrays")
+
+    header = json.dumps(plain(state)).encode()
+    parts = [np.uint64(len(header)).tobytes(), header]
+    for array in arrays:
+        raw = array.tobytes()
+        packed = zlib.compress(raw, 1) if len(raw) <= COMPRESS_BELOW_BYTES else raw
+        if len(packed) >= len(raw):
+            packed = raw
+        parts += [np.array([len(packed), len(raw)], "<u8").tobytes(), packed]
+    body = b"".join(parts)
+    return MAGIC + np.array([VERSION, zlib.crc32(body)], "<u8").tobytes() + body
+
+
+def unpack(data: bytes) -> StateDict:
+    """The state that `pack` was given. Raises CheckpointError for bytes that are damaged or of another version."""
+    begin = len(MAGIC) + 16
+    if len(data) < begin or not data.startswith(MAGIC):
+        raise CheckpointError("found bytes that are no state of a run")
+    version, check = np.frombuffer(data, "<u8", 2, len(MAGIC)).tolist()
+    if version != VERSION:
+        raise CheckpointError(f"found a state of version {version}, allowed is {VERSION}")
+    if zlib.crc32(memoryview(data)[begin:]) != check:
+        raise CheckpointError("found a damaged state: its check sum is wrong")
+    at = begin + 8 + int(np.frombuffer(data, "<u8", 1, begin)[0])
+
+    def restored(value: Any) -> Any:
+        nonlocal at
+        if isinstance(value, dict):
+            if _ARRAY not in value:
+                return {name: restored(inner) for name, inner in value.items()}
+            dtype, *shape = value[_ARRAY]
+            packed, raw = np.frombuffer(data, "<u8", 2, at).tolist()
+            content = data[at + 16 : at + 16 + packed]
+            at += 16 + packed
+            if packed < raw:
+                content = zlib.decompress(content)
+            return np.frombuffer(content, dtype).reshape(shape).copy()
+        return [restored(inner) for inner in value] if isinstance(value, list) else value
+
+    state: StateDict = restored(json.loads(data[begin + 8 : at]))
+    return state
+
+
+def identity(catalogue: Catalogue) -> StateDict:
+    """What a state can only be gone on with: the detector and the catalogue of histograms."""
+    layout = [(entry.name, entry.shape) for entry in catalogue.entries.values()]
+    return {
+        "detector": catalogue.detector.name,
+        "detector_sha256": hashlib.sha256(catalogue.detector.model_dump_json().encode()).hexdigest(),
+        "catalogue_sha256": hashlib.sha256(json.dumps(layout).encode()).hexdigest(),
+    }
+
+
+def check_identity(found: StateDict, catalogue: Catalogue) -> None:
+    """Raise CheckpointError when a state was made with another detector or another catalogue."""
+    now = identity(catalogue)
+    if found["detector_sha256"] != now["detector_sha256"]:
+        name = f"{found['detector']!r}" + (", as it was" if found["detector"] == now["detector"] else "")
+        raise CheckpointError(
+            f"found the state of a run with the detector {name}; now it is {now['detector']!r}, of which the file says "
+            "something else; go on with the same detector file, or begin a new store"
+        )
+    if found["catalogue_sha256"] != now["catalogue_sha256"]:
+        raise CheckpointError("found a state of another version, with other histograms; begin a new store")

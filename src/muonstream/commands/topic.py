@@ -1,0 +1,156 @@
+"""`muonstream run kafka://…`: the runs of a topic watched live, gone on with after every restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.commands import common
+from muonstream.commands.publish import Publishing, PublishOptions
+from muonstream.commands.run import get_ready, served, stays, stopping, watched
+from muonstream.commands.topics import connect, say
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.topic import TopicEngine, stored_name
+from muonstream.kafka.topics import FRAMES
+from muonstream.messages import Run
+from muonstream.sinks.store import Saved, Store
+from muonstream.sources.deliveries import Deliveries
+from muonstream.sources.kafka import Begin, TopicReader
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOptions:
+    """What the command line says of reading a topic.
+
+    store: "" for none; begin: see `Begin.parse`; number: of the run, None for the newest; follow: take later runs too
+    """
+
+    store: Path | None = None
+    begin: str = ""
+    number: int | None = None
+    follow: bool = False
+    properties: Path | None = None
+    timeout_s: float = 60.0
+
+
+class _Choice:
+    """Which run is taken, and from where: as it was stored, as it was asked for, else the newest."""
+
+    def __init__(self, reader: TopicReader, store: Store | None, name: str, options: TopicOptions) -> None:
+        self.saved: Saved | None = None
+        self.positions: Mapping[int, int] = {}
+        self.wanted: Run | None = None
+        number = options.number
+        if store is not None:
+            run = None
+            if number is not None:
+                known = [run for source, run, _ in store.runs() if source == name]
+                run = next((run for run in known if run.split(" ")[0] == str(number)), str(number))
+            self.saved = store.load(name, run)
+        if number is not None:
+            self.wanted = Run(number)
+        elif self.saved is None or self.saved.ended:
+            self._newest(reader, options)
+
+    def _newest(self, reader: TopicReader, options: TopicOptions) -> None:
+        """No run is under way in the store: take the newest, or with --follow the next."""
+        if options.begin not in ("", "earliest"):
+            return
+        newest = None if self.saved is not None and options.follow else reader.newest_run()
+        if self.saved is not None and (
+            options.follow or (newest is not None and stored_name(newest) != self.saved.run)
+        ):
+            self.positions = {part: at.next for part, at in self.saved.positions.items()}
+            self.saved = None
+        self.wanted = newest
+
+
+def run_topic(
+    source: str,
+    options: TopicOptions,
+    *,
+    detector_name: str,
+    page: tuple[str, int] | None,
+    stay: bool,
+    interval_s: float,
+    summary_path: Path | None,
+    strict: bool,
+    run: str,
+    workers: int,
+    stale_after_s: float,
+    publishing: PublishOptions,
+) -> int:
+    """A topic, live; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status), ExitStack() as stack:
+        detector = common.load_detector(detector_name)
+        begin = Begin.parse(options.begin)
+        stop = Event()
+        handle = stack.enter_context(common.writable(summary_path))
+        stack.enter_context(stopping(stop))
+        connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
+        store = stack.enter_context(Store(options.store)) if options.store is not None else None
+        problems: list[Publishing] = []
+        server = stack.enter_context(
+            served(
+                page,
+                stale_after_s=stale_after_s,
+                problems=lambda: [line for topics in problems for line in topics.problems()],
+            )
+        )
+        engines: list[TopicEngine] = []
+        reader = TopicReader(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
+        stack.callback(reader.close)
+        if not reader.open(stop, say):
+            return status[0]
+        name = str(connection.address)
+        choice = _Choice(reader, store, name, options)
+        while True:
+            engine = _engine(detector, reader, choice, options, store, run, workers)
+            topics = Publishing(publishing, engine.pipeline)
+            engines[:], problems[:] = [engine], [topics]
+            with engine.pipeline:
+                feed = _feed(engine, choice, stop, interval_s)
+                get_ready(engine.pipeline, server)
+                snapshot, published = watched(engine.pipeline, feed, server, topics, handle)
+            if not options.follow or stop.is_set():
+                break
+            choice.saved, choice.wanted, choice.positions = None, None, dict(reader.next)
+        if stay:
+            stays(server, stop)
+        common.check_published(published)
+        if strict:
+            common.strictly(snapshot)
+    return status[0]
+
+
+def _engine(
+    detector: Detector,
+    reader: TopicReader,
+    choice: _Choice,
+    options: TopicOptions,
+    store: Store | None,
+    run: str,
+    workers: int,
+) -> TopicEngine:
+    name = str(reader.connection.address)
+    pipeline = Pipeline(detector, run=run, source=name, workers=workers)
+    deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
+    return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
+
+
+def _feed(
+    engine: TopicEngine, choice: _Choice, stop: Event, interval_s: float
+) -> Callable[[Callable[[Snapshot], None]], object]:
+    def feed(publish: Callable[[Snapshot], None]) -> None:
+        if choice.saved is not None:
+            engine.restore(choice.saved)
+        engine.begin(choice.positions)
+        engine.run(stop, publish=publish, interval_s=interval_s)
+
+    return feed

@@ -1,0 +1,247 @@
+"""The engine on a topic: one run's messages through a pipeline, its state and positions stored together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from threading import Event
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.analysis.checkpoint import CheckpointError
+from muonstream.analysis.monitor import Snapshot
+from muonstream.engines.pipeline import Elsewhere, Pipeline
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.messages import Run
+from muonstream.sinks.store import Position, Saved, Store, StoreError
+from muonstream.sources.deliveries import Deliveries, Part
+from muonstream.sources.kafka import TopicReader
+
+STORE_EVERY_S: Final = 1.0
+IDLE_EVERY_S: Final = 0.25
+IDLE_WINDOWS: Final = 50
+"""Nobody is asked whether he has nothing to read before others are so far ahead; the builder decides by its own."""
+HELD_HIGH: Final = 4 << 20
+"""With so many words held, partitions that run ahead are not read."""
+HELD_LOW: Final = 2 << 20
+AHEAD_WINDOWS: Final = 16
+ORDER_WINDOWS: Final = 2
+
+
+class TopicEngine:
+    """Takes one run of a topic. The pipeline's sources are the partitions.
+
+    With a store, what was taken and what came of it are written in one transaction, so that after the end of the
+    process, however it comes, another engine goes on from there and nothing is counted twice or lost.
+    """
+
+    def __init__(
+        self,
+        reader: TopicReader,
+        pipeline: Pipeline,
+        deliveries: Deliveries,
+        *,
+        store: Store | None = None,
+        name: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """name: of the topic in the store."""
+        self.reader = reader
+        self.pipeline = pipeline
+        self.deliveries = deliveries
+        self._store = store
+        self._name = name
+        self._clock = clock
+        self._idle_due = clock()
+        self._dirty = False
+        self._accounted = False
+        self._named = bool(pipeline.monitor.run)
+
+    def restore(self, saved: Saved) -> None:
+        """Go on from what was stored, before `begin`. Raises StoreError when it does not fit."""
+        try:
+            self.pipeline.restore(saved.state)
+        except CheckpointError as error:
+            raise StoreError(f"run {saved.run!r} in the store: {error}") from None
+        kept, deliveries = saved.reader, self.deliveries
+        deliveries.tally.restore(kept["tally"])
+        deliveries.run = Run(**kept["run"]) if kept["run"] else None
+        deliveries.framed = bool(kept["framed"])
+        self._accounted = bool(kept["accounted"])
+        for partition, at in saved.positions.items():
+            key = at.epoch << KEY_WINDOW_BITS | at.window
+            ended = partition in kept["ended"]
+            deliveries.parts[partition] = Part(at.next, key, at.piece, begun=partition in kept["begun"], ended=ended)
+
+    def begin(self, positions: Mapping[int, int] | None = None) -> None:
+        """Begin to read, where we were, else at these positions, else as the reader's `begin` says.
+
+        Raises SourceError for an offset that is gone.
+        """
+        parts = self.deliveries.parts
+        stored = {**(positions or {}), **{p: part.next for p, part in parts.items()}}
+        self.reader.start(stored, [p for p, part in parts.items() if part.ended])
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Take the reader's partitions as they are now."""
+        for partition, offset in self.reader.next.items():
+            part = self.deliveries.parts.setdefault(partition, Part(offset))
+            if not part.ended:
+                part.next = offset
+            self.pipeline.builder.add_source(partition)
+
+    def lost(self, partition: int, first: int, last: int) -> None:
+        """Count messages that nobody will read any more: offsets first to last - 1."""
+        text = f"the last: partition {partition}, offsets {first} to {last - 1} were not read"
+        self.deliveries.tally.add("lost", text, last - first)
+
+    @property
+    def over(self) -> bool:
+        """Whether every partition has had the run's end."""
+        parts = self.deliveries.parts
+        return bool(parts) and all(part.ended for part in parts.values())
+
+    def run(
+        self,
+        stop: Event,
+        *,
+        publish: Callable[[Snapshot], None],
+        interval_s: float = 0.5,
+        store_every_s: float = STORE_EVERY_S,
+    ) -> Snapshot:
+        """Take messages until the run is over or `stop` is set, and give the final snapshot.
+
+        publish: gets a snapshot each interval_s by the clock, and the last
+        Raises SourceError, KafkaAccessError or StoreError; what was done until then is stored and published.
+        """
+        due, store_due = self._clock(), self._clock() + store_every_s
+        whole = False
+        try:
+            while not self.over and not stop.is_set():
+                whole = True
+                batch = self.reader.read()
+                whole = False
+                self._take(batch)
+                whole = True
+                if self._clock() >= due:
+                    publish(self._snapshot())
+                    due = self._clock() + interval_s
+                if self._dirty and self._clock() >= store_due:
+                    self.save()
+                    store_due = self._clock() + store_every_s
+            whole = True
+        finally:
+            ended = self.over
+            if whole and not ended and self._dirty:
+                self.save()  # what is held belongs to the run that goes on
+            self.pipeline.finish()
+            if whole and ended:
+                self.save(ended=True)
+            last = self._snapshot("ended")
+            publish(last)
+        return last
+
+    def _snapshot(self, state: Any = "running") -> Snapshot:
+        pipeline = self.pipeline
+        pipeline.lag_messages = 0 if self.over else self.reader.lag
+        pipeline.notes = self.deliveries.tally.lines()
+        return pipeline.snapshot(state)
+
+    def _take(self, batch: Mapping[int, list[Any]]) -> None:
+        if self.reader.new_partitions():
+            self.adopt()
+        deliveries, pipeline = self.deliveries, self.pipeline
+        deliveries.reset()
+        for partition, messages in batch.items():
+            if not deliveries.parts[partition].ended:
+                deliveries.take(partition, messages)
+        if batch:
+            self._dirty = True
+        if deliveries.run is not None and not self._named:
+            self._named = True
+            pipeline.monitor.run = deliveries.run.name or f"run {deliveries.run.number}"
+        for partition, words in deliveries.words.items():
+            pipeline.push(np.concatenate(words), partition)
+        if deliveries.frames:
+            pipeline.take(deliveries.joined())
+        account = deliveries.account
+        if account is not None and not self._accounted:
+            self._accounted = True
+            pipeline.faults.extend(account.faults)
+            pipeline.elsewhere = Elsewhere(account.late, account.stray, account.malformed, account.resets)
+        for partition in deliveries.ended:
+            pipeline.end(partition)
+            self.reader.stop_at(partition, deliveries.parts[partition].next)
+        pipeline.malformed = deliveries.tally.malformed
+        if deliveries.framed:
+            self._close_intervals()
+        else:
+            self._hold_back()
+            self._let_idle_go()
+
+    def _close_intervals(self) -> None:
+        """Frames of several partitions do not come in order: say up to where they are complete."""
+        intervals = self.pipeline.intervals
+        if intervals is None:
+            return
+        intervals.in_order = False
+        parts = self.deliveries.parts
+        keys = [part.key for part in parts.values()]
+        behind = [part.key for p, part in parts.items() if not part.ended and not self.reader.caught_up(p)]
+        self.pipeline.settle()
+        intervals.close(max(min([max(keys) - ORDER_WINDOWS, *behind]), 0))
+
+    def _hold_back(self) -> None:
+        """Stop reading partitions that run ahead while too much is held; those that hold it back are read."""
+        reader, builder = self.reader, self.pipeline.builder
+        held = builder.held_words
+        if held < HELD_LOW:
+            reader.pause(())
+        elif held > HELD_HIGH:
+            open_parts = [p for p, part in self.deliveries.parts.items() if not part.ended]
+            ahead = {p for p in open_parts if builder.lag_windows(p) > AHEAD_WINDOWS}
+            # those that hold the others back may have nothing to read: then all must go on until that is certain
+            reader.pause(ahead if any(not reader.caught_up(p) for p in open_parts if p not in ahead) else ())
+
+    def _let_idle_go(self) -> None:
+        """Partitions that have nothing to read, as the broker says when asked now, hold nobody back."""
+        builder = self.pipeline.builder
+        if self._clock() < self._idle_due or not builder.held_words:
+            return
+        self._idle_due = self._clock() + IDLE_EVERY_S
+        open_parts = [p for p, part in self.deliveries.parts.items() if not part.ended]
+        lags = {p: builder.lag_windows(p) for p in open_parts}
+        if max(lags.values(), default=0) <= IDLE_WINDOWS:
+            return
+        quiet = [p for p in open_parts if self.reader.caught_up(p)]
+        self.pipeline.idle([p for p in quiet if self.reader.confirm(p)])
+
+    def save(self, *, ended: bool = False) -> None:
+        """Write state and positions to the store, all or nothing. Raises StoreError."""
+        deliveries = self.deliveries
+        if self._store is None or (deliveries.run is None and not self.pipeline.intake().words):
+            return
+        parts = deliveries.parts
+        positions = {}
+        for partition, part in parts.items():
+            offset, key, piece = part.resume
+            positions[partition] = Position(offset, key >> KEY_WINDOW_BITS, key & KEY_WINDOW_MASK, piece)
+        run = deliveries.run
+        reader = {
+            "tally": deliveries.tally.state(),
+            "run": asdict(run) if run is not None else None,
+            "framed": deliveries.framed,
+            "accounted": self._accounted,
+            "begun": [p for p, part in parts.items() if part.begun],
+            "ended": [p for p, part in parts.items() if part.ended],
+        }
+        self._store.save(Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader))
+        self._dirty = False
+
+
+def stored_name(run: Run | None) -> str:
+    """What a run is called in the store."""
+    return "" if run is None else f"{run.number} {run.name}".rstrip()

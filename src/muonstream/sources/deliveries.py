@@ -1,0 +1,334 @@
+"""What messages hold: words and frames of one run, in order, each once; and what was wrong with the others, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.frames import Frames
+from muonstream.messages import (
+    DMA_WORDS,
+    VERSION,
+    WORD_BYTES,
+    EndMessage,
+    FrameMessage,
+    Kind,
+    MessageError,
+    Run,
+    dma_words,
+    kind_of,
+)
+from muonstream.sources.jsonlines import KEYS, scan_objects, word_of_object
+from muonstream.words import Words
+
+LARGEST_BYTES: Final = 1 << 22
+"""No message of ours is larger."""
+TOLD: Final = frozenset({"duplicate", "another run", "run cut off", "incomplete window", "lost"})
+"""What is told, but is nothing malformed."""
+VERSION_HEADER: Final = b"%d" % VERSION
+
+Message = tuple[int, Sequence[tuple[str, bytes]] | None, bytes | None]
+"""A message's offset, headers and value."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often each thing was found, and the last of it."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    last: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, text: str, n: int = 1) -> None:
+        """Found n more of these."""
+        self.counts[name] = self.counts.get(name, 0) + n
+        self.last[name] = text
+
+    @property
+    def malformed(self) -> int:
+        """How many messages could not be words."""
+        return sum(n for name, n in self.counts.items() if name not in TOLD)
+
+    def lines(self) -> tuple[str, ...]:
+        """A line for each."""
+        return tuple(
+            f"{name}: {n:,} message{'s' if n != 1 else ''}; {self.last[name]}" for name, n in self.counts.items()
+        )
+
+    def state(self) -> dict[str, Any]:
+        """As JSON types, for `restore`."""
+        return {"counts": dict(self.counts), "last": dict(self.last)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.counts, self.last = dict(state["counts"]), dict(state["last"])
+
+
+@dataclass(slots=True)
+class Part:
+    """How far one partition was taken: what `next`, the first message not taken, and the last frame are."""
+
+    next: int
+    key: int = -1
+    piece: int = -1
+    begun: bool = False
+    ended: bool = False
+    pieces: list[FrameMessage] = field(default_factory=list)
+    """pieces of a window whose others have not come"""
+    first: int = 0
+    """where the first of them is"""
+
+    @property
+    def resume(self) -> tuple[int, int, int]:
+        """Where to go on after a restart, and the last frame taken whole: offset, key, piece."""
+        if self.pieces:
+            return self.first, *self.before
+        return self.next, self.key, self.piece
+
+    before: tuple[int, int] = (-1, -1)
+    """the last frame before the pieces"""
+
+
+class Deliveries:
+    """Takes one run's messages apart, partition by partition.
+
+    The run is the one wanted, else the first that comes; loose words without headers are of any. In each partition
+    frames rise by window and part, and loose words by their position: one not above the last is a repeat. A window in
+    parts is given when it is whole. A partition takes no more when it has the run's end, or a later run's words.
+    """
+
+    def __init__(self, *, wanted: Run | None = None, named: bool = False) -> None:
+        """named: the run was asked for by the user, so that other runs between its messages are passed over."""
+        self.run = wanted
+        self.named = named
+        self.tally = Tally()
+        self.parts: dict[int, Part] = {}
+        self.accounts: dict[int, EndMessage] = {}
+        self.framed = False
+        """Whether frames have come, which tell that no loose words will."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin to collect anew."""
+        self.words: dict[int, list[Words]] = {}
+        self.frames: list[FrameMessage] = []
+        self.ended: list[int] = []
+
+    def take(self, partition: int, messages: Iterable[Message]) -> None:
+        """Take a partition's next messages in order; what they hold is in `words`, `frames` and `ended`."""
+        part = self.parts[partition]
+        for (kind, number, name), group in groupby(messages, key=_quick_kind):
+            if part.ended:
+                return
+            if kind is None:
+                for message in group:
+                    if not self._other(partition, part, message):
+                        return
+                continue
+            loose = list(group)
+            if number and not self._is_ours(
+                partition, part, loose[0][0], Run(int(number), name.decode("utf-8", "replace"))
+            ):
+                if not part.ended:
+                    part.next = loose[-1][0] + 1
+                continue
+            part.begun = True
+            part.next = loose[-1][0] + 1
+            if number:
+                loose = self._risen(partition, part, loose)
+            if loose:
+                words = self._json(partition, loose) if kind is Kind.JSON else self._dma(partition, loose)
+                self.words.setdefault(partition, []).append(words)
+
+    def _risen(self, partition: int, part: Part, messages: list[Message]) -> list[Message]:
+        """The loose messages that are above those before, by their positions."""
+        at = [dict(headers or ()).get("position", b"") for _, headers, _ in messages]
+        if not all(text.isdigit() for text in at):
+            return messages
+        positions = np.array(list(map(int, at)), np.int64)
+        before = np.maximum.accumulate(np.concatenate([[part.key], positions[:-1]]))
+        part.key = max(int(before[-1]), int(positions[-1]))
+        fresh = positions > before
+        if fresh.all():
+            return messages
+        again = np.flatnonzero(~fresh).tolist()
+        self._fault(
+            partition, messages[again[-1]][0], "duplicate", f"word {positions[again[-1]]} came again", n=len(again)
+        )
+        return [messages[index] for index in np.flatnonzero(fresh).tolist()]
+
+    def _fault(self, partition: int, offset: int, name: str, text: str, n: int = 1) -> None:
+        self.tally.add(name, f"the last: partition {partition}, offset {offset}: {text}"[:300], n)
+
+    def _json(self, partition: int, messages: list[Message]) -> Words:
+        values = [value or b"" for _, _, value in messages]
+        stops = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
+        starts = np.concatenate([[0], stops[:-1]])
+        words = np.empty(len(values), np.uint64)
+        unusual = np.empty((len(values), 2), np.int64)
+        n = scan_objects(np.frombuffer(b"".join(values), np.uint8), starts, stops, KEYS, words, unusual)
+        words, extra, where = words[:n], [], []
+        for index, before in unusual[: len(values) - n].tolist():
+            offset, _, value = messages[index]
+            try:
+                _check_size(value)
+                extra.append(word_of_object(values[index]))
+                where.append(before)
+            except MessageError as error:
+                self._fault(partition, offset, error.fault, str(error))
+            except ValueError as error:
+                self._fault(partition, offset, fault_name(str(error)), str(error))
+        return np.insert(words, where, np.array(extra, np.uint64)) if extra else words
+
+    def _dma(self, partition: int, messages: list[Message]) -> Words:
+        good: list[Words] = []
+        for offset, _, value in messages:
+            try:
+                _check_size(value)
+                good.append(dma_words(value or b""))
+            except MessageError as error:
+                self._fault(partition, offset, error.fault, str(error))
+        return np.concatenate(good) if good else np.empty(0, np.uint64)
+
+    def _other(self, partition: int, part: Part, message: Message) -> bool:
+        """A frame, an end, or something that is nothing; says whether the partition goes on."""
+        offset, headers, value = message
+        try:
+            _check_size(value)
+            if kind_of(headers, value) is Kind.END:
+                decoded: EndMessage | FrameMessage = EndMessage.decode(headers or (), value)
+            else:
+                decoded = FrameMessage.decode(headers or (), value)
+        except MessageError as error:
+            self._fault(partition, offset, error.fault, str(error))
+            part.next = offset + 1
+            return True
+        if not self._is_ours(partition, part, offset, decoded.run):
+            if part.ended:
+                return False
+            part.next = offset + 1
+            return True
+        part.begun = True
+        part.next = offset + 1
+        if isinstance(decoded, EndMessage):
+            self._let_go(partition, part)
+            self.accounts[partition] = decoded
+            part.ended = True
+            self.ended.append(partition)
+            return False
+        self._frame(partition, part, offset, decoded)
+        return True
+
+    def _is_ours(self, partition: int, part: Part, offset: int, run: Run) -> bool:
+        """Whether a run is the one that is taken; another's words after ours are the end of ours."""
+        if self.run is None:
+            self.run = run
+        if self.named and not part.begun and self.run == Run(run.number):
+            self.run = run  # asked for by its number
+        if run == self.run:
+            return True
+        later = part.begun or (self.run.number < run.number)
+        if later and not self.named:
+            self._fault(partition, offset, "run cut off", f"found run {run.number} before the end of this one")
+            part.next = offset
+            self._let_go(partition, part)
+            part.ended = True
+            self.ended.append(partition)
+        else:
+            self.tally.add("another run", f"the last: run {run.number} {run.name}".rstrip())
+        return False
+
+    def _frame(self, partition: int, part: Part, offset: int, frame: FrameMessage) -> None:
+        self.framed = True
+        if frame.order <= (part.key, part.piece):
+            text = f"window {frame.key}, part {frame.part} came again"
+            self._fault(partition, offset, "duplicate", text)
+            return
+        if part.pieces and part.pieces[0].key != frame.key:
+            self._let_go(partition, part)
+        if not part.pieces:
+            part.first, part.before = offset, (part.key, part.piece)
+        part.key, part.piece = frame.order
+        part.pieces.append(frame)
+        if frame.part == frame.parts - 1:
+            self._let_go(partition, part)
+
+    def _let_go(self, partition: int, part: Part) -> None:
+        """Give the pieces of a window, of which no more come."""
+        if part.pieces and len(part.pieces) < part.pieces[0].parts:
+            found, last = len(part.pieces), part.pieces[-1]
+            self._fault(
+                partition, part.next, "incomplete window", f"found {found} of {last.parts} parts of window {last.key}"
+            )
+        self.frames += part.pieces
+        part.pieces = []
+
+    def joined(self) -> Frames:
+        """The frames that have come, by key; those of one window as one."""
+        frames = sorted(self.frames, key=_order)
+        if not frames:
+            return Frames.empty()
+        keys = np.array([frame.key for frame in frames], np.int64)
+        ends = np.cumsum([len(frame.words) for frame in frames])
+        last = np.append(np.flatnonzero(np.diff(keys)), len(keys) - 1)
+        words = np.concatenate([frame.words for frame in frames]) if len(frames) > 1 else frames[0].words
+        return Frames(words, np.concatenate([[0], ends[last]]), keys[last])
+
+    @property
+    def account(self) -> EndMessage | None:
+        """What the gateway said at the end of the run."""
+        return next(iter(self.accounts.values()), None)
+
+
+def _order(frame: FrameMessage) -> tuple[int, int]:
+    return frame.order
+
+
+def _check_size(value: bytes | None) -> None:
+    if value is None:
+        raise MessageError("tombstone", "found no value")
+    if not value:
+        raise MessageError("empty value", "found 0 bytes")
+    if len(value) > LARGEST_BYTES:
+        raise MessageError("oversized value", f"found {len(value)} bytes, allowed are {LARGEST_BYTES}")
+
+
+def _quick_kind(message: Message) -> tuple[Kind | None, bytes, bytes]:
+    """The kind of loose hits and transfers, their run's number and name; no kind for what is looked at one by one."""
+    _, headers, value = message
+    if headers:
+        found = dict(headers)
+        kind = found.get("kind")
+        if kind is not None:
+            if (kind == b"json" or kind == b"dma") and found.get("version") == VERSION_HEADER:
+                number = found.get("run-number", b"")
+                if number.isdigit():
+                    return Kind.JSON if kind == b"json" else Kind.DMA, number, found.get("run-name", b"")
+            return None, b"", b""
+    if value:
+        if value[0] == 123:  # {
+            return Kind.JSON, b"", b""
+        if len(value) == DMA_WORDS * WORD_BYTES:
+            return Kind.DMA, b"", b""
+    return None, b"", b""
+
+
+def fault_name(reason: str) -> str:
+    """The name of what is wrong with a JSON object, by the reason that its parser gives."""
+    if reason.startswith("no JSON"):
+        return "no number" if reason.endswith("is no number") else "bad JSON"
+    if reason.startswith("found a"):
+        return "no object"
+    if "found nothing" in reason:
+        return "missing field"
+    value = re.search(r"found (.*), allowed", reason)
+    found = value.group(1) if value else ""
+    if re.fullmatch(r"'\s*-?[0-9.]+\s*'", found):
+        return "number as text"
+    if re.fullmatch(r"-?[0-9]+(\.0)?", found):
+        return "out of range"
+    return "fraction" if re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", found) else "wrong type"

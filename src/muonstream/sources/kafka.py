@@ -1,0 +1,300 @@
+"""A Kafka topic as a source: its partitions read in batches, from offsets that we keep ourselves."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from muonstream.kafka.client import Connection, client_library
+from muonstream.messages import Run
+from muonstream.sources.block import SourceError
+from muonstream.sources.deliveries import Message
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, TopicPartition
+
+BATCH_MESSAGES: Final = 20_000
+BATCH_BYTES: Final = 1 << 24
+POLL_S: Final = 0.1
+SHORT_S: Final = 0.005
+"""So long is waited for a batch to become full."""
+ASK_TIMEOUT_S: Final = 10.0
+NEW_PARTITIONS_S: Final = 10.0
+"""How often the topic is looked at for new partitions."""
+CONFIG: Final[Mapping[str, Any]] = {
+    "enable_partition_eof": False,
+    "fetch_wait_max_ms": 50,
+    "fetch_queue_backoff_ms": 5,
+    "fetch_message_max_bytes": 4 << 20,
+    "fetch_max_bytes": 64 << 20,
+    "receive_message_max_bytes": 80 << 20,
+    "queued_min_messages": 500_000,
+    "queued_max_messages_kbytes": 128 << 10,
+    "check_crcs": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where reading begins where nothing was stored, and goes on where an offset is gone.
+
+    word: earliest or latest, "" when nothing was asked for; offsets: by partition
+    """
+
+    word: str = ""
+    offsets: Mapping[int, int] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take `--from` apart: earliest, latest, or as ``0:1500,1:1498``. Raises SourceError."""
+        if text in ("", "earliest", "latest"):
+            return cls(text)
+        offsets: dict[int, int] = {}
+        for pair in text.split(","):
+            partition, _, offset = pair.partition(":")
+            if not (partition.isdecimal() and offset.isdecimal() and int(partition) not in offsets):
+                raise SourceError(
+                    f"--from: found {text!r}, allowed are earliest, latest, or PARTITION:OFFSET,… as 0:1500,1:1498"
+                )
+            offsets[int(partition)] = int(offset)
+        return cls("offsets", offsets)
+
+
+class TopicReader:
+    """Reads all partitions of a topic in batches. `next` has the first offset not yet given of each.
+
+    An offset that is gone is an error, unless `begin` says where to go on; what is lost by it goes to on_lost
+    (partition, from, to). Messages come in order in each partition.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        begin: Begin | None = None,
+        on_lost: Callable[[int, int, int], None] = lambda partition, first, last: None,
+    ) -> None:
+        self.connection = connection
+        self.topic = connection.address.topic
+        self.begin = begin or Begin()
+        self.next: dict[int, int] = {}
+        self._on_lost = on_lost
+        self._library = client_library()
+        self._consumer: Consumer | None = None
+        self._admin: Any = None
+        self._paused: frozenset[int] = frozenset()
+        self._stopped: set[int] = set()
+        self._looked = time.monotonic()
+        self._most = 64
+
+    def open(self, stop: Event, say: Callable[[str], None]) -> bool:
+        """Connect; say whether the topic is there and reading can begin (not when `stop` was set first).
+
+        Raises KafkaAccessError when there is no broker, no access or no topic.
+        """
+        self._admin = self.connection.wait(say=say, stop=stop)
+        if self._admin is None:
+            return False
+        self.partitions = self.connection.partitions(self._admin)
+        self._consumer = self.connection.consumer(**CONFIG)
+        return True
+
+    def close(self) -> None:
+        """Leave; nothing is committed to Kafka."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    @property
+    def consumer(self) -> Any:
+        """The client, while it is open."""
+        assert self._consumer is not None
+        return self._consumer
+
+    def _at(self, partition: int, offset: int = -1001) -> TopicPartition:
+        at: TopicPartition = self._library.TopicPartition(self.topic, partition, offset)
+        return at
+
+    def watermarks(self, partition: int, timeout_s: float = ASK_TIMEOUT_S) -> tuple[int, int]:
+        """The oldest offset that is kept and the next that will be written, as the broker says now.
+
+        Raises SourceError when it does not answer.
+        """
+        try:
+            found = self.consumer.get_watermark_offsets(self._at(partition), timeout=timeout_s, cached=False)
+        except self._library.KafkaException as error:
+            raise SourceError(f"{self.connection.address}: partition {partition}: {error.args[0].str()}") from None
+        if found is None:
+            raise SourceError(f"{self.connection.address}: partition {partition}: the broker does not answer")
+        return int(found[0]), int(found[1])
+
+    def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
+        """Begin to read: from stored offsets, elsewhere as `begin` says. Raises SourceError for one that is gone."""
+        self._stopped.clear()
+        self._paused = frozenset()
+        for partition in self.partitions:
+            self.next[partition] = self._first(partition, stored.get(partition))
+        self._stopped |= set(ended)
+        self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
+
+    def _first(self, partition: int, stored: int | None) -> int:
+        low, high = self.watermarks(partition)
+        begin = self.begin
+        if begin.offsets is not None and partition in begin.offsets:
+            wanted = begin.offsets[partition]
+            if not low <= wanted <= high:
+                raise self._gone(partition, wanted, low, high)
+            if stored is not None and wanted < stored:
+                raise SourceError(
+                    f"--from: partition {partition}: found {wanted}, but what is before {stored} is counted in the "
+                    "store; go on from there, or begin a new store"
+                )
+        elif begin.word == "latest":
+            wanted = high
+        elif stored is not None and low <= stored <= high:
+            return stored
+        elif stored is None:
+            return low
+        elif begin.word == "earliest" and stored < low:
+            wanted = low
+        else:
+            raise self._gone(partition, stored, low, high)
+        if stored is not None and wanted > stored:
+            self._on_lost(partition, stored, wanted)
+        return wanted
+
+    def _gone(self, partition: int, wanted: int, low: int, high: int) -> SourceError:
+        if wanted > high:
+            why = f"the topic ends at {high}; was it made anew? Then begin a new store"
+        else:
+            why = (
+                f"no longer retained, the oldest is {low}: {low - wanted} messages are lost; "
+                "to go on without them: --from earliest (or latest, or PARTITION:OFFSET,…)"
+            )
+        return SourceError(f"{self.connection.address}: partition {partition}: offset {wanted}: {why}")
+
+    def read(self, timeout_s: float = POLL_S) -> dict[int, list[Message]]:
+        """The next messages of each partition, as many as are there; nothing when none come in the time given.
+
+        Raises SourceError when an offset is gone, KafkaAccessError when the broker refuses us.
+        """
+        self.connection.check()
+        found: list[Any] = self.consumer.consume(self._most, SHORT_S)
+        if not found:
+            found = self.consumer.consume(1, timeout_s)
+        batch: dict[int, list[Message]] = {}
+        size = 0
+        for message in found:
+            error = message.error()
+            if error is not None:
+                self._take_error(message, error)
+                continue
+            value = message.value()
+            size += len(message)
+            batch.setdefault(message.partition(), []).append((message.offset(), message.headers(), value))
+        for partition, messages in batch.items():
+            self.next[partition] = messages[-1][0] + 1
+        if found:
+            self._most = min(max(BATCH_BYTES * len(found) // max(size, 1), 16), BATCH_MESSAGES)
+        return batch
+
+    def _take_error(self, message: Any, error: Any) -> None:
+        codes = self._library.KafkaError
+        if error.code() in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE):
+            partition = message.partition()
+            first = self._first(partition, self.next[partition])
+            self.next[partition] = first
+            self.consumer.seek(self._at(partition, first))
+        elif error.fatal() or error.code() in (codes.UNKNOWN_TOPIC_OR_PART, codes.TOPIC_AUTHORIZATION_FAILED):
+            raise SourceError(f"{self.connection.address}: {error.str()}")
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether, as far as the last answer of the broker says, nothing waits to be read; `confirm` asks anew."""
+        _, high = self._cached(partition)
+        return 0 <= high <= self.next[partition]
+
+    def confirm(self, partition: int) -> bool:
+        """Whether nothing waits to be read at this moment, as the broker says when asked."""
+        try:
+            return self.watermarks(partition, 0.5)[1] <= self.next[partition]
+        except SourceError:
+            return False
+
+    def _cached(self, partition: int) -> tuple[int, int]:
+        with contextlib.suppress(self._library.KafkaException):
+            found = self.consumer.get_watermark_offsets(self._at(partition), cached=True)
+            if found is not None:
+                return int(found[0]), int(found[1])
+        return -1, -1
+
+    @property
+    def lag(self) -> int:
+        """Messages that wait to be read, as far as the broker's answers have told."""
+        return sum(max(self._cached(p)[1] - self.next[p], 0) for p in self.partitions if p not in self._stopped)
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Read these no further for now, and all others."""
+        wanted = frozenset(partitions) - self._stopped
+        if wanted != self._paused:
+            self.consumer.pause([self._at(p) for p in wanted - self._paused])
+            # resuming goes on where reading stopped
+            self.consumer.resume([self._at(p) for p in self._paused - wanted])
+            self._paused = wanted
+
+    @property
+    def paused(self) -> frozenset[int]:
+        """The partitions that are not read for now."""
+        return self._paused
+
+    def stop_at(self, partition: int, offset: int) -> None:
+        """Read no more of a partition, until `start`; its next message is the one at the offset."""
+        self.next[partition] = offset
+        self._stopped.add(partition)
+        self._paused -= {partition}
+        self.consumer.incremental_unassign([self._at(partition)])
+
+    def new_partitions(self) -> list[int]:
+        """Partitions that the topic has got since, which are read from now on; looked for now and then only."""
+        if time.monotonic() < self._looked + NEW_PARTITIONS_S:
+            return []
+        return self.look()
+
+    def look(self) -> list[int]:
+        """The same at once."""
+        self._looked = time.monotonic()
+        try:
+            topics = self._admin.list_topics(self.topic, timeout=1.0).topics
+        except self._library.KafkaException:
+            return []
+        there = set(topics[self.topic].partitions) if self.topic in topics else set()
+        new = sorted(there - set(self.partitions))
+        for partition in new:
+            self.next[partition] = 0
+        if new:
+            self.partitions = sorted({*self.partitions, *new})
+            self.consumer.incremental_assign([self._at(p, 0) for p in new])
+        return new
+
+    def newest_run(self) -> Run | None:
+        """The run of the message written last, None where none says."""
+        ends = {p: self.watermarks(p) for p in self.partitions}
+        waiting = {p: high for p, (low, high) in ends.items() if high > low}
+        found: list[tuple[int, int, Run]] = []
+        messages: list[Any]
+        self.consumer.assign([self._at(p, high - 1) for p, high in waiting.items()])
+        end = time.monotonic() + ASK_TIMEOUT_S
+        while waiting and time.monotonic() < end:
+            messages = self.consumer.consume(len(waiting), POLL_S)
+            for message in messages:
+                if message.error() is None and waiting.pop(message.partition(), None) is not None:
+                    headers = dict(message.headers() or ())
+                    number = headers.get("run-number", b"")
+                    if number.isdigit():
+                        run = Run(int(number), headers.get("run-name", b"").decode("utf-8", "replace"))
+                        found.append((message.timestamp()[1], message.partition(), run))
+        self.consumer.unassign()
+        return max(found, key=lambda entry: entry[:2])[2] if found else None

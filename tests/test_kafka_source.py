@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from kafka_fixtures import TopicMaker
+from kafka_messages import Sent, as_frames, as_hits, as_transfers, bare, ends, objects, send
+
+from muonstream.analysis.summary import summary
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.topic import TopicEngine
+from muonstream.kafka.address import KafkaAddress
+from muonstream.kafka.client import Connection
+from muonstream.messages import Run
+from muonstream.simulation import simulate_words
+from muonstream.sinks.store import Store
+from muonstream.sources.block import SourceError
+from muonstream.sources.deliveries import Deliveries
+from muonstream.sources.kafka import Begin, TopicReader
+from muonstream.words import Words
+from tools.kafka_broker import Broker
+
+DETECTOR = Detector.default()
+WORDS = simulate_words(312 * 128, rate_hz=20_000, seed=3)
+
+
+def reader(address: str, topic: str, begin: str = "") -> TopicReader:
+    made = TopicReader(Connection(KafkaAddress(address, topic), timeout_s=30), begin=Begin.parse(begin))
+    assert made.open(Event(), print)
+    return made
+
+
+def engine(made: TopicReader, *, store: Store | None = None, wanted: Run | None = None) -> TopicEngine:
+    pipeline = Pipeline(DETECTOR, source="topic", workers=0)
+    return TopicEngine(made, pipeline, Deliveries(wanted=wanted), store=store, name="topic")
+
+
+def taken(address: str, topic: str, *, stop_at: int | None = None, begin: str = "") -> dict[str, Any]:
+    """The summary of a topic's run; without an end of it, of the first `stop_at` words."""
+    made = reader(address, topic, begin)
+    stop = Event()
+    try:
+        run = engine(made)
+        made._on_lost = run.lost
+        run.begin()
+
+        def publish(snapshot: Any) -> None:
+            if stop_at is not None and snapshot.account.words >= stop_at:
+                stop.set()
+
+        snapshot = run.run(stop, publish=publish, interval_s=0)
+        assert snapshot.account.balanced
+        return summary(snapshot)
+    finally:
+        made.close()
+
+
+def expected(words: Words, malformed: int = 0) -> dict[str, Any]:
+    """The same of the words themselves."""
+    with Pipeline(DETECTOR, run="cosmics", source="topic", workers=0) as pipeline:
+        pipeline.push(words)
+        pipeline.malformed = malformed
+        pipeline.finish()
+        return summary(pipeline.snapshot("ended"))
+
+
+@pytest.mark.parametrize("partitions", [1, 5])
+@pytest.mark.parametrize("form", [as_frames, as_hits, as_transfers])
+def test_a_run_in_every_form_is_counted_as_its_words_are(
+    broker: Broker, new_topic: TopicMaker, form: Any, partitions: int
+) -> None:
+    topic = new_topic(partitions)
+    send(broker.address, topic, [*form(WORDS, partitions), *ends(partitions)])
+    assert taken(broker.address, topic) == expected(WORDS)
+
+
+@pytest.mark.parametrize("form", [as_hits, as_transfers])
+def test_messages_without_headers_are_told_by_what_they_hold(broker: Broker, new_topic: TopicMaker, form: Any) -> None:
+    topic = new_topic(3)
+    words = WORDS[: 128 * 150]
+    send(broker.address, topic, bare(form(words, 3)))
+    found = taken(broker.address, topic, stop_at=len(words))
+    assert {**found, "run": "cosmics"} == expected(words)
+
+
+def test_windows_in_parts_are_put_together(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(2)
+    sent = as_frames(WORDS, 2, part_words=500)
+    assert max(int(dict(headers)["parts"]) for _, headers, _ in sent) > 3
+    send(broker.address, topic, [*sent, *ends(2)])
+    assert taken(broker.address, topic) == expected(WORDS)
+
+
+@pytest.mark.parametrize("form", [as_frames, as_hits, as_transfers])
+def test_what_comes_again_is_dropped_and_counted(broker: Broker, new_topic: TopicMaker, form: Any) -> None:
+    topic = new_topic(2)
+    sent = form(WORDS, 2)
+    cut = len(sent) // 2
+    again = sent[:cut] + sent[cut - 8 : cut] + sent[cut - 3 :]
+    send(broker.address, topic, [*again, *ends(2)])
+    found = taken(broker.address, topic)
+    (fault,) = found.pop("faults")
+    assert fault.startswith("duplicate: 11 messages; the last: partition")
+    wanted = expected(WORDS)
+    del wanted["faults"]
+    assert found == wanted
+
+
+def test_what_the_gateway_left_out_is_in_the_account(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic()
+    send(broker.address, topic, [*as_frames(WORDS), *ends(words=len(WORDS) + 5, malformed=5)])
+    assert taken(broker.address, topic) == expected(WORDS, malformed=5)
+
+
+def test_runs_one_after_another_are_kept_apart(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(2)
+    second = Run(8, "noise")
+    first_words, second_words = WORDS[:15_000], WORDS[15_000:]
+    send(broker.address, topic, [*as_frames(first_words, 2), *ends(2)])
+    send(broker.address, topic, [*as_frames(second_words, 2, second), *ends(2, second)])
+    made = reader(broker.address, topic)
+    try:
+        assert made.newest_run() == second
+        newest = engine(made, wanted=second)
+        newest.begin()
+        assert newest.run(Event(), publish=lambda snapshot: None).account.words == len(second_words)
+        one = engine(made)
+        one.begin()
+        assert one.run(Event(), publish=lambda snapshot: None).account.words == len(first_words)
+        two = engine(made)
+        two.begin(made.next)
+        last = two.run(Event(), publish=lambda snapshot: None)
+        assert (last.run, last.account.words, last.faults) == ("noise", len(second_words), ())
+    finally:
+        made.close()
+
+
+def test_a_run_without_an_end_ends_where_the_next_begins(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic()
+    second = Run(8, "noise")
+    send(broker.address, topic, [*as_frames(WORDS), *as_frames(WORDS[:20_000], run=second), *ends(run=second)])
+    made = reader(broker.address, topic)
+    try:
+        one = engine(made)
+        one.begin()
+        snapshot = one.run(Event(), publish=lambda snapshot: None)
+        assert (snapshot.run, snapshot.account.words) == ("cosmics", len(WORDS))
+        assert snapshot.faults[0].startswith("run cut off: 1 message;")
+        two = engine(made)
+        two.begin(made.next)
+        assert two.run(Event(), publish=lambda snapshot: None).account.words == 20_000
+    finally:
+        made.close()
+
+
+BIG = 5_000_000
+HIT = objects(WORDS[:1])[0]
+FRAME = as_frames(WORDS)[0]
+
+
+def headers(**changes: bytes | None) -> list[tuple[str, bytes]]:
+    """The headers of a frame, changed; None takes one away."""
+    new = {**dict(FRAME[1]), **{key.replace("_", "-"): value for key, value in changes.items()}}
+    return [(key, value) for key, value in new.items() if value is not None]
+
+
+POISON: dict[str, tuple[str, Sequence[tuple[str, bytes]], bytes | None]] = {
+    "bad JSON": ("bad JSON", [], HIT[:-3]),
+    "bad JSON, of ours": ("bad JSON", [("kind", b"json"), ("version", b"1"), ("run-number", b"7")], b"\xff{}"),
+    "not an object": ("no object", [("kind", b"json"), ("version", b"1"), ("run-number", b"7")], b"[1, 2]"),
+    "wrong type": ("wrong type", [], HIT.replace(b'"HEAD": 2', b'"HEAD": true')),
+    "missing field": ("missing field", [], HIT.replace(b'"HEAD": 2, ', b"")),
+    "number as text": ("number as text", [], HIT.replace(b'"HEAD": 2', b'"HEAD": "2"')),
+    "float": ("fraction", [], HIT.replace(b'"HEAD": 2', b'"HEAD": 2.5')),
+    "NaN": ("no number", [], HIT.replace(b'"HEAD": 2', b'"HEAD": NaN')),
+    "out of range": ("out of range", [], HIT.replace(b'"HEAD": 2', b'"HEAD": 9')),
+    "empty value": ("empty value", [], b""),
+    "tombstone": ("tombstone", [], None),
+    "other bytes": ("unknown kind", [], b"\x00\x01\x02"),
+    "5 MB": ("oversized value", [], b"{" + b" " * BIG),
+    "5 MB of JSON": ("oversized value", [], HIT[:-1] + b" " * BIG + b", }"),
+    "5 MB frame": ("oversized value", headers(words=b"%d" % (BIG // 8)), bytes(BIG)),
+    "wrong version": ("wrong version", headers(version=b"2"), FRAME[2]),
+    "no version": ("wrong version", headers(version=None), FRAME[2]),
+    "truncated frame": ("truncated value", FRAME[1], (FRAME[2] or b"")[:-4]),
+    "frame without value": ("truncated value", FRAME[1], None),
+    "missing header": ("missing header", headers(window=None), FRAME[2]),
+    "wrong header": ("wrong header", headers(part=b"one"), FRAME[2]),
+    "unknown kind": ("unknown kind", headers(kind=b"sausage"), FRAME[2]),
+    "truncated transfer": ("truncated value", [("kind", b"dma"), ("version", b"1"), ("run-number", b"7")], bytes(9)),
+    "end without account": ("truncated value", ends()[0][1], b"{}"),
+}
+
+
+@pytest.mark.parametrize("what", POISON)
+def test_poison_is_counted_by_name_and_blocks_nothing(broker: Broker, new_topic: TopicMaker, what: str) -> None:
+    name, poison_headers, value = POISON[what]
+    topic = new_topic(max_message_bytes="8000000")
+    poison: Sent = (0, poison_headers, value)
+    form = as_frames if "frame" in what or what in ("wrong version", "no version") else as_hits
+    words = WORDS[:3000]
+    sent = form(words)
+    cut = len(sent) // 2
+    # a good message behind it in the same partition, and the end behind that
+    send(broker.address, topic, [*sent[:cut], poison, *sent[cut:], *ends()])
+    found = taken(broker.address, topic)
+    (fault,) = found.pop("faults")
+    assert fault.startswith(f"{name}: 1 message; the last: partition 0, offset {cut}: ")
+    wanted = expected(words, malformed=1)
+    del wanted["faults"]
+    assert found == wanted
+
+
+def test_the_whole_corpus_in_one_partition(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(max_message_bytes="8000000")
+    hits = as_hits(WORDS[:1000])
+    sent: list[Sent] = []
+    for (name, poison_headers, value), hit in zip(
+        POISON.values(), np.array_split(np.arange(1000), len(POISON)), strict=True
+    ):
+        assert name
+        sent += [(0, poison_headers, value), *(hits[index] for index in hit)]
+    send(broker.address, topic, [*sent, *ends()])
+    found = taken(broker.address, topic)
+    assert found["account"]["malformed"] == len(POISON)
+    assert found["words"] == 1000 + len(POISON)
+    assert found["account"]["late"] == found["account"]["stray"] == 0
+    assert len(found["faults"]) == len({name for name, _, _ in POISON.values()})
+
+
+def test_an_offset_that_is_gone_is_said_and_gone_on_from_only_when_told(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic = new_topic()
+    send(broker.address, topic, as_hits(WORDS))
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic)
+        stop = Event()
+        first = engine(made, store=store)
+        first.begin()
+        first.run(stop, publish=lambda snapshot: stop.set() if snapshot.account.words >= 1000 else None, interval_s=0)
+        made.close()
+        saved = store.load("topic")
+        assert saved is not None
+        taken_before = saved.positions[0].next
+        delete_before(broker.address, topic, 39_000)
+        made = reader(broker.address, topic)
+        again = engine(made, store=store)
+        again.restore(saved)
+        with pytest.raises(
+            SourceError, match=rf"offset {taken_before}: no longer retained, the oldest is 39000"
+        ) as gone:
+            again.begin()
+        assert f"the oldest is 39000: {39_000 - taken_before} messages are lost" in str(gone.value)
+        assert "--from earliest" in str(gone.value)
+        assert "\n" not in str(gone.value)
+        made.close()
+        send(broker.address, topic, ends())
+        made = reader(broker.address, topic, "earliest")
+        third = engine(made, store=store)
+        made._on_lost = third.lost
+        third.restore(saved)
+        third.begin()
+        last = third.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        lost = 39_000 - taken_before
+        assert last.account.words == len(WORDS) - lost
+        assert last.faults[0].startswith(
+            f"lost: {lost:,} messages; the last: partition 0, offsets {taken_before} to 38999"
+        )
+        assert last.restarts == 1
+
+
+def delete_before(address: str, topic: str, offset: int) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    made = AdminClient({"bootstrap.servers": address}).delete_records([TopicPartition(topic, 0, offset)])
+    for future in made.values():
+        future.result(30)
+
+
+def test_where_to_begin_is_told_by_offsets(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(2)
+    send(broker.address, topic, [*as_hits(WORDS[:6400], 2), *ends(2)])
+    found = taken(broker.address, topic, begin="0:100,1:0")
+    assert found["words"] == 6300
+    with pytest.raises(SourceError, match="offset 999999: the topic ends at"):
+        taken(broker.address, topic, begin="1:999999")
+    for bad in ("first", "0:1,0:2", "0", "-1:3", "0:x"):
+        with pytest.raises(SourceError, match="--from: found"):
+            Begin.parse(bad)
+
+
+def test_new_partitions_are_noticed(broker: Broker, new_topic: TopicMaker) -> None:
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    topic = new_topic(1)
+    send(broker.address, topic, as_hits(WORDS[:1000]))
+    made = reader(broker.address, topic)
+    try:
+        run = engine(made)
+        run.begin()
+        seen: list[int] = []
+
+        def publish(snapshot: Any) -> None:
+            seen.append(snapshot.account.words)
+            if snapshot.account.words == 1000 and made.partitions == [0]:
+                grown = AdminClient({"bootstrap.servers": broker.address}).create_partitions([NewPartitions(topic, 2)])
+                grown[topic].result(30)
+                while not made.look():
+                    pass
+                run.adopt()
+                send(broker.address, topic, [(1, h, v) for _, h, v in as_hits(WORDS[:2000])[1000:]] + ends(2))
+
+        snapshot = run.run(Event(), publish=publish, interval_s=0)
+        assert snapshot.account.words == 2000
+        assert snapshot.account.balanced
+    finally:
+        made.close()
