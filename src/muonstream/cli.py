@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from muonstream import __version__
+from muonstream.cli_kafka import kafka_app
+from muonstream.cli_options import (
+    DetectorOption,
+    FormatOption,
+    HostOption,
+    KafkaOption,
+    KafkaTimeoutOption,
+    PortOption,
+    ReconstructOption,
+    RunOption,
+    StaleOption,
+    StrictOption,
+    SummaryOption,
+    WorkersOption,
+)
 
 app = typer.Typer(
     name="muonstream",
@@ -20,56 +34,7 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Detector files: chambers, boards and channels of a telescope.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
-topics_app = typer.Typer(help="Kafka topics: make ours, show what is in them.", no_args_is_help=True)
-app.add_typer(topics_app, name="topics")
-
-
-class FormatName(StrEnum):
-    """The formats that an option can name."""
-
-    words = "words"
-    dma = "dma"
-    course = "course"
-    firmware2019 = "firmware2019"
-    json = "json"
-
-
-class FormName(StrEnum):
-    """The forms in which words travel through Kafka."""
-
-    frames = "frames"
-    json = "json"
-    dma = "dma"
-
-
-DetectorOption = Annotated[
-    str, typer.Option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
-]
-FormatOption = Annotated[
-    FormatName | None,
-    typer.Option("--format", "-f", help="What the files hold; recognised by content if not named."),
-]
-SummaryOption = Annotated[Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file.")]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
-HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
-RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
-ReconstructOption = Annotated[
-    bool,
-    typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
-]
-WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
-KafkaOption = Annotated[
-    Path | None,
-    typer.Option("--kafka-properties", help="File of librdkafka's keys (TLS, SASL), key=value a line; keep it secret."),
-]
-KafkaTimeoutOption = Annotated[
-    float, typer.Option("--kafka-timeout", min=0, max=1e6, help="Seconds to wait for a broker that does not answer.")
-]
-StaleOption = Annotated[
-    float, typer.Option("--stale-after", min=1, max=1e6, help="Seconds without data after which /healthz is unhealthy.")
-]
-BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
+app.add_typer(kafka_app)
 
 
 def _version(wanted: bool) -> None:
@@ -199,35 +164,6 @@ def run(
 
 
 @app.command()
-def dashboard(
-    snapshots: Annotated[str, typer.Argument(help="Where the snapshots are: kafka://host:port/snapshots.")],
-    run: Annotated[str, typer.Option("--run", help="The run to show; without it, the newest.")] = "",
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8765,
-    stale_after: StaleOption = 30.0,
-    kafka_properties: KafkaOption = None,
-    kafka_timeout: KafkaTimeoutOption = 60.0,
-) -> None:
-    """Show the page of a run that is analysed elsewhere: what `run --snapshots` publishes, without computing anything.
-
-    Example: muonstream dashboard kafka://localhost:9092/snapshots
-    """
-    from muonstream.commands.dashboard import show
-
-    raise typer.Exit(
-        show(
-            snapshots,
-            run=run,
-            host=host,
-            port=port,
-            stale_after_s=stale_after,
-            properties=kafka_properties,
-            timeout_s=kafka_timeout,
-        )
-    )
-
-
-@app.command()
 def process(
     files: Annotated[list[str], typer.Argument(help="Files in the order they were taken; - is standard input.")],
     detector: DetectorOption = "telescope",
@@ -262,52 +198,6 @@ def process(
             reconstruct=reconstruct,
         )
     )
-
-
-@app.command()
-def replay(
-    files: Annotated[
-        list[str], typer.Argument(help="Files of one run in order, a file or folder that grows, sim:, or -.")
-    ],
-    to: Annotated[str, typer.Option("--to", help="Where to: kafka://host:port[,host:port][/topic].")],
-    form: Annotated[
-        FormName, typer.Option("--as", help="Whole windows of words, loose JSON hits, or raw DMA transfers.")
-    ] = FormName.frames,
-    fast: Annotated[bool, typer.Option("--fast", help="As fast as possible, not in the data's own time.")] = False,
-    rate: Annotated[
-        float | None, typer.Option("--rate", min=1, max=1e9, help="Hits a second, not the data's own time.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as the file grows; a folder always does.")] = False,
-    run_number: Annotated[int, typer.Option(min=0, max=10**18 - 1, help="The run's number.")] = 0,
-    run_name: Annotated[str, typer.Option(help="The run's name; the first file's if not given.")] = "",
-    format: FormatOption = None,
-    detector: DetectorOption = "telescope",
-    kafka_properties: KafkaOption = None,
-    kafka_timeout: KafkaTimeoutOption = 60.0,
-) -> None:
-    """Send a run to Kafka. Started again after whatever fault, the same command sends only what is missing.
-
-    Without a topic, frames go to `frames`, all else to `Experiment_measurements`. Ctrl-C ends a source that has no end
-    of its own, and tells its end; any other run stays open, to be gone on with.
-
-    Example: muonstream replay run000123.dat --to kafka://localhost:9092
-    """
-    from muonstream.commands.replay import ReplayOptions, replay_files
-
-    options = ReplayOptions(
-        to=to,
-        form=form.value,
-        fast=fast,
-        rate_hz=rate,
-        follow=follow,
-        run_number=run_number,
-        run_name=run_name,
-        format_name=None if format is None else format.value,
-        detector_name=detector,
-        properties=kafka_properties,
-        timeout_s=kafka_timeout,
-    )
-    raise typer.Exit(replay_files(files, options))
 
 
 @app.command()
@@ -412,52 +302,6 @@ def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or
     from muonstream.commands.detector import check_detector
 
     raise typer.Exit(check_detector(file))
-
-
-@topics_app.command("create")
-def topics_create(
-    brokers: BrokersArgument,
-    prefix: Annotated[str, typer.Option(help="Put this before the names, for several telescopes on one Kafka.")] = "",
-    retention_hours: Annotated[
-        float,
-        typer.Option(min=0.01, max=1e6, help="Hours that hits and frames are kept; words at 1 MHz are 29 GB each."),
-    ] = 168.0,
-    replication: Annotated[int, typer.Option(min=-1, max=99, help="Copies of each; -1 is Kafka's default.")] = -1,
-    kafka_properties: KafkaOption = None,
-    kafka_timeout: KafkaTimeoutOption = 60.0,
-) -> None:
-    """Make our topics where they are missing, and say how those that are there differ. Nothing is changed or deleted.
-
-    Example: muonstream topics create kafka://localhost:9092
-    """
-    from muonstream.commands.topics import create_topics
-
-    raise typer.Exit(
-        create_topics(
-            brokers,
-            properties=kafka_properties,
-            timeout_s=kafka_timeout,
-            prefix=prefix,
-            retention_hours=retention_hours,
-            replication=replication,
-        )
-    )
-
-
-@topics_app.command("list")
-def topics_list(
-    brokers: BrokersArgument,
-    group: Annotated[str, typer.Option(help="The consumer group whose lag to show.")] = "muonstream",
-    kafka_properties: KafkaOption = None,
-    kafka_timeout: KafkaTimeoutOption = 60.0,
-) -> None:
-    """Show the topics: partitions, how long messages are kept, how many there are, and the lag of our consumer.
-
-    Example: muonstream topics list kafka://localhost:9092
-    """
-    from muonstream.commands.topics import list_topics
-
-    raise typer.Exit(list_topics(brokers, properties=kafka_properties, timeout_s=kafka_timeout, group=group))
 
 
 def main() -> None:

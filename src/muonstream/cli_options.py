@@ -1,0 +1,57 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class FormatName(StrEnum):
+    """The formats that an option can name."""
+
+    words = "words"
+    dma = "dma"
+    course = "course"
+    firmware2019 = "firmware2019"
+    json = "json"
+
+
+class FormName(StrEnum):
+    """The forms in which words travel through Kafka."""
+
+    frames = "frames"
+    json = "json"
+    dma = "dma"
+
+
+DetectorOption = Annotated[
+    str, typer.Option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
+]
+FormatOption = Annotated[
+    FormatName | None,
+    typer.Option("--format", "-f", help="What the files hold; recognised by content if not named."),
+]
+SummaryOption = Annotated[Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
+HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
+RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
+ReconstructOption = Annotated[
+    bool,
+    typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
+]
+WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
+KafkaOption = Annotated[
+    Path | None,
+    typer.Option("--kafka-properties", help="File of librdkafka's keys (TLS, SASL), key=value a line; keep it secret."),
+]
+KafkaTimeoutOption = Annotated[
+    float, typer.Option("--kafka-timeout", min=0, max=1e6, help="Seconds to wait for a broker that does not answer.")
+]
+StaleOption = Annotated[
+    float, typer.Option("--stale-after", min=1, max=1e6, help="Seconds without data after which /healthz is unhealthy.")
+]
+BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
