@@ -4,12 +4,15 @@ from collections import Counter
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT
 from muonstream.analysis.rates import BIN_WINDOWS, MAX_BINS, RateBins
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.words import ORBIT_SECONDS, WINDOW_SECONDS
 
 WINDOWS = st.lists(st.integers(0, 3000), min_size=1, max_size=60, unique=True)
 
@@ -17,7 +20,7 @@ WINDOWS = st.lists(st.integers(0, 3000), min_size=1, max_size=60, unique=True)
 def rows_of(windows: list[int]) -> NDArray[np.int64]:
     """Rows of one chamber with one hit, in the first orbit of each window."""
     rows = np.zeros((len(windows), RateBins(1).rows.shape[1]), np.int64)
-    rows[:, ROW_FIRST_ORBIT] = rows[:, ROW_LAST_ORBIT] = np.array(windows) << 10
+    rows[:, ROW_FIRST_ORBIT] = rows[:, ROW_LAST_ORBIT] = (np.array(windows) & KEY_WINDOW_MASK) << 10
     rows[:, ROW_CHAMBERS] = 1
     return rows
 
@@ -33,8 +36,8 @@ def added(groups: list[list[int]]) -> RateBins:
 def test_windows_in_any_order_give_the_oracles_bins_and_gaps(windows: list[int]) -> None:
     bins = added([[window] for window in windows])
     oracle = Counter(window // BIN_WINDOWS for window in windows)
-    assert dict(zip(bins.bins.tolist(), bins.rows[:, ROW_CHAMBERS].tolist(), strict=True)) == oracle
-    assert bins.bins.tolist() == sorted(oracle)
+    assert dict(zip((bins.begins // BIN_WINDOWS).tolist(), bins.rows[:, ROW_CHAMBERS].tolist(), strict=True)) == oracle
+    assert (bins.begins // BIN_WINDOWS).tolist() == sorted(oracle)
     first = {b: min(w for w in windows if w // BIN_WINDOWS == b) << 10 for b in oracle}
     last = {b: max(w for w in windows if w // BIN_WINDOWS == b) << 10 for b in oracle}
     order = sorted(oracle)
@@ -45,11 +48,37 @@ def test_windows_in_any_order_give_the_oracles_bins_and_gaps(windows: list[int])
 def test_merging_past_the_limit_loses_no_hit_and_no_gap() -> None:
     windows = [BIN_WINDOWS * i for i in range(MAX_BINS + 5) if i % 1000]
     bins = added([windows[:3000], windows[3000:]])
-    assert len(bins.bins) <= MAX_BINS
+    assert len(bins.begins) <= MAX_BINS
     assert int(bins.rows[:, ROW_CHAMBERS].sum()) == len(windows)
     longer = [BIN_WINDOWS * i for i in range(2 * MAX_BINS) if i % 1000]
     merged = added([longer[:3000], longer[3000:]])
     assert merged.windows_per_bin == 2 * BIN_WINDOWS
-    assert len(merged.bins) <= MAX_BINS
+    assert len(merged.begins) <= MAX_BINS
     assert int(merged.rows[:, ROW_CHAMBERS].sum()) == len(longer)
     assert merged.gap_count() == 8
+
+
+@given(WINDOWS)
+def test_live_time_is_data_time_without_gaps(windows: list[int]) -> None:
+    bins = added([windows])
+    orbits = [window << 10 for window in sorted(windows)]
+    begin = min(windows) // BIN_WINDOWS * BIN_WINDOWS << 10
+    assert bins.data_time_s() == pytest.approx((orbits[-1] - begin) * ORBIT_SECONDS)
+    lost = sum(after - before for before, after in bins.gaps())
+    assert bins.live_time_s() == pytest.approx((orbits[-1] - orbits[0] - lost) * ORBIT_SECONDS)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_counter_that_turns_over_cuts_the_bin(merged: bool) -> None:
+    end = 1 << KEY_WINDOW_BITS
+    bins = RateBins(1)
+    keys = list(range(end - 30, end + 30))
+    if merged:
+        bins.windows_per_bin = 8 * BIN_WINDOWS
+    bins.add(np.array(keys), rows_of(keys))
+    # the turn itself, one window, is between two stretches
+    assert bins.live_time_s() == pytest.approx((len(keys) - 2) * WINDOW_SECONDS)
+    first = keys[0] // bins.windows_per_bin * bins.windows_per_bin
+    assert bins.data_time_s() == pytest.approx((keys[-1] - first) * WINDOW_SECONDS)
+    assert bins.covered_s().sum() == pytest.approx((len(keys) - 2) * WINDOW_SECONDS + 2 * ORBIT_SECONDS)
+    assert bins.gap_count() == 0

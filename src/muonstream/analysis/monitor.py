@@ -194,7 +194,7 @@ class Monitor:
             counted = sum(self.catalogue.words_by_kind(provisional.total).values())
             intake = replace(intake, held=intake.held - counted)
         rates = shown.rates
-        newest_key = int(rates.bins[-1] * rates.windows_per_bin) if len(rates.bins) else 0
+        newest_key = int(rates.begins[-1]) if len(rates.begins) else 0
         recent = sum(shown._slots.values(), start=self.catalogue.zeros())
         return Snapshot(
             run=self.run,
@@ -204,7 +204,7 @@ class Monitor:
             sequence=self._sequence,
             data_time_s=rates.data_time_s(),
             live_time_s=rates.live_time_s(),
-            newest_orbit=int(rates.rows[-1, ROW_LAST_ORBIT]) if len(rates.bins) else 0,
+            newest_orbit=int(rates.rows[-1, ROW_LAST_ORBIT]) if len(rates.begins) else 0,
             wall_time=wall_time,
             data_wall_time=self._data_wall_time,
             account=shown.account(intake),

@@ -15,7 +15,7 @@ from muonstream.analysis.accumulate import (
     ROW_SCINTILLATOR,
     SLOT_WINDOWS,
 )
-from muonstream.frames import KEY_WINDOW_BITS
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
 
 BIN_WINDOWS: Final = 11
@@ -67,7 +67,7 @@ class RateBins:
         self.chambers = chambers
         self.windows_per_bin = BIN_WINDOWS
         self._columns = ROW_CHAMBERS + 3 * chambers
-        self.bins: Array = np.empty(0, np.int64)  # key // windows_per_bin, rising
+        self.begins: Array = np.empty(0, np.int64)  # the key at which each bin begins, rising
         self.rows: Array = np.empty((0, self._columns), np.int64)
         self.gap_orbits: Array = np.empty(0, np.int64)  # inside a bin, after bins were merged
         self.gap_counts: Array = np.empty(0, np.int64)
@@ -75,7 +75,7 @@ class RateBins:
     def copy(self) -> RateBins:
         other = RateBins(self.chambers)
         other.windows_per_bin = self.windows_per_bin
-        other.bins, other.rows = self.bins.copy(), self.rows.copy()
+        other.begins, other.rows = self.begins.copy(), self.rows.copy()
         other.gap_orbits, other.gap_counts = self.gap_orbits.copy(), self.gap_counts.copy()
         return other
 
@@ -97,9 +97,9 @@ class RateBins:
         if not len(keys):
             return
         zeros = np.zeros(len(keys), np.int64)
-        new = self._gathered(keys // self.windows_per_bin, rows, zeros, zeros)
-        if len(self.bins) and new[0][0] <= self.bins[-1]:
-            bins = np.concatenate([self.bins, new[0]])
+        new = self._gathered(self._begin(keys), rows, zeros, zeros)
+        if len(self.begins) and new[0][0] <= self.begins[-1]:
+            bins = np.concatenate([self.begins, new[0]])
             order = np.argsort(bins, kind="stable")
             parts = [np.concatenate([a, b])[order] for a, b in zip(self._state()[1:], new[1:], strict=True)]
             merged = self._gathered(bins[order], *parts)
@@ -108,13 +108,15 @@ class RateBins:
                 np.concatenate([a, b]) for a, b in zip(self._state(), new, strict=True)
             )
             merged = bins, rows, gap_orbits, gap_counts
-        self.bins, self.rows, self.gap_orbits, self.gap_counts = merged
-        while len(self.bins) > MAX_BINS:
+        self.begins, self.rows, self.gap_orbits, self.gap_counts = merged
+        while len(self.begins) > MAX_BINS:
             self.windows_per_bin *= 2
-            self.bins, self.rows, self.gap_orbits, self.gap_counts = self._gathered(self.bins // 2, *self._state()[1:])
+            self.begins, self.rows, self.gap_orbits, self.gap_counts = self._gathered(
+                self._begin(self.begins), *self._state()[1:]
+            )
 
     def _state(self) -> tuple[Array, Array, Array, Array]:
-        return self.bins, self.rows, self.gap_orbits, self.gap_counts
+        return self.begins, self.rows, self.gap_orbits, self.gap_counts
 
     def _gathered(
         self, bins: Array, rows: Array, gap_orbits: Array, gap_counts: Array
@@ -134,8 +136,20 @@ class RateBins:
             gap_count = gap_count + np.add.reduceat((step > 0).astype(np.int64), first)
         return bins[first], summed, gap_sum, gap_count
 
+    def _begin(self, keys: Array) -> Array:
+        """The key at which each key's bin begins; a bin is cut where the epoch ends, as 2**22 is no multiple of 11."""
+        epoch_begin = keys >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
+        begins: Array = np.maximum(keys // self.windows_per_bin * self.windows_per_bin, epoch_begin)
+        return begins
+
+    def _widths(self) -> Array:
+        """Windows in each bin: fewer than windows_per_bin where it is cut."""
+        whole = (self.begins // self.windows_per_bin + 1) * self.windows_per_bin
+        widths: Array = np.minimum(whole, (self._epochs() + 1) << KEY_WINDOW_BITS) - self.begins
+        return widths
+
     def _epochs(self) -> Array:
-        epochs: Array = (self.bins * self.windows_per_bin) >> KEY_WINDOW_BITS
+        epochs: Array = self.begins >> KEY_WINDOW_BITS
         return epochs
 
     def _steps(self) -> tuple[Array, NDArray[np.bool_]]:
@@ -145,12 +159,11 @@ class RateBins:
 
     def covered_s(self) -> NDArray[np.float64]:
         """Live seconds in each bin, float64[n]: whole bins, less what lies outside the data at the edges of gaps."""
-        if not len(self.bins):
+        if not len(self.begins):
             return np.empty(0)
         # a bin reaches from its own edges, except where data begins or ends in it
-        window = (self.bins * self.windows_per_bin) & ((1 << KEY_WINDOW_BITS) - 1)
-        begin = window << WINDOW_ORBIT_BITS
-        end = begin + (self.windows_per_bin << WINDOW_ORBIT_BITS)
+        begin = (self.begins & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
+        end = begin + (self._widths() << WINDOW_ORBIT_BITS)
         _, edge = self._steps()
         starts = np.concatenate([[True], edge])
         ends = np.concatenate([edge, [True]])
@@ -161,7 +174,7 @@ class RateBins:
 
     def live_time_s(self) -> float:
         """Seconds of data from each stretch's first hit to its last, gaps left out."""
-        if not len(self.bins):
+        if not len(self.begins):
             return 0.0
         step, edge = self._steps()
         inside = self.rows[:, ROW_LAST_ORBIT] - self.rows[:, ROW_FIRST_ORBIT] - self.gap_orbits
@@ -180,26 +193,23 @@ class RateBins:
 
     def time_s(self) -> NDArray[np.float64]:
         """Where each bin begins in data time, float64[n], epochs one after another, 0 where the first bin begins."""
-        if not len(self.bins):
+        if not len(self.begins):
             return np.empty(0)
-        epochs = self._epochs()
-        shift = np.zeros(len(self.bins), np.int64)
-        shift[1:] = np.where(np.diff(epochs) != 0, np.diff(self.bins) - 1, 0)
-        since_first = self.bins - self.bins[0] - np.cumsum(shift)
-        return np.asarray(since_first * (self.windows_per_bin * WINDOW_SECONDS), dtype=np.float64)
+        steps = np.where(np.diff(self._epochs()) != 0, self._widths()[:-1], np.diff(self.begins))
+        return np.asarray(np.concatenate([[0], np.cumsum(steps)]) * WINDOW_SECONDS, dtype=np.float64)
 
     def data_time_s(self) -> float:
         """Data time of the newest hit since the first bin began, gaps included."""
-        if not len(self.bins):
+        if not len(self.begins):
             return 0.0
-        window = int(self.bins[-1] * self.windows_per_bin) & ((1 << KEY_WINDOW_BITS) - 1)
+        window = int(self.begins[-1]) & KEY_WINDOW_MASK
         inside = int(self.rows[-1, ROW_LAST_ORBIT]) - (window << WINDOW_ORBIT_BITS)
         return float(self.time_s()[-1]) + inside * ORBIT_SECONDS
 
     def drop_before(self, first_slot: int) -> None:
         """Forget bins of slots before first_slot (only while bins have not been merged)."""
-        kept = self.bins * BIN_WINDOWS // SLOT_WINDOWS >= first_slot
-        self.bins, self.rows = self.bins[kept], self.rows[kept]
+        kept = self.begins // SLOT_WINDOWS >= first_slot
+        self.begins, self.rows = self.begins[kept], self.rows[kept]
         self.gap_orbits, self.gap_counts = self.gap_orbits[kept], self.gap_counts[kept]
 
     def series(self) -> RateSeries:
