@@ -81,13 +81,13 @@ class RateBins:
 
     def state(self) -> dict[str, Any]:
         """All of it as plain numbers and arrays, for `restore`."""
-        names = ("bins", "rows", "gap_orbits", "gap_counts")
+        names = ("begins", "rows", "gap_orbits", "gap_counts")
         return {"windows_per_bin": self.windows_per_bin, **dict(zip(names, self._state(), strict=True))}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.windows_per_bin = int(state["windows_per_bin"])
-        self.bins, self.rows = state["bins"], state["rows"]
+        self.begins, self.rows = state["begins"], state["rows"]
         self.gap_orbits, self.gap_counts = state["gap_orbits"], state["gap_counts"]
 
     def add(self, keys: Array, rows: Array) -> None:
