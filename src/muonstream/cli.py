@@ -34,6 +34,14 @@ class FormatName(StrEnum):
     json = "json"
 
 
+class FormName(StrEnum):
+    """The forms in which words travel through Kafka."""
+
+    frames = "frames"
+    json = "json"
+    dma = "dma"
+
+
 DetectorOption = Annotated[
     str, typer.Option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
 ]
@@ -207,6 +215,52 @@ def process(
             workers=workers,
         )
     )
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[str], typer.Argument(help="Files of one run in order, a file or folder that grows, sim:, or -.")
+    ],
+    to: Annotated[str, typer.Option("--to", help="Where to: kafka://host:port[,host:port][/topic].")],
+    form: Annotated[
+        FormName, typer.Option("--as", help="Whole windows of words, loose JSON hits, or raw DMA transfers.")
+    ] = FormName.frames,
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as possible, not in the data's own time.")] = False,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1, max=1e9, help="Hits a second, not the data's own time.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as the file grows; a folder always does.")] = False,
+    run_number: Annotated[int, typer.Option(min=0, max=10**18 - 1, help="The run's number.")] = 0,
+    run_name: Annotated[str, typer.Option(help="The run's name; the first file's if not given.")] = "",
+    format: FormatOption = None,
+    detector: DetectorOption = "telescope",
+    kafka_properties: KafkaOption = None,
+    kafka_timeout: KafkaTimeoutOption = 60.0,
+) -> None:
+    """Send a run to Kafka. Started again after whatever fault, the same command sends only what is missing.
+
+    Without a topic, frames go to `frames`, all else to `Experiment_measurements`. Ctrl-C ends a source that has no end
+    of its own, and tells its end; any other run stays open, to be gone on with.
+
+    Example: muonstream replay run000123.dat --to kafka://localhost:9092
+    """
+    from muonstream.commands.replay import ReplayOptions, replay_files
+
+    options = ReplayOptions(
+        to=to,
+        form=form.value,
+        fast=fast,
+        rate_hz=rate,
+        follow=follow,
+        run_number=run_number,
+        run_name=run_name,
+        format_name=None if format is None else format.value,
+        detector_name=detector,
+        properties=kafka_properties,
+        timeout_s=kafka_timeout,
+    )
+    raise typer.Exit(replay_files(files, options))
 
 
 @app.command()

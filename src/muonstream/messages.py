@@ -7,6 +7,7 @@ said about them is in headers. Nothing here knows Kafka: headers are pairs of te
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -21,10 +22,13 @@ VERSION: Final = 1
 PART_WORDS: Final = 1 << 16
 """Words of one message at most: a window with more goes in parts."""
 DMA_WORDS: Final = 129
+BLOCK_WORDS: Final = 1024
+"""Loose hits and DMA transfers go to one partition in blocks of so many words."""
 WORD_BYTES: Final = 8
 _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Kafka allows headers without a value; ours all have one."""
 
 
 class MessageError(ValueError):
@@ -109,7 +113,7 @@ class FrameMessage:
             size = "no value" if value is None else f"{len(value)} bytes"
             raise MessageError("truncated value", f"found {size}, its header says {n} words of {WORD_BYTES} bytes")
         return cls(
-            Run(run_number, found.get("run-name", b"").decode("utf-8", "replace")),
+            Run(run_number, (found.get("run-name") or b"").decode("utf-8", "replace")),
             epoch << KEY_WINDOW_BITS | window,
             part,
             parts,
@@ -161,7 +165,7 @@ class EndMessage:
         """Take it apart. Raises MessageError for one that is not whole or not of this version."""
         found = dict(headers)
         _check_version(found)
-        run = Run(_count(found, "run-number"), found.get("run-name", b"").decode("utf-8", "replace"))
+        run = Run(_count(found, "run-number"), (found.get("run-name") or b"").decode("utf-8", "replace"))
         try:
             account = json.loads(value or b"")
             counts = {name: int(account[name]) for name in ("words", "late", "stray", "malformed", "resets")}
@@ -171,14 +175,14 @@ class EndMessage:
         return cls(run, **counts, faults=faults)
 
 
-def _check_version(found: dict[str, bytes]) -> None:
+def _check_version(found: dict[str, bytes | None]) -> None:
     version = found.get("version")
     if version != b"%d" % VERSION:
         said = "none" if version is None else repr(version.decode("utf-8", "replace"))
         raise MessageError("wrong version", f"version: found {said[:40]}, allowed is {VERSION}")
 
 
-def _count(found: dict[str, bytes], name: str) -> int:
+def _count(found: dict[str, bytes | None], name: str) -> int:
     text = found.get(name)
     if text is None:
         raise MessageError("missing header", f"{name}: found nothing, it must be given")
@@ -209,9 +213,52 @@ def kind_of(headers: Headers | None, value: bytes | None) -> Kind:
 
 
 def dma_words(value: bytes) -> Words:
-    """The boards' words of a raw DMA transfer: a run word, then 128 words. Raises MessageError for another length."""
-    if len(value) != DMA_WORDS * WORD_BYTES:
+    """The boards' words of a raw DMA transfer: a run word, then 128 words, or what was left of them at a run's end.
+
+    Raises MessageError for another length.
+    """
+    n, rest = divmod(len(value), WORD_BYTES)
+    if rest or not 1 < n <= DMA_WORDS:
         raise MessageError(
-            "truncated value", f"found {len(value)} bytes, allowed are {DMA_WORDS * WORD_BYTES}: a run word, 128 words"
+            "truncated value",
+            f"found {len(value)} bytes, allowed are a run word and up to {DMA_WORDS - 1} words of {WORD_BYTES} bytes",
         )
     return np.frombuffer(value, "<u8")[1:]
+
+
+def dma_value(words: Words, run: Run) -> bytes:
+    """A transfer of words (uint64[1..128]), headed by the run's number."""
+    return struct.pack("<Q", run.number) + np.ascontiguousarray(words, dtype="<u8").tobytes()
+
+
+def loose_headers(kind: Kind, run: Run) -> list[tuple[str, bytes]]:
+    """What loose hits and DMA transfers of a run have in common; `position_header` comes after."""
+    return [
+        ("kind", kind.encode()),
+        ("version", b"%d" % VERSION),
+        ("run-name", run.name.encode()),
+        ("run-number", b"%d" % run.number),
+    ]
+
+
+def position_header(position: int) -> tuple[str, bytes]:
+    """The place in its source of a message's first word, counted in words from 0.
+
+    Within a partition and run it only rises; what is not above the last is a repeat.
+    """
+    return "position", b"%d" % position
+
+
+def loose_partition(position: int, partitions: int) -> int:
+    """Where loose hits and DMA transfers go: blocks of words scattered, as a producer without keys does it.
+
+    It depends on the position alone, so that a partition's last message tells all that it must have.
+    """
+    return ((position // BLOCK_WORDS * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF) >> 32) % partitions
+
+
+def loose_place(headers: Headers) -> tuple[Run, int]:
+    """Run and position of loose hits or a DMA transfer. Raises MessageError where they are not given."""
+    found = dict(headers)
+    run = Run(_count(found, "run-number"), (found.get("run-name") or b"").decode("utf-8", "replace"))
+    return run, _count(found, "position")

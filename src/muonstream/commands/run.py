@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
@@ -48,18 +48,19 @@ COMPILED_S = 1.5
 """What takes longer is not loading compiled kernels but compiling them."""
 
 
-def _get_ready(detector: Detector, server: Dashboard | None) -> None:
-    """Have the kernels compiled, and say so on the terminal and the page if that takes long."""
+@contextmanager
+def compiling(tell_page: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Kernels are made ready meanwhile: say so on the terminal and the page if that takes long."""
 
     def tell() -> None:
         common.err.print(COMPILING, markup=False)
-        if server is not None:
-            server.feed.say(COMPILING)
+        if tell_page is not None:
+            tell_page(COMPILING)
 
     timer = Timer(COMPILED_S, tell)
     timer.start()
     try:
-        warm_up(detector)
+        yield
     finally:
         timer.cancel()
 
@@ -206,7 +207,8 @@ def _live(
             common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
         try:
             try:
-                _get_ready(pipeline.detector, server)
+                with compiling(None if server is None else server.feed.say):
+                    warm_up(pipeline.detector)
                 run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
             finally:
                 snapshot = pipeline.snapshot("ended")

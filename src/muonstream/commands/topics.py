@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.table import Table
 
 from muonstream.commands import common
 from muonstream.kafka import topics
-from muonstream.kafka.address import KafkaAddress, Login
+from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.topics import HOUR_MS, TopicState
 
 
-def connect(address: str, *, default_topic: str = "", properties: Path | None, timeout_s: float) -> Connection:
+def connect(
+    address: str,
+    *,
+    default_topic: str = "",
+    properties: Path | None,
+    timeout_s: float,
+    on_error: Callable[[KafkaAccessError], None] | None = None,
+) -> Connection:
     """The connection that an address and the Kafka options ask for. Raises KafkaAccessError."""
     return Connection(
-        KafkaAddress.parse(address, default_topic=default_topic), Login.read(properties), timeout_s=timeout_s
+        KafkaAddress.parse(address, default_topic=default_topic),
+        Login.read(properties),
+        timeout_s=timeout_s,
+        on_error=on_error,
     )
 
 

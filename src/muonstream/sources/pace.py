@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from threading import Event
 from typing import Any, Final
 
@@ -69,3 +70,48 @@ def paced(
                 stop.wait(STEP_S)
         if len(orbits):
             gone_s += float(orbits[-1]) * ORBIT_SECONDS
+
+
+def rated(
+    blocks: Iterator[Block],
+    words_per_s: float,
+    stop: Event,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Block]:
+    """Blocks held back to so many words a second; ends when `stop` is set. Idle blocks come in between."""
+    started = clock()
+    gone = 0
+    for block in blocks:
+        words, sent = block.words, 0
+        block.words = words[:0]
+        yield block
+        while sent < len(words):
+            if stop.is_set():
+                return
+            ready = min(len(words), int((clock() - started) * words_per_s) - gone)
+            if ready > sent:
+                yield Block(words[sent:ready], source=block.source)
+                sent = ready
+            else:
+                yield Block(idle=True, source=block.source)
+            if sent < len(words):
+                stop.wait(STEP_S)
+        gone += len(words)
+
+
+def held_after(
+    blocks: Iterator[Block], words: int, hold: Callable[[Iterator[Block]], Iterator[Block]]
+) -> Iterator[Block]:
+    """Blocks of which the first `words` words come at once, and the rest as `hold` lets them."""
+    rest: list[Block] = []
+    while words > 0:
+        block = next(blocks, None)
+        if block is None:
+            return
+        if len(block.words) > words:
+            rest = [Block(block.words[words:], source=block.source)]
+            block.words = block.words[:words]
+        words -= len(block.words)
+        yield block
+    yield from hold(chain(rest, blocks))

@@ -1,0 +1,244 @@
+"""`muonstream replay`: a run into Kafka, as its data acquisition would send it, or as a gateway beside that."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Final
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from muonstream.commands import common
+from muonstream.commands.run import compiling
+from muonstream.commands.topics import connect, say
+from muonstream.detector import Detector
+from muonstream.kafka.address import KafkaAccessError
+from muonstream.kafka.tails import Tail, read_tails
+from muonstream.kafka.topics import FRAMES, HITS
+from muonstream.messages import EndMessage, Kind, Run
+from muonstream.sinks.gateway import Gateway, warm_up
+from muonstream.sources.block import Block
+from muonstream.sources.files import read_blocks
+from muonstream.sources.follow import follow
+from muonstream.sources.formats import Format
+from muonstream.sources.pace import held_after, paced, rated
+from muonstream.sources.simulated import parse, simulated
+
+FORMS: Final = {"frames": Kind.FRAME, "json": Kind.JSON, "dma": Kind.DMA}
+TERMINATED: Final = 143
+SAID_AGAIN_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What the command line says."""
+
+    to: str
+    form: str
+    fast: bool
+    rate_hz: float | None
+    follow: bool
+    run_number: int
+    run_name: str
+    format_name: str | None
+    detector_name: str
+    properties: Path | None
+    timeout_s: float
+
+
+class _Stop(Event):
+    """Set by Ctrl-C or SIGTERM, with the signal's number; a second one ends at once."""
+
+    number = 0
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set():
+            raise KeyboardInterrupt
+        self.number = number
+        self.set()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is sent: endless when only Ctrl-C ends it; rewinds when it gives the same words once more."""
+
+    files: list[str]
+    format: Format | None
+    detector: Detector
+    growing: bool
+
+    @classmethod
+    def of(cls, files: list[str], options: ReplayOptions, detector: Detector) -> _Source:
+        growing = options.follow or any(Path(file).is_dir() for file in files)
+        alone = [file for file in files if file == "-" or file.startswith("sim:")]
+        if (growing or alone) and len(files) > 1:
+            what = alone[0] if alone else "a source that grows"
+            raise common.CommandError(f"found {len(files)} sources, allowed is one with {what}")
+        if options.follow and (alone or "://" in files[0]):
+            raise common.CommandError(f"--follow: found {files[0]}, allowed are a file or a folder")
+        return cls(files, common.format_of(options.format_name), detector, growing)
+
+    @property
+    def simulation(self) -> bool:
+        return self.files[0].startswith("sim:")
+
+    @property
+    def rewinds(self) -> bool:
+        return self.files != ["-"]
+
+    @property
+    def endless(self) -> bool:
+        if self.simulation:
+            config = parse(self.files[0])
+            return config.words is None and config.duration_s is None
+        return self.growing or not self.rewinds
+
+    @property
+    def name(self) -> str:
+        """What the run is called unless it is named."""
+        if self.simulation:
+            return "sim"
+        return "stdin" if not self.rewinds else Path(self.files[0]).name.split(".")[0]
+
+    def blocks(self, stop: Event) -> Iterator[Block]:
+        if self.simulation:
+            yield from simulated(parse(self.files[0]), self.detector)
+        elif self.growing:
+            yield from follow(self.files[0], self.format, stop)
+        else:
+            for file in self.files:
+                yield from read_blocks(file, self.format, live=True)
+
+    def timed(self, options: ReplayOptions, sent: int, stop: Event) -> Iterator[Block]:
+        """The blocks in the time that is asked for; what was sent before does not wait for its time once more."""
+        blocks, rate_hz = self.blocks(stop), options.rate_hz
+        if rate_hz is not None:
+            return held_after(blocks, sent, lambda rest: rated(rest, rate_hz, stop))
+        if options.fast or self.growing or not self.rewinds:
+            return blocks
+        return held_after(blocks, sent, lambda rest: paced(rest, 1.0, stop))
+
+
+class _Trouble:
+    """Says what the connection meets, not the same line again and again."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._said = 0.0
+
+    def __call__(self, error: KafkaAccessError) -> None:
+        now = time.monotonic()
+        if str(error) != self._last or now - self._said > SAID_AGAIN_S:
+            self._last, self._said = str(error), now
+            say(f"{error}; waiting for it (Ctrl-C twice gives up)")
+
+
+def replay_files(files: list[str], options: ReplayOptions) -> int:
+    """Send a run; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        if options.fast and options.rate_hz is not None:
+            raise common.CommandError("--fast: found beside --rate, allowed is one of them")
+        detector = common.load_detector(options.detector_name)
+        source = _Source.of(files, options, detector)
+        kind = FORMS[options.form]
+        run = Run(options.run_number, options.run_name or source.name)
+        connection = connect(
+            options.to,
+            default_topic=FRAMES if kind is Kind.FRAME else HITS,
+            properties=options.properties,
+            timeout_s=options.timeout_s,
+            on_error=_Trouble(),
+        )
+        stop = _Stop()
+        with stop.listening():
+            admin = connection.wait(say=say, stop=stop)
+            if admin is None:
+                return common.INTERRUPTED
+            tails = read_tails(connection, connection.partitions(admin), run)
+            where = f"{connection.address}: run {run.number} {run.name!r}"
+            if all(tail.ended for tail in tails):
+                line = (
+                    f"{where} has been sent whole, with its end; another run needs another --run-name or --run-number"
+                )
+                if source.endless:
+                    raise common.CommandError(line)
+                say(line)
+                return common.OK
+            begun = any(tail != Tail() for tail in tails)
+            if begun and not source.rewinds:
+                raise common.CommandError(
+                    f"{where} has begun, and standard input cannot be read again from its beginning: "
+                    "name another run (--run-name)"
+                )
+            if begun:
+                say(f"{where} has begun: only what is missing is sent")
+            gateway = Gateway(connection, run, kind, tails, boards=detector.boards)
+            try:
+                with compiling():
+                    warm_up(kind, detector.boards)
+                status[0] = _send(gateway, source, options, tails, stop, where)
+            except BaseException:
+                gateway.outbox.abandon()
+                raise
+    return status[0]
+
+
+def _send(gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[Tail], stop: _Stop, where: str) -> int:
+    """Everything of a source into the gateway; gives the exit code."""
+    begun = False
+    began = time.monotonic()
+    blocks = source.timed(options, max(tail.position for tail in tails), stop)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed:,.0f} words, {task.fields[rate]:,.0f} words/s"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
+        task = bar.add_task("words", total=None, rate=0.0)
+        for block in blocks:
+            if block.begins:
+                if begun:
+                    gateway.boundary()
+                begun = True
+            if block.malformed:
+                gateway.count_malformed(block.malformed, block.faults)
+            gateway.push(block.words)
+            rate = gateway.words / max(time.monotonic() - began, 1e-9)
+            bar.update(task, completed=gateway.words, rate=rate)
+            if stop.is_set() and not source.growing:  # one that grows is read to what is there by now
+                break
+    if stop.is_set() and not (source.endless and stop.number == signal.SIGINT):
+        gateway.leave()
+        say(f"{where} stays open after {gateway.words:,} words: the same command goes on with it")
+        return common.INTERRUPTED if stop.number == signal.SIGINT else TERMINATED
+    end = gateway.finish()
+    _report(gateway, end, where, time.monotonic() - began)
+    return common.OK
+
+
+def _report(gateway: Gateway, end: EndMessage, where: str, seconds: float) -> None:
+    counts = {"late": end.late, "stray": end.stray, "malformed": end.malformed, "counter resets": end.resets}
+    extra = "".join(f", {number:,} {name}" for name, number in counts.items() if number)
+    common.out.print(
+        f"{where}: {end.words:,} words{extra}; {gateway.outbox.messages:,} messages sent in {seconds:,.1f} s, "
+        f"{end.words / max(seconds, 1e-9):,.0f} words/s",
+        markup=False,
+    )
+    for fault in end.faults[:5]:
+        common.out.print(fault, markup=False)

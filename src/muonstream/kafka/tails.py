@@ -1,0 +1,152 @@
+"""The tails of a topic's partitions: what a run's gateway, started again, finds that it has sent already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from muonstream.kafka.client import Connection
+from muonstream.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, Run, kind_of, loose_place
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+LOOK_BACK_MESSAGES: Final = 1 << 14
+LOOK_BACK_BYTES: Final = 32 << 20
+"""How far back in a partition a run is looked for, whichever comes first; it can be further only if others wrote."""
+GROWTH: Final = 16
+SLICE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last that a partition has of a run.
+
+    order: (key, part) of a frame, (position, 0) of loose hits or a DMA transfer, (-1, 0) of nothing
+    position: words of the source that were read when it was sent
+    kind: of what was sent, None if nothing was; ended: the run's end has been told there
+    """
+
+    order: tuple[int, int] = (-1, 0)
+    position: int = 0
+    kind: Kind | None = None
+    ended: bool = False
+
+    def after(self, headers: Headers, value: bytes | None, run: Run) -> Tail:
+        """The tail when this message follows; messages of other runs, and broken ones, change nothing."""
+        try:
+            kind = kind_of(headers, value)
+            if kind is Kind.END:
+                return self if EndMessage.decode(headers, value).run != run else self._ended()
+            if kind is Kind.FRAME:
+                frame = FrameMessage.decode(headers, value)
+                found, order, position = frame.run, frame.order, frame.position
+            else:
+                found, position = loose_place(headers)
+                order = (position, 0)
+        except MessageError:
+            return self
+        if found != run or order <= self.order:
+            return self
+        return Tail(order, max(position, self.position), kind, self.ended)
+
+    def _ended(self) -> Tail:
+        return Tail(self.order, self.position, self.kind, True)
+
+
+@dataclass(slots=True)
+class _Search:
+    """One partition while it is looked through backwards: offsets low to high - 1 are there, read from begin on."""
+
+    low: int
+    high: int
+    begin: int = 0
+    size: int = 0
+    done: bool = False
+    tail: Tail = Tail()
+
+
+def read_tails(connection: Connection, partitions: Sequence[int], run: Run) -> list[Tail]:
+    """The tail of each partition of the address' topic for a run. Raises KafkaAccessError."""
+    consumer = connection.consumer(enable_partition_eof=True, fetch_message_max_bytes=4 << 20)
+    try:
+        searches = _searches(connection, consumer, partitions)
+        pending = {p: search for p, search in searches.items() if search.high > search.low}
+        span = 1
+        while pending:
+            for search in pending.values():
+                search.begin, search.size, search.done, search.tail = (
+                    max(search.low, search.high - span),
+                    0,
+                    False,
+                    Tail(),
+                )
+            _read(connection, consumer, pending, run)
+            pending = {
+                p: search
+                for p, search in pending.items()
+                # an end alone does not say what came before it, nor need it: nothing comes after
+                if search.tail == Tail()
+                and search.begin > search.low
+                and span < LOOK_BACK_MESSAGES
+                and search.size < LOOK_BACK_BYTES
+            }
+            span *= GROWTH
+        return [searches[p].tail for p in partitions]
+    finally:
+        consumer.close()
+
+
+def _searches(connection: Connection, consumer: Consumer, partitions: Sequence[int]) -> dict[int, _Search]:
+    from confluent_kafka import KafkaException, TopicPartition
+
+    found: dict[int, _Search] = {}
+    end = time.monotonic() + connection.timeout_s
+    for partition in partitions:
+        while partition not in found:
+            try:
+                at = TopicPartition(connection.address.topic, partition)
+                found[partition] = _Search(*consumer.get_watermark_offsets(at, timeout=5.0))
+            except KafkaException as error:
+                # partitions of a broker that has just come back have no leader for a moment
+                connection.check()
+                if time.monotonic() > end:
+                    raise connection.fault(f"{connection.address}: {error.args[0].str()}") from None
+                consumer.poll(0.1)
+    return found
+
+
+def _read(connection: Connection, consumer: Consumer, pending: dict[int, _Search], run: Run) -> None:
+    """Read each partition from where its search begins to its end."""
+    from confluent_kafka import TopicPartition
+
+    topic = connection.address.topic
+    consumer.assign([TopicPartition(topic, p, search.begin) for p, search in pending.items()])
+    for message in _messages(connection, consumer, pending):
+        search = pending[message.partition()]
+        value = message.value()
+        search.tail = search.tail.after(message.headers() or (), value, run)
+        search.size += len(value or b"")
+        search.done |= message.offset() >= search.high - 1
+
+
+def _messages(connection: Connection, consumer: Consumer, pending: dict[Any, _Search]) -> Iterator[Any]:
+    from confluent_kafka import KafkaError
+
+    deadline = time.monotonic() + connection.timeout_s
+    latest = "nothing could be read"
+    while not all(search.done for search in pending.values()):
+        for message in consumer.consume(1000, timeout=SLICE_S):
+            error = message.error()
+            if error is None:
+                deadline = time.monotonic() + connection.timeout_s
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                pending[message.partition()].done = True
+            else:
+                latest = error.str()
+        connection.check()
+        if time.monotonic() > deadline:
+            raise connection.fault(f"{connection.address}: {latest} in {connection.timeout_s:g} s")

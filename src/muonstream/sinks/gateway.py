@@ -1,0 +1,326 @@
+"""A gateway: one run's words into a topic, in order and once, whatever happens in between.
+
+What each partition has of the run already is not sent again: a gateway that is started anew reads its source from the
+beginning, and sends what is missing. For that, what it sends depends on the source's words alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from muonstream.builder import FrameBuilder
+from muonstream.frames import KEY_WINDOW_MASK, Frames
+from muonstream.hitjson import hits_json
+from muonstream.kafka.address import KafkaAccessError
+from muonstream.kafka.client import Connection
+from muonstream.kafka.tails import Tail
+from muonstream.messages import (
+    BLOCK_WORDS,
+    DMA_WORDS,
+    PART_WORDS,
+    EndMessage,
+    FrameMessage,
+    Kind,
+    Run,
+    dma_value,
+    loose_headers,
+    loose_partition,
+    position_header,
+)
+from muonstream.words import Words
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+QUEUE_KIB: Final = 1 << 17
+"""What waits for the broker at most; then the source waits."""
+WAIT_S: Final = 0.1
+POLL_MESSAGES: Final = 256
+FAULTS_KEPT: Final = 20
+
+
+class Outbox:
+    """The producer of a gateway: each partition's messages in order and without a gap, or not at all any more."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Raises KafkaAccessError for properties that are wrong."""
+        self._connection = connection
+        # without the guarantee, a message that is refused would be a hole that the next gateway cannot see
+        self._producer = connection.producer(
+            enable_gapless_guarantee=True,
+            delivery_report_only_error=True,
+            queue_buffering_max_kbytes=QUEUE_KIB,
+        )
+        self._topic = connection.address.topic
+        self._refused: str | None = None
+        self.messages = 0
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._refused is None:
+            self._refused = error.str()
+
+    def check(self) -> None:
+        """Raise KafkaAccessError when something was refused: nothing more is sent then."""
+        self._connection.check()
+        if self._refused is not None:
+            raise self._fault(self._refused)
+
+    def _fault(self, reason: str) -> KafkaAccessError:
+        return self._connection.fault(f"{self._connection.address}: refused: {reason}")
+
+    def send(self, partition: int, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Send; wait while too much waits for the broker. Raises KafkaAccessError."""
+        from confluent_kafka import KafkaException
+
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, value, partition=partition, headers=list(headers), on_delivery=self._delivered
+                )
+                break
+            except BufferError:
+                self._producer.poll(WAIT_S)
+                self.check()
+            except KafkaException as error:
+                self._producer.poll(0)
+                self.check()
+                raise self._fault(error.args[0].str()) from None
+        self.messages += 1
+        if self.messages % POLL_MESSAGES == 0:
+            self.poll()
+
+    def poll(self) -> None:
+        """Hear what has happened; to be called now and then. Raises KafkaAccessError."""
+        self._producer.poll(0)
+        self.check()
+
+    def flush(self) -> None:
+        """Wait until the broker has everything. Raises KafkaAccessError."""
+        while self._producer.flush(WAIT_S):
+            self.check()
+        self.check()
+
+    def abandon(self) -> None:
+        """Give up what still waits."""
+        self._producer.purge()
+        self._producer.flush(WAIT_S)
+
+
+class Form(Protocol):
+    """A form in which words travel."""
+
+    kind: Kind
+
+    def push(self, words: Words) -> None: ...
+
+    def boundary(self) -> None: ...
+
+    def finish(self) -> tuple[int, int, int]:
+        """Send what is held; gives the words that are late and stray, and how many counter resets there were."""
+        ...
+
+
+class Framing:
+    """Words as frames: each window to its partition."""
+
+    kind = Kind.FRAME
+
+    def __init__(self, outbox: Outbox, run: Run, tails: Sequence[Tail], boards: Sequence[int]) -> None:
+        self._outbox = outbox
+        self._run = run
+        self._builder = FrameBuilder(boards)
+        self._position = 0
+        self._partitions = len(tails)
+        self._keys = np.array([_NEVER if tail.ended else tail.order[0] for tail in tails], np.int64)
+        self._parts = np.array([tail.order[1] for tail in tails], np.int64)
+
+    def push(self, words: Words) -> None:
+        self._position += len(words)
+        self._send(self._builder.push(words))
+
+    def boundary(self) -> None:
+        self._send(self._builder.boundary())
+
+    def finish(self) -> tuple[int, int, int]:
+        self._send(self._builder.finish())
+        counts = self._builder.counts
+        return counts.late, counts.stray, counts.resets
+
+    def _send(self, frames: Frames) -> None:
+        partitions = (frames.keys & KEY_WINDOW_MASK) % self._partitions
+        sent = self._keys[partitions]
+        parts = np.maximum(1, -(-np.diff(frames.starts) // PART_WORDS))
+        # of the last window sent, some parts may be missing
+        first = np.where(frames.keys == sent, self._parts[partitions] + 1, 0)
+        missing = (frames.keys >= sent) & (first < parts)
+        for index in np.flatnonzero(missing).tolist():
+            words, key, n = frames.window(index), int(frames.keys[index]), int(parts[index])
+            for part in range(int(first[index]), n):
+                piece = words[part * PART_WORDS : (part + 1) * PART_WORDS]
+                message = FrameMessage(self._run, key, part, n, piece, self._position)
+                self._outbox.send(int(partitions[index]), message.value(), message.headers())
+
+
+_NEVER: Final = 1 << 62
+
+
+class Scattering:
+    """Words as loose JSON hits or as raw DMA transfers, in blocks scattered over the partitions."""
+
+    def __init__(self, outbox: Outbox, run: Run, tails: Sequence[Tail], kind: Kind) -> None:
+        self.kind = kind
+        self._outbox = outbox
+        self._run = run
+        self._sent = [_NEVER if tail.ended else tail.order[0] for tail in tails]
+        self._headers = loose_headers(kind, run)
+        self._held: list[Words] = []
+        self._held_words = 0
+        self._position = 0
+
+    def push(self, words: Words) -> None:
+        if self.kind is Kind.JSON:
+            self._send(words)
+            return
+        self._held.append(words)
+        self._held_words += len(words)
+        whole = self._held_words - self._held_words % (DMA_WORDS - 1)
+        if whole:
+            held = np.concatenate(self._held)
+            self._held, self._held_words = [held[whole:]], self._held_words - whole
+            self._send(held[:whole])
+
+    def boundary(self) -> None:
+        """Loose words have no boundaries."""
+
+    def finish(self) -> tuple[int, int, int]:
+        if self._held_words:
+            self._send(np.concatenate(self._held))
+            self._held, self._held_words = [], 0
+        return 0, 0, 0
+
+    def _send(self, words: Words) -> None:
+        """Send words that follow those sent before, a block at a time."""
+        at = 0
+        while at < len(words):
+            end = min(len(words), at + BLOCK_WORDS - (self._position + at) % BLOCK_WORDS)
+            first = self._position + at
+            partition = loose_partition(first, len(self._sent))
+            if self._sent[partition] < self._position + end - 1:
+                write = self._send_hits if self.kind is Kind.JSON else self._send_transfers
+                write(words[at:end], first, partition)
+            at = end
+        self._position += len(words)
+
+    def _send_hits(self, words: Words, first: int, partition: int) -> None:
+        begin = max(0, self._sent[partition] + 1 - first)
+        text, offsets = hits_json(words[begin:])
+        ends: list[int] = offsets.tolist()
+        for index, position in enumerate(range(first + begin, first + len(words))):
+            value = text[ends[index] : ends[index + 1]]
+            self._outbox.send(partition, value, [*self._headers, position_header(position)])
+
+    def _send_transfers(self, words: Words, first: int, partition: int) -> None:
+        for at in range(0, len(words), DMA_WORDS - 1):
+            if first + at > self._sent[partition]:
+                value = dma_value(words[at : at + DMA_WORDS - 1], self._run)
+                self._outbox.send(partition, value, [*self._headers, position_header(first + at)])
+
+
+def warm_up(kind: Kind, boards: Sequence[int]) -> None:
+    """Have what a form needs compiled, or loaded from disk, before any data waits for it."""
+    words = np.zeros(1, np.uint64)
+    if kind is Kind.FRAME:
+        builder = FrameBuilder(boards)
+        builder.push(words)
+        builder.finish()
+    elif kind is Kind.JSON:
+        hits_json(words)
+
+
+class Gateway:
+    """One run on its way into a topic. Not for several threads at once."""
+
+    def __init__(
+        self, connection: Connection, run: Run, kind: Kind, tails: Sequence[Tail], *, boards: Sequence[int]
+    ) -> None:
+        """Raise KafkaAccessError when what the topic has of the run was sent in another way."""
+        self._connection = connection
+        self._run = run
+        self._tails = tails
+        self.outbox = Outbox(connection)
+        check_tails(connection, run, kind, tails)
+        self._form: Form
+        if kind is Kind.FRAME:
+            self._form = Framing(self.outbox, run, tails, boards)
+        else:
+            self._form = Scattering(self.outbox, run, tails, kind)
+        self.words = 0
+        self._malformed = 0
+        self._faults: list[str] = []
+
+    def push(self, words: Words) -> None:
+        """Take words (uint64[n]) in order of arrival. Raises KafkaAccessError."""
+        self.words += len(words)
+        self._form.push(words)
+        self.outbox.poll()
+
+    def boundary(self) -> None:
+        """A new file of the same run begins."""
+        self._form.boundary()
+
+    def count_malformed(self, n: int, faults: Sequence[str]) -> None:
+        """Count what could not be made words."""
+        self._malformed += n
+        self._faults += faults[: FAULTS_KEPT - len(self._faults)]
+
+    def leave(self) -> None:
+        """Deliver what was sent and leave the run open, to be gone on with."""
+        self.outbox.flush()
+
+    def finish(self) -> EndMessage:
+        """Send what is held, tell the run's end to every partition, and wait until all is delivered.
+
+        Raises KafkaAccessError, also when the topic has more of the run than the source has.
+        """
+        late, stray, resets = self._form.finish()
+        beyond = max((tail.position for tail in self._tails), default=0)
+        if beyond > self.words:
+            raise self._connection.fault(
+                f"{self._connection.address}: has the run up to word {beyond:,}, its source has only {self.words:,}: "
+                "another source needs another --run-name or --run-number"
+            )
+        end = EndMessage(
+            self._run,
+            words=self.words + self._malformed,
+            late=late,
+            stray=stray,
+            malformed=self._malformed,
+            resets=resets,
+            faults=tuple(self._faults),
+        )
+        for partition, tail in enumerate(self._tails):
+            if not tail.ended:
+                self.outbox.send(partition, end.value(), end.headers())
+        self.outbox.flush()
+        return end
+
+
+def check_tails(connection: Connection, run: Run, kind: Kind, tails: Sequence[Tail]) -> None:
+    """Raise KafkaAccessError when what a topic has of a run was not sent in this form to as many partitions."""
+    named = f"{connection.address}: has run {run.number} {run.name!r}"
+    for partition, tail in enumerate(tails):
+        if tail.kind is None:
+            continue
+        if tail.kind is not kind:
+            raise connection.fault(f"{named} as {tail.kind}: it cannot go on as {kind}")
+        place = tail.order[0]
+        home: Any = (place & KEY_WINDOW_MASK) % len(tails)
+        if kind is not Kind.FRAME:
+            home = loose_partition(place, len(tails))
+        if home != partition:
+            raise connection.fault(
+                f"{named}, sent to another number of partitions than {len(tails)}: name another run (--run-name)"
+            )
