@@ -56,6 +56,7 @@ class Outbox:
             queue_buffering_max_kbytes=QUEUE_KIB,
         )
         self._exception: type[BaseException] = client_library().KafkaException
+        self._produce: Any = self._producer.produce  # its types know no list of (str, bytes)
         self._topic = connection.address.topic
         self._refused: str | None = None
         self.messages = 0
@@ -73,18 +74,17 @@ class Outbox:
     def _fault(self, reason: str) -> KafkaAccessError:
         return self._connection.fault(f"{self._connection.address}: refused: {reason}")
 
-    def send(self, partition: int, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+    def send(self, partition: int, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Send; wait while too much waits for the broker. Raises KafkaAccessError."""
-        with self._faults():
-            while True:
-                try:
-                    self._producer.produce(
-                        self._topic, value, partition=partition, headers=list(headers), on_delivery=self._delivered
-                    )
-                    break
-                except BufferError:
-                    self._producer.poll(WAIT_S)
-                    self.check()
+        while True:
+            try:
+                self._produce(self._topic, value, partition=partition, headers=headers, on_delivery=self._delivered)
+                break
+            except BufferError:
+                self._producer.poll(WAIT_S)
+                self.check()
+            except self._exception as error:
+                raise self._told(error) from None
         self.messages += 1
         if self.messages % POLL_MESSAGES == 0:
             self.poll()
@@ -114,8 +114,12 @@ class Outbox:
         try:
             yield
         except self._exception as error:
-            self.check()
-            raise self._fault(error.args[0].str()) from None
+            raise self._told(error) from None
+
+    def _told(self, error: BaseException) -> KafkaAccessError:
+        """What an error of the client library comes from: a message that was refused before tells more."""
+        self.check()
+        return self._fault(error.args[0].str())
 
 
 class Form(Protocol):
