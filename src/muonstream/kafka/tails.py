@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 LOOK_BACK_MESSAGES: Final = 1 << 14
-LOOK_BACK_BYTES: Final = 32 << 20
+LOOK_BACK_BYTES: Final = 4 << 20
 """How far back in a partition a run is looked for, whichever comes first; it can be further only if others wrote."""
 GROWTH: Final = 16
 SLICE_S: Final = 0.5

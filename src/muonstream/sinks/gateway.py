@@ -6,7 +6,8 @@ beginning, and sends what is missing. For that, what it sends depends on the sou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from muonstream.builder import FrameBuilder
 from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.hitjson import hits_json
 from muonstream.kafka.address import KafkaAccessError
-from muonstream.kafka.client import Connection
+from muonstream.kafka.client import Connection, client_library
 from muonstream.kafka.tails import Tail
 from muonstream.messages import (
     BLOCK_WORDS,
@@ -54,6 +55,8 @@ class Outbox:
             delivery_report_only_error=True,
             queue_buffering_max_kbytes=QUEUE_KIB,
         )
+        self._exception: type[BaseException] = client_library().KafkaException
+        self._produce: Any = self._producer.produce  # its types know no list of (str, bytes)
         self._topic = connection.address.topic
         self._refused: str | None = None
         self.messages = 0
@@ -71,42 +74,52 @@ class Outbox:
     def _fault(self, reason: str) -> KafkaAccessError:
         return self._connection.fault(f"{self._connection.address}: refused: {reason}")
 
-    def send(self, partition: int, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+    def send(self, partition: int, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Send; wait while too much waits for the broker. Raises KafkaAccessError."""
-        from confluent_kafka import KafkaException
-
         while True:
             try:
-                self._producer.produce(
-                    self._topic, value, partition=partition, headers=list(headers), on_delivery=self._delivered
-                )
+                self._produce(self._topic, value, partition=partition, headers=headers, on_delivery=self._delivered)
                 break
             except BufferError:
                 self._producer.poll(WAIT_S)
                 self.check()
-            except KafkaException as error:
-                self._producer.poll(0)
-                self.check()
-                raise self._fault(error.args[0].str()) from None
+            except self._exception as error:
+                raise self._told(error) from None
         self.messages += 1
         if self.messages % POLL_MESSAGES == 0:
             self.poll()
 
     def poll(self) -> None:
         """Hear what has happened; to be called now and then. Raises KafkaAccessError."""
-        self._producer.poll(0)
+        with self._faults():
+            self._producer.poll(0)
         self.check()
 
     def flush(self) -> None:
         """Wait until the broker has everything. Raises KafkaAccessError."""
-        while self._producer.flush(WAIT_S):
-            self.check()
+        with self._faults():
+            while self._producer.flush(WAIT_S):
+                self.check()
         self.check()
 
     def abandon(self) -> None:
         """Give up what still waits."""
-        self._producer.purge()
-        self._producer.flush(WAIT_S)
+        with suppress(KafkaAccessError), self._faults():
+            self._producer.purge()
+            self._producer.flush(WAIT_S)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn the client library's errors into KafkaAccessError."""
+        try:
+            yield
+        except self._exception as error:
+            raise self._told(error) from None
+
+    def _told(self, error: BaseException) -> KafkaAccessError:
+        """What an error of the client library comes from: a message that was refused before tells more."""
+        self.check()
+        return self._fault(error.args[0].str())
 
 
 class Form(Protocol):
