@@ -50,8 +50,11 @@ class Shape:
 
     def bin_of(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """The bin of each value, int64; without flow, values outside are put into the nearest bin."""
-        place = np.floor((values - self.start) / self.step).astype(np.int64) + self.flow
-        return np.clip(place, 0, self.width - 1)
+        if np.issubdtype(values.dtype, np.integer) and (self.start, self.step) == (0.0, 1.0):
+            place = np.asarray(values, dtype=np.int64) + self.flow
+        else:
+            place = np.floor((values - self.start) * (1 / self.step)).astype(np.int64) + self.flow
+        return np.minimum(np.maximum(place, 0), self.width - 1)
 
 
 def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:

@@ -36,6 +36,7 @@ class _Filler:
     def __init__(self, catalogue: Catalogue, lumps: int) -> None:
         self.base = catalogue.counted_size
         self.data = np.zeros((lumps, catalogue.size - self.base), np.int64)
+        self._flat = self.data.reshape(-1)
         self._shapes: dict[str, Shape] = {shape.name: shape for shape in catalogue.muon_shapes}
         self._offsets = {name: catalogue.entries[name].offset - self.base for name in self._shapes}
 
@@ -49,8 +50,8 @@ class _Filler:
     ) -> None:
         """Add each value's weight to its bin."""
         shape = self._shapes[name]
-        where = self._offsets[name] + np.asarray(row) * shape.width + shape.bin_of(values)
-        np.add.at(self.data, (lump, where), weights)
+        where = lump * self.data.shape[1] + np.asarray(row) * shape.width + shape.bin_of(values)
+        np.add.at(self._flat, where + self._offsets[name], weights)
 
 
 class Reconstruction:
