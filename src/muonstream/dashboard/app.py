@@ -24,11 +24,16 @@ from muonstream.dashboard.guard import Guard
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.health import health as check_health
 from muonstream.dashboard.message import verdicts_json
-from muonstream.dashboard.plots import ScaleName, TabName, plots_json
+from muonstream.dashboard.plots import ReferenceName, ScaleName, TabName, plots_json
 from muonstream.dashboard.themes import ThemeName
 from muonstream.detector import Detector
 
-CHOICES: Final = {"tab": get_args(TabName), "theme": get_args(ThemeName), "scale": get_args(ScaleName)}
+CHOICES: Final = {
+    "tab": get_args(TabName),
+    "theme": get_args(ThemeName),
+    "scale": get_args(ScaleName),
+    "reference": get_args(ReferenceName),
+}
 LONGEST_TEXT: Final = 500
 MAX_VIEWERS: Final = 256
 TRY_AGAIN_LATER: Final = 1013
@@ -53,6 +58,7 @@ def create_app(
         Route("/static/{name}", pages.static),
         Route("/bokeh/{name}", pages.bokeh),
         Route("/plots.json", pages.plots),
+        Route("/reference", pages.reference),
         Route("/healthz", pages.health),
         Route("/api/snapshot", pages.snapshot),
         Route("/api/verdicts", pages.verdicts),
@@ -83,7 +89,7 @@ class Pages:
         return _found(await asyncio.to_thread(bokeh_asset, request.path_params["name"]), request)
 
     async def plots(self, request: Request) -> Response:
-        """The plots of a tab: ?tab=overview, or another, ?theme=light or dark, ?scale=linear or log."""
+        """The plots of ?tab=overview or another, ?theme=light or dark, ?scale=linear or log, ?reference=off or on."""
         asked = [request.query_params.get(key, allowed[0]) for key, allowed in CHOICES.items()]
         for value, (key, allowed) in zip(asked, CHOICES.items(), strict=True):
             if value not in allowed:
@@ -93,6 +99,13 @@ class Pages:
             return _nothing_yet()
         asset = await asyncio.to_thread(_plots_asset, snapshot.detector, *asked)
         return asset.response(request)
+
+    async def reference(self, _: Request) -> Response:
+        """The message of the reference, if there is one."""
+        message = self.feed.reference_message
+        if message is None:
+            return Response(status_code=204, headers=NOT_KEPT)
+        return Response(message, media_type="application/octet-stream", headers=NOT_KEPT)
 
     async def snapshot(self, _: Request) -> Response:
         """The newest snapshot's summary, as JSON."""
@@ -177,8 +190,14 @@ async def _until_left(websocket: WebSocket) -> None:
 
 
 @lru_cache(maxsize=64)
-def _plots_asset(detector: Detector, tab: str, theme: str, scale: str) -> Asset:
-    plots = plots_json(detector, cast(TabName, tab), cast(ThemeName, theme), cast(ScaleName, scale))
+def _plots_asset(detector: Detector, tab: str, theme: str, scale: str, reference: str) -> Asset:
+    plots = plots_json(
+        detector,
+        cast(TabName, tab),
+        cast(ThemeName, theme),
+        cast(ScaleName, scale),
+        cast(ReferenceName, reference),
+    )
     return Asset.of(json.dumps(plots).encode(), "application/json")
 
 

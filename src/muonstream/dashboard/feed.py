@@ -34,6 +34,7 @@ class Feed:
     ) -> None:
         self.snapshot: Snapshot | None = None
         self.board = board or Board()
+        self.reference_message: bytes | None = None
         self.starting = ""
         """What is being done until the first snapshot comes, for people."""
         self.viewers = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,12 +27,14 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.histograms import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
 from muonstream.dashboard.message import DRIFT_REBIN, detector_key
+from muonstream.dashboard.overlay import with_reference
+from muonstream.dashboard.plot import LegendEntry, Plot, Size
 from muonstream.dashboard.themes import COLORS, Colors, ThemeName, bokeh_theme, dash
 from muonstream.detector import Chamber, Detector
 
-TabName = Literal["overview", "occupancy", "timing", "orbits", "course"]
+TabName = Literal["overview", "occupancy", "timing", "orbits", "rates", "course"]
 ScaleName = Literal["linear", "log"]
-Size = Literal["wide", "half", "map", "quarter"]
+ReferenceName = Literal["off", "on"]
 Floats = NDArray[np.floating[Any]]
 
 NOTHING = (0.0, 1.0)
@@ -50,31 +52,6 @@ COURSE_WIDTHS: Mapping[str, float] = {
     "hist_3": COURSE_CHANNEL_WIDTH,
     "hist_4": COURSE_DRIFT_WIDTH_NS,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LegendEntry:
-    """A curve's name and colour, and the name of the glyph that the legend shows and hides."""
-
-    label: str
-    color: str
-    glyph: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A figure, where it stands on the page, and which arrays of the message fill the columns of its source.
-
-    columns: array name by column; `{period}` in it stands for run or recent, `{hits}` for hits or scintillator
-    """
-
-    name: str
-    title: str
-    size: Size
-    model: Any
-    columns: Mapping[str, str]
-    legend: tuple[LegendEntry, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +83,11 @@ class Painter:
                 yield from (self.drift(c, chamber) for c, chamber in chambers)
                 yield from (self.layers(c, chamber) for c, chamber in chambers)
             case "orbits":
-                yield self.rates(tab, "half")
-                yield self.scintillator_rate()
-                yield self.active_cells_in_time()
                 yield self.active_cells(tab)
+                yield self.active_cells_in_time()
+            case "rates":
+                yield self.rates(tab, "wide")
+                yield self.scintillator_rate(tab)
             case "course":
                 for name in COURSE_TITLES:
                     yield from (self.course(c, chamber, name) for c, chamber in chambers)
@@ -209,7 +187,9 @@ class Painter:
         """A plot against data time, with an array for each column."""
         made = self._figure("data time [h:mm:ss]", y_label, lowest=None)
         made.xaxis.formatter = NumeralTickFormatter(format="00:00:00")
-        made.xaxis.ticker = AdaptiveTicker(base=60, mantissas=[1, 2, 5, 10, 15, 20, 30], min_interval=1)
+        made.xaxis.ticker = AdaptiveTicker(
+            base=60, mantissas=[1, 2, 5, 10, 15, 20, 30], min_interval=1, desired_num_ticks=4
+        )
         source = ColumnDataSource(dict.fromkeys(("x", *arrays), NOTHING), name="data")
         curves = kwargs.pop("curves", None) or self._chamber_curves()
         legend = self._curves(
@@ -222,12 +202,12 @@ class Painter:
         arrays = {f"y{c}": f"time.hits.{c}" for c in range(len(self.detector.chambers))}
         return self._in_time(f"{tab}.rates", tab, "Hit rate", size, "hits/s [Hz]", arrays)
 
-    def scintillator_rate(self) -> Plot:
+    def scintillator_rate(self, tab: str) -> Plot:
         """Rate of scintillator words against data time."""
         curve = [("Scintillator", "x", "y", self.colors.text)]
         arrays = {"y": "time.scintillator"}
         return self._in_time(
-            "orbits.scintillator", "orbits", "Scintillator rate", "half", "words/s [Hz]", arrays, curves=curve
+            f"{tab}.scintillator", tab, "Scintillator rate", "wide", "words/s [Hz]", arrays, curves=curve
         )
 
     def active_cells_in_time(self) -> Plot:
@@ -389,15 +369,21 @@ def _drift_tooltip(x: str, y: str) -> list[tuple[str, str]]:
     return [("ns", f"@{x}{{0.0}}"), ("hits", f"@{y}{{0,0}}")]
 
 
-def plots_json(detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName) -> dict[str, Any]:
+def plots_json(
+    detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName, reference: ReferenceName = "off"
+) -> dict[str, Any]:
     """All that the page needs to draw the plots of a tab for a detector, as plain JSON types."""
     colors = COLORS[theme]
     bokeh = bokeh_theme(theme)
+    made = [replace(plot, height=plot.model.height) for plot in Painter(detector, colors, scale).plots(tab)]
+    if reference == "on":
+        made = [with_reference(plot, colors) for plot in made]
     return {
         "detector": detector_key(detector),
         "tab": tab,
         "theme": theme,
         "scale": scale,
+        "reference": reference,
         "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
         "plots": [
             {
@@ -407,9 +393,10 @@ def plots_json(detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleN
                 "note": plot.note,
                 "columns": dict(plot.columns),
                 "legend": [asdict(entry) for entry in plot.legend],
-                "height": plot.model.height,
+                "compared": list(plot.compared),
+                "height": plot.height,
                 "item": json_item(plot.model, theme=bokeh),
             }
-            for plot in Painter(detector, colors, scale).plots(tab)
+            for plot in made
         ],
     }

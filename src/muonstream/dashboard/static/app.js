@@ -3,7 +3,7 @@
 import { format } from "./format.js";
 import { showNumbers } from "./numbers.js";
 import { Plots } from "./plots.js";
-import { follow } from "./stream.js";
+import { decode, follow } from "./stream.js";
 import { showVerdicts } from "./verdicts.js";
 
 const STALE_SECONDS = 5;
@@ -18,7 +18,10 @@ const allowed = Object.fromEntries(
 const plots = new Plots();
 const choices = { ...Object.fromEntries(Object.entries(allowed).map(([key, [first]]) => [key, first])), theme: root.dataset.theme };
 let tab = tabs[0];
-let newest = null; // the last message
+let newest = null; // the last message, or the one that is held
+let next = null; // what came while it was held
+let paused = false;
+let reference = null; // the arrays of the reference
 let connected = false;
 let starting = "";
 let clock = { server: Date.now() / 1000, here: performance.now() };
@@ -30,6 +33,7 @@ const age = (dataTime) => Math.max(0, serverTime() - dataTime);
 // --- state and age ---------------------------------------------------------------------------------------------------
 
 function stateNow() {
+  if (paused) return ["paused", `since ${clockTime(newest.numbers.wall_time)}; what you see does not change`];
   if (newest?.numbers.state === "ended") return ["ended", "the run is complete"];
   if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is old" : ""];
   if (!newest) return ["starting", ""];
@@ -87,7 +91,7 @@ function refresh() {
     showState(); // before the plots, since hidden ones have no size to be drawn in
     if (numbers.account.words > 0) {
       await plots.draw(shown.tab, shown, numbers.detector.key);
-      plots.fill(shown.tab, arrays, shown, numbers.data_wall_time);
+      plots.fill(shown.tab, arrays, shown, numbers.data_wall_time, reference);
     }
     if (shown.tab === "overview") showNumbers(numbers, plots.colors);
     showState();
@@ -176,10 +180,65 @@ addEventListener("hashchange", () => {
   chosen();
 });
 
+function pause(on) {
+  if (on && !newest) return;
+  paused = on;
+  byId("pause").setAttribute("aria-pressed", String(paused));
+  byId("pause").textContent = paused ? "Go on" : "Pause";
+  if (!paused && next) newest = next;
+  next = null;
+  showState();
+  refresh();
+}
+
+byId("pause").addEventListener("click", () => pause(!paused));
+byId("link").addEventListener("click", async ({ target }) => {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    target.textContent = "Copied";
+  } catch {
+    target.textContent = "It is the address above";
+  }
+  setTimeout(() => (target.textContent = "Copy link"), 2000);
+});
+byId("keep").addEventListener("click", () => {
+  if (!newest) return;
+  reference = new Map(newest.arrays);
+  // what is compared with is always a whole run's counts: those of the period that is shown stand in for them
+  for (const [name, array] of newest.arrays) {
+    if (name.endsWith(`.${choices.period}`)) reference.set(name.replace(/[^.]*$/, "run"), array);
+  }
+  choices.reference = "on";
+  chosen();
+});
+const keys = { " ": () => pause(!paused), l: () => press("scale"), r: () => press("period"), t: () => press("theme"), f: () => press("reference") };
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, button, a, [role=tab]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const number = Number(event.key);
+  if (number >= 1 && number <= tabs.length) {
+    tab = tabs[number - 1];
+    chosen();
+  } else if (keys[event.key]) {
+    event.preventDefault();
+    keys[event.key]();
+  }
+});
+const press = (choice) => document.querySelector(`[data-choice="${choice}"] [aria-pressed="false"]`).click();
+
+/** Fetch the reference that the server has, unless one was set here. */
+async function fetchReference() {
+  const answer = await fetch("reference");
+  if (answer.status === 200 && !reference) reference = (await decode(await answer.arrayBuffer())).arrays;
+}
+
 // --- start -----------------------------------------------------------------------------------------------------------
 
 // what the tests read: the data each plot holds
-window.muonstream = { values: (name, column) => plots.values(name, column) };
+window.muonstream = {
+  values: (name, column) => plots.values(name, column),
+  received: () => (next ?? newest)?.numbers.sequence ?? 0,
+};
 readAddress();
 showChoices();
 showState();
@@ -189,9 +248,14 @@ follow({
     connected = true;
     starting = greeting.starting;
     clock = { server: greeting.server_time, here: performance.now() };
+    fetchReference().then(refresh, console.error);
     showState();
   },
   message: (decoded) => {
+    if (paused) {
+      next = decoded;
+      return undefined;
+    }
     newest = decoded;
     byId("message-bytes").textContent = `${format(decoded.bytes)} bytes`;
     return refresh();

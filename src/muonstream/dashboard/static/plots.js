@@ -10,11 +10,11 @@ export class Plots {
   }
 
   /** Draw the plots of a tab, unless they are there. Raises an Error when the server has none. */
-  async draw(tab, { theme, scale }, detector) {
+  async draw(tab, { theme, scale, reference }, detector) {
     const place = document.querySelector(`.plots[data-tab="${tab}"]`);
-    const key = [theme, scale, detector].join();
+    const key = [theme, scale, reference, detector].join();
     if (!place || this.tabs.get(tab)?.key === key) return;
-    const answer = await fetch(`plots.json?tab=${tab}&theme=${theme}&scale=${scale}`);
+    const answer = await fetch(`plots.json?tab=${tab}&theme=${theme}&scale=${scale}&reference=${reference}`);
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
     this.colors = description.chamber_colors;
@@ -30,13 +30,15 @@ export class Plots {
     this.tabs.set(tab, { key, plots });
   }
 
-  /** Fill the plots of a tab with arrays. */
-  fill(tab, arrays, choices, dataTime) {
+  /** Fill the plots of a tab with arrays, and with those of the reference if there are some. */
+  fill(tab, arrays, choices, dataTime, reference) {
     for (const shown of this.tabs.get(tab)?.plots ?? []) {
       const data = { ...shown.source.data };
       for (const [column, name] of Object.entries(shown.plot.columns)) {
-        const array = arrays.get(name.replace("{period}", choices.period).replace("{hits}", choices.hits));
+        const wanted = name.replace("{period}", choices.period).replace("{hits}", choices.hits);
+        const array = arrays.get(wanted);
         if (array) data[column] = array;
+        if (shown.plot.compared.includes(column)) compare(data, column, reference?.get(name.replace("{period}", "run").replace("{hits}", choices.hits)));
       }
       shown.source.data = data;
       if (shown.mapper) shown.mapper.high = data.hits.reduce((most, n) => Math.max(most, n), 1);
@@ -53,10 +55,19 @@ export class Plots {
   values(name, column) {
     for (const { plots } of this.tabs.values()) {
       const shown = plots.find(({ plot }) => plot.name === name);
-      if (shown) return Array.from(shown.source.data[column]);
+      if (shown) return Array.from(shown.source.data[column] ?? []);
     }
     return null;
   }
+}
+
+/** Fill the columns of the reference: its counts scaled to the same sum, and the ratio to them. */
+function compare(data, column, reference) {
+  const counts = data[column];
+  const sum = (array) => array.reduce((total, n) => total + n, 0);
+  const scale = reference ? sum(counts) / Math.max(sum(reference), 1) : 0;
+  data[`ref_${column}`] = Float64Array.from(counts, (_, i) => (reference ? (reference[i] ?? 0) * scale : NaN));
+  data[`ratio_${column}`] = Float64Array.from(counts, (n, i) => (reference?.[i] ? n / (reference[i] * scale) : NaN));
 }
 
 async function embed(plot, place, hidden) {
@@ -79,6 +90,9 @@ async function embed(plot, place, hidden) {
     if (hidden.has(button.dataset.curve)) show(false);
   }
   const source = document.get_model_by_name("data");
+  const [csv, png] = parts.files;
+  csv.onclick = () => save(new Blob([table(source.data)], { type: "text/csv" }), `${plot.name}.csv`);
+  png.onclick = () => view.roots[0].export("png").canvas.toBlob((blob) => save(blob, `${plot.name}.png`));
   return { ...parts, plot, view, model, source, mapper: document.get_model_by_name("colors"), dataTime: null };
 }
 
@@ -87,7 +101,13 @@ function frame(plot) {
   figure.dataset.plot = plot.name;
   const caption = element("figcaption");
   const age = element("span", "plot-age");
-  caption.append(element("span", "title", plot.title), age);
+  const files = ["CSV", "PNG"].map((text) => {
+    const button = element("button", "", text);
+    button.type = "button";
+    button.setAttribute("aria-label", `Save ${plot.title} as ${text}`);
+    return button;
+  });
+  caption.append(element("span", "title", plot.title), age, ...files);
   const legend = [];
   const names = element("div", "legend");
   for (const { label, color, glyph } of plot.legend) {
@@ -106,5 +126,23 @@ function frame(plot) {
   if (legend.length) figure.append(names);
   figure.append(canvas);
   if (plot.note) figure.append(element("p", "note", plot.note));
-  return { figure, canvas, age, legend };
+  return { figure, canvas, age, legend, files };
+}
+
+/** The columns of a plot as CSV, with their names. */
+function table(data) {
+  const columns = Object.entries(data).filter(([, values]) => values.length);
+  const rows = Math.max(...columns.map(([, values]) => values.length));
+  const cell = (value) => (typeof value === "string" ? `"${value.replaceAll('"', '""')}"` : Number.isNaN(value) ? "" : value);
+  const lines = [columns.map(([name]) => name).join()];
+  for (let i = 0; i < rows; i += 1) lines.push(columns.map(([, values]) => cell(values[i] ?? "")).join());
+  return `${lines.join("\n")}\n`;
+}
+
+function save(blob, name) {
+  const link = element("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

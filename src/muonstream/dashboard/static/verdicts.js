@@ -12,7 +12,7 @@ const MEANING = { null: "too little data", good: "good", medium: "medium", bad: 
 /** Write the verdicts of a message; arrays hold the cells' levels, age(unix seconds) is in seconds. */
 export function showVerdicts(verdicts, numbers, arrays, age) {
   showLevel(byId("verdict"), verdicts.level);
-  showLevel(byId("headline"), verdicts.level);
+  showLevel(byId("headline"), verdicts.level, `detector ${MEANING[verdicts.level]}`);
   showBoard(verdicts, numbers.chambers, arrays);
   showAlarms(verdicts.alarms, age);
   showHistory(verdicts.history);

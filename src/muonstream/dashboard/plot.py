@@ -1,0 +1,37 @@
+"""What a plot of the page is: a Bokeh model, its place, and what fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Size = Literal["wide", "half", "map", "quarter"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """A curve's name and colour, and the name of the glyph that the legend shows and hides."""
+
+    label: str
+    color: str
+    glyph: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure, where it stands on the page, and which arrays of the message fill the columns of its source.
+
+    columns: array name by column; `{period}` in it stands for run or recent, `{hits}` for hits or scintillator
+    compared: columns that the reference is shown with; height: of the model, in pixels
+    """
+
+    name: str
+    title: str
+    size: Size
+    model: Any
+    columns: Mapping[str, str]
+    legend: tuple[LegendEntry, ...] = ()
+    note: str = ""
+    compared: tuple[str, ...] = ()
+    height: int = 230

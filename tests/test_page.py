@@ -1,0 +1,173 @@
+"""The page's controls and verdicts, in a real browser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from muonstream.analysis.board import Board
+from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.server import Dashboard
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.simulation import simulate_words
+
+PIECE_WORDS = 10_000
+
+
+@pytest.fixture(scope="module")
+def snapshots() -> list[Snapshot]:
+    """A run with a dead cell, as it comes: the last is some 20 s long."""
+    made = []
+    words = simulate_words(120_000, seed=5, dead_cell=(3, 40))
+    with Pipeline(Detector.default(), run="page", source="simulation", workers=0) as pipeline:
+        for first in range(0, len(words), PIECE_WORDS):
+            pipeline.push(words[first : first + PIECE_WORDS])
+            snapshot = pipeline.snapshot()
+            made.append(replace(snapshot, wall_time=time.time(), data_wall_time=time.time() + 3600))
+    return made
+
+
+@pytest.fixture
+def dashboard(snapshots: list[Snapshot]) -> Iterator[Dashboard]:
+    made = Dashboard(port=0)
+    made.start()
+    for snapshot in snapshots[:-1]:
+        made.publish(snapshot)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"],
+        )
+        yield launched
+        launched.close()
+
+
+def opened(browser: Browser, dashboard: Dashboard, view: str) -> Page:
+    page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    page.goto(f"{dashboard.url}#{view}")
+    page.wait_for_function("() => Number(document.documentElement.dataset.sequence) > 0")
+    return page
+
+
+def sequence(page: Page) -> int:
+    return int(page.locator("html").get_attribute("data-sequence") or 0)
+
+
+def values(page: Page, plot: str, column: str) -> list[Any]:
+    found: list[Any] = page.evaluate("([p, c]) => window.muonstream.values(p, c)", [plot, column])
+    return found
+
+
+@pytest.mark.browser
+def test_the_board_shows_the_dead_cell_and_it_can_be_acknowledged(browser: Browser, dashboard: Dashboard) -> None:
+    page = opened(browser, dashboard, "overview")
+    alarm = page.locator("[data-alarm='dead cell Chamber 3 cell 40']")
+    assert "0 hits where a cell of this chamber has" in alarm.inner_text()
+    assert page.locator("#board [data-cell='40'][data-level='bad']").count() == 1
+    assert page.locator("#board [data-level='bad']").count() == 1
+    assert page.locator("#headline").inner_text() == "! detector medium"
+    alarm.get_by_role("button").click()
+    alarm.get_by_role("textbox").fill("<b>a broken wire</b>")
+    alarm.get_by_role("textbox").press("Enter")
+    page.wait_for_function("() => document.querySelector('.alarm .known')")
+    assert alarm.locator(".known").inner_text() == "known: <b>a broken wire</b>"
+    known = dashboard.feed.board.verdicts.alarms[0].acknowledged
+    assert known is not None
+    assert known.why == "<b>a broken wire</b>"
+
+
+@pytest.mark.browser
+def test_pause_holds_what_is_shown(browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]) -> None:
+    page = opened(browser, dashboard, "occupancy")
+    held, before = sequence(page), values(page, "occupancy.cells.0", "y")
+    page.keyboard.press("Space")
+    page.wait_for_selector("html[data-state=paused]")
+    dashboard.publish(snapshots[-1])
+    page.wait_for_function("n => window.muonstream.received() > n", arg=held)
+    assert values(page, "occupancy.cells.0", "y") == before
+    page.keyboard.press("Space")
+    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=held)
+    catalogue = snapshots[-1].catalogue
+    assert values(page, "occupancy.cells.0", "y") == catalogue.hits_per_cell(snapshots[-1].total, 0).tolist()
+
+
+@pytest.mark.browser
+def test_the_reference_is_scaled_and_the_ratio_is_to_it(
+    browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
+) -> None:
+    page = opened(browser, dashboard, "occupancy")
+    page.click("#keep")
+    page.wait_for_function("() => window.muonstream.values('occupancy.cells.0', 'ratio_y')?.[0] === 1")
+    kept = sequence(page)
+    dashboard.publish(snapshots[-1])
+    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=kept)
+    catalogue = snapshots[-1].catalogue
+    now = catalogue.hits_per_cell(snapshots[-1].total, 0)
+    was = catalogue.hits_per_cell(snapshots[-2].total, 0)
+    scaled = was * now.sum() / was.sum()
+    assert values(page, "occupancy.cells.0", "ref_y") == pytest.approx(scaled.tolist())
+    assert values(page, "occupancy.cells.0", "ratio_y") == pytest.approx((now / scaled).tolist())
+
+
+@pytest.mark.browser
+def test_a_plot_is_saved_as_csv_and_png(browser: Browser, dashboard: Dashboard, tmp_path: Path) -> None:
+    page = opened(browser, dashboard, "occupancy")
+    plot = page.locator("[data-plot='occupancy.cells.1']")
+    with page.expect_download() as download:
+        plot.get_by_role("button", name="CSV").click()
+    lines = Path(download.value.path()).read_text("utf-8").splitlines()
+    header = lines[0].split(",")
+    shown = [float(line.split(",")[header.index("y")]) for line in lines[1:]]
+    assert shown == values(page, "occupancy.cells.1", "y")
+    with page.expect_download() as download:
+        plot.get_by_role("button", name="PNG").click()
+    assert download.value.suggested_filename == "occupancy.cells.1.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.browser
+def test_the_keyboard_is_enough(browser: Browser, dashboard: Dashboard) -> None:
+    page = opened(browser, dashboard, "overview")
+    page.keyboard.press("3")
+    page.wait_for_function("() => document.documentElement.dataset.shown?.startsWith('timing run')")
+    for key, part in (("r", "recent"), ("l", "log")):
+        page.keyboard.press(key)
+        page.wait_for_function("part => document.documentElement.dataset.shown.includes(part)", arg=part)
+    page.focus("#tab-timing")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.documentElement.dataset.shown?.startsWith('orbits')")
+    assert page.evaluate("() => document.activeElement.id") == "tab-orbits"
+
+
+@pytest.mark.browser
+def test_the_page_connects_again_by_itself(browser: Browser, snapshots: list[Snapshot]) -> None:
+    first = Dashboard(port=0)
+    first.start()
+    first.publish(snapshots[-2])
+    page = opened(browser, first, "overview")
+    port = int(first.url.rstrip("/").rsplit(":", 1)[1])
+    first.stop()
+    page.wait_for_selector("html[data-state=disconnected]")
+    second = Dashboard(port=port, board=Board())
+    second.start()
+    try:
+        second.publish(snapshots[-1])
+        page.wait_for_selector("html[data-state=running]")
+        page.wait_for_function(
+            "n => Number(document.documentElement.dataset.sequence) === n", arg=snapshots[-1].sequence
+        )
+    finally:
+        second.stop()
