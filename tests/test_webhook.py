@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -11,6 +14,10 @@ import pytest
 
 from muonstream.analysis.board import Change
 from muonstream.analysis.findings import Level
+from muonstream.analysis.snapshot_codec import encode
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.simulation import simulate_words
 from muonstream.sinks.webhook import TRIES, Webhook, WebhookError
 
 
@@ -100,3 +107,33 @@ def test_what_cannot_be_posted_is_told_without_the_address(receiver: Receiver) -
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(WebhookError, match="allowed are addresses of http and https"):
         Webhook(url, "run")
+
+
+def test_a_run_posts_its_alarms_and_compares_with_a_reference(receiver: Receiver, tmp_path: Path) -> None:
+    words = simulate_words(300_000, seed=5)
+    words.astype("<u8").tofile(tmp_path / "good.dat")
+    with Pipeline(Detector.default(), run="good", workers=0) as pipeline:
+        pipeline.push(words)
+        pipeline.finish()
+        (tmp_path / "good.musn").write_bytes(encode(pipeline.snapshot("ended")))
+    half = simulate_words(300_000, seed=5, rate_hz=9300)
+    half.astype("<u8").tofile(tmp_path / "noisy.dat")
+    command = [sys.executable, "-m", "muonstream", "run", str(tmp_path / "noisy.dat"), "--no-page", "--no-follow"]
+    options = ["--reference", str(tmp_path / "good.musn"), "--webhook", receiver.url]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    changes = []
+    while not receiver.bodies.empty():
+        changes += receiver.bodies.get()["changes"]
+    noisy = {found["subject"] for found in changes if (found["check"], found["after"]) == ("noise", "bad")}
+    assert noisy == {chamber.name for chamber in Detector.default().chambers}
+    assert "Bad: Chamber 1: noise: " in done.stderr
+
+
+def test_a_reference_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.musn").write_bytes(b"nothing")
+    command = [sys.executable, "-m", "muonstream", "run", "sim:", "--no-page", "--reference", str(tmp_path / "x.musn")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "x.musn: found 7 bytes that are no snapshot; allowed is a snapshot, as a page gives it" in done.stderr

@@ -11,6 +11,7 @@ from types import FrameType
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
+from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
@@ -128,6 +129,7 @@ def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) 
             stay=False,
             stale_after_s=STALE_AFTER_S,
             publishing=PublishOptions(),
+            alarm_options=AlarmOptions(),
             summary_path=None,
             strict=False,
         )
@@ -152,6 +154,7 @@ def run_live(
     port: int,
     stale_after_s: float,
     publishing: PublishOptions,
+    alarm_options: AlarmOptions,
 ) -> int:
     """A source, live; gives the exit code."""
     status = [common.OK]
@@ -169,6 +172,7 @@ def run_live(
             stay=stay,
             stale_after_s=stale_after_s,
             publishing=publishing,
+            alarm_options=alarm_options,
             summary_path=summary_path,
             strict=strict,
         )
@@ -185,21 +189,29 @@ def _live(
     stay: bool,
     stale_after_s: float,
     publishing: PublishOptions,
+    alarm_options: AlarmOptions,
     summary_path: Path | None,
     strict: bool,
 ) -> None:
     server: Dashboard | None = None
+    alarms = Alarms(alarm_options, pipeline.detector, pipeline.monitor.run)
     topics = Publishing(publishing, pipeline)
 
     def publish(snapshot: Snapshot) -> None:
         if server is not None:
             server.publish(snapshot)
+        else:
+            alarms.board.update(snapshot)
         topics.publish(snapshot)
 
-    with common.writable(summary_path) as handle, pipeline, stopping(stop):
+    with common.writable(summary_path) as handle, pipeline, alarms, stopping(stop):
         if dashboard is not None:
             try:
-                server = Dashboard(*dashboard, stale_after_s=stale_after_s, problems=topics.problems)
+                server = Dashboard(
+                    *dashboard, board=alarms.board, stale_after_s=stale_after_s, problems=topics.problems
+                )
+                if alarms.reference is not None:
+                    server.feed.refer_to(alarms.reference)
                 server.start()
             except DashboardError as error:
                 raise common.CommandError(str(error)) from None
