@@ -111,14 +111,20 @@ def run(
     ] = 5.0,
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
+    reference: Annotated[
+        str, typer.Option(help="Compare with this snapshot of a good run, as its page gives it at /api/snapshot.musn.")
+    ] = "",
+    webhook: Annotated[str, typer.Option(help="Post changes of verdicts here: https://...")] = "",
 ) -> None:
     """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
 
     Example: muonstream run /data/run000123.dat
     """
+    from muonstream.commands.alarms import AlarmOptions
     from muonstream.commands.publish import PublishOptions
 
     publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
+    alarm_options = AlarmOptions(reference, webhook)
     if source.startswith("kafka://"):
         from muonstream.commands.topic import TopicOptions, run_topic
 
@@ -136,6 +142,7 @@ def run(
                 workers=workers,
                 stale_after_s=stale_after,
                 publishing=publishing,
+                alarm_options=alarm_options,
             )
         )
     from muonstream.commands.run import run_live
@@ -159,6 +166,7 @@ def run(
             port=port,
             stale_after_s=stale_after,
             publishing=publishing,
+            alarm_options=alarm_options,
         )
     )
 

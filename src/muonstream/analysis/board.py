@@ -238,7 +238,8 @@ class Board:
                 begun = begun if (level > was) == (finding.level > was) else now
             self._pending[key] = (finding.level, begun)
             worse_after_s = VELOCITY_WORSE_AFTER_S if finding.check == "velocity" else WORSE_AFTER_S
-            if now - begun < (worse_after_s if finding.level > was else BETTER_AFTER_S):
+            held_s = worse_after_s if finding.level > was else BETTER_AFTER_S
+            if now - begun < held_s and snapshot.state != "ended":  # the last word is said at once
                 if shown is None:
                     self._statuses[key] = Status(replace(finding, level=Level.NULL), snapshot.wall_time)
                 continue

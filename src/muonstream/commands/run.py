@@ -12,6 +12,7 @@ from typing import IO
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
+from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
@@ -130,6 +131,7 @@ def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) 
             stay=False,
             stale_after_s=STALE_AFTER_S,
             publishing=PublishOptions(),
+            alarm_options=AlarmOptions(),
             summary_path=None,
             strict=False,
         )
@@ -155,6 +157,7 @@ def run_live(
     port: int,
     stale_after_s: float,
     publishing: PublishOptions,
+    alarm_options: AlarmOptions,
 ) -> int:
     """A source, live; gives the exit code."""
     status = [common.OK]
@@ -174,6 +177,7 @@ def run_live(
             stay=stay,
             stale_after_s=stale_after_s,
             publishing=publishing,
+            alarm_options=alarm_options,
             summary_path=summary_path,
             strict=strict,
         )
@@ -182,14 +186,20 @@ def run_live(
 
 @contextmanager
 def served(
-    address: tuple[str, int] | None, *, stale_after_s: float, problems: Callable[[], Sequence[str]]
+    address: tuple[str, int] | None,
+    alarms: Alarms,
+    *,
+    stale_after_s: float,
+    problems: Callable[[], Sequence[str]],
 ) -> Iterator[Dashboard | None]:
     """The live page while the context lasts; None without an address. Raises CommandError."""
     if address is None:
         yield None
         return
     try:
-        server = Dashboard(*address, stale_after_s=stale_after_s, problems=problems)
+        server = Dashboard(*address, board=alarms.board, stale_after_s=stale_after_s, problems=problems)
+        if alarms.reference is not None:
+            server.feed.refer_to(alarms.reference)
         server.start()
     except DashboardError as error:
         raise common.CommandError(str(error)) from None
@@ -210,6 +220,7 @@ def watched(
     pipeline: Pipeline,
     feed: Callable[[Callable[[Snapshot], None]], object],
     server: Dashboard | None,
+    alarms: Alarms,
     topics: Publishing,
     handle: IO[str] | None,
 ) -> tuple[Snapshot, bool]:
@@ -221,6 +232,8 @@ def watched(
     def publish(snapshot: Snapshot) -> None:
         if server is not None:
             server.publish(snapshot)
+        else:
+            alarms.board.update(snapshot)
         topics.publish(snapshot)
 
     try:
@@ -251,9 +264,11 @@ def _live(
     stay: bool,
     stale_after_s: float,
     publishing: PublishOptions,
+    alarm_options: AlarmOptions,
     summary_path: Path | None,
     strict: bool,
 ) -> None:
+    alarms = Alarms(alarm_options, pipeline.detector, pipeline.monitor.run)
     topics = Publishing(publishing, pipeline)
 
     def feed(publish: Callable[[Snapshot], None]) -> None:
@@ -262,12 +277,13 @@ def _live(
     with (
         common.writable(summary_path) as handle,
         pipeline,
-        served(dashboard, stale_after_s=stale_after_s, problems=topics.problems) as server,
+        alarms,
+        served(dashboard, alarms, stale_after_s=stale_after_s, problems=topics.problems) as server,
     ):
         # until the first word there is nothing to finish: Ctrl-C just ends it
         get_ready(pipeline, server)
         with stopping(stop):
-            snapshot, published = watched(pipeline, feed, server, topics, handle)
+            snapshot, published = watched(pipeline, feed, server, alarms, topics, handle)
             if stay:
                 stays(server, stop)
             common.check_published(published)

@@ -10,6 +10,7 @@ from threading import Event
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
+from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.run import get_ready, served, stays, stopping, watched
 from muonstream.commands.topics import connect, say
@@ -84,6 +85,7 @@ def run_topic(
     workers: int,
     stale_after_s: float,
     publishing: PublishOptions,
+    alarm_options: AlarmOptions,
 ) -> int:
     """A topic, live; gives the exit code."""
     status = [common.OK]
@@ -91,6 +93,7 @@ def run_topic(
         detector = common.load_detector(detector_name)
         begin = Begin.parse(options.begin)
         stop = Event()
+        alarms = stack.enter_context(Alarms(alarm_options, detector, run or source))
         handle = stack.enter_context(common.writable(summary_path))
         stack.enter_context(stopping(stop))
         connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
@@ -99,6 +102,7 @@ def run_topic(
         server = stack.enter_context(
             served(
                 page,
+                alarms,
                 stale_after_s=stale_after_s,
                 problems=lambda: [line for topics in problems for line in topics.problems()],
             )
@@ -117,7 +121,7 @@ def run_topic(
             with engine.pipeline:
                 feed = _feed(engine, choice, stop, interval_s)
                 get_ready(engine.pipeline, server)
-                snapshot, published = watched(engine.pipeline, feed, server, topics, handle)
+                snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, handle)
             if not options.follow or stop.is_set():
                 break
             choice.saved, choice.wanted, choice.positions = None, None, dict(reader.next)

@@ -17,13 +17,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from muonstream.analysis.summary import summary
+from muonstream.dashboard.api import NOT_KEPT, Api, nothing_yet
 from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import Guard
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.health import health as check_health
-from muonstream.dashboard.message import verdicts_json
 from muonstream.dashboard.plots import ReferenceName, ScaleName, TabName, plots_json
 from muonstream.dashboard.themes import ThemeName
 from muonstream.detector import Detector
@@ -34,10 +33,8 @@ CHOICES: Final = {
     "scale": get_args(ScaleName),
     "reference": get_args(ReferenceName),
 }
-LONGEST_TEXT: Final = 500
 MAX_VIEWERS: Final = 256
 TRY_AGAIN_LATER: Final = 1013
-NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
 def create_app(
@@ -60,9 +57,7 @@ def create_app(
         Route("/plots.json", pages.plots),
         Route("/reference", pages.reference),
         Route("/healthz", pages.health),
-        Route("/api/snapshot", pages.snapshot),
-        Route("/api/verdicts", pages.verdicts),
-        Route("/api/acknowledge", pages.acknowledge, methods=["POST"]),
+        *Api(feed).routes(),
         WebSocketRoute("/ws", pages.socket),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, bound_to=bound_to, token=token)])
@@ -96,7 +91,7 @@ class Pages:
                 return PlainTextResponse(f"{key}: found {value[:40]!r}, allowed are {', '.join(allowed)}\n", 400)
         snapshot = self.feed.snapshot
         if snapshot is None:
-            return _nothing_yet()
+            return nothing_yet()
         asset = await asyncio.to_thread(_plots_asset, snapshot.detector, *asked)
         return asset.response(request)
 
@@ -106,35 +101,6 @@ class Pages:
         if message is None:
             return Response(status_code=204, headers=NOT_KEPT)
         return Response(message, media_type="application/octet-stream", headers=NOT_KEPT)
-
-    async def snapshot(self, _: Request) -> Response:
-        """The newest snapshot's summary, as JSON."""
-        snapshot = self.feed.snapshot
-        if snapshot is None:
-            return _nothing_yet()
-        return JSONResponse(await asyncio.to_thread(summary, snapshot), headers=NOT_KEPT)
-
-    async def verdicts(self, _: Request) -> Response:
-        """The verdict board, with alarms and history, as JSON."""
-        return JSONResponse(verdicts_json(self.feed.board.verdicts), headers=NOT_KEPT)
-
-    async def acknowledge(self, request: Request) -> Response:
-        """Note that somebody knows of an alarm: {"check": ..., "subject": ..., "why": ...}."""
-        # a form of another site cannot send JSON
-        if request.headers.get("content-type", "").split(";")[0] != "application/json":
-            return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
-        body = await _limited(request)
-        try:
-            given = json.loads(body)
-            check, subject, why = (given[key] for key in ("check", "subject", "why"))
-            if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in (check, subject, why)):
-                raise ValueError("text")
-        except (ValueError, KeyError, TypeError):
-            text = f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters\n"
-            return PlainTextResponse(text, 400, NOT_KEPT)
-        if not self.feed.acknowledge(check, subject, why):
-            return PlainTextResponse("there is no such alarm\n", 404, NOT_KEPT)
-        return JSONResponse({"acknowledged": True}, headers=NOT_KEPT)
 
     async def health(self, _: Request) -> Response:
         """Whether all is well, 200 or 503 with the reasons."""
@@ -173,16 +139,6 @@ class Pages:
                     await websocket.send_bytes(message)
 
 
-async def _limited(request: Request) -> bytes:
-    """The body, as far as it is no longer than any that is allowed."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > 8 * LONGEST_TEXT:
-            break
-    return body
-
-
 async def _until_left(websocket: WebSocket) -> None:
     """Viewers have nothing to say; what comes is read until they go."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
@@ -203,7 +159,3 @@ def _plots_asset(detector: Detector, tab: str, theme: str, scale: str, reference
 
 def _found(asset: Asset | None, request: Request) -> Response:
     return PlainTextResponse("not found\n", 404, NOT_KEPT) if asset is None else asset.response(request)
-
-
-def _nothing_yet() -> Response:
-    return PlainTextResponse("nothing has been published yet\n", 503, {"Retry-After": "1", **NOT_KEPT})

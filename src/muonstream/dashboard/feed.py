@@ -48,6 +48,10 @@ class Feed:
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._closed = False
 
+    def refer_to(self, reference: Snapshot) -> None:
+        """Let viewers compare with this snapshot of another run."""
+        self.reference_message = encode(reference)
+
     def say(self, text: str) -> None:
         """What is being done before there is anything to show."""
         self.starting = text

@@ -1,0 +1,192 @@
+"""The API for programs: snapshot, histograms, verdicts and alarms, metrics, and their description."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from muonstream import __version__
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.snapshot_codec import encode as encode_whole
+from muonstream.analysis.summary import summary
+from muonstream.dashboard.feed import Feed
+from muonstream.dashboard.message import verdicts_json
+from muonstream.dashboard.metrics import CONTENT_TYPE, metrics
+from muonstream.dashboard.rootjson import root_json
+
+NOT_KEPT: Final = {"Cache-Control": "no-store"}
+LONGEST_TEXT: Final = 500
+PERIODS: Final = ("run", "recent")
+FORMATS: Final = ("plain", "root")
+
+
+def nothing_yet() -> Response:
+    """The answer before the first snapshot."""
+    return PlainTextResponse("nothing has been published yet\n", 503, {"Retry-After": "1", **NOT_KEPT})
+
+
+class Api:
+    """The answers of the API."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            Route("/metrics", self.metrics),
+            Route("/api/openapi.json", self.description),
+            Route("/api/snapshot", self.snapshot),
+            Route("/api/snapshot.musn", self.whole),
+            Route("/api/histograms", self.histograms),
+            Route("/api/histograms/{name}", self.histogram),
+            Route("/api/verdicts", self.verdicts),
+            Route("/api/alarms", self.alarms),
+            Route("/api/acknowledge", self.acknowledge, methods=["POST"]),
+        ]
+
+    async def metrics(self, _: Request) -> Response:
+        """For Prometheus."""
+        return Response(metrics(self.feed), headers={"Content-Type": CONTENT_TYPE, **NOT_KEPT})
+
+    async def description(self, _: Request) -> Response:
+        """What there is, as OpenAPI."""
+        return JSONResponse(openapi())
+
+    async def snapshot(self, _: Request) -> Response:
+        """The newest snapshot's summary."""
+        snapshot = self.feed.snapshot
+        if snapshot is None:
+            return nothing_yet()
+        return JSONResponse(await asyncio.to_thread(summary, snapshot), headers=NOT_KEPT)
+
+    async def whole(self, _: Request) -> Response:
+        """The newest snapshot whole, as a file that can be a reference."""
+        snapshot = self.feed.snapshot
+        if snapshot is None:
+            return nothing_yet()
+        data = await asyncio.to_thread(encode_whole, snapshot)
+        return Response(data, media_type="application/octet-stream", headers=NOT_KEPT)
+
+    async def histograms(self, _: Request) -> Response:
+        """The catalogue: names, titles, shapes and axes."""
+        snapshot = self.feed.snapshot
+        if snapshot is None:
+            return nothing_yet()
+        return JSONResponse({name: _described(snapshot, name) for name in snapshot.catalogue.entries}, headers=NOT_KEPT)
+
+    async def histogram(self, request: Request) -> Response:
+        """One histogram of the run, or of the last 30 s, as plain JSON or as ROOT's object."""
+        snapshot, name = self.feed.snapshot, request.path_params["name"]
+        if snapshot is None:
+            return nothing_yet()
+        if name not in snapshot.catalogue.entries:
+            known = ", ".join(snapshot.catalogue.entries)
+            return PlainTextResponse(f"histogram: found {name[:60]!r}, allowed are {known}\n", 404, NOT_KEPT)
+        asked = {}
+        for key, allowed in (("period", PERIODS), ("format", FORMATS)):
+            asked[key] = request.query_params.get(key, allowed[0])
+            if asked[key] not in allowed:
+                text = f"{key}: found {asked[key][:60]!r}, allowed are {', '.join(allowed)}\n"
+                return PlainTextResponse(text, 400, NOT_KEPT)
+        data = snapshot.total if asked["period"] == "run" else snapshot.recent
+        values = snapshot.catalogue.view(data, name)
+        if asked["format"] == "root":
+            return JSONResponse(root_json(snapshot.catalogue.entries[name], values), headers=NOT_KEPT)
+        return JSONResponse({**_described(snapshot, name), "values": values.tolist()}, headers=NOT_KEPT)
+
+    async def verdicts(self, _: Request) -> Response:
+        """The verdict board, with alarms and history."""
+        return JSONResponse(verdicts_json(self.feed.board.verdicts), headers=NOT_KEPT)
+
+    async def alarms(self, _: Request) -> Response:
+        """What is medium or bad."""
+        return JSONResponse(verdicts_json(self.feed.board.verdicts)["alarms"], headers=NOT_KEPT)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """Note that somebody knows of an alarm: {"check": ..., "subject": ..., "why": ...}."""
+        # a form of another site cannot send JSON
+        if request.headers.get("content-type", "").split(";")[0] != "application/json":
+            return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
+        try:
+            given = json.loads(await _limited(request))
+            check, subject, why = (given[key] for key in ("check", "subject", "why"))
+            if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in (check, subject, why)):
+                raise ValueError("text")
+        except (ValueError, KeyError, TypeError):
+            text = f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters\n"
+            return PlainTextResponse(text, 400, NOT_KEPT)
+        if not self.feed.acknowledge(check, subject, why):
+            return PlainTextResponse("there is no such alarm\n", 404, NOT_KEPT)
+        return JSONResponse({"acknowledged": True}, headers=NOT_KEPT)
+
+
+def _described(snapshot: Snapshot, name: str) -> dict[str, Any]:
+    entry = snapshot.catalogue.entries[name]
+    axis = {key: getattr(entry.axis, key) for key in ("label", "unit", "bins", "start", "step", "flow")}
+    return {"title": entry.title, "per": entry.per, "shape": list(entry.shape), "axis": axis}
+
+
+async def _limited(request: Request) -> bytes:
+    """The body, as far as it is no longer than any that is allowed."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > 8 * LONGEST_TEXT:
+            break
+    return body
+
+
+def openapi() -> dict[str, Any]:
+    """The description of the API, OpenAPI 3.1."""
+    early = {"503": {"description": "Nothing has been published yet."}}
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+
+    def choice(key: str, allowed: tuple[str, ...]) -> dict[str, Any]:
+        return {"name": key, "in": "query", "schema": {"enum": list(allowed), "default": allowed[0]}}
+
+    def get(text: str, kind: str = "application/json", **more: Any) -> dict[str, Any]:
+        answers = {"200": {"description": text, "content": {kind: {}}}, **more.pop("answers", {})}
+        return {"get": {"summary": text, "responses": answers, **more}}
+
+    texts = {key: {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT} for key in ("check", "subject", "why")}
+    body = {"schema": {"type": "object", "required": list(texts), "properties": texts}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "muonstream", "version": __version__},
+        "paths": {
+            "/api/snapshot": get("The run's numbers: everything counted, as a summary.", answers=early),
+            "/api/snapshot.musn": get("The snapshot whole, as a file.", "application/octet-stream", answers=early),
+            "/api/histograms": get("All histograms: titles, shapes and axes.", answers=early),
+            "/api/histograms/{name}": get(
+                "One histogram, as plain JSON or as ROOT's object.",
+                parameters=[name, choice("period", PERIODS), choice("format", FORMATS)],
+                answers={
+                    "400": {"description": "A choice that is not allowed."},
+                    "404": {"description": "No such histogram."},
+                    **early,
+                },
+            ),
+            "/api/verdicts": get("The verdict board: levels, alarms, all checks, history."),
+            "/api/alarms": get("What is medium or bad, gravest first."),
+            "/api/acknowledge": {
+                "post": {
+                    "summary": "Note that somebody knows of an alarm.",
+                    "requestBody": {"required": True, "content": {"application/json": body}},
+                    "responses": {
+                        "200": {"description": "Noted."},
+                        "400": {"description": "Something other than the three texts."},
+                        "404": {"description": "There is no such alarm."},
+                        "415": {"description": "No JSON."},
+                    },
+                }
+            },
+            "/metrics": get("The run for Prometheus, in OpenMetrics.", CONTENT_TYPE),
+            "/healthz": get("Whether all is well, and why not.", answers={"503": {"description": "All is not well."}}),
+        },
+    }

@@ -1,0 +1,95 @@
+"""GET /metrics: the newest snapshot and its verdicts for Prometheus, in OpenMetrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from muonstream import __version__
+from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.feed import Feed
+from muonstream.dashboard.message import numbers
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class FeedCollector:
+    """Gives the metrics of a feed as it stands."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; only those of the page itself before the first snapshot."""
+        info = InfoMetricFamily("muonstream", "The program, and the run it watches")
+        snapshot = self._feed.snapshot
+        run = {} if snapshot is None else {"run": snapshot.run, "detector": snapshot.detector.name}
+        info.add_metric([], {"version": __version__, **run})
+        yield info
+        yield GaugeMetricFamily("muonstream_viewers", "Open pages", self._feed.viewers)
+        if snapshot is not None:
+            yield from self._of_snapshot(snapshot)
+            yield from self._of_verdicts()
+
+    def _of_snapshot(self, snapshot: Snapshot) -> Iterator[Metric]:
+        shown = numbers(snapshot)
+        words = CounterMetricFamily("muonstream_words", "Words of the run by what became of them", labels=["kind"])
+        for kind, n in snapshot.account.as_dict().items():
+            if kind not in ("words", "held"):
+                words.add_metric([kind], n)
+        yield words
+        for name, text, value in (
+            ("words_held", "Words that wait for others to confirm their time", snapshot.account.held),
+            ("words_unaccounted", "Words that are nowhere: 0, or something was lost", snapshot.account.residual),
+            ("running", "1 while the run goes on", int(snapshot.state == "running")),
+            ("data_age_seconds", "Since the newest words came", max(0.0, time.time() - snapshot.data_wall_time)),
+            ("snapshot_age_seconds", "Since the engine last said anything", max(0.0, time.time() - snapshot.wall_time)),
+            ("live_time_seconds", "Live time of the run, gaps left out", snapshot.live_time_s),
+            ("words_per_second", "Throughput by the wall clock", shown["words_per_second"]),
+            ("scintillator_rate_hertz", "Scintillator words a second of data", shown["scintillator_rate_hz"]),
+            ("lag_messages", "Messages that wait at the source", snapshot.lag_messages),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"muonstream_{name}", text, value)
+        for name, text, n in (
+            ("gaps", "Gaps in the data", snapshot.gaps),
+            ("resets", "Resets of the orbit counter", snapshot.resets),
+            ("restarts", "Restarts of the run's engine", snapshot.restarts),
+        ):
+            yield CounterMetricFamily(f"muonstream_{name}", text, n)
+        hits = CounterMetricFamily("muonstream_hits", "Hits of the run", labels=["chamber"])
+        rate = GaugeMetricFamily("muonstream_hit_rate_hertz", "Hits a second of the last 30 s", labels=["chamber"])
+        for chamber in shown["chambers"]:
+            hits.add_metric([chamber["name"]], chamber["hits"])
+            if chamber["recent_hit_rate_hz"] is not None:
+                rate.add_metric([chamber["name"]], chamber["recent_hit_rate_hz"])
+        yield hits
+        yield rate
+
+    def _of_verdicts(self) -> Iterator[Metric]:
+        verdicts = self._feed.board.verdicts
+        levels = "0 null (too little data), 1 good, 2 medium, 3 bad"
+        yield GaugeMetricFamily("muonstream_detector_verdict", f"Verdict on the detector: {levels}", verdicts.level)
+        chambers = GaugeMetricFamily("muonstream_chamber_verdict", "Verdict on a chamber", labels=["chamber"])
+        for name, level in verdicts.chambers.items():
+            chambers.add_metric([name], level)
+        yield chambers
+        alarms = GaugeMetricFamily(
+            "muonstream_alarm", "Verdicts that are medium or bad", labels=["check", "subject", "acknowledged"]
+        )
+        for status in verdicts.alarms:
+            known = "true" if status.acknowledged else "false"
+            alarms.add_metric([status.finding.check, status.finding.subject, known], status.finding.level)
+        yield alarms
+
+
+def metrics(feed: Feed) -> bytes:
+    """The text of GET /metrics."""
+    registry = CollectorRegistry()
+    registry.register(FeedCollector(feed))
+    return bytes(generate_latest(registry))  # type: ignore[no-untyped-call]
