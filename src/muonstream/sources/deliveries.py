@@ -147,12 +147,11 @@ class Deliveries:
     def _risen(self, partition: int, part: Part, messages: list[Message]) -> list[Message]:
         """The loose messages that are above those before, by their positions."""
         at = [dict(headers or ()).get("position", b"") for _, headers, _ in messages]
-        if not all(text.isdigit() for text in at):
-            return messages
-        positions = np.array(list(map(int, at)), np.int64)
+        # one that does not say where it was is taken as it comes
+        positions = np.array([int(text) if text.isdigit() and len(text) < 19 else -1 for text in at], np.int64)
         before = np.maximum.accumulate(np.concatenate([[part.key], positions[:-1]]))
         part.key = max(int(before[-1]), int(positions[-1]))
-        fresh = positions > before
+        fresh = (positions > before) | (positions < 0)
         if fresh.all():
             return messages
         again = np.flatnonzero(~fresh).tolist()
@@ -289,6 +288,7 @@ def _order(frame: FrameMessage) -> tuple[int, int]:
 
 
 def _check_size(value: bytes | None) -> None:
+    """Raise MessageError for what can be nothing of ours."""
     if value is None:
         raise MessageError("tombstone", "found no value")
     if not value:
