@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kafka_fixtures import TopicMaker
-from kafka_messages import Sent, as_frames, as_hits, as_transfers, bare, ends, objects, send
+from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
 from muonstream.analysis.summary import summary
 from muonstream.detector import Detector
@@ -171,8 +171,8 @@ def headers(**changes: bytes | None) -> list[tuple[str, bytes]]:
 
 POISON: dict[str, tuple[str, Sequence[tuple[str, bytes]], bytes | None]] = {
     "bad JSON": ("bad JSON", [], HIT[:-3]),
-    "bad JSON, of ours": ("bad JSON", [("kind", b"json"), ("version", b"1"), ("run-number", b"7")], b"\xff{}"),
-    "not an object": ("no object", [("kind", b"json"), ("version", b"1"), ("run-number", b"7")], b"[1, 2]"),
+    "bad JSON, of ours": ("bad JSON", loose("json", RUN, 0)[:-1], b"\xff{}"),
+    "not an object": ("no object", loose("json", RUN, 0)[:-1], b"[1, 2]"),
     "wrong type": ("wrong type", [], HIT.replace(b'"HEAD": 2', b'"HEAD": true')),
     "missing field": ("missing field", [], HIT.replace(b'"HEAD": 2, ', b"")),
     "number as text": ("number as text", [], HIT.replace(b'"HEAD": 2', b'"HEAD": "2"')),
@@ -188,11 +188,11 @@ POISON: dict[str, tuple[str, Sequence[tuple[str, bytes]], bytes | None]] = {
     "wrong version": ("wrong version", headers(version=b"2"), FRAME[2]),
     "no version": ("wrong version", headers(version=None), FRAME[2]),
     "truncated frame": ("truncated value", FRAME[1], (FRAME[2] or b"")[:-4]),
-    "frame without value": ("truncated value", FRAME[1], None),
+    "frame without value": ("tombstone", FRAME[1], None),
     "missing header": ("missing header", headers(window=None), FRAME[2]),
     "wrong header": ("wrong header", headers(part=b"one"), FRAME[2]),
     "unknown kind": ("unknown kind", headers(kind=b"sausage"), FRAME[2]),
-    "truncated transfer": ("truncated value", [("kind", b"dma"), ("version", b"1"), ("run-number", b"7")], bytes(9)),
+    "truncated transfer": ("truncated value", loose("dma", RUN, 0)[:-1], bytes(9)),
     "end without account": ("truncated value", ends()[0][1], b"{}"),
 }
 
@@ -280,8 +280,8 @@ def delete_before(address: str, topic: str, offset: int) -> None:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient
 
-    made = AdminClient({"bootstrap.servers": address}).delete_records([TopicPartition(topic, 0, offset)])
-    for future in made.values():
+    admin = AdminClient({"bootstrap.servers": address})
+    for future in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
         future.result(30)
 
 
@@ -311,8 +311,8 @@ def test_new_partitions_are_noticed(broker: Broker, new_topic: TopicMaker) -> No
         def publish(snapshot: Any) -> None:
             seen.append(snapshot.account.words)
             if snapshot.account.words == 1000 and made.partitions == [0]:
-                grown = AdminClient({"bootstrap.servers": broker.address}).create_partitions([NewPartitions(topic, 2)])
-                grown[topic].result(30)
+                admin = AdminClient({"bootstrap.servers": broker.address})
+                admin.create_partitions([NewPartitions(topic, 2)])[topic].result(30)
                 while not made.look():
                     pass
                 run.adopt()

@@ -83,6 +83,7 @@ def run(
     store: Annotated[
         Path | None, typer.Option(help="Keep the run's state in this file: a restarted engine goes on, nothing twice.")
     ] = None,
+    store_every: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds between writes to the store.")] = 1.0,
     begin: Annotated[
         str,
         typer.Option(
@@ -131,7 +132,7 @@ def run(
         raise typer.Exit(
             run_topic(
                 source,
-                TopicOptions(store, begin, run_number, bool(follow), kafka_properties, kafka_timeout),
+                TopicOptions(store, begin, run_number, bool(follow), store_every, kafka_properties, kafka_timeout),
                 detector_name=detector,
                 page=(host, port) if page else None,
                 stay=stay,

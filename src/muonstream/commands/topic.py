@@ -16,7 +16,7 @@ from muonstream.commands.run import get_ready, served, stays, stopping, watched
 from muonstream.commands.topics import connect, say
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.engines.topic import TopicEngine, stored_name
+from muonstream.engines.topic import STORE_EVERY_S, TopicEngine, stored_name
 from muonstream.kafka.topics import FRAMES
 from muonstream.messages import Run
 from muonstream.sinks.store import Saved, Store
@@ -28,13 +28,14 @@ from muonstream.sources.kafka import Begin, TopicReader
 class TopicOptions:
     """What the command line says of reading a topic.
 
-    store: "" for none; begin: see `Begin.parse`; number: of the run, None for the newest; follow: take later runs too
+    begin: see `Begin.parse`; number: of the run, None for the newest; follow: take later runs too
     """
 
     store: Path | None = None
     begin: str = ""
     number: int | None = None
     follow: bool = False
+    store_every_s: float = STORE_EVERY_S
     properties: Path | None = None
     timeout_s: float = 60.0
 
@@ -119,7 +120,7 @@ def run_topic(
             topics = Publishing(publishing, engine.pipeline)
             engines[:], problems[:] = [engine], [topics]
             with engine.pipeline:
-                feed = _feed(engine, choice, stop, interval_s)
+                feed = _feed(engine, choice, options, stop, interval_s)
                 get_ready(engine.pipeline, server)
                 snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, handle)
             if not options.follow or stop.is_set():
@@ -149,12 +150,16 @@ def _engine(
 
 
 def _feed(
-    engine: TopicEngine, choice: _Choice, stop: Event, interval_s: float
+    engine: TopicEngine, choice: _Choice, options: TopicOptions, stop: Event, interval_s: float
 ) -> Callable[[Callable[[Snapshot], None]], object]:
     def feed(publish: Callable[[Snapshot], None]) -> None:
         if choice.saved is not None:
             engine.restore(choice.saved)
         engine.begin(choice.positions)
-        engine.run(stop, publish=publish, interval_s=interval_s)
+        run = choice.saved.run if choice.saved is not None else stored_name(choice.wanted) or "the first that comes"
+        words = engine.pipeline.intake().words
+        after = f"after {words:,} words" if words else "from its beginning"
+        say(f"Reading {engine.reader.connection.address}, run {run}, {after}")
+        engine.run(stop, publish=publish, interval_s=interval_s, store_every_s=options.store_every_s)
 
     return feed

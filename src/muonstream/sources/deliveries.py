@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.frames import Frames
 from muonstream.messages import (
@@ -32,8 +32,29 @@ TOLD: Final = frozenset({"duplicate", "another run", "run cut off", "incomplete 
 """What is told, but is nothing malformed."""
 VERSION_HEADER: Final = b"%d" % VERSION
 
-Message = tuple[int, Sequence[tuple[str, bytes]] | None, bytes | None]
-"""A message's offset, headers and value."""
+
+class Message(Protocol):
+    """A message as the client library has it. Its headers are expensive to ask for."""
+
+    def offset(self) -> int: ...
+
+    def headers(self) -> Any: ...
+
+    def value(self) -> Any: ...
+
+
+class Mark(NamedTuple):
+    """What a message's headers say of loose words: their kind (None: look at it more closely), run, and place."""
+
+    kind: Kind | None
+    number: bytes = b""
+    name: bytes = b""
+    position: int = -1
+
+    @property
+    def run(self) -> Run | None:
+        """The run, where it is said."""
+        return Run(int(self.number), self.name.decode("utf-8", "replace")) if self.number else None
 
 
 @dataclass(slots=True)
@@ -118,54 +139,50 @@ class Deliveries:
         self.frames: list[FrameMessage] = []
         self.ended: list[int] = []
 
-    def take(self, partition: int, messages: Iterable[Message]) -> None:
+    def take(self, partition: int, messages: Sequence[Message]) -> None:
         """Take a partition's next messages in order; what they hold is in `words`, `frames` and `ended`."""
         part = self.parts[partition]
-        for (kind, number, name), group in groupby(messages, key=_quick_kind):
+        for mark, first, positions in _groups(messages):
             if part.ended:
                 return
-            if kind is None:
+            group = messages[first : first + len(positions)]
+            if mark.kind is None:
                 for message in group:
                     if not self._other(partition, part, message):
                         return
                 continue
-            loose = list(group)
-            if number and not self._is_ours(
-                partition, part, loose[0][0], Run(int(number), name.decode("utf-8", "replace"))
-            ):
+            run = mark.run
+            if run is not None and not self._is_ours(partition, part, group[0].offset(), run):
                 if not part.ended:
-                    part.next = loose[-1][0] + 1
+                    part.next = group[-1].offset() + 1
                 continue
             part.begun = True
-            part.next = loose[-1][0] + 1
-            if number:
-                loose = self._risen(partition, part, loose)
-            if loose:
-                words = self._json(partition, loose) if kind is Kind.JSON else self._dma(partition, loose)
+            part.next = group[-1].offset() + 1
+            if run is not None:
+                group = self._risen(partition, part, group, positions)
+            if group:
+                words = self._json(partition, group) if mark.kind is Kind.JSON else self._dma(partition, group)
                 self.words.setdefault(partition, []).append(words)
 
-    def _risen(self, partition: int, part: Part, messages: list[Message]) -> list[Message]:
-        """The loose messages that are above those before, by their positions."""
-        at = [dict(headers or ()).get("position", b"") for _, headers, _ in messages]
-        if not all(text.isdigit() for text in at):
-            return messages
-        positions = np.array(list(map(int, at)), np.int64)
+    def _risen(
+        self, partition: int, part: Part, messages: Sequence[Message], positions: NDArray[np.int64]
+    ) -> Sequence[Message]:
+        """The loose messages that are above those before, by their positions; those that have none as they come."""
         before = np.maximum.accumulate(np.concatenate([[part.key], positions[:-1]]))
         part.key = max(int(before[-1]), int(positions[-1]))
-        fresh = positions > before
+        fresh = (positions > before) | (positions < 0)
         if fresh.all():
             return messages
         again = np.flatnonzero(~fresh).tolist()
-        self._fault(
-            partition, messages[again[-1]][0], "duplicate", f"word {positions[again[-1]]} came again", n=len(again)
-        )
+        text = f"word {positions[again[-1]]} came again"
+        self._fault(partition, messages[again[-1]].offset(), "duplicate", text, n=len(again))
         return [messages[index] for index in np.flatnonzero(fresh).tolist()]
 
     def _fault(self, partition: int, offset: int, name: str, text: str, n: int = 1) -> None:
         self.tally.add(name, f"the last: partition {partition}, offset {offset}: {text}"[:300], n)
 
-    def _json(self, partition: int, messages: list[Message]) -> Words:
-        values = [value or b"" for _, _, value in messages]
+    def _json(self, partition: int, messages: Sequence[Message]) -> Words:
+        values: list[bytes] = [message.value() or b"" for message in messages]
         stops = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
         starts = np.concatenate([[0], stops[:-1]])
         words = np.empty(len(values), np.uint64)
@@ -173,9 +190,9 @@ class Deliveries:
         n = scan_objects(np.frombuffer(b"".join(values), np.uint8), starts, stops, KEYS, words, unusual)
         words, extra, where = words[:n], [], []
         for index, before in unusual[: len(values) - n].tolist():
-            offset, _, value = messages[index]
+            offset = messages[index].offset()
             try:
-                _check_size(value)
+                _check_size(messages[index].value())
                 extra.append(word_of_object(values[index]))
                 where.append(before)
             except MessageError as error:
@@ -184,19 +201,20 @@ class Deliveries:
                 self._fault(partition, offset, fault_name(str(error)), str(error))
         return np.insert(words, where, np.array(extra, np.uint64)) if extra else words
 
-    def _dma(self, partition: int, messages: list[Message]) -> Words:
+    def _dma(self, partition: int, messages: Sequence[Message]) -> Words:
         good: list[Words] = []
-        for offset, _, value in messages:
+        for message in messages:
             try:
+                value = message.value()
                 _check_size(value)
-                good.append(dma_words(value or b""))
+                good.append(dma_words(value))
             except MessageError as error:
-                self._fault(partition, offset, error.fault, str(error))
+                self._fault(partition, message.offset(), error.fault, str(error))
         return np.concatenate(good) if good else np.empty(0, np.uint64)
 
     def _other(self, partition: int, part: Part, message: Message) -> bool:
         """A frame, an end, or something that is nothing; says whether the partition goes on."""
-        offset, headers, value = message
+        offset, headers, value = message.offset(), message.headers(), message.value()
         try:
             _check_size(value)
             if kind_of(headers, value) is Kind.END:
@@ -289,6 +307,7 @@ def _order(frame: FrameMessage) -> tuple[int, int]:
 
 
 def _check_size(value: bytes | None) -> None:
+    """Raise MessageError for what can be nothing of ours."""
     if value is None:
         raise MessageError("tombstone", "found no value")
     if not value:
@@ -297,24 +316,67 @@ def _check_size(value: bytes | None) -> None:
         raise MessageError("oversized value", f"found {len(value)} bytes, allowed are {LARGEST_BYTES}")
 
 
-def _quick_kind(message: Message) -> tuple[Kind | None, bytes, bytes]:
-    """The kind of loose hits and transfers, their run's number and name; no kind for what is looked at one by one."""
-    _, headers, value = message
+def _mark(message: Message) -> Mark:
+    headers = message.headers()
     if headers:
         found = dict(headers)
         kind = found.get("kind")
         if kind is not None:
             if (kind == b"json" or kind == b"dma") and found.get("version") == VERSION_HEADER:
-                number = found.get("run-number", b"")
+                number, place = found.get("run-number", b""), found.get("position", b"")
                 if number.isdigit():
-                    return Kind.JSON if kind == b"json" else Kind.DMA, number, found.get("run-name", b"")
-            return None, b"", b""
+                    position = int(place) if place.isdigit() and len(place) < 19 else -1
+                    return Mark(
+                        Kind.JSON if kind == b"json" else Kind.DMA, number, found.get("run-name", b""), position
+                    )
+            return Mark(None)
+    value = message.value()
     if value:
         if value[0] == 123:  # {
-            return Kind.JSON, b"", b""
+            return Mark(Kind.JSON)
         if len(value) == DMA_WORDS * WORD_BYTES:
-            return Kind.DMA, b"", b""
-    return None, b"", b""
+            return Mark(Kind.DMA)
+    return Mark(None)
+
+
+def _groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
+    """Messages of one kind and run that follow one another: the first's mark and index, and all positions.
+
+    Loose hits are sent in long rows, each the next word: where the first and the last of a stretch are as far apart in
+    the source as they are here, so are those between, and their headers are not asked for.
+    """
+    group: list[NDArray[np.int64]] = []
+    begin, mark = 0, Mark(None)
+    for first, last, found in _stretches(messages):
+        if group and found[:3] != mark[:3]:
+            yield mark, begin, np.concatenate(group)
+            group = []
+        if not group:
+            begin, mark = first, found
+        group.append(found.position + np.arange(last - first + 1) if last > first else np.array([found.position]))
+    if group:
+        yield mark, begin, np.concatenate(group)
+
+
+def _stretches(messages: Sequence[Message]) -> Iterator[tuple[int, int, Mark]]:
+    """First and last index of stretches of messages that follow one another in their source, with the first's mark."""
+    if not messages:
+        return
+    waiting = [(0, len(messages) - 1, _mark(messages[0]), _mark(messages[-1]))]
+    while waiting:
+        first, last, begin, end = waiting.pop()
+        same = begin.kind is Kind.JSON and begin[:3] == end[:3] and begin.position >= 0
+        if first == last or (same and end.position - begin.position == last - first):
+            yield first, last, begin
+        elif begin.kind is Kind.JSON and begin.position >= 0:
+            middle = (first + last) // 2
+            left = begin if middle == first else _mark(messages[middle])
+            right = end if middle + 1 == last else _mark(messages[middle + 1])
+            waiting += [(middle + 1, last, right, end), (first, middle, begin, left)]
+        else:
+            yield first, first, begin
+            following = end if first + 1 == last else _mark(messages[first + 1])
+            waiting.append((first + 1, last, following, end))
 
 
 def fault_name(reason: str) -> str:

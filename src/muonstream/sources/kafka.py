@@ -89,7 +89,7 @@ class TopicReader:
         self._paused: frozenset[int] = frozenset()
         self._stopped: set[int] = set()
         self._looked = time.monotonic()
-        self._most = 64
+        self._most = 256
 
     def open(self, stop: Event, say: Callable[[str], None]) -> bool:
         """Connect; say whether the topic is there and reading can begin (not when `stop` was set first).
@@ -186,6 +186,7 @@ class TopicReader:
         found: list[Any] = self.consumer.consume(self._most, SHORT_S)
         if not found:
             found = self.consumer.consume(1, timeout_s)
+            found += self.consumer.consume(self._most, 0) if found else []
         batch: dict[int, list[Message]] = {}
         size = 0
         for message in found:
@@ -193,11 +194,10 @@ class TopicReader:
             if error is not None:
                 self._take_error(message, error)
                 continue
-            value = message.value()
             size += len(message)
-            batch.setdefault(message.partition(), []).append((message.offset(), message.headers(), value))
+            batch.setdefault(message.partition(), []).append(message)
         for partition, messages in batch.items():
-            self.next[partition] = messages[-1][0] + 1
+            self.next[partition] = messages[-1].offset() + 1
         if found:
             self._most = min(max(BATCH_BYTES * len(found) // max(size, 1), 16), BATCH_MESSAGES)
         return batch
