@@ -332,9 +332,8 @@ def angles(found: dict[str, Segments], live_s: dict[str, float], pictures: Path 
             "Slope of segments", "tan", edges, rates["run"], others={"simulation": rates["simulation"]}, note="1/s"
         )
         (pictures / "slopes.svg").write_text(text, encoding="utf-8")
-    rows = [[name, *(f"{rate[2 * i : 2 * i + 2].sum():.1f}" for i in range(0, 20, 2))] for name, rate in rates.items()]
-    headings = ["", *(f"{edges[2 * i]:+.1f}" for i in range(0, 20, 2))]
-    table("Segments a second by slope (from the slope named, 0.2 wide)", headings, rows)
+    rows = [[name, *(f"{rate[4 * i : 4 * i + 4].sum():.1f}" for i in range(10))] for name, rate in rates.items()]
+    table("Segments a second by slope, 0.4 wide", ["", *(f"from {edges[4 * i]:+.1f}" for i in range(10))], rows)
 
 
 def speed(words: dict[str, Words], detector: Detector) -> None:

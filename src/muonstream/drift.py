@@ -76,7 +76,8 @@ def drift_hits(
     nearer = knocked & ~beside
     late_ns = np.where(nearer, late_ns * rng.random(n * layers), late_ns)
     origin[nearer] = Origin.DELTA
-    late_ns += rng.normal(0, smearing_ns, n * layers)
+    # no signal is before its muon
+    late_ns = np.abs(late_ns + rng.normal(0, smearing_ns, n * layers))
     parts = [DriftHits(muon[seen], flat[seen], late_ns[seen], origin[seen])]
 
     other = flat + np.where(rng.random(n * layers) < 0.5, chamber.layers, -chamber.layers)

@@ -39,7 +39,7 @@ class SimulationConfig:
     hot_factor: float = 20.0
     drift_smearing_ns: float = 4.0
     hit_efficiency: float = 0.97
-    deltas: float = 0.05
+    deltas: float = 0.03
     afterpulses: float = 0.03
     scintillator_efficiency: float = 0.95
     scintillator_jitter_ns: float = 1.5

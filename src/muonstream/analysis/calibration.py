@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muons import HEIGHT_TAN, drift_velocity_um_per_ns
 from muonstream.detector import Chamber, Detector
-from muonstream.geometry import Numbers
+from muonstream.geometry import Numbers, middle_mm
 
 FEWEST_SEGMENTS: Final = 500
 FEWEST_PAIRS: Final = 50
@@ -239,10 +239,13 @@ def _aligned(catalogue: Catalogue, data: Counts, c: int, row: ChamberCalibration
     # at the mean slope the height does not matter
     at_mean = miss.mean - (lower * tan / n if _is_estimated(catalogue.detector, c) else 0.0)
     cos2 = 1 / (1 + tan2 / n)
+    # the place hangs on the first chamber's slopes alone, since the tilt makes the others' agree with them
+    first = next(one for one in catalogue.detector.chambers if one.view == chamber.view)
+    lever_mm = abs(middle_mm(first) - middle_mm(chamber)) / 2
     tilt = chamber.tilt_deg - way * float(np.degrees(bend.mean * cos2))
     return replace(
         row,
-        x_mm=(chamber.x_mm - way * at_mean, miss.error),
+        x_mm=(chamber.x_mm - way * at_mean, float(np.hypot(miss.error, lever_mm * bend.error))),
         tilt_deg=(tilt, float(np.degrees(bend.error * cos2))),
         z_mm=(chamber.z_mm - lower, float(height_error)),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.accumulate import RECENT_SLOTS, ROW_LAST_ORBIT, SLOT_WINDOWS, Contribution
+from muonstream.analysis.events import MuonContribution, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
 from muonstream.detector import Detector
@@ -52,6 +53,7 @@ class Snapshot:
     total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
     words_per_second: throughput by the wall clock since the snapshot before
     lag_messages, restarts: see `Intake`
+    muons: the newest muons for an event display, the oldest of them first; none without reconstruction
     """
 
     run: str
@@ -78,6 +80,7 @@ class Snapshot:
     faults: tuple[str, ...]
     lag_messages: int | None = None
     restarts: int = 0
+    muons: tuple[MuonEvent, ...] = ()
 
 
 class Monitor:
@@ -93,6 +96,7 @@ class Monitor:
         self._recent_rates = RateBins(chambers)
         self._slots: dict[int, Counts] = {}
         self._unmerged: list[Contribution] = []
+        self._muons: tuple[MuonEvent, ...] = ()
         self._sequence = 0
         self._last = (time.monotonic(), 0)
         self._data_wall_time = time.time()
@@ -102,6 +106,8 @@ class Monitor:
         """Merge what some windows add."""
         self.total += contribution.total
         self._unmerged.append(contribution)
+        if isinstance(contribution, MuonContribution):
+            self._muons = newest([*self._muons, *contribution.events])
         for slot, data in zip(contribution.slots.tolist(), contribution.recent, strict=True):
             kept = self._slots.get(slot)
             self._slots[slot] = data if kept is None else kept + data
@@ -140,6 +146,7 @@ class Monitor:
         other._rates = self.rates.copy()
         other._recent_rates = self._recent_rates.copy()
         other._slots = dict(self._slots)
+        other._muons = self._muons
         return other
 
     def state(self) -> dict[str, Any]:
@@ -221,4 +228,5 @@ class Monitor:
             faults=intake.faults,
             lag_messages=intake.lag_messages,
             restarts=intake.restarts,
+            muons=shown._muons,
         )

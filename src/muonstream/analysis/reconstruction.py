@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator, Contribution
+from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator
+from muonstream.analysis.events import MuonContribution, events_of
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muons import (
     FULL_SEGMENTS,
@@ -70,7 +71,7 @@ class Reconstruction:
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
 
-    def __call__(self, frames: Frames) -> Contribution:
+    def __call__(self, frames: Frames) -> MuonContribution:
         """What whole windows add, muons among it."""
         counted = self._accumulate(frames)
         found = self.find_segments(frames)
@@ -81,12 +82,13 @@ class Reconstruction:
             lump[slot_of < counted.slots[0]] = 0
         filler = _Filler(self.catalogue, len(counted.slots) + 1)
         self._fill(filler, found, tracked, lump.astype(np.int64))
-        return Contribution(
+        return MuonContribution(
             np.concatenate([counted.total, filler.data.sum(axis=0)]),
             counted.slots,
             np.concatenate([counted.recent, filler.data[1:]], axis=1),
             counted.keys,
             counted.rows,
+            events_of(frames, self.catalogue, found.segments, tracked, self.find_tracks.middle_mm),
         )
 
     def _fill(self, filler: _Filler, found: Found, tracked: Tracked, lump: NDArray[np.int64]) -> None:
