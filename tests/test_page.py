@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from muonstream.analysis.board import Board
@@ -171,3 +172,30 @@ def test_the_page_connects_again_by_itself(browser: Browser, snapshots: list[Sna
         )
     finally:
         second.stop()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("scheme", "views"),
+    [
+        ("light", ["overview", "occupancy", "timing", "orbits", "rates", "course", "system"]),
+        ("dark", ["overview", "system"]),
+    ],
+)
+def test_every_view_is_accessible(
+    browser: Browser, dashboard: Dashboard, scheme: Literal["light", "dark"], views: list[str]
+) -> None:
+    page = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme).new_page()
+    page.goto(dashboard.url)
+    axe, faults = Axe(), []
+    for view in views:
+        page.click(f"#tab-{view}")
+        page.wait_for_function("v => document.documentElement.dataset.shown?.startsWith(v)", arg=view)
+        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
+        assert len(found.response["passes"]) > 10
+        faults += [
+            f"{view}: {fault['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+            for fault in found.response["violations"]
+            for node in fault["nodes"]
+        ]
+    assert faults == []

@@ -234,9 +234,19 @@ async function fetchReference() {
 
 // --- start -----------------------------------------------------------------------------------------------------------
 
-// what the tests read: the data each plot holds
+// what tests and benchmarks use: the data each plot holds, times of frames in ms, the newest message
 window.muonstream = {
   values: (name, column) => plots.values(name, column),
+  frames: async (n) => {
+    const times = [];
+    for (let i = 0; i < n; i += 1) {
+      const begun = performance.now();
+      await refresh();
+      await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+      times.push(performance.now() - begun);
+    }
+    return times;
+  },
   received: () => (next ?? newest)?.numbers.sequence ?? 0,
 };
 readAddress();
