@@ -49,6 +49,7 @@ class Scene:
     gateway: subprocess.Popen[str] | None = None
     kills: int = 0
     resumed_at: list[str] = field(default_factory=list)
+    said: str = ""
 
     @property
     def summary(self) -> Path:
@@ -61,7 +62,7 @@ class Scene:
         self.gateway = _muonstream(command)
 
     def start_engine(self) -> str:
-        """Count the run, or go on with it; gives the line that says where, None when it has ended before it could."""
+        """Count the run, or go on with it; gives the line that says where, "" when it has ended before it could."""
         source = f"kafka://{self.broker.address}/{self.topic}"
         options = [
             "--no-page",
@@ -74,7 +75,9 @@ class Scene:
         ]
         self.engine = _muonstream(["run", source, *options, "--summary", str(self.summary)])
         assert self.engine.stderr is not None
+        self.said = ""
         for line in self.engine.stderr:
+            self.said += line
             if line.startswith("Reading"):
                 self.resumed_at.append(line.strip().rpartition(", ")[2])
                 return line
@@ -107,7 +110,7 @@ class Scene:
                 continue
             said, complaint = process.communicate(timeout=PATIENCE_S)
             if process.returncode not in (0, -signal.SIGKILL):
-                raise RuntimeError(f"the {name} ended with {process.returncode}: {complaint or said}")
+                raise RuntimeError(f"the {name} ended with {process.returncode}: {self.said}{complaint or said}")
         return read_summary(self.summary)
 
     def stop(self) -> None:

@@ -330,6 +330,7 @@ class FrameBuilder:
         c = st.control
         opened = st.table[fr.T_OPEN, : c[fr.OPEN]]
         return {
+            "layout": list(fr.LAYOUT),
             "boards": list(self._boards),
             "names": list(self._names),
             "words": self._words,
@@ -342,7 +343,9 @@ class FrameBuilder:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; its options hold. Raises ValueError when it is of other boards."""
+        """Go on from a state; its options hold. Raises ValueError when it is of other boards or another version."""
+        if tuple(state["layout"]) != fr.LAYOUT:
+            raise ValueError(f"found a builder's state laid out as {state['layout']}, allowed is {list(fr.LAYOUT)}")
         if tuple(state["boards"]) != self._boards:
             raise ValueError(f"boards: found {state['boards']}, allowed are {list(self._boards)} as before")
         self._names, self._words = [int(name) for name in state["names"]], int(state["words"])

@@ -148,9 +148,11 @@ def run(
         )
     from muonstream.commands.run import run_live
 
+    topic_only = {"--store": store, "--from": begin or None, "--run-number": run_number}
     raise typer.Exit(
         run_live(
             source,
+            topic_only=[name for name, value in topic_only.items() if value is not None],
             detector_name=detector,
             format_name=format,
             pace=pace,

@@ -28,6 +28,8 @@ NEWEST, TOP, EPOCH, MARK_SOURCE, MARK_ALL, OWN, AT_FALL, SAVED, SOURCE, BOARD, E
     14
 )
 LATE, CONTRADICTED, PENDING_AT, INPUT_COLUMNS = 14, 15, 16, 17
+LAYOUT: Final = (1, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
+"""A number of its own, to be raised when the meaning of a field changes, and the sizes: states of others do not fit."""
 # rows of `table`: key and count of open windows, by hash; lists of open and of closing keys
 T_KEY, T_COUNT, T_OPEN, T_CLOSING, TABLE_ROWS = 0, 1, 2, 3, 4
 

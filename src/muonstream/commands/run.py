@@ -141,6 +141,7 @@ def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) 
 def run_live(
     source: str,
     *,
+    topic_only: Sequence[str] = (),
     detector_name: str,
     format_name: str | None,
     pace: str,
@@ -159,9 +160,11 @@ def run_live(
     publishing: PublishOptions,
     alarm_options: AlarmOptions,
 ) -> int:
-    """A source, live; gives the exit code."""
+    """A source that is no topic, live; gives the exit code. topic_only: options that were given and need a topic."""
     status = [common.OK]
     with common.clear_errors(status):
+        if topic_only:
+            raise common.CommandError(f"{topic_only[0]}: found {source}, allowed is a topic: kafka://host:port/topic")
         detector = common.load_detector(detector_name)
         stop = Event()
         blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)

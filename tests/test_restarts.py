@@ -1,0 +1,94 @@
+"""Short rounds of `python -m tools.restarts`: everything real, killed, and compared bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka_fixtures import TopicMaker
+from kafka_messages import RUN, as_hits, ends, send
+from typer.testing import CliRunner
+
+from muonstream.cli import app
+from muonstream.simulation import simulate_words
+from tools.kafka_broker import Broker
+from tools.restarts import FAULTS, FORMS, Fault, differences, make_scene, processed, read_summary, undisturbed
+
+WORDS = 150_000
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("words") / "run7.dat"
+    simulate_words(WORDS, rate_hz=20_000, seed=11).tofile(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def wanted(file: Path) -> dict[str, Any]:
+    return processed(file, file.parent)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_after_the_fault_the_run_is_as_it_would_have_been(
+    own_broker: Broker, tmp_path: Path, file: Path, wanted: dict[str, Any], fault: Fault, form: str
+) -> None:
+    rate = WORDS / 4 if fault.paced else 0
+    scene = make_scene(own_broker, tmp_path / "scene", file, form, seed=1, life_s=1.0, rate=rate)
+    try:
+        fault.act(scene, fault.short)
+        found = scene.finish()
+        assert differences(found, wanted) == 0
+        assert differences(found, undisturbed(scene)) == 0
+    finally:
+        scene.stop()
+
+
+def test_differences_are_found() -> None:
+    one = {"a": 1, "b": {"c": [1, 2, 3]}, "d": "x"}
+    assert differences(one, {"a": 1, "b": {"c": [1, 2, 3]}, "d": "x"}) == 0
+    assert differences(one, {"a": 2, "b": {"c": [1, 0, 0]}, "e": "x"}) == 5
+
+
+def run(broker: Broker, topic: str, folder: Path, *more: str) -> Any:
+    source = f"kafka://{broker.address}/{topic}"
+    options = ["--no-page", "--store", str(folder / "s.db"), "--summary", str(folder / "out.json"), *more]
+    return RUNNER.invoke(app, ["run", source, *options])
+
+
+def test_a_run_that_has_ended_is_shown_again_and_nothing_is_counted_twice(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic = new_topic(2)
+    words = simulate_words(5000, rate_hz=20_000)
+    send(broker.address, topic, [*as_hits(words, 2), *ends(2)])
+    first = run(broker, topic, tmp_path)
+    assert first.exit_code == 0, first.output
+    assert "run 7 cosmics, from its beginning" in first.stderr
+    once = read_summary(tmp_path / "out.json")
+    again = run(broker, topic, tmp_path)
+    assert again.exit_code == 0, again.output
+    assert "run 7 cosmics, after 5,000 words" in again.stderr
+    assert read_summary(tmp_path / "out.json") == once
+    assert once["words"] == 5000
+
+
+def test_a_store_of_another_detector_or_in_use_is_refused_in_one_line(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic = new_topic()
+    send(broker.address, topic, [*as_hits(simulate_words(500)), *ends()])
+    assert run(broker, topic, tmp_path).exit_code == 0
+    other = run(broker, topic, tmp_path, "--detector", "run591")
+    assert other.exit_code == 1
+    (line,) = [line for line in other.stderr.splitlines() if line.startswith("muonstream:")]
+    assert f"run '{RUN.number} {RUN.name}' in the store: found the state of a run with the detector" in line
+
+
+def test_a_store_needs_a_topic(tmp_path: Path) -> None:
+    refused = RUNNER.invoke(app, ["run", "sim:", "--store", str(tmp_path / "s.db")])
+    assert refused.exit_code == 1
+    assert refused.stderr == "muonstream: --store: found sim:, allowed is a topic: kafka://host:port/topic\n"
