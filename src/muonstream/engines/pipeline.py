@@ -128,6 +128,11 @@ class Pipeline:
     def _take(self, frames: Frames) -> None:
         if not len(frames):
             return
+        if len(frames.words) >= BATCH_WORDS // 4:
+            # enough for itself: joining would copy it
+            self._dispatch()
+            self._hand_over(frames)
+            return
         self._waiting.append(frames)
         self._waiting_words += len(frames.words)
         if self._waiting_words >= BATCH_WORDS:
@@ -135,10 +140,12 @@ class Pipeline:
 
     def _dispatch(self) -> None:
         """Hand what waits to the kernels."""
-        if not self._waiting:
-            return
-        frames = Frames.join(self._waiting)
-        self._waiting, self._waiting_words = [], 0
+        if self._waiting:
+            frames = Frames.join(self._waiting)
+            self._waiting, self._waiting_words = [], 0
+            self._hand_over(frames)
+
+    def _hand_over(self, frames: Frames) -> None:
         for piece in [frames] if self.intervals is None else self.intervals.pieces(frames):
             if self._pool is None:
                 self._add(self.accumulate(piece))
