@@ -9,7 +9,7 @@ import sys
 import time
 from typing import IO
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, Response, sync_playwright
 from websockets.asyncio.client import connect
 
 from tools.machine import find_chromium
@@ -78,8 +78,8 @@ async def watch(url: str, server: subprocess.Popen[str]) -> tuple[float, int, li
                 if isinstance(message, bytes):
                     counts[i] += 1
                     size = len(message)
-                if i == 0:  # the stuck one: it takes a message, and never another
-                    await asyncio.sleep(3600)
+                    if i == 0:  # the stuck one: it takes a message, and never another
+                        await asyncio.sleep(3600)
 
     viewers = [asyncio.create_task(view(i)) for i in range(VIEWERS)]
     while min(counts) == 0:
@@ -94,6 +94,17 @@ async def watch(url: str, server: subprocess.Popen[str]) -> tuple[float, int, li
     return after - before, peak_kib, counts, size
 
 
+def heard(page: Page) -> list[Response]:
+    """The answers that the page gets from now on."""
+    answers: list[Response] = []
+
+    def hear(answer: Response) -> None:
+        answers.append(answer)
+
+    page.on("response", hear)
+    return answers
+
+
 def frames(url: str) -> None:
     """Time until the first plot, and of a frame of each view, in Chromium."""
     chromium = find_chromium()
@@ -104,8 +115,7 @@ def frames(url: str) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for view in VIEWS:
             page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
-            received = []
-            page.on("response", lambda answer, sizes=received: sizes.append(answer))
+            received = heard(page)
             began = time.perf_counter()
             page.goto(f"{url}#{view}")
             page.wait_for_function("() => Number(document.documentElement.dataset.sequence) > 0")
