@@ -15,7 +15,7 @@ from muonstream.drift import Origin
 from muonstream.frames import Frames
 from muonstream.simulation import Simulation
 from muonstream.truth import Truth, with_truth
-from muonstream.words import TDC_PER_ORBIT, Words, time_tdc
+from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, Words, time_tdc
 
 FAR_MM = 1.0
 """Nearer to its wire than this, a hit's side does not matter."""
@@ -80,10 +80,12 @@ class Comparison:
         leverage = patterns.leverage[s.layers << LAYERS | s.sides]
         told = leverage > 0.01
         velocity = 0.0538
+        # boards count from 1, so that times are half a count late, a scintillator's as well
+        half_ns = NS_PER_TDC / 2
         off = {
             "position": s.x_mm - self.truth.x_mm[rows],
             "slope": s.tan - self.truth.tan[rows],
-            "t0": (s.t0_ns - self.truth.passage_ns[rows]) * velocity,
+            "t0": (s.t0_ns - self.truth.passage_ns[rows] - half_ns) * velocity,
         }
         pulls = {name: value / np.sqrt(covariance[:, i, i]) for i, (name, value) in enumerate(off.items())}
         pulls["residual"] = (s.residual_mm[:, :LAYERS] / np.sqrt(np.maximum(leverage, 1e-9)) / resolution_mm)[told]

@@ -17,7 +17,8 @@ def _ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** np.floor(np.log10(raw))
     step = float(next(power * m for m in (1, 2, 5, 10) if power * m >= raw))
     first = np.ceil(low / step - 1e-9) * step
-    return [float(tick) for tick in np.arange(first, high + step * 1e-6, step)]
+    # a sum with 0 takes the sign from -0
+    return [float(round(tick / step) * step) + 0.0 for tick in np.arange(first, high + step * 1e-6, step)]
 
 
 def histogram_svg(
@@ -58,7 +59,7 @@ def histogram_svg(
         f'font-family="sans-serif" font-size="11" fill="{INK}"><title>{escape(title)}</title>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{LEFT}" y="18" font-size="13">{escape(title)}</text>',
-        f'<text x="{WIDTH - RIGHT}" y="18" text-anchor="end">{escape(note)}</text>',
+        f'<text x="{WIDTH - RIGHT - 4}" y="{TOP + 14}" text-anchor="end">{escape(note)}</text>',
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(label)}</text>',
     ]
     for tick in _ticks(low, high):
