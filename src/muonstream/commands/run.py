@@ -216,7 +216,7 @@ def served(
 def get_ready(pipeline: Pipeline, server: Dashboard | None) -> None:
     """Have the kernels compiled before the first word, and say so where that takes long."""
     with compiling(None if server is None else server.feed.say):
-        warm_up(pipeline.detector)
+        warm_up(pipeline.detector, reconstruct=bool(pipeline.catalogue.muon_shapes))
 
 
 def watched(

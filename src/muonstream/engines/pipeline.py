@@ -29,9 +29,9 @@ FAULTS_KEPT: Final = 20
 WARM_UP_WORDS: Final = 20_000
 
 
-def warm_up(detector: Detector) -> None:
+def warm_up(detector: Detector, *, reconstruct: bool = False) -> None:
     """Have all kernels compiled, or loaded from disk, before any data waits for them."""
-    with Pipeline(detector, workers=0) as pipeline:
+    with Pipeline(detector, workers=0, reconstruct=reconstruct) as pipeline:
         for words in np.array_split(simulate_words(WARM_UP_WORDS, detector=detector), 2):
             pipeline.push(words)
             pipeline.snapshot()
