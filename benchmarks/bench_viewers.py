@@ -106,7 +106,7 @@ def heard(page: Page) -> list[Response]:
 
 
 def frames(url: str) -> None:
-    """Time until the first plot, and of a frame of each view, in Chromium."""
+    """Time until all plots are drawn, and of a frame of each view, in Chromium."""
     chromium = find_chromium()
     if chromium is None:
         print("frames: no Chromium here")
@@ -123,7 +123,7 @@ def frames(url: str) -> None:
             weight = sum(int(answer.headers.get("content-length", 0)) for answer in received)
             times_ms = page.evaluate(f"() => window.muonstream.frames({FRAMES})")
             print(
-                f"{view:10} first plot {first_s:.2f} s, page {weight / 1e6:.2f} MB, "
+                f"{view:10} all plots after {first_s:.2f} s, page {weight / 1e6:.2f} MB, "
                 f"frame {statistics.median(times_ms):.0f} ms (longest {max(times_ms):.0f} ms)"
             )
             page.context.close()

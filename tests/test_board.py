@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from muonstream.analysis.board import Board, Change
 from muonstream.analysis.cells import CellCounts, judge_cells
 from muonstream.analysis.findings import Level, chi_squared, kolmogorov
 from muonstream.analysis.monitor import Snapshot
-from muonstream.detector import Detector, DetectorError, parse
+from muonstream.detector import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 
@@ -130,3 +132,13 @@ def test_limits_are_two_rising_numbers(value: str) -> None:
     text = f'name = "x"\n[[chambers]]\n[thresholds]\nt0_shift_ns = {value}\n'
     with pytest.raises(DetectorError, match=r"thresholds\.t0_shift_ns: found .*, allowed are two numbers above 0"):
         parse(text, "x.toml")
+
+
+def test_the_documented_thresholds_are_the_defaults() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "detector-file.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d., ]+) \|", text.partition("## Thresholds")[2], re.MULTILINE))
+    defaults = {
+        name: ", ".join(f"{x:g}" for x in (value if isinstance(value, tuple) else (value,)))
+        for name, value in Thresholds().model_dump().items()
+    }
+    assert rows == defaults
