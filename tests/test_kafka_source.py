@@ -12,6 +12,7 @@ from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, en
 
 from muonstream.analysis.summary import summary
 from muonstream.detector import Detector
+from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.kafka.address import KafkaAddress
@@ -323,3 +324,48 @@ def test_new_partitions_are_noticed(broker: Broker, new_topic: TopicMaker) -> No
         assert snapshot.account.balanced
     finally:
         made.close()
+
+
+def test_partitions_that_run_ahead_are_paused_and_nothing_is_late(
+    broker: Broker, new_topic: TopicMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_engine, "HELD_HIGH", 3000)
+    monkeypatch.setattr(topic_engine, "HELD_LOW", 1500)
+    monkeypatch.setattr(topic_engine, "AHEAD_WINDOWS", 3)
+    topic = new_topic(4)
+    words = simulate_words(60_000, rate_hz=5_000)
+    send(broker.address, topic, [*as_hits(words, 4), *ends(4)])
+    made = reader(broker.address, topic)
+    paused: set[int] = set()
+    try:
+        run = engine(made)
+        run.begin()
+        made._most = 500
+        snapshot = run.run(Event(), publish=lambda snapshot: paused.update(made.paused), interval_s=0)
+    finally:
+        made.close()
+    assert paused
+    assert {**summary(snapshot), "run": "cosmics"} == expected(words)
+
+
+def test_a_partition_without_messages_holds_nobody_back_for_ever(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(3)
+    words = simulate_words(60_000, rate_hz=5_000)
+    send(broker.address, topic, as_hits(words, 2))  # the third has none, and no end is told
+    made = reader(broker.address, topic)
+    stop = Event()
+    held: list[int] = []
+    try:
+        run = engine(made)
+        run.begin()
+
+        def publish(snapshot: Any) -> None:
+            held.append(run.pipeline.builder.held_words)
+            if snapshot.account.words == len(words) and held[-1] < 2000:
+                stop.set()
+
+        snapshot = run.run(stop, publish=publish, interval_s=0)
+    finally:
+        made.close()
+    assert max(held) > 20_000  # 5 s of data are waited for
+    assert {**summary(snapshot), "run": "cosmics"} == expected(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,20 @@ def wanted(file: Path) -> dict[str, Any]:
     return processed(file, file.parent)
 
 
+@pytest.fixture(scope="module")
+def killable(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker that may be killed: it is running again when a fault has been acted."""
+    with Broker(tmp_path_factory.mktemp("kafka")) as started:
+        yield started
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_after_the_fault_the_run_is_as_it_would_have_been(
-    own_broker: Broker, tmp_path: Path, file: Path, wanted: dict[str, Any], fault: Fault, form: str
+    killable: Broker, tmp_path: Path, file: Path, wanted: dict[str, Any], fault: Fault, form: str
 ) -> None:
     rate = WORDS / 4 if fault.paced else 0
-    scene = make_scene(own_broker, tmp_path / "scene", file, form, seed=1, life_s=1.0, rate=rate)
+    scene = make_scene(killable, tmp_path / f"{fault.act.__name__}-{form}", file, form, seed=1, life_s=1.0, rate=rate)
     try:
         fault.act(scene, fault.short)
         found = scene.finish()

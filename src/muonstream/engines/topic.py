@@ -166,6 +166,8 @@ class TopicEngine:
         for partition, words in deliveries.words.items():
             pipeline.push(np.concatenate(words), partition)
         if deliveries.frames:
+            if pipeline.intervals is not None:
+                pipeline.intervals.in_order = False
             pipeline.take(deliveries.joined())
         account = deliveries.account
         if account is not None and not self._accounted:
@@ -187,7 +189,6 @@ class TopicEngine:
         intervals = self.pipeline.intervals
         if intervals is None:
             return
-        intervals.in_order = False
         parts = self.deliveries.parts
         keys = [part.key for part in parts.values()]
         behind = [part.key for p, part in parts.items() if not part.ended and not self.reader.caught_up(p)]

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka_messages import RUN, as_frames, as_hits, ends, loose, objects
+
+from muonstream.messages import Run
+from muonstream.simulation import simulate_words
+from muonstream.sources.deliveries import Deliveries, Part, fault_name
+from muonstream.sources.jsonlines import word_of_object
+
+WORDS = simulate_words(3000, rate_hz=20_000)
+OBJECTS = objects(WORDS)
+
+
+@dataclass
+class Stored:
+    """A message as a client gives it, which keeps count of how often its headers were asked for."""
+
+    at: int
+    said: Sequence[tuple[str, bytes]]
+    content: bytes | None
+    asked: list[int] = field(default_factory=list)
+
+    def offset(self) -> int:
+        return self.at
+
+    def headers(self) -> Sequence[tuple[str, bytes]] | None:
+        self.asked.append(self.at)
+        return self.said or None
+
+    def value(self) -> bytes | None:
+        return self.content
+
+
+def new(wanted: Run | None = None) -> Deliveries:
+    deliveries = Deliveries(wanted=wanted)
+    deliveries.parts[0] = Part(0)
+    return deliveries
+
+
+def words_of(deliveries: Deliveries) -> list[int]:
+    found = [words for words in deliveries.words.get(0, []) if len(words)]
+    return [int(word) for word in np.concatenate(found)] if found else []
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.tuples(st.just("row"), st.integers(0, 2900), st.integers(1, 100)),
+        st.tuples(st.just("poison"), st.just(0), st.just(1)),
+        st.tuples(st.just("bare"), st.integers(0, 2999), st.just(1)),
+    ),
+    max_size=12,
+)
+
+
+@given(PIECES, st.lists(st.integers(0, 1200), max_size=3))
+def test_each_place_counts_once_and_in_order_however_messages_are_batched(
+    pieces: list[tuple[str, int, int]], cuts: list[int]
+) -> None:
+    messages: list[Stored] = []
+    expected: list[int] = []
+    newest, repeats, poison = -1, 0, 0
+    for what, first, n in pieces:
+        for place in range(first, first + n):
+            if what == "row":
+                messages.append(Stored(len(messages), loose("json", RUN, place), OBJECTS[place]))
+                repeats += place <= newest
+                if place > newest:
+                    expected.append(int(WORDS[place]))
+                    newest = place
+            elif what == "bare":
+                messages.append(Stored(len(messages), [], OBJECTS[place]))
+                expected.append(int(WORDS[place]))
+            else:
+                messages.append(Stored(len(messages), [], b"poison"))
+                poison += 1
+    deliveries = new()
+    for part in np.split(np.arange(len(messages)), sorted(cuts)):
+        deliveries.take(0, [messages[index] for index in part])
+    assert words_of(deliveries) == expected
+    assert deliveries.tally.counts.get("duplicate", 0) == repeats
+    assert deliveries.tally.malformed == poison
+    assert deliveries.parts[0].next == len(messages)
+
+
+def test_of_a_long_row_only_few_headers_are_asked_for() -> None:
+    asked: list[int] = []
+    sent = as_hits(WORDS)
+    messages = [Stored(index, said, value, asked) for index, (_, said, value) in enumerate(sent)]
+    deliveries = new()
+    deliveries.take(0, messages)
+    assert words_of(deliveries) == WORDS.tolist()
+    assert len(asked) <= 4
+
+
+def test_nothing_is_taken_after_the_end() -> None:
+    sent = [*as_frames(WORDS), *ends(), *as_frames(WORDS, run=Run(8))]
+    deliveries = new()
+    deliveries.take(0, [Stored(index, said, value) for index, (_, said, value) in enumerate(sent)])
+    part = deliveries.parts[0]
+    assert part.ended
+    assert part.next == len(as_frames(WORDS)) + 1
+    assert len(deliveries.joined().words) == len(WORDS)
+
+
+def test_a_window_whose_parts_have_not_all_come_is_read_again_after_a_restart() -> None:
+    sent = as_frames(WORDS, part_words=200)
+    messages = [Stored(index, said, value) for index, (_, said, value) in enumerate(sent)]
+    for cut in range(len(messages) + 1):
+        first = new()
+        first.take(0, messages[:cut])
+        offset, key, piece = first.parts[0].resume
+        second = new(RUN)
+        second.parts[0] = Part(offset, key, piece, begun=True)
+        second.take(0, messages[offset:])
+        together = np.concatenate([first.joined().words, second.joined().words])
+        assert sorted(together.tolist()) == sorted(WORDS.tolist())
+        keys = [*first.joined().keys.tolist(), *second.joined().keys.tolist()]
+        assert len(keys) == len(set(keys))  # no window in two pieces
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (b"{", "bad JSON"),
+        (b'{"HEAD": NaN}', "no number"),
+        (b"[]", "no object"),
+        (b"{}", "missing field"),
+        (OBJECTS[0].replace(b'"HEAD": 2', b'"HEAD": "2"'), "number as text"),
+        (OBJECTS[0].replace(b'"HEAD": 2', b'"HEAD": "two"'), "wrong type"),
+        (OBJECTS[0].replace(b'"HEAD": 2', b'"HEAD": null'), "wrong type"),
+        (OBJECTS[0].replace(b'"HEAD": 2', b'"HEAD": 2.5'), "fraction"),
+        (OBJECTS[0].replace(b'"HEAD": 2', b'"HEAD": -1'), "out of range"),
+    ],
+)
+def test_faults_have_names(text: bytes, name: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON|found") as raised:
+        word_of_object(text)
+    assert fault_name(str(raised.value)) == name
