@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from muonstream.commands import common
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
+from muonstream.sources.ahead import ahead
 from muonstream.sources.block import Block
 from muonstream.sources.files import read_blocks
 from muonstream.sources.formats import Format
@@ -18,7 +19,8 @@ from muonstream.sources.formats import Format
 def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
     """The blocks of files one after another."""
     for file in files:
-        yield from read_blocks(file, format)
+        # standard input may be waited for, and Ctrl-C should end that
+        yield from read_blocks(file, format) if file == "-" else ahead(read_blocks(file, format))
 
 
 def together(pipeline: Pipeline, files: list[str], format: Format | None) -> Iterator[Block]:

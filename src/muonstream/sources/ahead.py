@@ -1,0 +1,17 @@
+"""Reading ahead: the next block is read and decoded while this one is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from muonstream.sources.block import Block
+
+
+def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks, the next one always under way in a thread; an error comes where the block would have come."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
+        under_way = pool.submit(next, blocks, None)
+        while (block := under_way.result()) is not None:
+            under_way = pool.submit(next, blocks, None)
+            yield block
