@@ -19,8 +19,9 @@ from muonstream.sources.formats import Format
 def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
     """The blocks of files one after another."""
     for file in files:
-        # standard input may be waited for, and Ctrl-C should end that
-        yield from read_blocks(file, format) if file == "-" else ahead(read_blocks(file, format))
+        blocks = read_blocks(file, format)
+        # a pipe may be waited for, and Ctrl-C should end that
+        yield from ahead(blocks) if Path(file).is_file() or "://" in file else blocks
 
 
 def together(pipeline: Pipeline, files: list[str], format: Format | None) -> Iterator[Block]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from muonstream.sources.block import Block
 
 
-def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+def ahead(blocks: Iterator[Block]) -> Generator[Block]:
     """The same blocks, the next one always under way in a thread; an error comes where the block would have come."""
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
         under_way = pool.submit(next, blocks, None)
