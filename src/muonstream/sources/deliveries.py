@@ -30,6 +30,7 @@ LARGEST_BYTES: Final = 1 << 22
 """No message of ours is larger."""
 TOLD: Final = frozenset({"duplicate", "another run", "run cut off", "incomplete window", "lost"})
 """What is told, but is nothing malformed."""
+FRAME_HEADER: Final = ("kind", b"frame")
 VERSION_HEADER: Final = b"%d" % VERSION
 
 
@@ -217,10 +218,11 @@ class Deliveries:
         offset, headers, value = message.offset(), message.headers(), message.value()
         try:
             _check_size(value)
-            if kind_of(headers, value) is Kind.END:
-                decoded: EndMessage | FrameMessage = EndMessage.decode(headers or (), value)
-            else:
+            decoded: EndMessage | FrameMessage
+            if (headers and headers[0] == FRAME_HEADER) or kind_of(headers, value) is not Kind.END:
                 decoded = FrameMessage.decode(headers or (), value)
+            else:
+                decoded = EndMessage.decode(headers or (), value)
         except MessageError as error:
             self._fault(partition, offset, error.fault, str(error))
             part.next = offset + 1
@@ -319,6 +321,8 @@ def _check_size(value: bytes | None) -> None:
 def _mark(message: Message) -> Mark:
     headers = message.headers()
     if headers:
+        if headers[0] == FRAME_HEADER:
+            return Mark(None)
         found = dict(headers)
         kind = found.get("kind")
         if kind is not None:

@@ -136,13 +136,31 @@ class TopicReader:
         """Begin to read: from stored offsets, elsewhere as `begin` says. Raises SourceError for one that is gone."""
         self._stopped.clear()
         self._paused = frozenset()
+        ends = self._all_watermarks()
         for partition in self.partitions:
-            self.next[partition] = self._first(partition, stored.get(partition))
+            self.next[partition] = self._first(partition, stored.get(partition), ends[partition])
         self._stopped |= set(ended)
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
 
-    def _first(self, partition: int, stored: int | None) -> int:
-        low, high = self.watermarks(partition)
+    def _all_watermarks(self) -> dict[int, tuple[int, int]]:
+        """The watermarks of all partitions, asked for together. Raises SourceError."""
+        spec = self._library.admin.OffsetSpec
+        found: dict[int, list[int]] = {p: [] for p in self.partitions}
+        try:
+            for which in (spec.earliest(), spec.latest()):
+                asked = self._admin.list_offsets(
+                    {self._at(p): which for p in self.partitions}, request_timeout=ASK_TIMEOUT_S
+                )
+                for at, future in asked.items():
+                    found[at.partition].append(int(future.result(ASK_TIMEOUT_S).offset))
+        except self._library.KafkaException as error:
+            raise SourceError(f"{self.connection.address}: {error.args[0].str()}") from None
+        except TimeoutError:
+            raise SourceError(f"{self.connection.address}: the broker does not answer") from None
+        return {p: (low, high) for p, (low, high) in found.items()}
+
+    def _first(self, partition: int, stored: int | None, ends: tuple[int, int]) -> int:
+        low, high = ends
         begin = self.begin
         if begin.offsets is not None and partition in begin.offsets:
             wanted = begin.offsets[partition]
@@ -206,7 +224,7 @@ class TopicReader:
         codes = self._library.KafkaError
         if error.code() in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE):
             partition = message.partition()
-            first = self._first(partition, self.next[partition])
+            first = self._first(partition, self.next[partition], self.watermarks(partition))
             self.next[partition] = first
             self.consumer.seek(self._at(partition, first))
         elif error.fatal() or error.code() in (codes.UNKNOWN_TOPIC_OR_PART, codes.TOPIC_AUTHORIZATION_FAILED):
@@ -281,7 +299,7 @@ class TopicReader:
 
     def newest_run(self) -> Run | None:
         """The run of the message written last, None where none says."""
-        ends = {p: self.watermarks(p) for p in self.partitions}
+        ends = self._all_watermarks()
         waiting = {p: high for p, (low, high) in ends.items() if high > low}
         found: list[tuple[int, int, Run]] = []
         messages: list[Any]
