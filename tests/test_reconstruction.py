@@ -117,6 +117,7 @@ def test_a_pipeline_with_muons_has_them_in_snapshots_and_summaries() -> None:
     again = decode(encode(snapshot))
     assert np.array_equal(again.total, snapshot.total)
     assert again.catalogue.entries.keys() == CATALOGUE.entries.keys()
+    assert again.muons == snapshot.muons != ()
 
 
 def test_a_catalogue_without_muons_is_refused() -> None:
