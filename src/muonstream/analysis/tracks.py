@@ -20,7 +20,7 @@ from muonstream.geometry import from_frame, half_width_mm, middle_mm
 
 VIEWS: Final = ("x", "y")
 LOOSE: Final = 3.0
-"""A chamber has seen a line when it has a segment within this many times the limit on t0, which three hits tell badly."""
+"""A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""
 
 
 @dataclass(frozen=True, slots=True)
