@@ -385,13 +385,21 @@ def main() -> None:
     noise(detector)
     if not options.quick:
         closure(detector)
+    run_words = None
+    if options.file is not None:
+        run_words = np.fromfile(options.file, "<u8")
+        run(run_words, options.pictures)
+    speeds(run_words)
+
+
+def speeds(run_words: Words | None = None) -> None:
+    """Hits a second at the rate of cosmic muons, in heavy noise, and of a run if there is one."""
+    detector = Detector.default()
     words = {
         "simulated, 5 kHz": simulate_words(1_000_000, detector),
         "simulated, 100 hits an orbit": simulate_words(3_000_000, detector, rate_hz=100 / ORBIT_SECONDS),
     }
-    if options.file is not None:
-        run_words = np.fromfile(options.file, "<u8")
-        run(run_words, options.pictures)
+    if run_words is not None:
         words["the run"] = run_words
     speed(words, detector)
 

@@ -18,7 +18,7 @@ from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig
 from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector import Detector, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
@@ -117,8 +117,81 @@ def test_a_pipeline_with_muons_has_them_in_snapshots_and_summaries() -> None:
     again = decode(encode(snapshot))
     assert np.array_equal(again.total, snapshot.total)
     assert again.catalogue.entries.keys() == CATALOGUE.entries.keys()
+    assert again.muons == snapshot.muons != ()
 
 
 def test_a_catalogue_without_muons_is_refused() -> None:
     with pytest.raises(ValueError, match=r"allowed is Catalogue\(detector, muons=True\)"):
         Reconstruction(Catalogue(TELESCOPE))
+
+
+ODD = parse(
+    """
+name = "odd"
+boards = [0, 5]
+[[chambers]]
+number = 1
+name = "five layers"
+board = 0
+first_channel = 10
+layers = 5
+cells_per_layer = 20
+layer_of_channel = [4, 3, 2, 1, 0]
+layer_shift_mm = [0, 21, 0, 21, 0]
+time_offset_ns = 12.5
+z_mm = 0
+[[chambers]]
+number = 7
+name = "two layers"
+board = 5
+first_channel = 3
+layers = 2
+cells_per_layer = 3
+layer_of_channel = [0, 1]
+layer_shift_mm = [0, 21]
+z_mm = 500
+[[chambers]]
+number = 8
+name = "three layers, turned round, narrow"
+board = 5
+first_channel = 100
+layers = 3
+cells_per_layer = 16
+layer_of_channel = [0, 1, 2]
+layer_shift_mm = [0, 15, 0]
+cell_width_mm = 30
+cell_height_mm = 11
+t_max_ns = 279
+rotation_deg = 180
+z_mm = 600
+""",
+    "odd.toml",
+)
+
+
+def test_chambers_of_other_shapes_are_reconstructed_as_far_as_they_can_be() -> None:
+    catalogue = Catalogue(ODD, muons=True)
+    words = simulate_words(60_000, ODD, rate_hz=3000, muon_rate_hz=60, seed=5)
+    builder = FrameBuilder(ODD.boards)
+    made = Reconstruction(catalogue)(Frames.join([builder.push(words), builder.finish()]))
+    hits = catalogue.view(made.total, "segment_hits")
+    assert set(np.flatnonzero(hits[0]).tolist()) == {4, 5}
+    assert hits[1].sum() == 0
+    assert set(np.flatnonzero(hits[2]).tolist()) == {3}
+    assert hits[0].sum() > 300
+    velocity, error = drift_velocity_um_per_ns(catalogue.view(made.total, "velocity")[0])
+    assert velocity == pytest.approx(53.8, abs=5 * error)
+    tracks = catalogue.view(made.total, "miss")
+    # of two chambers turned round to one another the lines meet all the same
+    assert tracks[2].sum() > 30
+    assert tracks[2, 80:122].sum() > 0.6 * tracks[2].sum()
+
+
+def test_a_detector_whose_chambers_have_too_few_layers_has_no_segments() -> None:
+    flat = ODD.model_copy(update={"chambers": ODD.chambers[1:2]})
+    catalogue = Catalogue(flat, muons=True)
+    words = simulate_words(5000, flat, seed=5)
+    builder = FrameBuilder(ODD.boards)
+    made = Reconstruction(catalogue)(Frames.join([builder.push(words), builder.finish()]))
+    assert catalogue.view(made.total, "muon_counts").sum() == 0
+    assert catalogue.view(made.total, "counts").sum() == 5000

@@ -76,6 +76,18 @@ class MuonEvent:
         """As plain JSON types."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> MuonEvent:
+        """From what `as_dict` gave. Raises KeyError or TypeError for anything else."""
+        return cls(
+            key=table["key"],
+            orbit=table["orbit"],
+            t0_ns=table["t0_ns"],
+            hits=tuple(EventHit(**hit) for hit in table["hits"]),
+            segments=tuple(EventLine(**line) for line in table["segments"]),
+            tracks=tuple(EventLine(**line) for line in table["tracks"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MuonContribution(Contribution):

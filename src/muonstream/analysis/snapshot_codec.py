@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.analysis.account import Account
+from muonstream.analysis.events import MuonEvent
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
@@ -81,7 +82,8 @@ def _encode(snapshot: Snapshot) -> bytes:
         "account": asdict(snapshot.account),
         "faults": list(snapshot.faults),
         "width_s": snapshot.rates.width_s,
-        "muons": bool(snapshot.catalogue.muon_shapes),
+        "with_muons": bool(snapshot.catalogue.muon_shapes),
+        "muons": [event.as_dict() for event in snapshot.muons],
         "detector": snapshot.detector.model_dump(mode="json"),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
@@ -102,7 +104,7 @@ def decode(data: bytes) -> Snapshot:
         header = json.loads(body[4 : 4 + length])
         arrays = _arrays(header["arrays"], body[4 + length :])
         detector = Detector.model_validate(header["detector"])
-        catalogue = Catalogue(detector, muons=bool(header.get("muons", False)))
+        catalogue = Catalogue(detector, muons=bool(header.get("with_muons", False)))
         snapshot = Snapshot(
             **{name: header[name] for name in PLAIN},
             account=Account(**header["account"]),
@@ -112,6 +114,7 @@ def decode(data: bytes) -> Snapshot:
             recent=arrays["recent"],
             rates=RateSeries(width_s=header["width_s"], **{name: arrays[name] for name in RATES}),
             faults=tuple(header["faults"]),
+            muons=tuple(MuonEvent.from_dict(event) for event in header.get("muons", ())),
         )
     except (struct.error, ValueError, KeyError, TypeError, DetectorError) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None

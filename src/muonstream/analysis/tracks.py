@@ -19,6 +19,8 @@ from muonstream.detector import Detector
 from muonstream.geometry import from_frame, half_width_mm, middle_mm
 
 VIEWS: Final = ("x", "y")
+LOOSE: Final = 3.0
+"""A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _probe(
                     continue
                 expected[c] += 1
                 for s in range(first, last):
-                    if chamber[s] == c and abs(t0[s] - t0[a]) <= limits[0] and abs(x[s] - at) <= inside:
+                    if chamber[s] == c and abs(t0[s] - t0[a]) <= LOOSE * limits[0] and abs(x[s] - at) <= inside:
                         found[c] += 1
                         break
 
