@@ -234,7 +234,7 @@ def judge_timing(catalogue: Catalogue, boxes: Mapping[int, TimeBox]) -> Iterator
     for c, chamber in enumerate(detector.chambers):
         if c not in boxes:
             for check in ("t0", "velocity"):
-                yield Finding(check, chamber.name, Level.NULL, "too few hits with a passage time", chamber.name)
+                yield Finding(check, chamber.name, Level.NULL, "no clear time box yet", chamber.name)
             continue
         box = boxes[c]
         shift, error = box.begin.position_ns - off_board.get(chamber.board, 0.0), box.begin.error_ns

@@ -14,6 +14,7 @@ Floats = NDArray[np.floating[Any]]
 
 MERGED: Final = 3
 """Fine bins are merged by 3: 2.5 ns."""
+SMOOTHED: Final = 7
 REACH_NS: Final = 45.0
 """An edge is fitted to the bins this near to it."""
 PASSES: Final = ((30.0, 2.0, (5.0,)), (8.0, 0.5, (2.5, 4.5, 8.0)))
@@ -75,9 +76,17 @@ def fit_time_box(edges_ns: Floats, counts: NDArray[np.int64], t_max_ns: float) -
     hits = sums[first] - background * length
     if hits < LEAST_HITS or hits < 5 * sqrt(sums[first]):
         return None
-    begin = _fit_edge(centres, merged, background, float(centres[first] - width / 2), 1)
-    end = _fit_edge(centres, merged, background, float(centres[first] - width / 2 + length * width), -1)
-    return TimeBox(begin, end, round(hits))
+    # its sides: where, from its middle outwards, there is first less than half of what its inner part has
+    smooth = np.convolve(merged, np.ones(SMOOTHED) / SMOOTHED, mode="same")
+    half = background + (float(np.median(merged[first + length // 5 : first + length - length // 5])) - background) / 2
+    below = np.flatnonzero(smooth < half)
+    middle = first + length // 2
+    left, right = below[below < middle - length // 5], below[below > middle + length // 5]
+    if not len(left) or not len(right):
+        return None
+    begin = _fit_edge(centres, merged, background, float(centres[left[-1]] + width / 2), 1)
+    end = _fit_edge(centres, merged, background, float(centres[right[0]] - width / 2), -1)
+    return TimeBox(begin, end, round(hits)) if begin and end else None
 
 
 def newest_time_box(edges_ns: Floats, histograms: Sequence[NDArray[np.int64]], t_max_ns: float) -> TimeBox | None:
@@ -103,8 +112,8 @@ def newest_time_box(edges_ns: Floats, histograms: Sequence[NDArray[np.int64]], t
     return taken
 
 
-def _fit_edge(centres: Floats, counts: Floats, background: float, near_ns: float, side: int) -> Edge:
-    """The edge near a place by likelihood; side 1: the box is to the right of it, -1: to the left."""
+def _fit_edge(centres: Floats, counts: Floats, background: float, near_ns: float, side: int) -> Edge | None:
+    """The edge near a place by likelihood, or None; side 1: the box is to the right of it, -1: to the left."""
     error = 0.0
     for reach_ns, step_ns, smearings_ns in PASSES:
         near = np.abs(centres - near_ns) <= REACH_NS
@@ -119,6 +128,8 @@ def _fit_edge(centres: Floats, counts: Floats, background: float, near_ns: float
         best = max(likelihoods, key=np.max)
         weights = np.exp(best - best.max())
         weights /= weights.sum()
+        if int(np.argmax(best)) in (0, len(best) - 1):
+            return None  # it is somewhere else, or none
         near_ns = float((weights * places).sum())
         error = sqrt(float((weights * (places - near_ns) ** 2).sum()))
     return Edge(near_ns, PULL * max(error, PASSES[-1][1] / 2))
