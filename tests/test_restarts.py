@@ -18,6 +18,9 @@ from tools.restarts import FAULTS, FORMS, Fault, differences, make_scene, proces
 
 WORDS = 150_000
 RUNNER = CliRunner()
+# loose hits depend on everything; frames on what is stored, and on what is sent again
+ON_FRAMES = ("engine killed", "gateway killed")
+ROUNDS = [(fault, form) for fault in FAULTS for form in FORMS if form == "json" or fault.name in ON_FRAMES]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,7 @@ def killable(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) ->
         yield started
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.parametrize(("fault", "form"), ROUNDS, ids=lambda part: getattr(part, "name", part).replace(" ", "-"))
 def test_after_the_fault_the_run_is_as_it_would_have_been(
     killable: Broker, tmp_path: Path, file: Path, wanted: dict[str, Any], fault: Fault, form: str
 ) -> None:
