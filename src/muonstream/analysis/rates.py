@@ -61,7 +61,11 @@ def _thinned(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 
 class RateBins:
-    """Window rows summed in bins of data time. Adding is associative and commutative."""
+    """Window rows summed in bins of data time. Adding is associative and commutative.
+
+    With one exception: once a run has so many bins that they are merged (after some 68 minutes), a gap inside a bin is
+    seen only if what lies on both its sides comes in order.
+    """
 
     def __init__(self, chambers: int) -> None:
         self.chambers = chambers
