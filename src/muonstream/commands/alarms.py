@@ -68,7 +68,7 @@ def _reference(name: str, detector: Detector) -> Snapshot:
         text = f"{name}: {error}; allowed is a snapshot, as a page gives it at /api/snapshot.musn"
         raise common.CommandError(text) from None
     shapes = [[(c.name, c.layers, c.cells) for c in one.chambers] for one in (snapshot.detector, detector)]
-    if shapes[0] != shapes[1] or snapshot.catalogue.size != Catalogue(detector).size:
+    if shapes[0] != shapes[1] or snapshot.catalogue.counted_size != Catalogue(detector).counted_size:
         raise common.CommandError(
             f"{name}: found a snapshot of detector {snapshot.detector.name}, allowed is one with the chambers of "
             f"{detector.name}"

@@ -1,0 +1,55 @@
+"""The zenith angles that a telescope should see: cosmic muons' own, folded with what its chambers cover."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.detector import Detector
+from muonstream.geometry import half_width_mm, middle_mm, to_frame
+
+MUONS: Final = 400_000
+STEEPEST: Final = 4.0
+"""Muons with larger slopes are left out: hardly any crosses two chambers."""
+
+
+def expected_zenith(
+    detector: Detector, edges_degrees: NDArray[np.float64], *, muons: int = MUONS, seed: int = 1
+) -> NDArray[np.float64]:
+    """Share of the muons with a track in both views in each bin of the zenith angle, float64[n], their sum 1.
+
+    edges_degrees: float64[n + 1]. Muons come with cos2 of the zenith angle through an area turned to them (P. K. F.
+    Grieder, Cosmic Rays at Earth, 2001), so with cos3 through a level one. Those count that cross, of each view, two
+    chambers, or the one that there is. Chambers are as long as they are wide, and find everything. All 0 when no muon
+    can have tracks in both views.
+    """
+    rng = np.random.default_rng(seed)
+    chambers = detector.chambers
+    views = [[chamber for chamber in chambers if chamber.view == view] for view in ("x", "y")]
+    needed = [min(len(view), 2) for view in views]
+    if 0 in needed:
+        return np.zeros(len(edges_degrees) - 1)
+    fewest = min(views, key=len)
+    heights = [middle_mm(chamber) for chamber in chambers]
+    plane_mm, half_mm = middle_mm(fewest[0]), abs(fewest[0].x_mm) + np.sqrt(2) * half_width_mm(fewest[0])
+    if len(fewest) > 2:
+        # no one chamber is crossed by all of them, so the places have to be drawn wide
+        half_mm += 2 * max(half_width_mm(chamber) for chamber in chambers) + STEEPEST * (max(heights) - min(heights))
+    # cos4 is uniform for a flux that goes with cos3 of the angle, up to the steepest
+    least = (1 + STEEPEST**2) ** -2.0
+    cos = (least + (1 - least) * rng.random(muons)) ** 0.25
+    tan = np.sqrt(1 - cos**2) / cos
+    azimuth = rng.uniform(0, 2 * np.pi, muons)
+    x, y = rng.uniform(-half_mm, half_mm, (2, muons))
+    tan_x, tan_y = tan * np.cos(azimuth), tan * np.sin(azimuth)
+    seen = np.ones(muons, np.bool_)
+    for view, least_chambers in zip(views, needed, strict=True):
+        crossed = np.zeros(muons, np.int64)
+        for chamber in view:
+            across, _, along = to_frame(chamber, plane_mm, x, y, tan_x, tan_y)
+            crossed += np.maximum(np.abs(across), np.abs(along)) < half_width_mm(chamber)
+        seen &= crossed >= least_chambers
+    counts, _ = np.histogram(np.degrees(np.arctan(tan[seen])), edges_degrees)
+    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
