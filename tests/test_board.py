@@ -142,3 +142,45 @@ def test_the_documented_thresholds_are_the_defaults() -> None:
         for name, value in Thresholds().model_dump().items()
     }
     assert rows == defaults
+
+
+def test_what_was_counted_provisionally_may_go_again(snapshot: Snapshot) -> None:
+    board = Board()
+    board.update(snapshot)
+    unbalanced = replace(snapshot, account=replace(snapshot.account, words=snapshot.account.words + 5))
+    for second in range(1, 5):
+        board.update(replace(unbalanced, data_time_s=snapshot.data_time_s + second, live_time_s=snapshot.live_time_s))
+    less = replace(
+        unbalanced,
+        total=np.maximum(snapshot.total - 1, 0),
+        live_time_s=snapshot.live_time_s - 0.05,
+        data_time_s=snapshot.data_time_s + 6,
+    )
+    assert [alarm.finding.check for alarm in board.update(less).alarms] == ["account"]
+    anew = replace(snapshot, live_time_s=0.5, data_time_s=snapshot.data_time_s + 8, total=snapshot.total // 10)
+    assert board.update(replace(anew, run="another")).alarms == []
+
+
+def test_any_detector_can_be_judged() -> None:
+    """Without a scintillator, and with hits of one chamber only."""
+    text = """
+    name = "one"
+    [[chambers]]
+    number = 1
+    name = "Only"
+    board = 0
+    first_channel = 0
+    layers = 2
+    cells_per_layer = 3
+    layer_of_channel = [1, 0]
+    layer_shift_mm = [0.0, 21.0]
+    z_mm = 0.0
+    """
+    detector = parse(text, "one.toml")
+    board = Board()
+    with Pipeline(detector, workers=0) as pipeline:
+        for piece in np.array_split(simulate_words(60_000, detector=detector, muon_rate_hz=0, rate_hz=500), 30):
+            pipeline.push(piece)
+            verdicts = board.update(pipeline.snapshot())
+    assert verdicts.level is Level.GOOD
+    assert verdicts.chambers == {"Only": Level.GOOD}

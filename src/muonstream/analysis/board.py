@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final
 
+import numpy as np
+
 from muonstream.analysis.account import Account
 from muonstream.analysis.findings import Finding, Judgement, Level, worst
 from muonstream.analysis.histograms import Catalogue, Counts
@@ -37,6 +39,9 @@ BEFORE_S: Final = 30.0
 INTERVAL_S: Final = 0.9
 """Snapshots that come sooner after the one before are not judged."""
 HISTORY: Final = 500
+BEGUN_ANEW_S: Final = 5.0
+"""A run whose live time goes back by more than this was begun anew; by less, words that a snapshot had counted
+provisionally turned out to be late or stray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class Board:
 
     def update(self, snapshot: Snapshot) -> Verdicts:
         """Judge a snapshot, unless the one before was judged just now, and give the board as it then stands."""
-        if snapshot.run != self._run or (self._kept and snapshot.live_time_s < self._kept[-1].live_s):
+        went_back_s = self._kept[-1].live_s - snapshot.live_time_s if self._kept else 0.0
+        if snapshot.run != self._run or went_back_s > BEGUN_ANEW_S:
             self._begin(snapshot.run)
         age_s = max(0.0, snapshot.wall_time - snapshot.data_wall_time)
         now = snapshot.data_time_s + age_s
@@ -192,7 +198,7 @@ class Board:
             for seconds in BOX_S
         ]
         starts = [entry for i, entry in enumerate(starts) if i == 0 or entry is not starts[i - 1]]
-        windows = [snapshot.total - entry.counts for entry in starts]
+        windows = [_between(entry, snapshot).counts for entry in starts]
         for c in ((self._next_box + i) % len(chambers) for i in range(min(BOXES_AT_ONCE, len(chambers)))):
             found = [catalogue.drift_histogram_ns(window, c) for window in windows]
             box = newest_time_box(found[0][0], [counts for _, counts in found], chambers[c].t_max_ns)
@@ -278,7 +284,7 @@ def _upward(finding: Finding) -> Level:
 
 
 def _between(start: _Kept, snapshot: Snapshot) -> Window:
-    return Window(snapshot.total - start.counts, max(snapshot.live_time_s - start.live_s, 0.0))
+    return Window(np.maximum(snapshot.total - start.counts, 0), max(snapshot.live_time_s - start.live_s, 0.0))
 
 
 def _less(account: Account, before: Account) -> Account:
