@@ -189,3 +189,12 @@ def test_blocks_are_spread_evenly() -> None:
     counts = np.bincount(homes, minlength=16)
     assert counts.min() > 200
     assert counts.max() < 320
+
+
+@given(st.integers(0, 2**40), st.text(max_size=9), st.integers(0, 2**30), st.integers(0, 2**40))
+def test_headers_say_the_same_in_whatever_order_they_come(number: int, name: str, key: int, position: int) -> None:
+    message = FrameMessage(Run(number, name), key, 1, 3, np.arange(5, dtype=np.uint64), position)
+    found = [FrameMessage.decode(headers, message.value()) for headers in (message.headers(), message.headers()[::-1])]
+    for one in found:
+        assert (one.run, one.order, one.parts, one.position) == (message.run, (key, 1), 3, position)
+        assert (one.words == message.words).all()

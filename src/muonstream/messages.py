@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
@@ -26,6 +27,10 @@ BLOCK_WORDS: Final = 1024
 """Loose hits and DMA transfers go to one partition in blocks of so many words."""
 WORD_BYTES: Final = 8
 _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
+
+_FRAME_NAMES: Final = ["kind", "version", "run-name", *_COUNTS, "position"]
+_VERSION_TEXT: Final = b"%d" % VERSION
+_MOST_DIGITS: Final = 18
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Kafka allows headers without a value; ours all have one."""
@@ -104,22 +109,22 @@ class FrameMessage:
     @classmethod
     def decode(cls, headers: Headers, value: bytes | None) -> Self:
         """Take a message apart. Raises MessageError for one that is not whole or not of this version."""
-        found = dict(headers)
-        _check_version(found)
-        run_number, epoch, window, part, parts, n = (_count(found, name) for name in _COUNTS)
+        numbers = _usual(headers)
+        if numbers is not None:
+            _, epoch, window, part, parts, n, position = numbers
+            run = _run_of(headers[3][1] or b"", headers[2][1])
+        else:
+            found = dict(headers)
+            _check_version(found)
+            number, epoch, window, part, parts, n = (_count(found, name) for name in _COUNTS)
+            position = _count(found, "position")
+            run = Run(number, (found.get("run-name") or b"").decode("utf-8", "replace"))
         if window > KEY_WINDOW_MASK or not part < parts:
             raise MessageError("wrong header", f"found window {window}, part {part} of {parts}")
         if value is None or len(value) % WORD_BYTES or len(value) != n * WORD_BYTES:
             size = "no value" if value is None else f"{len(value)} bytes"
             raise MessageError("truncated value", f"found {size}, its header says {n} words of {WORD_BYTES} bytes")
-        return cls(
-            Run(run_number, (found.get("run-name") or b"").decode("utf-8", "replace")),
-            epoch << KEY_WINDOW_BITS | window,
-            part,
-            parts,
-            np.frombuffer(value, "<u8"),
-            _count(found, "position"),
-        )
+        return cls(run, epoch << KEY_WINDOW_BITS | window, part, parts, np.frombuffer(value, "<u8"), position)
 
 
 def frame_messages(frames: Frames, run: Run, position: int = 0, part_words: int = PART_WORDS) -> Iterator[FrameMessage]:
@@ -175,6 +180,22 @@ class EndMessage:
         return cls(run, **counts, faults=faults)
 
 
+def _usual(headers: Headers) -> list[int] | None:
+    """The numbers of a frame's headers when they are just as we write them, a third of the time it takes else."""
+    if [name for name, _ in headers] != _FRAME_NAMES:
+        return None
+    texts = [text or b"" for _, text in headers]
+    numbers = texts[3:]
+    if texts[1] != _VERSION_TEXT or not b"".join(numbers).isdigit() or max(map(len, numbers)) > _MOST_DIGITS:
+        return None
+    return [int(text) for text in numbers] if all(numbers) else None
+
+
+@lru_cache(maxsize=64)
+def _run_of(number: bytes, name: bytes | None) -> Run:
+    return Run(int(number), (name or b"").decode("utf-8", "replace"))
+
+
 def _check_version(found: dict[str, bytes | None]) -> None:
     version = found.get("version")
     if version != b"%d" % VERSION:
@@ -186,7 +207,7 @@ def _count(found: dict[str, bytes | None], name: str) -> int:
     text = found.get(name)
     if text is None:
         raise MessageError("missing header", f"{name}: found nothing, it must be given")
-    if not text.isdigit() or len(text) > 18:
+    if not text.isdigit() or len(text) > _MOST_DIGITS:
         raise MessageError("wrong header", f"{name}: found {text[:40]!r}, allowed are digits")
     return int(text)
 

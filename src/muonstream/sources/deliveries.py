@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from muonstream.messages import (
     WORD_BYTES,
     EndMessage,
     FrameMessage,
+    Headers,
     Kind,
     MessageError,
     Run,
@@ -143,13 +145,22 @@ class Deliveries:
     def take(self, partition: int, messages: Sequence[Message]) -> None:
         """Take a partition's next messages in order; what they hold is in `words`, `frames` and `ended`."""
         part = self.parts[partition]
+        frames = 0
+        for message in messages:
+            headers = message.headers()
+            if part.ended or not headers or headers[0] != FRAME_HEADER:
+                break
+            frames += 1
+            if not self._other(partition, part, message, headers):
+                return
+        messages = messages[frames:]
         for mark, first, positions in _groups(messages):
             if part.ended:
                 return
             group = messages[first : first + len(positions)]
             if mark.kind is None:
                 for message in group:
-                    if not self._other(partition, part, message):
+                    if not self._other(partition, part, message, message.headers()):
                         return
                 continue
             run = mark.run
@@ -213,9 +224,9 @@ class Deliveries:
                 self._fault(partition, message.offset(), error.fault, str(error))
         return np.concatenate(good) if good else np.empty(0, np.uint64)
 
-    def _other(self, partition: int, part: Part, message: Message) -> bool:
+    def _other(self, partition: int, part: Part, message: Message, headers: Headers | None) -> bool:
         """A frame, an end, or something that is nothing; says whether the partition goes on."""
-        offset, headers, value = message.offset(), message.headers(), message.value()
+        offset, value = message.offset(), message.value()
         try:
             _check_size(value)
             decoded: EndMessage | FrameMessage
@@ -289,7 +300,7 @@ class Deliveries:
 
     def joined(self) -> Frames:
         """The frames that have come, by key; those of one window as one."""
-        frames = sorted(self.frames, key=_order)
+        frames = sorted(self.frames, key=attrgetter("key", "part"))
         if not frames:
             return Frames.empty()
         keys = np.array([frame.key for frame in frames], np.int64)
@@ -302,10 +313,6 @@ class Deliveries:
     def account(self) -> EndMessage | None:
         """What the gateway said at the end of the run."""
         return next(iter(self.accounts.values()), None)
-
-
-def _order(frame: FrameMessage) -> tuple[int, int]:
-    return frame.order
 
 
 def _check_size(value: bytes | None) -> None:
