@@ -27,7 +27,7 @@ def main() -> None:
             "copy into memory at hand": partial(np.copyto, copied, words),
             "copy into new memory": words.copy,
             "monitor, one thread": partial(run_words, words, 0),
-            "monitor, two threads": partial(run_words, words, 1),
+            "monitor, two kernel threads": partial(run_words, words, 2),
         }
         seconds = medians(works)
         table(f"Words to monitor at {rate_hz:,.0f} Hz", WORDS, "words", seconds, "copy into memory at hand")

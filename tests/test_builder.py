@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from muonstream.builder import BuilderCounts, FrameBuilder
 from muonstream.frames import KEY_WINDOW_BITS, Frames
+from muonstream.simulation import simulate_words
 from muonstream.words import WINDOW_ORBITS, Words, encode
 
 WINDOWS_A_SECOND = 11
@@ -348,3 +349,19 @@ def test_one_word_with_any_bits_harms_nobody(bits: int, where: int) -> None:
     everywhere = Counter(frames.words.tolist())
     everywhere.subtract([bits])
     assert {word: n for word, n in everywhere.items() if n > 0} == Counter(words.tolist())
+
+
+def test_memory_is_used_again_only_when_nobody_has_its_frames_any_more() -> None:
+    words = simulate_words(40_000, rate_hz=1e5, seed=4)
+    builder = FrameBuilder([0, 1])
+    kept = [builder.push(part) for part in np.array_split(words, 20)]
+    copies = [frames.words.copy() for frames in kept]
+    assert sum(map(len, copies)) > 0
+    # what was given stays as it was, whatever is pushed after it
+    assert all((frames.words == copy).all() for frames, copy in zip(kept, copies, strict=True))
+    memory = {frames.words.base.ctypes.data for frames in kept if len(frames) and frames.words.base is not None}
+    kept.clear()
+    later = builder.push(simulate_words(4_000, rate_hz=1e5, seed=5, start_orbit=200_000))
+    again = builder.finish()
+    found = [frames.words.base for frames in (later, again) if len(frames)]
+    assert any(base is not None and base.ctypes.data in memory for base in found)

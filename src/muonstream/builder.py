@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ from muonstream.scan import scan
 from muonstream.windows import close_all, compact, gather, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
 
+BUFFER_WORDS = 1 << 17
+BUFFERS = 8
+"""Buffers for frames that are kept to be used again."""
 CHUNK_WORDS = 1 << 17
 """Words are looked at in chunks that stay in the processor's cache."""
 
@@ -76,6 +81,7 @@ class FrameBuilder:
             raise ValueError(f"boards: found {list(boards)}, allowed are different numbers from 0 to 7, at least one")
         self._boards = tuple(boards)
         self._names: list[int] = []
+        self._buffers: deque[Words] = deque(maxlen=BUFFERS)
         self._words = 0
         control = np.zeros(fr.WHOLE_FIELDS, np.int64)
         control[fr.CLOSED] = control[fr.ALL_TOP] = -1
@@ -159,7 +165,7 @@ class FrameBuilder:
         return Frames.join(parts)
 
     def _push(self, words: Words, index: int) -> Frames:
-        out = np.empty(len(words) + self._held(), np.uint64)
+        out = self._buffer(len(words) + self._held())
         filled = 0
         row = self._row(index)
         starts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
@@ -171,6 +177,19 @@ class FrameBuilder:
             scan(st.control, st.table, st.runs, st.pending, st.log, row, chunk)
             filled = self._gather(chunk, out, filled, starts, keys)
         return _frames(out, filled, starts, keys)
+
+    def _buffer(self, n: int) -> Words:
+        """Room for n words: a buffer from before whose frames nobody has any more, else a new one.
+
+        New memory costs as much as all that is done with its words.
+        """
+        for buffer in self._buffers:
+            # held by the list, by the loop and by the call; each view of it, so each frame, is one more
+            if len(buffer) >= n and getrefcount(buffer) == 3:
+                return buffer
+        buffer = np.empty(-(-n // BUFFER_WORDS) * BUFFER_WORDS, np.uint64)
+        self._buffers.append(buffer)
+        return buffer
 
     def _gather(
         self, chunk: Words, out: Words, filled: int, starts: list[NDArray[np.int64]], keys: list[NDArray[np.int64]]

@@ -100,7 +100,7 @@ def run(
     summary: SummaryOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
-    workers: WorkersOption = 1,
+    workers: WorkersOption = 2,
     reconstruct: ReconstructOption = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8765,
@@ -182,7 +182,7 @@ def process(
     summary: SummaryOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
-    workers: WorkersOption = 1,
+    workers: WorkersOption = 2,
     reconstruct: ReconstructOption = False,
     together: Annotated[
         bool, typer.Option("--together", help="The files were written side by side, such as one a board.")

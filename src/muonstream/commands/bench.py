@@ -15,7 +15,7 @@ from muonstream.simulation import simulate_words
 from muonstream.words import Words
 
 RUNS = 5
-PUSH_WORDS = 1 << 19
+PUSH_WORDS = 1 << 20
 
 
 def run_words(words: Words, workers: int) -> None:
@@ -40,7 +40,7 @@ def bench_machine(n: int) -> int:
     works: dict[str, Callable[[], None]] = {
         "copying the words": lambda: np.copyto(copied, words),
         "words to monitor, one thread": lambda: run_words(words, 0),
-        "words to monitor, two threads": lambda: run_words(words, 1),
+        "words to monitor, two kernel threads": lambda: run_words(words, 2),
     }
     for work in works.values():
         work()

@@ -23,7 +23,7 @@ from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
 from muonstream.words import Words
 
-BATCH_WORDS: Final = 1 << 19
+BATCH_WORDS: Final = 1 << 20
 """Frames are handed to a kernel in batches of about so many words."""
 FAULTS_KEPT: Final = 20
 WARM_UP_WORDS: Final = 20_000

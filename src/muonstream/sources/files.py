@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
 
-READ_BYTES: Final = 1 << 22
+READ_BYTES: Final = 1 << 23
 IDLE_S: Final = 0.1
 """Live standard input is idle when nothing has come for so long."""
 _GZIP: Final = b"\x1f\x8b"
