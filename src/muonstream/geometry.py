@@ -8,12 +8,16 @@ wires.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector import Chamber
 
 Numbers = NDArray[np.float64]
+
+VIEWS: Final = ("x", "y")
 
 
 def middle_mm(chamber: Chamber) -> float:

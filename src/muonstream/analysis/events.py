@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from muonstream.analysis.accumulate import Contribution
 from muonstream.analysis.histograms import Catalogue
-from muonstream.analysis.segments import Segments
-from muonstream.analysis.tracks import VIEWS, Tracked, Tracks
 from muonstream.detector import Chamber
 from muonstream.frames import Frames
-from muonstream.geometry import depths_mm, from_frame, half_width_mm, middle_mm
+from muonstream.geometry import VIEWS, depths_mm, from_frame, half_width_mm, middle_mm
 from muonstream.words import NS_PER_TDC, ORBIT_MASK, TDC_PER_ORBIT, WINDOW_ORBITS, decode, time_tdc
+
+if TYPE_CHECKING:
+    # a monitor without reconstruction does not wait for its kernels to load
+    from muonstream.analysis.segments import Segments
+    from muonstream.analysis.tracks import Tracked, Tracks
 
 RING: Final = 24
 """Muons that are kept."""

@@ -16,11 +16,9 @@ from muonstream.analysis.checkpoint import CheckpointError, StateDict, check_ide
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
-from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
 from muonstream.words import Words
 
 BATCH_WORDS: Final = 1 << 20
@@ -31,6 +29,8 @@ WARM_UP_WORDS: Final = 20_000
 
 def warm_up(detector: Detector, *, reconstruct: bool = False) -> None:
     """Have all kernels compiled, or loaded from disk, before any data waits for them."""
+    from muonstream.simulation import simulate_words
+
     with Pipeline(detector, workers=0, reconstruct=reconstruct) as pipeline:
         for words in np.array_split(simulate_words(WARM_UP_WORDS, detector=detector), 2):
             pipeline.push(words)
@@ -70,9 +70,12 @@ class Pipeline:
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
-        self.accumulate: Callable[[Frames], Contribution] = (
-            Reconstruction(self.catalogue) if reconstruct else Accumulator(self.catalogue)
-        )
+        self.accumulate: Callable[[Frames], Contribution] = Accumulator(self.catalogue)
+        if reconstruct:
+            # imported only where it is wanted: it takes a twentieth of the time to start
+            from muonstream.analysis.reconstruction import Reconstruction
+
+            self.accumulate = Reconstruction(self.catalogue)
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
