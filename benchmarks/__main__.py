@@ -1,10 +1,19 @@
 """All benchmarks: python -m benchmarks."""
 
-from benchmarks import bench_kafka, bench_monitor, bench_process, bench_text, bench_viewers, reconstruction_truth
+from benchmarks import (
+    bench_kafka,
+    bench_kafka_drain,
+    bench_monitor,
+    bench_process,
+    bench_text,
+    bench_viewers,
+    reconstruction_truth,
+)
 
 bench_monitor.main()
 bench_process.main()
 reconstruction_truth.speeds()
 bench_text.main()
 bench_kafka.main()
+bench_kafka_drain.main()
 bench_viewers.main()
