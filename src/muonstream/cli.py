@@ -141,6 +141,7 @@ def run(
                 strict=strict,
                 run=run,
                 workers=workers,
+                reconstruct=reconstruct,
                 stale_after_s=stale_after,
                 publishing=publishing,
                 alarm_options=alarm_options,
