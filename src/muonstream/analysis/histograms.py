@@ -47,6 +47,16 @@ class Axis:
     step: float
     flow: bool = False
 
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Where bins begin and the last ends, flow bins left out, float64[bins + 1]."""
+        return np.asarray(self.start + np.arange(self.bins + 1) * self.step, dtype=np.float64)
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """The middles of the bins, float64[bins]."""
+        return np.asarray(self.start + (np.arange(self.bins) + 0.5) * self.step, dtype=np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -182,6 +182,10 @@ class Reconstruction:
 
         wires = (chamber.wire_x_mm() - half_width_mm(chamber))[s.cell[:, :n]]
         normal = patterns.normal[where, 0]
+        hits_mm = wires + sign * s.drift_ns[:, :n] * (chamber.drift_velocity_um_per_ns / 1000)
+        for k in range(n - 3):
+            # their errors are those of single hits, and independent
+            filler.add("misfit", at, c, (patterns.normal[where, k] * hits_mm).sum(axis=1))
         a = np.rint((normal * wires).sum(axis=1) * 1000 / VELOCITY_WIRE_UM).astype(np.int64)
         b = np.rint((normal * sign * s.drift_ns[:, :n]).sum(axis=1) * 1000 / VELOCITY_TIME_PS).astype(np.int64)
         for kind, weight in enumerate(((a != 0).astype(np.int64), a * a, a * b, b * b * (a != 0))):

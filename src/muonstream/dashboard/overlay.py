@@ -26,7 +26,7 @@ def with_reference(plot: Plot, colors: Colors) -> Plot:
     """
     made = plot.model
     glyphs: list[tuple[Any, Any]] = [(r, r.glyph) for r in made.renderers if isinstance(r.glyph, Quad | Step)]
-    if not glyphs or any(name.startswith("time.") for name in plot.columns.values()):
+    if not glyphs or not plot.counts or any(name.startswith("time.") for name in plot.columns.values()):
         return plot
     source: ColumnDataSource = glyphs[0][0].data_source
     ratio = figure(
@@ -50,7 +50,7 @@ def with_reference(plot: Plot, colors: Colors) -> Plot:
         for new in (f"ref_{name}", f"ratio_{name}"):
             source.data[new] = [0.0] * len(source.data[name])
         if isinstance(glyph, Quad):
-            bars: dict[str, Any] = {"source": source, "x0": "left", "x1": "right", "line_width": 1.5}
+            bars: dict[str, Any] = {"source": source, "x0": glyph.left, "x1": glyph.right, "line_width": 1.5}
             made.segment(y0=f"ref_{name}", y1=f"ref_{name}", line_color=colors.text, **bars)
             drawn: Any = ratio.segment(y0=f"ratio_{name}", y1=f"ratio_{name}", line_color=glyph.fill_color, **bars)
         else:

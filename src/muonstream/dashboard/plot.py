@@ -23,6 +23,7 @@ class Plot:
     """A figure, where it stands on the page, and which arrays of the message fill the columns of its source.
 
     columns: array name by column; `{period}` in it stands for run or recent, `{hits}` for hits or scintillator
+    counts: whether it shows counts, which a reference can be scaled to
     compared: columns that the reference is shown with; height: of the model, in pixels
     """
 
@@ -35,3 +36,4 @@ class Plot:
     note: str = ""
     compared: tuple[str, ...] = ()
     height: int = 230
+    counts: bool = True

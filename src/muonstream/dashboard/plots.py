@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from bokeh.embed import json_item
 from bokeh.models import (
     AdaptiveTicker,
     BasicTickFormatter,
@@ -26,15 +25,13 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from muonstream.analysis.histograms import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
-from muonstream.dashboard.message import DRIFT_REBIN, detector_key
-from muonstream.dashboard.overlay import with_reference
+from muonstream.dashboard.message import DRIFT_REBIN
 from muonstream.dashboard.plot import LegendEntry, Plot, Size
-from muonstream.dashboard.themes import COLORS, Colors, ThemeName, bokeh_theme, dash
+from muonstream.dashboard.themes import Colors, dash
 from muonstream.detector import Chamber, Detector
 
-TabName = Literal["overview", "occupancy", "timing", "orbits", "rates", "course"]
+TabName = Literal["overview", "occupancy", "timing", "orbits", "muons", "rates", "course"]
 ScaleName = Literal["linear", "log"]
-ReferenceName = Literal["off", "on"]
 Floats = NDArray[np.floating[Any]]
 
 NOTHING = (0.0, 1.0)
@@ -367,36 +364,3 @@ def _bins(left: Floats, right: Floats) -> dict[str, Any]:
 
 def _drift_tooltip(x: str, y: str) -> list[tuple[str, str]]:
     return [("ns", f"@{x}{{0.0}}"), ("hits", f"@{y}{{0,0}}")]
-
-
-def plots_json(
-    detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName, reference: ReferenceName = "off"
-) -> dict[str, Any]:
-    """All that the page needs to draw the plots of a tab for a detector, as plain JSON types."""
-    colors = COLORS[theme]
-    bokeh = bokeh_theme(theme)
-    made = [replace(plot, height=plot.model.height) for plot in Painter(detector, colors, scale).plots(tab)]
-    if reference == "on":
-        made = [with_reference(plot, colors) for plot in made]
-    return {
-        "detector": detector_key(detector),
-        "tab": tab,
-        "theme": theme,
-        "scale": scale,
-        "reference": reference,
-        "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
-        "plots": [
-            {
-                "name": plot.name,
-                "title": plot.title,
-                "size": plot.size,
-                "note": plot.note,
-                "columns": dict(plot.columns),
-                "legend": [asdict(entry) for entry in plot.legend],
-                "compared": list(plot.compared),
-                "height": plot.height,
-                "item": json_item(plot.model, theme=bokeh),
-            }
-            for plot in made
-        ],
-    }

@@ -7,6 +7,7 @@ export class Plots {
   constructor() {
     this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, dataTime }] }
     this.colors = [];
+    this.telescope = null; // where cells are, for event displays
   }
 
   /** Draw the plots of a tab, unless they are there. Raises an Error when the server has none. */
@@ -18,6 +19,7 @@ export class Plots {
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
     this.colors = description.chamber_colors;
+    this.telescope = description.telescope;
     const hidden = new Set([...place.querySelectorAll('.legend [aria-pressed="false"]')].map((button) => button.dataset.curve));
     const height = place.offsetHeight;
     place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn anew
@@ -30,8 +32,8 @@ export class Plots {
     this.tabs.set(tab, { key, plots });
   }
 
-  /** Fill the plots of a tab with arrays, and with those of the reference if there are some. */
-  fill(tab, arrays, choices, dataTime, reference) {
+  /** Fill the plots of a tab with arrays and remarks, and with the arrays of the reference if there are some. */
+  fill(tab, { arrays, remarks }, choices, dataTime, reference) {
     for (const shown of this.tabs.get(tab)?.plots ?? []) {
       const data = { ...shown.source.data };
       for (const [column, name] of Object.entries(shown.plot.columns)) {
@@ -43,6 +45,8 @@ export class Plots {
       shown.source.data = data;
       if (shown.mapper) shown.mapper.high = data.hits.reduce((most, n) => Math.max(most, n), 1);
       shown.dataTime = dataTime;
+      const remark = remarks[shown.plot.name]?.[choices.period] ?? "";
+      if (shown.remark.textContent !== remark) shown.remark.textContent = remark;
     }
   }
 
@@ -126,7 +130,9 @@ function frame(plot) {
   if (legend.length) figure.append(names);
   figure.append(canvas);
   if (plot.note) figure.append(element("p", "note", plot.note));
-  return { figure, canvas, age, legend, files };
+  const remark = element("p", "note remark");
+  figure.append(remark);
+  return { figure, canvas, age, legend, files, remark };
 }
 
 /** The columns of a plot as CSV, with their names. */
