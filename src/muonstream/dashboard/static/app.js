@@ -235,7 +235,7 @@ addEventListener("keydown", (event) => {
 });
 const muonKeys = { s: () => muons.follow(!muons.live), ArrowLeft: () => muons.step(-1), ArrowRight: () => muons.step(1), k: () => muons.keep() };
 byId("event-controls").addEventListener("keydown", (event) => {
-  if (!event.key.startsWith("Arrow") || !muonKeys[event.key]) return;
+  if (!muonKeys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   muonKeys[event.key]();
 });
