@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -25,15 +26,19 @@ JAVA_OLDEST: Final = 17
 CONNECTOR: Final = "spark-sql-kafka-0-10_2.13"
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
 """Names a folder with the connector's jars, for machines that cannot fetch them."""
+END_TIMEOUT_S: Final = 20.0
 LOG4J: Final = Path(__file__).with_name("spark_log4j2.xml")
+COLLECTOR: Final = "-XX:+UseParallelGC"
+"""Java's default collector takes longer than the tasks themselves with messages that have headers."""
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.python.worker.faulthandler.enabled": "false",
     "spark.sql.adaptive.enabled": "false",
+    "spark.driver.memory": "2g",
     "spark.sql.shuffle.partitions": "2",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
+    # with a limit in bytes, the size is computed anew for each message: in lists that takes as long as all before it
+    "spark.sql.execution.arrow.maxBytesPerBatch": str((1 << 31) - 1),
     "spark.sql.streaming.metricsEnabled": "false",
     # tasks of a micro-batch are few and short: waiting for a better place costs more than the place gives
     "spark.locality.wait": "0s",
@@ -164,13 +169,15 @@ def package_zip(folder: Path) -> Path:
 
 def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:
     conf = {"spark.app.name": "muonstream", **QUIET, **connector(settings.conf)}
-    conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData"
+    conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData {COLLECTOR}"
+    conf["spark.executor.extraJavaOptions"] = COLLECTOR
     if settings.is_local:
         conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     else:
         conf["spark.submit.pyFiles"] = str(package_zip(folder))
     given = dict(settings.conf)
-    for key, comma in (("spark.driver.extraJavaOptions", " "), ("spark.submit.pyFiles", ",")):
+    java = ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions")
+    for key, comma in (*((key, " ") for key in java), ("spark.submit.pyFiles", ",")):
         if key in given and key in conf:
             given[key] = f"{conf[key]}{comma}{given[key]}"
     for key in ("spark.jars", "spark.jars.packages"):
@@ -239,7 +246,7 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
             try:
                 with log.open("ab") as stream:
                     made = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-                    gateway = launch(made, {"stdout": stream, "stderr": stream})
+                    gateway = launch(made, {"stdout": stream, "stderr": stream, "start_new_session": True})
                     context = SparkContext(gateway=gateway, conf=made)
             except Exception as error:
                 raise SparkError(_reason(error, log, begin)) from None
@@ -253,19 +260,19 @@ def _end(context: Any, gateway: Any) -> None:
     """Stop Spark and its Java, so that nothing is left."""
     from pyspark import SparkContext
 
-    try:
+    process = gateway.proc
+    with contextlib.suppress(Exception):  # Java may have ended before
         context.stop()
-    finally:
-        process = gateway.proc
+    with contextlib.suppress(Exception):
         gateway.shutdown()
-        SparkContext._gateway = SparkContext._jvm = None
-        if process is not None:
-            process.stdin.close()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    if process is not None:
+        process.stdin.close()
+        try:
+            process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _reason(error: Exception, log: Path, begin: int) -> str:
