@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import hashlib
 import os
 import random
 import shutil
@@ -17,21 +16,20 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tools.machine import JAVA_HINT, MAVEN_HINT, find_java, find_maven
+from tools.machine import JAVA_HINT, find_java
+from tools.maven import MavenError, fetched
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 POM: Final = ROOT / "tools" / "kafka" / "pom.xml"
 LOG4J: Final = ROOT / "tools" / "kafka" / "log4j2.xml"
 HOME: Final = ROOT / ".kafka"
 """Jars, and a developer's data; git ignores it."""
-COPY: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 HOST: Final = "127.0.0.1"
 USER: Final = "muon"
 START_TIMEOUT_S: Final = 60.0
@@ -46,29 +44,10 @@ class BrokerError(Exception):
 
 def fetch() -> Path:
     """The folder of Kafka's jars, fetched with Maven the first time and when pom.xml changes. Raises BrokerError."""
-    folder = HOME / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
-    if folder.is_dir():
-        return folder
-    maven = find_maven()
-    if maven is None:
-        raise BrokerError(f"needs Maven: {MAVEN_HINT}")
-    HOME.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOME, prefix="fetching-") as temporary:
-        jars = Path(temporary) / "jars"
-        command = [str(maven), "-B", "-q", "-f", str(POM), COPY, f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
-        for _ in range(2):  # a second time after a network that failed for a moment
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode == 0:
-                break
-        else:
-            lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["no reason given"]
-            raise BrokerError(f"Maven could not fetch Kafka: {lines[0]}")
-        try:
-            jars.rename(folder)
-        except OSError:  # another process was quicker
-            if not folder.is_dir():
-                raise
-    return folder
+    try:
+        return fetched(POM, HOME, "Kafka")
+    except MavenError as error:
+        raise BrokerError(str(error)) from None
 
 
 def free_ports(n: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +11,25 @@ import typer
 from muonstream import __version__
 from muonstream.cli_kafka import kafka_app
 from muonstream.cli_options import (
+    CheckpointOption,
     DetectorOption,
+    EngineName,
+    EngineOption,
     FormatOption,
     HostOption,
     KafkaOption,
     KafkaTimeoutOption,
+    MasterOption,
+    MostWordsOption,
     PortOption,
     ReconstructOption,
     RunOption,
+    SparkConfOption,
+    SparkLogOption,
     StaleOption,
     StrictOption,
     SummaryOption,
+    TriggerOption,
     WorkersOption,
 )
 
@@ -116,6 +125,13 @@ def run(
         str, typer.Option(help="Compare with this snapshot of a good run, as its page gives it at /api/snapshot.musn.")
     ] = "",
     webhook: Annotated[str, typer.Option(help="Post changes of verdicts here: https://...")] = "",
+    engine: EngineOption = EngineName.local,
+    master: MasterOption = "",
+    trigger: TriggerOption = "",
+    checkpoint: CheckpointOption = "",
+    max_words_per_trigger: MostWordsOption = None,
+    spark_conf: SparkConfOption = None,
+    spark_log: SparkLogOption = None,
 ) -> None:
     """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
 
@@ -126,13 +142,31 @@ def run(
 
     publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
     alarm_options = AlarmOptions(reference, webhook)
-    if source.startswith("kafka://"):
+    on_spark = engine is EngineName.spark
+    for_spark = {
+        "--master": master,
+        "--trigger": trigger,
+        "--checkpoint": checkpoint,
+        "--max-words-per-trigger": max_words_per_trigger,
+        "--spark-conf": spark_conf,
+        "--spark-log": spark_log,
+    }
+    spark_only = [] if on_spark else [name for name, value in for_spark.items() if value]
+    if source.startswith("kafka://") and not spark_only:
         from muonstream.commands.topic import TopicOptions, run_topic
 
+        options = TopicOptions(store, begin, run_number, bool(follow), store_every, kafka_properties, kafka_timeout)
+        if on_spark:
+            from muonstream.commands.spark import SparkOptions, run_spark
+
+            most, conf = max_words_per_trigger, tuple(spark_conf or ())
+            count = partial(run_spark, spark=SparkOptions(master, trigger, checkpoint, most, conf, spark_log))
+        else:
+            count = partial(run_topic, workers=workers)
         raise typer.Exit(
-            run_topic(
+            count(
                 source,
-                TopicOptions(store, begin, run_number, bool(follow), store_every, kafka_properties, kafka_timeout),
+                options=options,
                 detector_name=detector,
                 page=(host, port) if page else None,
                 stay=stay,
@@ -140,7 +174,6 @@ def run(
                 summary_path=summary,
                 strict=strict,
                 run=run,
-                workers=workers,
                 stale_after_s=stale_after,
                 publishing=publishing,
                 alarm_options=alarm_options,
@@ -148,10 +181,16 @@ def run(
         )
     from muonstream.commands.run import run_live
 
-    topic_only = {"--store": store, "--from": begin or None, "--run-number": run_number}
+    topic_only = {
+        "--engine spark": on_spark or None,
+        "--store": store,
+        "--from": begin or None,
+        "--run-number": run_number,
+    }
     raise typer.Exit(
         run_live(
             source,
+            spark_only=spark_only,
             topic_only=[name for name, value in topic_only.items() if value is not None],
             detector_name=detector,
             format_name=format,

@@ -54,4 +54,33 @@ KafkaTimeoutOption = Annotated[
 StaleOption = Annotated[
     float, typer.Option("--stale-after", min=1, max=1e6, help="Seconds without data after which /healthz is unhealthy.")
 ]
+
+
+class EngineName(StrEnum):
+    """The engines that can count a topic's run."""
+
+    local = "local"
+    spark = "spark"
+
+
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="What counts a topic: this process, or Apache Spark (extra spark).")
+]
+MasterOption = Annotated[
+    str, typer.Option("--master", help="Spark's master: local[2], spark://host:port, yarn, k8s://…; else local[*].")
+]
+TriggerOption = Annotated[str, typer.Option("--trigger", help="Time between Spark's micro-batches; without it, 1s.")]
+CheckpointOption = Annotated[
+    str, typer.Option("--checkpoint", help="Folder of Spark's checkpoints; without it, beside the store.")
+]
+MostWordsOption = Annotated[
+    int | None,
+    typer.Option("--max-words-per-trigger", min=1, help="About so many words in a micro-batch at most."),
+]
+SparkConfOption = Annotated[
+    list[str] | None, typer.Option("--spark-conf", help="A setting of Spark's own, KEY=VALUE; may be repeated.")
+]
+SparkLogOption = Annotated[
+    Path | None, typer.Option("--spark-log", help="Spark's log; without it, among the checkpoints.")
+]
 BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]

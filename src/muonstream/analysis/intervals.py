@@ -57,7 +57,7 @@ class Intervals:
         """An interval's length in data time."""
         return self.windows * WINDOW_SECONDS
 
-    def _number(self, key: int) -> int:
+    def number(self, key: int) -> int:
         """The interval of a window's key; numbers rise with keys."""
         return (key >> KEY_WINDOW_BITS << KEY_WINDOW_BITS) + (key & KEY_WINDOW_MASK) // self.windows
 
@@ -75,7 +75,7 @@ class Intervals:
         """Count what windows of one interval add."""
         if not len(contribution.keys):
             return
-        number = self._number(int(contribution.keys[0]))
+        number = self.number(int(contribution.keys[0]))
         if self.in_order:
             self._close(number)
         if number < self._closed_before:
@@ -87,7 +87,7 @@ class Intervals:
 
     def close(self, key: int) -> None:
         """No window before this key will come any more."""
-        self._close(self._number(key))
+        self._close(self.number(key))
 
     def _close(self, before: int) -> None:
         for number in sorted(number for number in self._open if number < before):

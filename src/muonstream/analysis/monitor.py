@@ -31,6 +31,7 @@ class Intake:
     words: all that came in, malformed rows among them; late, stray, held: as the builder counts them;
     malformed: rows or bytes that could not be words
     lag_messages: how many messages wait at the source, None where that is not known; restarts: of this run's engine
+    engine: what else the engine says of itself, as names and values
     """
 
     words: int = 0
@@ -43,6 +44,7 @@ class Intake:
     faults: tuple[str, ...] = ()
     lag_messages: int | None = None
     restarts: int = 0
+    engine: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Snapshot:
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
     total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
     words_per_second: throughput by the wall clock since the snapshot before
-    lag_messages, restarts: see `Intake`
+    lag_messages, restarts, engine: see `Intake`
     muons: the newest muons for an event display, the oldest of them first; none without reconstruction
     """
 
@@ -82,6 +84,7 @@ class Snapshot:
     lag_messages: int | None = None
     restarts: int = 0
     muons: tuple[MuonEvent, ...] = ()
+    engine: tuple[tuple[str, str], ...] = ()
 
 
 class Monitor:
@@ -230,4 +233,5 @@ class Monitor:
             lag_messages=intake.lag_messages,
             restarts=intake.restarts,
             muons=shown._muons,
+            engine=intake.engine,
         )

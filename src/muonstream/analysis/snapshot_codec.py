@@ -84,6 +84,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "width_s": snapshot.rates.width_s,
         "with_muons": bool(snapshot.catalogue.muon_shapes),
         "muons": [event.as_dict() for event in snapshot.muons],
+        "engine": [list(pair) for pair in snapshot.engine],
         "detector": snapshot.detector.model_dump(mode="json"),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
@@ -115,6 +116,7 @@ def decode(data: bytes) -> Snapshot:
             rates=RateSeries(width_s=header["width_s"], **{name: arrays[name] for name in RATES}),
             faults=tuple(header["faults"]),
             muons=tuple(MuonEvent.from_dict(event) for event in header.get("muons", ())),
+            engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
         )
     except (struct.error, ValueError, KeyError, TypeError, DetectorError) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None

@@ -16,6 +16,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.summary import summary
 from muonstream.detector import Detector, DetectorError
+from muonstream.engines.spark_session import SparkError
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
 from muonstream.sources.block import SourceError
@@ -44,7 +45,7 @@ def clear_errors(status: list[int]) -> Iterator[None]:
     """Turn what users can cause into lines on standard error; status[0] becomes the exit code."""
     try:
         yield
-    except (CommandError, SourceError, DetectorError, KafkaAccessError, StoreError) as error:
+    except (CommandError, SourceError, DetectorError, KafkaAccessError, StoreError, SparkError) as error:
         complain(str(error))
         status[0] = FAILED
     except KeyboardInterrupt:

@@ -142,6 +142,7 @@ def run_live(
     source: str,
     *,
     topic_only: Sequence[str] = (),
+    spark_only: Sequence[str] = (),
     detector_name: str,
     format_name: str | None,
     pace: str,
@@ -160,9 +161,14 @@ def run_live(
     publishing: PublishOptions,
     alarm_options: AlarmOptions,
 ) -> int:
-    """A source that is no topic, live; gives the exit code. topic_only: options that were given and need a topic."""
+    """A source that is no topic, live; gives the exit code.
+
+    topic_only, spark_only: options that were given and need a topic, or the engine on Spark
+    """
     status = [common.OK]
     with common.clear_errors(status):
+        if spark_only:
+            raise common.CommandError(f"{spark_only[0]}: found --engine local, allowed with --engine spark only")
         if topic_only:
             raise common.CommandError(f"{topic_only[0]}: found {source}, allowed is a topic: kafka://host:port/topic")
         detector = common.load_detector(detector_name)

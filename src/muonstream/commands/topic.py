@@ -40,7 +40,7 @@ class TopicOptions:
     timeout_s: float = 60.0
 
 
-class _Choice:
+class Choice:
     """Which run is taken, and from where: as it was stored, as it was asked for, else the newest."""
 
     def __init__(self, reader: TopicReader, store: Store | None, name: str, options: TopicOptions) -> None:
@@ -114,13 +114,13 @@ def run_topic(
         if not reader.open(stop, say):
             return status[0]
         name = str(connection.address)
-        choice = _Choice(reader, store, name, options)
+        choice = Choice(reader, store, name, options)
         while True:
             engine = _engine(detector, reader, choice, options, store, run, workers)
             topics = Publishing(publishing, engine.pipeline)
             engines[:], problems[:] = [engine], [topics]
             with engine.pipeline:
-                feed = _feed(engine, choice, options, stop, interval_s)
+                feed = feeding(engine, choice, options, stop, interval_s)
                 get_ready(engine.pipeline, server)
                 snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, handle)
             if not options.follow or stop.is_set():
@@ -137,7 +137,7 @@ def run_topic(
 def _engine(
     detector: Detector,
     reader: TopicReader,
-    choice: _Choice,
+    choice: Choice,
     options: TopicOptions,
     store: Store | None,
     run: str,
@@ -149,9 +149,11 @@ def _engine(
     return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
 
 
-def _feed(
-    engine: TopicEngine, choice: _Choice, options: TopicOptions, stop: Event, interval_s: float
+def feeding(
+    engine: TopicEngine, choice: Choice, options: TopicOptions, stop: Event, interval_s: float
 ) -> Callable[[Callable[[Snapshot], None]], object]:
+    """What feeds an engine its topic, from where the choice says, publishing as it goes on."""
+
     def feed(publish: Callable[[Snapshot], None]) -> None:
         if choice.saved is not None:
             engine.restore(choice.saved)

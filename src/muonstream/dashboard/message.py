@@ -82,6 +82,7 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
         "words_per_second": _finite(snapshot.words_per_second),
         "lag_messages": snapshot.lag_messages,
         "restarts": snapshot.restarts,
+        "engine": [list(pair) for pair in snapshot.engine],
         "hit_rate_hz": None if newest is None else _finite(rates.hits_hz[newest].sum()),
         "scintillator_rate_hz": None if newest is None else _finite(rates.scintillator_hz[newest]),
         "recent_seconds": _finite(seconds),

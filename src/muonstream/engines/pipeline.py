@@ -84,6 +84,8 @@ class Pipeline:
         """What readers say of their source, a line each; shown before the faults."""
         self.lag_messages: int | None = None
         self.restarts = 0
+        self.engine: tuple[tuple[str, str], ...] = ()
+        """What an engine says of itself: names and values."""
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel") if workers else None
         self._under_way: deque[Future[Contribution]] = deque()
@@ -128,6 +130,12 @@ class Pipeline:
         if elsewhere is not None:
             self.elsewhere = elsewhere
         self._take(frames)
+
+    def add(self, contributions: Iterable[Contribution], words: int) -> None:
+        """Take what frames of so many words add, each of one interval, which were built and counted elsewhere."""
+        self._framed_words += words
+        for contribution in contributions:
+            self._add(contribution)
 
     def count_malformed(self, n: int, faults: list[str]) -> None:
         """Count what could not be made words, each row once, with what was wrong."""
@@ -199,6 +207,7 @@ class Pipeline:
             faults=(*self.notes, *self.faults),
             lag_messages=self.lag_messages,
             restarts=self.restarts,
+            engine=self.engine,
         )
 
     def state(self) -> StateDict:

@@ -160,15 +160,19 @@ class TopicEngine:
                 deliveries.take(partition, messages)
         if batch:
             self._dirty = True
-        if deliveries.run is not None and not self._named:
-            self._named = True
-            pipeline.monitor.run = deliveries.run.name or f"run {deliveries.run.number}"
-        for partition, words in deliveries.words.items():
-            pipeline.push(np.concatenate(words), partition)
         if deliveries.frames:
             if pipeline.intervals is not None:
                 pipeline.intervals.in_order = False
             pipeline.take(deliveries.joined())
+        self._count()
+
+    def _count(self) -> None:
+        """Count what the deliveries have collected, but for frames."""
+        deliveries, pipeline = self.deliveries, self.pipeline
+        if deliveries.run is not None and not self._named:
+            self._named = True
+            pipeline.monitor.run = deliveries.run.name or f"run {deliveries.run.number}"
+        self._push()
         account = deliveries.account
         if account is not None and not self._accounted:
             self._accounted = True
@@ -183,6 +187,11 @@ class TopicEngine:
         else:
             self._hold_back()
             self._let_idle_go()
+
+    def _push(self) -> None:
+        """Give the loose words that were collected to the builder."""
+        for partition, words in self.deliveries.words.items():
+            self.pipeline.push(np.concatenate(words), partition)
 
     def _close_intervals(self) -> None:
         """Frames of several partitions do not come in order: say up to where they are complete."""
@@ -222,9 +231,14 @@ class TopicEngine:
 
     def save(self, *, ended: bool = False) -> None:
         """Write state and positions to the store, all or nothing. Raises StoreError."""
-        deliveries = self.deliveries
-        if self._store is None or (deliveries.run is None and not self.pipeline.intake().words):
+        if self._store is None or (self.deliveries.run is None and not self.pipeline.intake().words):
             return
+        self._store.save(self._saved(ended))
+        self._dirty = False
+
+    def _saved(self, ended: bool) -> Saved:
+        """The run as it is to be stored."""
+        deliveries = self.deliveries
         parts = deliveries.parts
         positions = {}
         for partition, part in parts.items():
@@ -239,8 +253,7 @@ class TopicEngine:
             "begun": [p for p, part in parts.items() if part.begun],
             "ended": [p for p, part in parts.items() if part.ended],
         }
-        self._store.save(Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader))
-        self._dirty = False
+        return Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader)
 
 
 def stored_name(run: Run | None) -> str:

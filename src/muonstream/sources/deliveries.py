@@ -154,7 +154,7 @@ class Deliveries:
             if not self._other(partition, part, message, headers):
                 return
         messages = messages[frames:]
-        for mark, first, positions in _groups(messages):
+        for mark, first, positions in self._groups(messages):
             if part.ended:
                 return
             group = messages[first : first + len(positions)]
@@ -193,19 +193,29 @@ class Deliveries:
     def _fault(self, partition: int, offset: int, name: str, text: str, n: int = 1) -> None:
         self.tally.add(name, f"the last: partition {partition}, offset {offset}: {text}"[:300], n)
 
-    def _json(self, partition: int, messages: Sequence[Message]) -> Words:
+    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
+        """Messages of one kind and run that follow one another: see `groups`."""
+        return groups(messages)
+
+    def _scan(self, messages: Sequence[Message], unusual: NDArray[np.int64]) -> Words:
+        """The words of messages that are JSON objects; `unusual` as `scan_objects` has it."""
         values: list[bytes] = [message.value() or b"" for message in messages]
         stops = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
         starts = np.concatenate([[0], stops[:-1]])
         words = np.empty(len(values), np.uint64)
-        unusual = np.empty((len(values), 2), np.int64)
         n = scan_objects(np.frombuffer(b"".join(values), np.uint8), starts, stops, KEYS, words, unusual)
-        words, extra, where = words[:n], [], []
-        for index, before in unusual[: len(values) - n].tolist():
-            offset = messages[index].offset()
+        return words[:n]
+
+    def _json(self, partition: int, messages: Sequence[Message]) -> Words:
+        unusual = np.empty((len(messages), 2), np.int64)
+        words = self._scan(messages, unusual)
+        extra: list[int] = []
+        where: list[int] = []
+        for index, before in unusual[: len(messages) - len(words)].tolist():
+            offset, value = messages[index].offset(), messages[index].value()
             try:
-                _check_size(messages[index].value())
-                extra.append(word_of_object(values[index]))
+                _check_size(value)
+                extra.append(word_of_object(value or b""))
                 where.append(before)
             except MessageError as error:
                 self._fault(partition, offset, error.fault, str(error))
@@ -350,7 +360,7 @@ def _mark(message: Message) -> Mark:
     return Mark(None)
 
 
-def _groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
+def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
     """Messages of one kind and run that follow one another: the first's mark and index, and all positions.
 
     Loose hits are sent in long rows, each the next word: where the first and the last of a stretch are as far apart in

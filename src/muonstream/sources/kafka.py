@@ -136,13 +136,13 @@ class TopicReader:
         """Begin to read: from stored offsets, elsewhere as `begin` says. Raises SourceError for one that is gone."""
         self._stopped.clear()
         self._paused = frozenset()
-        ends = self._all_watermarks()
+        ends = self.all_watermarks()
         for partition in self.partitions:
             self.next[partition] = self._first(partition, stored.get(partition), ends[partition])
         self._stopped |= set(ended)
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
 
-    def _all_watermarks(self) -> dict[int, tuple[int, int]]:
+    def all_watermarks(self) -> dict[int, tuple[int, int]]:
         """The watermarks of all partitions, asked for together. Raises SourceError."""
         spec = self._library.admin.OffsetSpec
         found: dict[int, list[int]] = {p: [] for p in self.partitions}
@@ -299,7 +299,7 @@ class TopicReader:
 
     def newest_run(self) -> Run | None:
         """The run of the message written last, None where none says."""
-        ends = self._all_watermarks()
+        ends = self.all_watermarks()
         waiting = {p: high for p, (low, high) in ends.items() if high > low}
         found: list[tuple[int, int, Run]] = []
         messages: list[Any]

@@ -37,9 +37,16 @@ export function showNumbers(numbers, colors) {
   showAccount(numbers.account);
   showList("late", Object.entries(numbers.late_by_input).map(([input, n]) => `${input}: ${format(n)}`), "none");
   showList("faults", numbers.faults, "none");
+  showEngine(numbers.engine ?? []);
 }
 
 const count = (n, what) => `${format(n)} ${what}${n === 1 ? "" : "s"}`;
+
+/** What an engine says of itself: names and values. */
+function showEngine(pairs) {
+  byId("engine-box").hidden = !pairs.length;
+  byId("engine").replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));
+}
 
 function showNumber(target, value, name) {
   target.textContent = format(value, name);

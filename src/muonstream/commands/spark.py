@@ -1,0 +1,214 @@
+"""`muonstream run kafka://… --engine spark`: a run of a topic, counted by executors of Spark."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any, Final
+
+from muonstream.builder import FrameBuilder
+from muonstream.commands import common
+from muonstream.commands.alarms import AlarmOptions, Alarms
+from muonstream.commands.publish import Publishing, PublishOptions
+from muonstream.commands.run import get_ready, served, stays, stopping, watched
+from muonstream.commands.topic import Choice, TopicOptions, feeding
+from muonstream.commands.topics import connect, say
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.spark import SparkEngine
+from muonstream.engines.spark_progress import LOGGER
+from muonstream.engines.spark_query import Query, QueryOptions
+from muonstream.engines.spark_session import (
+    SparkError,
+    SparkSettings,
+    check_java,
+    check_master,
+    read_conf,
+    spark_session,
+    spark_version,
+)
+from muonstream.kafka.java import java_properties
+from muonstream.kafka.topics import FRAMES
+from muonstream.sinks.store import Store
+from muonstream.sources.deliveries import Deliveries
+from muonstream.sources.ends import TopicEnds
+from muonstream.sources.kafka import Begin
+
+UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+FRAMES_WORDS: Final = 20_000_000
+LOOSE_WORDS: Final = 2_000_000
+"""Of a micro-batch at most, unless told otherwise: about two seconds' work."""
+MOST_HELD_WORDS: Final = 1 << 26
+"""A whole micro-batch comes at once, and partitions cannot be told to wait: more is held than by the local engine."""
+LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@dataclass(frozen=True, slots=True)
+class SparkOptions:
+    """What the command line says of Spark; "" and None are what it does not say.
+
+    trigger: as 1s or 500ms; checkpoint: folder, of any of Hadoop's file systems; conf: KEY=VALUE
+    """
+
+    master: str = ""
+    trigger: str = ""
+    checkpoint: str = ""
+    most_words: int | None = None
+    conf: Sequence[str] = ()
+    log: Path | None = None
+
+
+def trigger_seconds(text: str) -> float:
+    """A trigger, as 1s, 500ms, 2min, in seconds. Raises CommandError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min|h)?", text or "1s")
+    seconds = float(found[1]) * UNITS_S[found[2] or "s"] if found else -1.0
+    if not 0 <= seconds <= 24 * 3600:
+        raise common.CommandError(f"--trigger: found {text!r}, allowed are 0s to 24h, as 1s, 500ms or 2min")
+    return seconds
+
+
+def run_spark(
+    source: str,
+    spark: SparkOptions,
+    options: TopicOptions,
+    *,
+    detector_name: str,
+    page: tuple[str, int] | None,
+    stay: bool,
+    interval_s: float,
+    summary_path: Path | None,
+    strict: bool,
+    run: str,
+    stale_after_s: float,
+    publishing: PublishOptions,
+    alarm_options: AlarmOptions,
+) -> int:
+    """A run of a topic on Spark, live; gives the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status), ExitStack() as stack:
+        settings = _settings(spark)
+        trigger_s = trigger_seconds(spark.trigger)
+        if options.follow:
+            raise common.CommandError("--follow: found --engine spark, allowed is --engine local")
+        detector = common.load_detector(detector_name)
+        begin = Begin.parse(options.begin)
+        stop = Event()
+        alarms = stack.enter_context(Alarms(alarm_options, detector, run or source))
+        handle = stack.enter_context(common.writable(summary_path))
+        stack.enter_context(stopping(stop))
+        connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
+        java = java_properties(connection.login)
+        store = stack.enter_context(Store(options.store)) if options.store is not None else None
+        problems: list[Publishing] = []
+        server = stack.enter_context(
+            served(
+                page,
+                alarms,
+                stale_after_s=stale_after_s,
+                problems=lambda: [line for topics in problems for line in topics.problems()],
+            )
+        )
+        engines: list[SparkEngine] = []
+        ends = TopicEnds(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
+        stack.callback(ends.close)
+        if not ends.open(stop, say):
+            return status[0]
+        name = str(connection.address)
+        choice = Choice(ends, store, name, options)
+        folder = stack.enter_context(_folder(spark, options.store))
+        log = spark.log or _log_file(folder)
+        stack.enter_context(_logging(log))
+        say(f"Starting Spark {spark_version()} on {settings.master}; its log is {log}")
+        session = stack.enter_context(spark_session(SparkSettings(settings.master, settings.conf, log)))
+        address = connection.address
+        asked = QueryOptions(
+            address.servers, address.topic, folder, trigger_s, _messages(ends, spark.most_words, say), java
+        )
+        pipeline = _pipeline(detector, run, name)
+        deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
+        engine = SparkEngine(ends, pipeline, deliveries, Query(session, asked), store=store, name=name)
+        topics = Publishing(publishing, pipeline)
+        engines[:], problems[:] = [engine], [topics]
+        with pipeline:
+            get_ready(pipeline, server)
+            feed = feeding(engine, choice, options, stop, interval_s)
+            snapshot, published = watched(pipeline, feed, server, alarms, topics, handle)
+        if stay:
+            stays(server, stop)
+        common.check_published(published)
+        if strict:
+            common.strictly(snapshot)
+    return status[0]
+
+
+def _settings(spark: SparkOptions) -> SparkSettings:
+    """Where Spark runs, all that can be wrong with it found before anything is begun. Raises SparkError."""
+    spark_version()
+    settings = SparkSettings(spark.master or "local[*]", read_conf(spark.conf))
+    check_master(settings.master)
+    check_java()
+    return settings
+
+
+def _pipeline(detector: Detector, run: str, source: str) -> Pipeline:
+    builder = FrameBuilder(detector.boards, max_held_words=MOST_HELD_WORDS)
+    return Pipeline(detector, run=run, source=source, workers=1, builder=builder)
+
+
+def _messages(ends: TopicEnds, most_words: int | None, tell: Any) -> int:
+    """How many messages hold so many words, as those say that are in the topic now."""
+    size = ends.words_per_message()
+    most = most_words or (FRAMES_WORDS if size > 1 else LOOSE_WORDS)
+    messages = max(round(most / size), 1)
+    tell(f"A micro-batch takes up to {messages:,} messages, about {round(messages * size):,} words")
+    return messages
+
+
+@contextmanager
+def _folder(spark: SparkOptions, store: Path | None) -> Iterator[str]:
+    """Where checkpoints are kept: as told, else beside the store, else only while the run lasts."""
+    if spark.checkpoint:
+        yield spark.checkpoint.rstrip("/")
+    elif store is not None:
+        folder = store.with_name(store.name + ".spark").absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        yield str(folder)
+    else:
+        with tempfile.TemporaryDirectory(prefix="muonstream-checkpoint-", ignore_cleanup_errors=True) as temporary:
+            yield temporary
+
+
+def _log_file(folder: str) -> Path:
+    """The log beside the checkpoints where they are on this machine."""
+    local = Path(folder.removeprefix("file://"))
+    if "://" in str(local):
+        return Path(tempfile.gettempdir()) / "muonstream-spark.log"
+    try:
+        local.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SparkError(f"--checkpoint: {folder}: cannot be made: {error.strerror}") from None
+    return local / "spark.log"
+
+
+@contextmanager
+def _logging(path: Path) -> Iterator[None]:
+    """Have progress written to the log."""
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise SparkError(f"--spark-log: {path}: cannot be written: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter(LOG_LINE))
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        handler.close()

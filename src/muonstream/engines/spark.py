@@ -1,0 +1,272 @@
+"""The engine on Spark: a topic read and counted by executors, merged, published and stored by the driver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from threading import Condition, Event
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.spark_progress import Progress
+from muonstream.engines.spark_query import Query
+from muonstream.engines.spark_session import SparkError, first_line
+from muonstream.engines.spark_share import SCHEMA, Order, Share, read_shares
+from muonstream.engines.spark_task import worker
+from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
+from muonstream.messages import FrameMessage, Run
+from muonstream.sinks.store import Saved, Store, StoreError
+from muonstream.sources.columns import COLUMNS
+from muonstream.sources.deliveries import Deliveries
+from muonstream.sources.ends import TopicEnds
+
+LOOK_EVERY_S: Final = 0.1
+ROUND_WORDS: Final = 1 << 20
+"""Loose words are pushed in rounds of about so many, some of each partition, so that few are held."""
+
+
+class StoppedError(Exception):
+    """No more micro-batches are taken."""
+
+
+class SparkEngine(TopicEngine):
+    """Takes one run of a topic, micro-batch by micro-batch.
+
+    Executors decode messages and, where these are frames, count them; loose words come to the driver, whose builder
+    makes the frames. With a store, a micro-batch's number, what came of it and how far each partition was taken are
+    written in one transaction: one that Spark gives again changes nothing.
+    """
+
+    def __init__(
+        self,
+        reader: TopicEnds,
+        pipeline: Pipeline,
+        deliveries: Deliveries,
+        query: Query,
+        *,
+        store: Store | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__(reader, pipeline, deliveries, store=store, name=name)
+        self.ends = reader
+        self.query = query
+        self._batch = -1
+        self._changed = Condition()
+        self._closing = False
+        self._logged = -1
+        self._error: Exception | None = None
+        self._detector = pipeline.detector.model_dump_json()
+
+    def restore(self, saved: Saved) -> None:
+        """Go on from what was stored, by this engine or the local one. Raises StoreError when it does not fit."""
+        super().restore(saved)
+        found = saved.reader.get("spark")
+        if found is None:
+            return
+        if self.query.resume(found["checkpoint"], found["query"]):
+            self._batch = int(found["batch"])
+        for part, kept in found["parts"].items():
+            at = self.deliveries.parts[int(part)]
+            at.pieces = [
+                FrameMessage(Run(**piece["run"]), words=words, **piece["counts"])
+                for piece, words in zip(kept["pieces"], _cut(saved.state["pieces"][part], kept), strict=True)
+            ]
+            at.first, at.before = at.next, (at.key, at.piece)
+            at.next = int(kept["next"])
+            at.key, at.piece = at.pieces[-1].order
+
+    def begin(self, positions: Mapping[int, int] | None = None) -> None:
+        """Find where to begin, as the local engine does: the checkpoint is gone on with where it is there already."""
+        stored = {p: part.next for p, part in self.deliveries.parts.items()}
+        super().begin(positions)
+        if any(self.ends.next[p] != at for p, at in stored.items()):
+            self.query.anew()
+            self._batch = -1
+
+    def _saved(self, ended: bool) -> Saved:
+        saved = super()._saved(ended)
+        parts = {str(p): part for p, part in self.deliveries.parts.items() if part.pieces}
+        kept = {
+            p: {
+                "next": part.next,
+                "pieces": [
+                    {
+                        "run": asdict(piece.run),
+                        "counts": {name: getattr(piece, name) for name in ("key", "part", "parts", "position")},
+                        "words": len(piece.words),
+                    }
+                    for piece in part.pieces
+                ],
+            }
+            for p, part in parts.items()
+        }
+        words = {p: np.concatenate([piece.words for piece in part.pieces]) for p, part in parts.items()}
+        spark = {"batch": self._batch, "checkpoint": self.query.name, "query": self.query.identity, "parts": kept}
+        state = {**saved.state, "pieces": words}
+        return replace(saved, state=state, reader={**saved.reader, "spark": spark})
+
+    def run(
+        self,
+        stop: Event,
+        *,
+        publish: Callable[[Snapshot], None],
+        interval_s: float = 0.5,
+        store_every_s: float = STORE_EVERY_S,
+    ) -> Snapshot:
+        """Take micro-batches until the run is over or `stop` is set, and give the final snapshot.
+
+        Each is stored as it comes: `store_every_s` is for engines without micro-batches.
+        Raises SparkError, SourceError, KafkaAccessError or StoreError; what was done until then is stored.
+        """
+        try:
+            if not self.over:
+                self.query.start(dict(self.ends.next), self._take_batch)
+                self._watch(stop, publish, interval_s)
+        finally:
+            with self._changed:
+                self._closing = True
+            self.query.stop()
+            self.pipeline.finish()
+            if self.over and self._error is None:
+                self.save(ended=True)
+            last = self._snapshot("ended")
+            publish(last)
+        return last
+
+    def _watch(self, stop: Event, publish: Callable[[Snapshot], None], interval_s: float) -> None:
+        """Publish a snapshot each interval_s and after each micro-batch, until the run is over."""
+        due, shown = time.monotonic(), self._batch
+        while not self.over and not stop.is_set():
+            self.ends.ask()
+            self._tell()
+            with self._changed:
+                if self._batch == shown:
+                    self._changed.wait(LOOK_EVERY_S)
+                if self._error is not None:
+                    raise self._error
+                if not self.deliveries.framed:
+                    self._let_idle_go()
+                now = self._batch != shown or time.monotonic() >= due
+                snapshot = self._snapshot() if now and not self.over else None
+                shown = self._batch
+            if snapshot is not None:
+                publish(snapshot)
+                due = time.monotonic() + interval_s
+            if not self.query.active and self._error is None and not self.over:
+                raise self.query.fault()
+
+    def _tell(self) -> None:
+        """Say how Spark gets on: on the page, and once a micro-batch in the log."""
+        told = self.query.last_progress()
+        if told is None:
+            return
+        progress = Progress.of(told, self.pipeline.builder.held_words, self.ends.lag)
+        self.pipeline.engine = (("Engine", self.query.where), *progress.lines())
+        if progress.batch != self._logged and progress.messages:
+            self._logged = progress.batch
+            progress.log()
+
+    def _take_batch(self, messages: Any, number: int) -> None:
+        """What Spark calls with each micro-batch. Whatever it raises ends the query, and the batch is not done."""
+        try:
+            with self._changed:
+                if self._closing:
+                    raise StoppedError
+                self._check(number)
+                if number <= self._batch:
+                    return
+                order = self._order()
+            shares = self._shares(messages, order)
+            with self._changed:
+                if self._closing:
+                    raise StoppedError
+                self._batch = number
+                self._take_shares(shares)
+                self.save()
+                self._changed.notify_all()
+        except StoppedError:
+            raise
+        except Exception as error:
+            with self._changed:
+                if not self._closing:  # else it was cut off, as it should be
+                    self._error = _told(error)
+                self._changed.notify_all()
+            raise
+
+    def _check(self, number: int) -> None:
+        """Raise StoreError when micro-batches are missing between the store and the checkpoint."""
+        self.query.check()
+        if number > self._batch + 1 and self.query.resumed:
+            raise StoreError(
+                f"the checkpoint {self.query.name} goes on with micro-batch {number}, the store with "
+                f"{self._batch + 1}: they are not of one time; name the store that belongs to it, or another "
+                "--checkpoint to go on from the store alone"
+            )
+
+    def _order(self) -> Order:
+        deliveries, intervals = self.deliveries, self.pipeline.intervals
+        windows = 0 if intervals is None else intervals.windows
+        return Order(self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts))
+
+    def _shares(self, messages: Any, order: Order) -> list[Share]:
+        """What the tasks make of a micro-batch. Where they do not agree on which run it is, they are told."""
+        shares = self._collect(messages, order)
+        runs = {share.run for share in shares if share.run is not None}
+        if order.run is None and len(runs) > 1:
+            first = min((min(share.parts), share.run) for share in shares if share.run is not None)[1]
+            shares = self._collect(messages, replace(order, run=first))
+        return shares
+
+    def _collect(self, messages: Any, order: Order) -> list[Share]:
+        rows = messages.select(*COLUMNS).coalesce(self.query.tasks).mapInArrow(worker(order), SCHEMA).toArrow()
+        return read_shares(row.as_buffer() for row in rows.column(0))
+
+    def _take_shares(self, shares: Sequence[Share]) -> None:
+        deliveries, pipeline = self.deliveries, self.pipeline
+        deliveries.reset()
+        for share in shares:
+            self._adopt_parts(share)
+            deliveries.run = deliveries.run or share.run
+            deliveries.framed |= share.framed
+            deliveries.accounts |= share.accounts
+            deliveries.ended += share.ended
+            for name, n in share.tally["counts"].items():
+                deliveries.tally.add(name, share.tally["last"][name], n)
+            for partition, words in share.words.items():
+                deliveries.words.setdefault(partition, []).extend(words)
+            if share.framed and pipeline.intervals is not None:
+                pipeline.intervals.in_order = False
+            pipeline.add(share.contributions, share.frames)
+        self._dirty = True
+        self._count()
+
+    def _adopt_parts(self, share: Share) -> None:
+        for partition, part in share.parts.items():
+            self.deliveries.parts[partition] = part
+            self.ends.next[partition] = part.next
+            self.pipeline.builder.add_source(partition)
+
+    def _push(self) -> None:
+        """Some of each partition in turn: a window waits for all of them."""
+        words = {p: np.concatenate(several) for p, several in sorted(self.deliveries.words.items())}
+        rounds = max(1, -(-sum(map(len, words.values())) // ROUND_WORDS))
+        for i in range(rounds):
+            for partition, all_of_it in words.items():
+                n = len(all_of_it)
+                self.pipeline.push(all_of_it[i * n // rounds : (i + 1) * n // rounds], partition)
+
+
+def _cut(words: Any, kept: Mapping[str, Any]) -> list[Any]:
+    ends = np.cumsum([piece["words"] for piece in kept["pieces"]])
+    return np.split(words, ends[:-1])
+
+
+def _told(error: Exception) -> Exception:
+    """An error of Spark's in one line; one of ours as it is."""
+    if isinstance(error, StoreError | SparkError):
+        return error
+    return SparkError(f"Spark: {first_line(str(error))}")

@@ -1,0 +1,149 @@
+"""The streaming query: Spark reads a topic and gives micro-batches, from its checkpoint if it has one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Final
+
+from muonstream.engines.spark_session import SparkError, first_line
+from muonstream.sinks.store import StoreError
+
+CONSUMER: Final = {
+    # a fetch that waits at the end of a partition holds up all that its consumer is asked next
+    "fetch.max.wait.ms": "10",
+    "max.poll.records": "20000",
+    "fetch.max.bytes": str(64 << 20),
+    "max.partition.fetch.bytes": str(8 << 20),
+    "receive.buffer.bytes": str(1 << 20),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What is read and how.
+
+    checkpoint: folder, of any of Hadoop's file systems; trigger_s: 0 for as fast as it goes
+    messages: of a micro-batch at most, 0 for no limit; kafka: settings of Kafka's Java clients
+    """
+
+    servers: str
+    topic: str
+    checkpoint: str
+    trigger_s: float = 1.0
+    messages: int = 0
+    kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Query:
+    """One run's query. Its checkpoint is a folder of its own in `options.checkpoint`, named by chance and kept in the
+    store: so a checkpoint is only ever gone on with by the store that began it.
+    """
+
+    def __init__(self, session: Any, options: QueryOptions) -> None:
+        self._session = session
+        self._options = options
+        self._query: Any = None
+        self._starting = False
+        self._started = Event()
+        self.anew()
+
+    def anew(self) -> None:
+        """Begin a checkpoint."""
+        self.name = uuid.uuid4().hex[:12]
+        self._known = ""
+        self.resumed = False
+        """Whether it goes on from a checkpoint."""
+
+    def resume(self, name: str, identity: str) -> bool:
+        """Go on with the checkpoint of this name if it is there, which must be the one of this identity."""
+        if self._exists(f"{self._options.checkpoint}/{name}/metadata"):
+            self.name, self._known, self.resumed = name, identity, True
+        return self.resumed
+
+    def _exists(self, path: str) -> bool:
+        context = self._session.sparkContext
+        where = context._jvm.org.apache.hadoop.fs.Path(path)
+        return bool(where.getFileSystem(context._jsc.hadoopConfiguration()).exists(where))
+
+    @property
+    def tasks(self) -> int:
+        """As many as can run at once."""
+        return max(int(self._session.sparkContext.defaultParallelism), 1)
+
+    @property
+    def where(self) -> str:
+        """Which Spark this is and where it runs."""
+        context = self._session.sparkContext
+        return f"Spark {context.version}, {context.master}"
+
+    @property
+    def identity(self) -> str:
+        """Spark's own name of the query, the same as long as its checkpoint is; "" before it has one."""
+        if not self._starting:
+            return self._known
+        self._started.wait()
+        return str(self._query.id)
+
+    def start(self, positions: Mapping[int, int], take: Callable[[Any, int], None]) -> None:
+        """Begin, at these positions where there is no checkpoint; take: gets micro-batches and their numbers."""
+        asked = self._options
+        options = {
+            "kafka.bootstrap.servers": asked.servers,
+            "subscribe": asked.topic,
+            "includeHeaders": "true",
+            "startingOffsets": json.dumps({asked.topic: {str(p): at for p, at in positions.items()}}),
+            **{f"kafka.{key}": value for key, value in {**CONSUMER, **asked.kafka}.items()},
+        }
+        if asked.messages:
+            options["maxOffsetsPerTrigger"] = str(asked.messages)
+        writer = (
+            self._session.readStream.format("kafka")
+            .options(**options)
+            .load()
+            .writeStream.foreachBatch(take)
+            .queryName("muonstream")
+            .option("checkpointLocation", f"{asked.checkpoint}/{self.name}")
+            .trigger(processingTime=f"{round(asked.trigger_s * 1000)} milliseconds")
+        )
+        self._starting = True
+        try:
+            self._query = writer.start()
+        except Exception as error:
+            raise SparkError(f"Spark: {first_line(str(error))}") from None
+        self._started.set()
+
+    def check(self) -> None:
+        """Raise StoreError when the checkpoint is not the store's."""
+        if self._known and self.identity != self._known:
+            raise StoreError(
+                f"the checkpoint {self._options.checkpoint}/{self.name} is not the one that the store was written "
+                f"with: found {self.identity}, allowed is {self._known}; name another --checkpoint to go on from the "
+                "store alone"
+            )
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs."""
+        return self._query is not None and bool(self._query.isActive)
+
+    def fault(self) -> SparkError:
+        """Why it no longer runs."""
+        error = self._query.exception() if self._query is not None else None
+        return SparkError(f"Spark: {first_line(str(error)) if error is not None else 'the query has ended'}")
+
+    def last_progress(self) -> Any:
+        """What Spark says of the last micro-batch, None before the first."""
+        return self._query.lastProgress if self._query is not None else None
+
+    def stop(self) -> None:
+        """End it. A micro-batch under way is not done, and comes again."""
+        if self._query is not None:
+            try:
+                self._query.stop()
+            except Exception as error:  # it ends all the same
+                if self.active:
+                    raise SparkError(f"Spark: {first_line(str(error))}") from None

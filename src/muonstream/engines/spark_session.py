@@ -1,0 +1,287 @@
+"""A session of Spark: its settings, its Java and the connector to Kafka, each checked before it is used."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import muonstream
+
+MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
+JAVA_OLDEST: Final = 17
+CONNECTOR: Final = "spark-sql-kafka-0-10_2.13"
+JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
+"""Names a folder with the connector's jars, for machines that cannot fetch them."""
+LOG4J: Final = Path(__file__).with_name("spark_log4j2.xml")
+QUIET: Final[Mapping[str, str]] = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.python.worker.faulthandler.enabled": "false",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
+    "spark.sql.streaming.metricsEnabled": "false",
+    # tasks of a micro-batch are few and short: waiting for a better place costs more than the place gives
+    "spark.locality.wait": "0s",
+    "spark.cleaner.periodicGC.interval": "5min",
+}
+
+
+class SparkError(Exception):
+    """What is wrong with Spark, or with how we were told to run it: one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparkSettings:
+    """Where Spark runs and how.
+
+    master: as Spark has it: local[2], spark://host:port, yarn, k8s://...
+    conf: Spark's own settings, which go before ours; log: file for what Java and the workers say
+    """
+
+    master: str = "local[*]"
+    conf: Mapping[str, str] = field(default_factory=dict)
+    log: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the executors are in the driver's own process."""
+        return self.master.startswith("local") and not self.master.startswith("local-cluster")
+
+
+def check_master(master: str) -> None:
+    """Raise SparkError for what is no master of Spark's."""
+    local = r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[\d+,\s*\d+,\s*\d+\]"
+    if not re.fullmatch(local + r"|spark://[^\s/]+(:\d+)?(,[^\s/]+:\d+)*|k8s://\S+|yarn", master):
+        raise SparkError(
+            f"--master: found {master!r}, allowed are local[N], local[*], spark://HOST:PORT, yarn, k8s://HOST:PORT"
+        )
+
+
+def read_conf(pairs: Sequence[str]) -> dict[str, str]:
+    """Settings as KEY=VALUE. Raises SparkError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"spark\.[A-Za-z0-9._-]+", key):
+            raise SparkError(f"--spark-conf: found {pair!r}, allowed is KEY=VALUE with a key that begins with spark.")
+        found[key] = value
+    return found
+
+
+def spark_version() -> str:
+    """The version of pyspark. Raises SparkError without the extra."""
+    for package in ("pyspark", "pyarrow"):
+        try:
+            version(package)
+        except PackageNotFoundError:
+            raise SparkError(MISSING) from None
+    return version("pyspark")
+
+
+def check_java() -> str:
+    """The Java that Spark will use: its version. Raises SparkError where there is none or one that is too old."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which(str(Path(home) / "bin" / "java") if home else "java")
+    where = f"JAVA_HOME is {home}" if home else "on the PATH"
+    wanted = f"pyspark {spark_version()} needs Java {JAVA_OLDEST} or newer"
+    if found is None:
+        raise SparkError(f"{wanted}; found none ({where})")
+    answer = subprocess.run([found, "-version"], capture_output=True, text=True, check=False)
+    told = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
+    if told is None or int(told.group(1)) < JAVA_OLDEST:
+        raise SparkError(f"{wanted}; found {'one without a version' if told is None else told.group(1)} ({found})")
+    return told.group(1)
+
+
+def connector(conf: Mapping[str, str]) -> dict[str, str]:
+    """The settings with which Spark finds the connector to Kafka.
+
+    It is looked for in the settings given, in the folder that `JARS_VARIABLE` names, among pyspark's own jars; else
+    Spark fetches it, and keeps it for the next time. Raises SparkError for one of another version than pyspark's.
+    """
+    ours = spark_version()
+    if "spark.jars" in conf or "spark.jars.packages" in conf:
+        named = ",".join(conf.get(key, "") for key in ("spark.jars", "spark.jars.packages"))
+        _check_connector(re.findall(rf"{CONNECTOR}[:-](\d[\w.]*?)(?:\.jar)?(?:,|$)", named), ours, "--spark-conf")
+        if CONNECTOR in named:
+            return {}
+    folder = os.environ.get(JARS_VARIABLE)
+    if folder:
+        jars = sorted(Path(folder).glob("*.jar"))
+        there = [jar.stem.removeprefix(f"{CONNECTOR}-") for jar in jars if jar.name.startswith(CONNECTOR)]
+        if not there:
+            raise SparkError(f"{JARS_VARIABLE}: found no {CONNECTOR}-{ours}.jar in {folder}")
+        _check_connector(there, ours, f"{JARS_VARIABLE}={folder}")
+        return {"spark.jars": ",".join([*filter(None, [conf.get("spark.jars")]), *map(str, jars)])}
+    if list(_spark_home().glob(f"jars/{CONNECTOR}-*.jar")):
+        return {}
+    packages = [*filter(None, [conf.get("spark.jars.packages")]), f"org.apache.spark:{CONNECTOR}:{ours}"]
+    return {"spark.jars.packages": ",".join(packages)}
+
+
+def _check_connector(found: Sequence[str], ours: str, where: str) -> None:
+    for one in found:
+        if one != ours:
+            raise SparkError(f"{where}: found {CONNECTOR} {one}, allowed is {ours}, which is pyspark's version")
+
+
+def _spark_home() -> Path:
+    home = os.environ.get("SPARK_HOME")
+    if home:
+        return Path(home)
+    import pyspark
+
+    return Path(pyspark.__file__).parent
+
+
+def package_zip(folder: Path) -> Path:
+    """Our package as a zip in a folder, as executors on other machines import it; with numba's cache left out."""
+    path = folder / f"muonstream-{muonstream.__version__}.zip"
+    home = Path(muonstream.__file__).parent
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(home.rglob("*")):
+            inside = file.relative_to(home)
+            # the page stays with the driver
+            if file.is_file() and "__pycache__" not in inside.parts and inside.parts[0] != "dashboard":
+                archive.write(file, Path("muonstream") / inside)
+    return path
+
+
+def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:
+    conf = {"spark.app.name": "muonstream", **QUIET, **connector(settings.conf)}
+    conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData"
+    if settings.is_local:
+        conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    else:
+        conf["spark.submit.pyFiles"] = str(package_zip(folder))
+    given = dict(settings.conf)
+    for key, comma in (("spark.driver.extraJavaOptions", " "), ("spark.submit.pyFiles", ",")):
+        if key in given and key in conf:
+            given[key] = f"{conf[key]}{comma}{given[key]}"
+    for key in ("spark.jars", "spark.jars.packages"):
+        if key in conf:
+            given.pop(key, None)  # in ours already
+    return {"spark.master": settings.master, **conf, **given}
+
+
+def _workers_python(settings: SparkSettings) -> str:
+    """The interpreter of the executors: ours, unless another is named or they run in containers of their own."""
+    named = settings.conf.get("spark.pyspark.python") or os.environ.get("PYSPARK_PYTHON")
+    if named:
+        return named
+    return "python3" if settings.master.startswith(("k8s://", "yarn")) else sys.executable
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Variables of the environment while the context lasts."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Handlers of signals are as before afterwards: pyspark puts its own there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def spark_session(settings: SparkSettings) -> Iterator[Any]:
+    """A SparkSession while the context lasts. Raises SparkError when there is none to be had."""
+    spark_version()
+    check_master(settings.master)
+    check_java()
+    with tempfile.TemporaryDirectory(prefix="muonstream-spark-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        log = settings.log or folder / "spark.log"
+        conf = _settings(settings, folder)
+        from pyspark import SparkConf, SparkContext, java_gateway
+        from pyspark.sql import SparkSession
+
+        launch: Any = java_gateway.launch_gateway
+
+        begin = log.stat().st_size if log.exists() else 0
+        with (
+            _own_signals(),
+            _environment(PYSPARK_PYTHON=_workers_python(settings), PYSPARK_DRIVER_PYTHON=sys.executable),
+        ):
+            try:
+                with log.open("ab") as stream:
+                    made = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+                    gateway = launch(made, {"stdout": stream, "stderr": stream})
+                    context = SparkContext(gateway=gateway, conf=made)
+            except Exception as error:
+                raise SparkError(_reason(error, log, begin)) from None
+        try:
+            yield SparkSession(context)
+        finally:
+            _end(context, gateway)
+
+
+def _end(context: Any, gateway: Any) -> None:
+    """Stop Spark and its Java, so that nothing is left."""
+    from pyspark import SparkContext
+
+    try:
+        context.stop()
+    finally:
+        process = gateway.proc
+        gateway.shutdown()
+        SparkContext._gateway = SparkContext._jvm = None
+        if process is not None:
+            process.stdin.close()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _reason(error: Exception, log: Path, begin: int) -> str:
+    """Why there is no session, in one line: from the error or what Java said."""
+    text = str(error).strip()
+    said = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
+    telling = [line for line in said if re.search(r"unresolved dependency|Exception in thread|not found|ERROR ", line)]
+    if "JAVA_GATEWAY_EXITED" in text and telling:
+        text = telling[-1]
+    return "Spark does not start: " + first_line(text)
+
+
+def first_line(text: str) -> str:
+    """The line of an error of Spark's that says most: the innermost exception of Python's, else the first of Java's."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    python = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    java = [re.sub(r"^.*?(\w+(Exception|Error)): ", r"\1: ", line) for line in lines if "Exception: " in line]
+    best = (python or java[-1:] or lines or ["no reason given"])[-1]
+    return " ".join(best.split())[:400]

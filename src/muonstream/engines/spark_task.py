@@ -1,0 +1,104 @@
+"""What executors of Spark do: messages in, a share of the run out, with the very kernel of the local engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from muonstream.analysis.accumulate import Accumulator, Contribution
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.intervals import Intervals
+from muonstream.detector import Detector
+from muonstream.engines.spark_share import Order, Share, merged
+from muonstream.frames import Frames
+from muonstream.sources.columns import ColumnDeliveries, Rows
+from muonstream.sources.deliveries import Part
+
+BATCH_WORDS: Final = 1 << 20
+"""Frames are handed to the kernel in batches of about so many words."""
+
+
+@lru_cache(maxsize=2)
+def _kernel(detector: str) -> tuple[Catalogue, Accumulator]:
+    """The kernel of a detector (JSON), made once a worker."""
+    catalogue = Catalogue(Detector.model_validate_json(detector))
+    return catalogue, Accumulator(catalogue)
+
+
+class Task:
+    """Takes the messages of some partitions, in order in each."""
+
+    def __init__(self, order: Order) -> None:
+        catalogue, self._accumulate = _kernel(order.detector)
+        self._intervals = Intervals(catalogue, windows=order.windows) if order.windows else None
+        self._deliveries = ColumnDeliveries(wanted=order.run, named=order.named)
+        self._order = order
+        self._contributions: dict[int, list[Contribution]] = {}
+        self._words = 0
+
+    def take(self, rows: Rows) -> None:
+        """Take a batch of messages."""
+        deliveries = self._deliveries
+        for partition, stretch in rows.stretches():
+            part = deliveries.parts.get(partition)
+            if part is None:
+                part = self._order.parts.get(partition) or Part(stretch[0].offset())
+                deliveries.parts[partition] = part
+            # what was taken is never taken again, whatever is read again
+            messages = stretch.after(part.next)
+            if not part.ended:
+                deliveries.take(partition, messages)
+        if sum(len(frame.words) for frame in deliveries.frames) >= BATCH_WORDS:
+            self._count()
+
+    def _count(self) -> None:
+        frames = self._deliveries.joined()
+        self._deliveries.frames = []
+        self._words += len(frames.words)
+        for piece in self._pieces(frames):
+            number = 0 if self._intervals is None else self._intervals.number(int(piece.keys[0]))
+            several = self._contributions.setdefault(number, [])
+            several.append(self._accumulate(piece))
+            if len(several) >= 8:
+                several[:] = [merged(several)]
+
+    def _pieces(self, frames: Frames) -> Iterable[Frames]:
+        if not len(frames):
+            return []
+        return [frames] if self._intervals is None else self._intervals.pieces(frames)
+
+    def share(self) -> Share:
+        """What was found."""
+        self._count()
+        deliveries = self._deliveries
+        return Share(
+            parts=deliveries.parts,
+            tally=deliveries.tally.state(),
+            run=deliveries.run,
+            framed=deliveries.framed,
+            accounts=deliveries.accounts,
+            ended=deliveries.ended,
+            frames=self._words,
+            contributions=[merged(self._contributions[number]) for number in sorted(self._contributions)],
+            words=deliveries.words,
+        )
+
+
+def worker(order: Order) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """The function for Spark's `mapInArrow` that carries out an order."""
+
+    def work(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow
+
+        task = Task(order)
+        found = False
+        for batch in batches:
+            if batch.num_rows:
+                found = True
+                task.take(Rows(batch))
+        if found:
+            for row in task.share().rows():
+                yield pyarrow.RecordBatch.from_arrays([pyarrow.array([row], pyarrow.binary())], ["share"])
+
+    return work

@@ -1,0 +1,89 @@
+"""Where a topic's partitions begin and end, for an engine whose messages somebody else reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from muonstream.messages import DMA_WORDS, WORD_BYTES, Kind, MessageError, kind_of
+from muonstream.sources.block import SourceError
+from muonstream.sources.kafka import ASK_TIMEOUT_S, TopicReader
+
+ASK_EVERY_S: Final = 0.25
+SAMPLED: Final = 4
+"""Partitions whose messages are looked at for their sizes."""
+
+
+class TopicEnds(TopicReader):
+    """Knows a topic's partitions, finds where to begin, and asks how much waits; reads nothing.
+
+    `next` is set by whoever takes the messages.
+    """
+
+    def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
+        """Find where to begin, as a reader does. Raises SourceError for an offset that is gone."""
+        super().start(stored, ended)
+        self.consumer.unassign()
+        self._ends = {p: high for p, (_, high) in self.all_watermarks().items()}
+        self._asked = time.monotonic()
+
+    def ask(self) -> None:
+        """Ask the broker where the topic ends, now and then only; one that does not answer is asked again."""
+        if time.monotonic() < self._asked + ASK_EVERY_S:
+            return
+        self.connection.check()
+        try:
+            self._ends = {p: high for p, (_, high) in self.all_watermarks().items()}
+        except SourceError:
+            return
+        finally:
+            self._asked = time.monotonic()
+
+    def words_per_message(self) -> float:
+        """How many words a message holds, as far as the first and the last of some partitions say; 1 where none are."""
+        places = [
+            (p, at)
+            for p, (low, high) in list(self.all_watermarks().items())[:SAMPLED]
+            for at in {low, max(high - 2, low)}
+            if high > low
+        ]
+        sizes = [n for p, at in places if (n := self._words_at(p, at))]
+        return sum(sizes) / len(sizes) if sizes else 1.0
+
+    def _words_at(self, partition: int, offset: int) -> int:
+        """How many words the message at an offset holds; 0 where it tells none."""
+        self.consumer.assign([self._at(partition, offset)])
+        try:
+            for message in self.consumer.consume(1, ASK_TIMEOUT_S):
+                value = message.value()
+                if message.error() is None and value is not None:
+                    try:
+                        kind = kind_of(message.headers(), value)
+                    except MessageError:
+                        continue
+                    return {Kind.FRAME: len(value) // WORD_BYTES, Kind.DMA: DMA_WORDS - 1, Kind.JSON: 1}.get(kind, 0)
+        finally:
+            self.consumer.unassign()
+        return 0
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether, as far as the last answer says, nothing waits to be taken."""
+        return self._ends.get(partition, 0) <= self.next[partition]
+
+    @property
+    def lag(self) -> int:
+        """Messages that wait to be taken."""
+        return sum(max(self._ends.get(p, 0) - self.next[p], 0) for p in self.partitions if p not in self._stopped)
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Nobody who can be told to wait reads here."""
+
+    def stop_at(self, partition: int, offset: int) -> None:
+        """No more of a partition is taken."""
+        self.next[partition] = offset
+        self._stopped.add(partition)
+
+    def new_partitions(self) -> list[int]:
+        """Spark finds them by itself, and the engine by their messages."""
+        return []
