@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
+from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector, parse
 from muonstream.frames import Frames
+from muonstream.simulation import simulate_words
 from muonstream.words import Words, decode, encode
 
 WIDE = parse(
@@ -178,3 +180,13 @@ def test_hists_are_the_same_numbers() -> None:
     assert set(hists) == set(accumulate.catalogue.entries)
     assert hists["counts"].sum() == 128
     assert hists["active_cells"][0, 64] == 1
+
+
+def test_scattered_frames_give_what_they_give_side_by_side() -> None:
+    builder, accumulate = FrameBuilder((0, 1)), ACCUMULATORS["telescope"]
+    for part in np.array_split(simulate_words(60_000, rate_hz=3e5, seed=4), 5):
+        scattered = builder.push_scattered(part)
+        one, other = accumulate(scattered), accumulate(scattered.gather())
+        assert np.array_equal(one.total, other.total)
+        assert np.array_equal(one.recent, other.recent)
+        assert np.array_equal(one.rows, other.rows)

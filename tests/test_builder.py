@@ -365,3 +365,24 @@ def test_memory_is_used_again_only_when_nobody_has_its_frames_any_more() -> None
     again = builder.finish()
     found = [frames.words.base for frames in (later, again) if len(frames)]
     assert any(base is not None and base.ctypes.data in memory for base in found)
+
+
+@given(st.lists(st.integers(0, 12_000), max_size=12), st.integers(1, 4000))
+def test_scattered_frames_are_the_same_frames(cuts: list[int], rate_hz: int) -> None:
+    words = simulate_words(12_000, rate_hz=1e3 * rate_hz, seed=7)
+    gathering, scattering = FrameBuilder((0, 1)), FrameBuilder((0, 1))
+    for part in np.split(words, sorted(cuts)):
+        whole, scattered = gathering.push(part), scattering.push_scattered(part.copy())
+        assert whole.words.tolist() == scattered.gather().words.tolist()
+        assert whole.keys.tolist() == scattered.keys.tolist()
+    assert gathering.finish().words.tolist() == scattering.finish().words.tolist()
+
+
+def test_frames_keep_what_they_had_while_more_is_pushed() -> None:
+    words = simulate_words(400_000, rate_hz=1e6, seed=3)
+    builder, kept = FrameBuilder((0, 1)), []
+    for part in np.array_split(words, 8):
+        frames = builder.push_scattered(part)
+        kept.append((frames, frames.gather().words.copy()))
+    for frames, then in kept:
+        assert np.array_equal(frames.gather().words, then)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream import control as fr
-from muonstream.frames import Frames
+from muonstream.frames import Frames, ScatteredFrames, uniform
 from muonstream.framing import resolve_pending, update_closed
 from muonstream.scan import scan
-from muonstream.windows import close_all, compact, gather, slot_of
+from muonstream.windows import close_all, collect, compact, keep, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
 
 BUFFER_WORDS = 1 << 17
@@ -153,30 +153,28 @@ class FrameBuilder:
 
         Raises ValueError for a source that has ended.
         """
+        frames = self.push_scattered(words, source)
+        return frames.gather(self._buffer(frames.n_words)) if len(frames) else Frames.empty()
+
+    def push_scattered(self, words: Words, source: int = 0) -> ScatteredFrames:
+        """The same without copying what needs no copy: while the frames are in use the words must stay as they are."""
         self.add_source(source)
         index = self._names.index(source)
         if self._sources[index, fr.S_ENDED]:
             raise ValueError(f"source {source} has ended and takes no more words")
-        words = np.ascontiguousarray(words, dtype=np.uint64)
+        words = uniform(words)
         self._words += len(words)
-        parts = []
-        for begin in range(0, len(words), 16 * CHUNK_WORDS):
-            parts.append(self._push(words[begin : begin + 16 * CHUNK_WORDS], index))
-        return Frames.join(parts)
-
-    def _push(self, words: Words, index: int) -> Frames:
-        out = self._buffer(len(words) + self._held())
-        filled = 0
+        closed = _Closed(words)
         row = self._row(index)
-        starts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-        keys: list[NDArray[np.int64]] = []
         for begin in range(0, len(words), CHUNK_WORDS):
-            chunk = words[begin : begin + CHUNK_WORDS]
-            self._reserve(len(chunk))
+            end = min(begin + CHUNK_WORDS, len(words))
+            # what was set aside before or in this chunk may be released in it
+            self._reserve(end - begin, end - begin)
             st = self._state
-            scan(st.control, st.table, st.runs, st.pending, st.log, row, chunk)
-            filled = self._gather(chunk, out, filled, starts, keys)
-        return _frames(out, filled, starts, keys)
+            scan(st.control, st.table, st.runs, st.pending, st.log, row, words, begin, end)
+            self._collect(closed)
+        self._keep(words)
+        return closed.frames()
 
     def _buffer(self, n: int) -> Words:
         """Room for n words: a buffer from before whose frames nobody has any more, else a new one.
@@ -191,27 +189,43 @@ class FrameBuilder:
         self._buffers.append(buffer)
         return buffer
 
-    def _gather(
-        self, chunk: Words, out: Words, filled: int, starts: list[NDArray[np.int64]], keys: list[NDArray[np.int64]]
-    ) -> int:
+    def _collect(self, closed: _Closed) -> None:
+        """Take the windows that have closed out of the state."""
         st = self._state
-        closing = int(st.control[fr.CLOSING])
+        closing, runs = int(st.control[fr.CLOSING]), int(st.control[fr.RUNS])
+        if not closing:
+            return
         # sorted here: numba takes seconds to compile a sort
         st.table[fr.T_CLOSING, :closing].sort()
-        ends, names = np.empty(closing + 1, np.int64), np.empty(closing, np.int64)
-        n, filled = gather(st.control, st.table, st.runs, st.log, chunk, out, filled, ends, names)
-        starts.append(ends[1 : n + 1])
-        keys.append(names[:n])
-        return filled
+        room = closed.filled + int(st.control[fr.LOG])
+        if room > len(closed.held):
+            grown = self._buffer(room)
+            grown[: closed.filled] = closed.held[: closed.filled]
+            closed.held = grown
+        stretches = np.empty((runs, 2), np.int64)
+        ends, keys = np.empty(closing, np.int64), np.empty(closing, np.int64)
+        k, n, closed.filled = collect(
+            st.control, st.table, st.runs, st.log, closed.held, closed.filled, stretches, ends, keys
+        )
+        closed.add(stretches[:n], ends[:k], keys[:k])
+
+    def _keep(self, words: Words) -> None:
+        """Copy what is held of words that were pushed: they are not ours."""
+        st = self._state
+        runs = st.runs[: int(st.control[fr.RUNS])]
+        self._reserve(0, int(runs[runs[:, 0] >= fr.IN_CHUNK, 1].sum()))
+        st = self._state
+        keep(st.control, st.runs, st.log, words)
 
     def _held(self) -> int:
         return int(self._state.control[fr.HELD])
 
-    def _reserve(self, words: int) -> None:
-        """Make room for a chunk: compact the log of held words when that helps, else let it grow."""
+    def _reserve(self, runs: int, words: int) -> None:
+        """Make room for so many more runs, and words held: compact the log when that helps, else let it grow."""
         st = self._state
+        # any of the words set aside may be released: a word of the log and a run each
         released = st.pending.size
-        runs = int(st.control[fr.RUNS]) + words + 1 + released
+        runs += int(st.control[fr.RUNS]) + 1 + released
         if runs > len(st.runs):
             grown = np.zeros((2 * runs, 3), np.int64)
             grown[: len(st.runs)] = st.runs
@@ -223,8 +237,7 @@ class FrameBuilder:
                 grown_log = np.zeros(4 * live, np.uint64)
                 grown_log[: len(st.log)] = st.log
                 st = st._replace(log=grown_log)
-            order = np.argsort(st.runs[: int(st.control[fr.RUNS]), 0])
-            compact(st.control, st.runs, st.log, order)
+            compact(st.control, st.runs, st.log, _in_log(st))
         self._state = st
 
     def boundary(self, source: int = 0) -> Frames:
@@ -241,7 +254,7 @@ class FrameBuilder:
     def _resolve(self, index: int) -> None:
         first = len(self._boards) * index
         for board in range(len(self._boards)):
-            self._reserve(0)
+            self._reserve(0, 0)
             st = self._state
             row = int(st.control[fr.INPUTS_AT]) + (first + board) * fr.INPUT_COLUMNS
             resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
@@ -285,16 +298,9 @@ class FrameBuilder:
         return Frames.join([*parts, self._drain()])
 
     def _drain(self) -> Frames:
-        out = np.empty(self._held() + self._closing_words(), np.uint64)
-        starts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-        keys: list[NDArray[np.int64]] = []
-        filled = self._gather(np.empty(0, np.uint64), out, 0, starts, keys)
-        return _frames(out, filled, starts, keys)
-
-    def _closing_words(self) -> int:
-        st = self._state
-        closed = st.runs[: int(st.control[fr.RUNS])]
-        return int(closed[closed[:, 2] <= st.control[fr.CLOSED], 1].sum())
+        closed = _Closed(np.empty(0, np.uint64))
+        self._collect(closed)
+        return closed.frames().gather()
 
     def held(self) -> Frames:
         """A copy of the windows still open, as they are now; words set aside are not among them."""
@@ -345,7 +351,7 @@ class FrameBuilder:
     def state(self) -> dict[str, Any]:
         """All that the builder remembers, as plain numbers and arrays, for `restore`."""
         st = self._state
-        compact(st.control, st.runs, st.log, np.argsort(st.runs[: int(st.control[fr.RUNS]), 0]))
+        compact(st.control, st.runs, st.log, _in_log(st))
         c = st.control
         opened = st.table[fr.T_OPEN, : c[fr.OPEN]]
         return {
@@ -380,7 +386,40 @@ class FrameBuilder:
         self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
 
 
-def _frames(out: Words, filled: int, starts: list[NDArray[np.int64]], keys: list[NDArray[np.int64]]) -> Frames:
-    if not keys or not sum(map(len, keys)):
-        return Frames.empty()
-    return Frames(out[:filled], np.concatenate(starts), np.concatenate(keys))
+def _in_log(st: fr.State) -> NDArray[np.int64]:
+    """The runs whose words are in the log, by where they are in it."""
+    offsets = st.runs[: int(st.control[fr.RUNS]), 0]
+    order = np.argsort(offsets)
+    return order[: np.count_nonzero(offsets < fr.IN_CHUNK)]
+
+
+class _Closed:
+    """Windows that close while words are pushed."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+        self.held: Words = np.empty(0, np.uint64)
+        self.filled = 0
+        self._stretches: list[NDArray[np.int64]] = []
+        self._firsts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        self._keys: list[NDArray[np.int64]] = []
+        self._n = 0
+
+    def add(self, stretches: NDArray[np.int64], ends: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
+        """Add windows: their stretches, where each one's end, and their keys, later ones than before."""
+        self._stretches.append(stretches)
+        self._firsts.append(ends + self._n)
+        self._keys.append(keys)
+        self._n += len(stretches)
+
+    def frames(self) -> ScatteredFrames:
+        """All of them."""
+        if not self._keys:
+            return Frames.empty().scattered()
+        return ScatteredFrames(
+            self.words,
+            self.held,
+            np.concatenate(self._stretches),
+            np.concatenate(self._firsts),
+            np.concatenate(self._keys),
+        )

@@ -14,7 +14,7 @@ OPEN_WINDOWS: Final = TABLE // 2
 NO_KEY: Final = 1 << 60
 """Words without a time, before the source's first window: the key is NO_KEY + source until one opens."""
 IN_CHUNK: Final = 1 << 40
-"""Run offsets from here on point into the chunk being pushed, below into the log of held words."""
+"""Run offsets from here on point into the words being pushed, below into the log of held words."""
 DROPPED: Final = -2
 
 # `control` is one int64 array (numba counts references of every array it touches, so there are few): fields of the
@@ -30,8 +30,9 @@ NEWEST, TOP, EPOCH, MARK_SOURCE, MARK_ALL, OWN, AT_FALL, SAVED, SOURCE, BOARD, E
 LATE, CONTRADICTED, PENDING_AT, INPUT_COLUMNS = 14, 15, 16, 17
 LAYOUT: Final = (1, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
 """A number of its own, to be raised when the meaning of a field changes, and the sizes: states of others do not fit."""
-# rows of `table`: key and count of open windows, by hash; lists of open and of closing keys
-T_KEY, T_COUNT, T_OPEN, T_CLOSING, TABLE_ROWS = 0, 1, 2, 3, 4
+# rows of `table`: key and count of open windows, by hash; lists of open and of closing keys; by hash again, while
+# windows are taken out: runs in them, then where the next run goes
+T_KEY, T_COUNT, T_OPEN, T_CLOSING, T_NEXT, TABLE_ROWS = 0, 1, 2, 3, 4, 5
 
 
 class State(NamedTuple):

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.compiled import compiled
 from muonstream.words import Words
 
 KEY_WINDOW_BITS: Final = 22
 """A window key is ``epoch << 22 | window``: 32 orbit bits less the 10 inside a window."""
 KEY_WINDOW_MASK: Final = (1 << KEY_WINDOW_BITS) - 1
+
+
+def uniform(words: Words) -> Words:
+    """The same words (uint64[n]) as one kind of array, for which all is compiled once: contiguous, native, writable.
+
+    Words that may not be written, as those out of `bytes`, are seen through an array that says they may. Nobody does.
+    """
+    words = np.ascontiguousarray(words, dtype=np.uint64)
+    return words if words.flags.writeable else np.asarray(_Writable(words))
+
+
+class _Writable:
+    """Words behind numpy's array interface, called writable."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        pointer, _ = words.__array_interface__["data"]
+        self.__array_interface__ = {**words.__array_interface__, "data": (pointer, False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +84,62 @@ class Frames:
             begin, end = int(self.starts[first]), int(self.starts[last])
             yield Frames(self.words[begin:end], self.starts[first : last + 1] - begin, self.keys[first:last])
             first = last
+
+    def scattered(self) -> ScatteredFrames:
+        """The same windows, as what a kernel takes."""
+        stretches = np.empty((len(self), 2), np.int64)
+        stretches[:, 0] = self.starts[:-1]
+        np.subtract(self.starts[1:], self.starts[:-1], out=stretches[:, 1])
+        return ScatteredFrames(self.words, _NOTHING, stretches, np.arange(len(self) + 1), self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class ScatteredFrames:
+    """Whole windows whose words lie where they came: putting them side by side costs a third of counting them.
+
+    words: uint64[n], as they were pushed, other windows' among them; held: uint64[m], from pushes before
+    stretches: int64[s, 2], (offset, length) in order of arrival, window by window; offsets of held words are ~offset
+    firsts: int64[k + 1], window i has stretches[firsts[i]:firsts[i + 1]]
+    keys: int64[k], as in `Frames`
+    """
+
+    words: Words
+    held: Words
+    stretches: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    keys: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def n_words(self) -> int:
+        """Words in these windows."""
+        return int(self.stretches[:, 1].sum())
+
+    def gather(self, out: Words | None = None) -> Frames:
+        """The windows' words side by side, copied into `out` (uint64[at least n_words]) or into new memory."""
+        ends = np.concatenate([_ZERO, np.cumsum(self.stretches[:, 1])])
+        if out is None:
+            out = np.empty(int(ends[-1]), np.uint64)
+        _copy(self.words, self.held, self.stretches, out)
+        return Frames(out[: ends[-1]], ends[self.firsts], self.keys)
+
+
+@compiled
+def _copy(words: Any, held: Any, stretches: Any, out: Any) -> None:
+    """Copy stretches one after another into `out`."""
+    to = 0
+    for s in range(len(stretches)):
+        offset, length = stretches[s]
+        if offset >= 0:
+            for j in range(length):
+                out[to + j] = words[offset + j]
+        else:
+            for j in range(length):
+                out[to + j] = held[~offset + j]
+        to += length
+
+
+_NOTHING: Final = np.empty(0, np.uint64)
+_ZERO: Final = np.zeros(1, np.int64)

@@ -122,7 +122,7 @@ def reached(c: Any, i: int, key: int) -> None:
 
 
 @compiled
-def _take_back(c: Any, table: Any, runs: Any, log: Any, chunk: Any) -> None:
+def _take_back(c: Any, table: Any, runs: Any, log: Any, words: Any) -> None:
     """Undo a fall-back that not all inputs shared: what followed it is late, no new epoch."""
     epoch = c[ALL_TOP] >> KEY_WINDOW_BITS
     if epoch == 0 or c[CLOSED] >> KEY_WINDOW_BITS >= epoch:
@@ -151,7 +151,7 @@ def _take_back(c: Any, table: Any, runs: Any, log: Any, chunk: Any) -> None:
         offset, length, key = runs[r]
         if 0 <= key < NO_KEY and key >> KEY_WINDOW_BITS == epoch:
             held = (
-                chunk[offset - IN_CHUNK : offset - IN_CHUNK + length]
+                words[offset - IN_CHUNK : offset - IN_CHUNK + length]
                 if offset >= IN_CHUNK
                 else log[offset : offset + length]
             )
@@ -262,7 +262,7 @@ def reach(c: Any, i: int) -> int:
 
 
 @compiled
-def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, chunk: Any) -> int:
+def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, words: Any) -> int:
     """Where a hit word goes: the key of its window, or -1 when it is late or set aside."""
     window = window_of(word)
     newest = c[i + NEWEST]
@@ -289,7 +289,7 @@ def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: A
     if key > newest:
         reached(c, i, key)
         if c[CLOSED] >> KEY_WINDOW_BITS < c[ALL_TOP] >> KEY_WINDOW_BITS:
-            _take_back(c, table, runs, log, chunk)
+            _take_back(c, table, runs, log, words)
         update_closed(c, table)
         if key <= c[CLOSED]:
             c[i + LATE] += 1

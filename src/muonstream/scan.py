@@ -1,4 +1,4 @@
-"""The frame builder's scan: a chunk of one source's words into runs of one window each, compiled.
+"""The frame builder's scan: one source's words into runs of one window each, compiled.
 
 A word is looked at in full only when something changes; the others pass one comparison: `want[head, board]` holds the
 window bits that continue the present run, so a run of words of one window costs about a nanosecond a word.
@@ -50,16 +50,15 @@ def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
 
 
 @compiled
-def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chunk: Any) -> None:
-    """Take a chunk of one source's words: runs of them, by window, are added to the state's."""
+def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, words: Any, begin: int, end: int) -> None:
+    """Take words[begin:end] of one source: runs of them, by window, are added to the state's."""
     mask = np.zeros(64, np.uint64)
     want = np.zeros(64, np.uint64)
     epoch = np.full(64, -1, np.int64)
     newest = np.full(64, -1, np.int64)
     current = c[source + S_CURRENT]
     resets = -1
-    begin = 0
-    n = 0
+    n = begin
     while True:
         closed = c[CLOSED]
         if current < NO_KEY:
@@ -73,8 +72,8 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
                     _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
         _continue(current, want, epoch, newest)
         word, code, key = np.uint64(0), 0, 0
-        while n < len(chunk):
-            word = chunk[n]
+        while n < end:
+            word = words[n]
             code = int(np.int64(word >> np.uint64(FPGA_SHIFT)))
             if word & mask[code] == want[code]:
                 n += 1
@@ -88,7 +87,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
             current = key
             _continue(current, want, epoch, newest)
             n += 1
-        if n == len(chunk):
+        if n == end:
             break
         i = c[source + S_INPUT + (code & 7)]
         one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
@@ -100,7 +99,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
                 c[i + LATE] += 1
                 key = -1
         else:
-            key = place(c, table, runs, pending, log, i, word, chunk)
+            key = place(c, table, runs, pending, log, i, word, words)
         n += 1
         if key < 0:
             begin = n
@@ -110,7 +109,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, chu
             current = key
             make_room(c, table, runs)
         _steady(c, i, code, mask, epoch, newest)
-    add_run(c, table, runs, IN_CHUNK + begin, len(chunk) - begin, current)
+    add_run(c, table, runs, IN_CHUNK + begin, end - begin, current)
     if current >= NO_KEY:
         make_room(c, table, runs)
     c[source + S_CURRENT] = current

@@ -27,6 +27,7 @@ from muonstream.control import (
     T_CLOSING,
     T_COUNT,
     T_KEY,
+    T_NEXT,
     T_OPEN,
     TABLE,
 )
@@ -127,56 +128,69 @@ def close_all(c: Any, table: Any, runs: Any) -> None:
 
 
 @compiled
-def gather(
-    c: Any, table: Any, runs: Any, log: Any, chunk: Any, out: Any, filled: int, starts: Any, keys: Any
-) -> tuple[int, int]:
-    """Move closed windows' words to out[filled:], the others' out of the chunk into the log.
+def collect(
+    c: Any, table: Any, runs: Any, log: Any, held: Any, filled: int, stretches: Any, ends: Any, keys: Any
+) -> tuple[int, int, int]:
+    """Take the runs of closed windows out: stretches[:n] (offset, length), by window, in each in order of arrival.
 
-    The caller has sorted the closing windows.
-    Gives how many were added (keys[:n], ends of them in starts[1:n + 1]) and the new `filled`.
+    Offsets are of the words being pushed; those of words from the log, which are moved to held[filled:], are ~offset.
+    The caller has sorted the closing windows. Gives how many windows there are (keys[:k], the end of each one's
+    stretches in ends[:k]), how many stretches, and the new `filled`.
     """
     closing = table[T_CLOSING, : c[CLOSING]]
-    n = 0
+    for key in closing:
+        table[T_NEXT, slot_of(table, key)] = 0
+    for r in range(c[RUNS]):
+        key = runs[r, 2]
+        if key != DROPPED and key <= c[CLOSED]:
+            table[T_NEXT, slot_of(table, key)] += 1
+    k, n = 0, 0
     for key in closing:
         slot = slot_of(table, key)
-        count = table[T_COUNT, slot]
-        table[T_COUNT, slot] = filled
-        filled += count
-        if count:
-            keys[n] = key
-            starts[n + 1] = filled
-            n += 1
+        first = n
+        n += table[T_NEXT, slot]
+        table[T_NEXT, slot] = first
+        if n > first:
+            keys[k], ends[k] = key, n
+            k += 1
     kept = 0
     for r in range(c[RUNS]):
         offset, length, key = runs[r]
         if key == DROPPED:
             continue
-        if key <= c[CLOSED]:
-            slot = slot_of(table, key)
-            to = table[T_COUNT, slot]
-            if offset >= IN_CHUNK:
-                offset -= IN_CHUNK
-                for j in range(length):
-                    out[to + j] = chunk[offset + j]
-            else:
-                for j in range(length):
-                    out[to + j] = log[offset + j]
-            table[T_COUNT, slot] = to + length
+        if key > c[CLOSED]:
+            run = runs[kept]
+            run[0], run[1], run[2] = offset, length, key
+            kept += 1
             continue
+        slot = slot_of(table, key)
+        stretch = stretches[table[T_NEXT, slot]]
+        table[T_NEXT, slot] += 1
+        stretch[1] = length
         if offset >= IN_CHUNK:
-            offset -= IN_CHUNK
+            stretch[0] = offset - IN_CHUNK
+            continue
+        stretch[0] = ~filled
+        for j in range(length):
+            held[filled + j] = log[offset + j]
+        filled += length
+    c[RUNS] = kept
+    _rebuild_table(c, table, closing)
+    return k, n, filled
+
+
+@compiled
+def keep(c: Any, runs: Any, log: Any, words: Any) -> None:
+    """Copy the words of windows still open, out of those that were pushed, into the log."""
+    for r in range(c[RUNS]):
+        run = runs[r]
+        if run[0] >= IN_CHUNK:
+            offset, length = run[0] - IN_CHUNK, run[1]
             to = c[LOG]
             for j in range(length):
-                log[to + j] = chunk[offset + j]
+                log[to + j] = words[offset + j]
             c[LOG] += length
-            offset = to
-        run = runs[kept]
-        run[0], run[1], run[2] = offset, length, key
-        kept += 1
-    c[RUNS] = kept
-    if c[CLOSING]:
-        _rebuild_table(c, table, closing)
-    return n, filled
+            run[0] = to
 
 
 @compiled

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from muonstream.analysis.histograms import (
@@ -26,9 +23,21 @@ from muonstream.analysis.histograms import (
     Catalogue,
     Counts,
 )
+from muonstream.analysis.tally import (
+    LANES,
+    ROW_CHAMBERS,
+    ROW_SCINTILLATOR,
+    ROW_WORDS,
+    count_by_orbit,
+    ends,
+    sum_of,
+    tally,
+    tally_wide,
+)
+from muonstream.bits import popcount
 from muonstream.channels import MALFORMED, SCINTILLATOR
 from muonstream.compiled import compiled, inlined
-from muonstream.frames import KEY_WINDOW_MASK, Frames
+from muonstream.frames import KEY_WINDOW_MASK, Frames, ScatteredFrames, uniform
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,
@@ -48,10 +57,6 @@ SLOT_WINDOWS: Final = 33
 RECENT_SLOTS: Final = 10
 """The last ten slots, the newest still filling, are what `last 30 s` means."""
 
-ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 1, 2, 3, 4
-"""Columns of window rows; behind them, by chamber: hits, active cells, orbits with active cells."""
-
-LANES: Final = 4
 CHOSEN_WORDS: Final = 512
 
 NO_PASSAGE: Final = np.int32(2**31 - 1)
@@ -74,42 +79,32 @@ class Contribution:
     rows: NDArray[np.int64]
 
 
-def _bit_intrinsic(name: str) -> Any:
-    """An LLVM bit count of a uint64, as an int64."""
-
-    def declare(typing_context: Any, value: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            if name == "ctpop":
-                return builder.ctpop(args[0])
-            return getattr(builder, name)(args[0], ir.Constant(ir.IntType(1), 0))
-
-        return types.int64(types.uint64), codegen
-
-    return intrinsic(declare)
-
-
-_popcount = _bit_intrinsic("ctpop")
-_leading_zeros = _bit_intrinsic("ctlz")
-_trailing_zeros = _bit_intrinsic("cttz")
-
-
 @inlined
 def _fill(
-    words: Any, codes: Any, cell_codes: int, counts: Any, active: Any, touched: Any, passage: Any, passed: Any
-) -> tuple[int, int, int]:
-    """First pass over a window: counts, active cells, passage times.
+    words: Any,
+    first: int,
+    n_words: int,
+    codes: Any,
+    cell_codes: int,
+    counts: Any,
+    active: Any,
+    touched: Any,
+    n_touched: Any,
+    passage: Any,
+    passed: Any,
+    n_passed: int,
+) -> tuple[Any, int, int]:
+    """First pass over a stretch of a window: counts, active cells, passage times.
 
-    Gives how many (block, orbit) pairs were touched, listed in `touched`, how many scintillator words there were, and
-    how many orbits with a passage, listed in `passed`. Unsigned throughout: numba need not ask whether an index is
-    negative.
+    Gives how many (block, orbit) pairs were touched by now, listed in `touched`, how many orbits with a passage there
+    are, listed in `passed`, and how many scintillator words there were. Unsigned throughout: numba need not ask whether
+    an index is negative.
     """
-    n_touched = np.uint64(0)
     n_scintillator = 0
-    n_passed = 0
     malformed = np.uint64(cell_codes + MALFORMED)
     scintillator = np.uint64(cell_codes + SCINTILLATOR)
     one, six, low_bits = np.uint64(1), np.uint64(6), np.uint64(63)
-    for i in range(len(words)):
+    for i in range(np.uint64(first), np.uint64(first + n_words)):
         word = words[i]
         code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
         orbit = (word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)
@@ -129,12 +124,14 @@ def _fill(
                 passed[n_passed] = orbit
                 n_passed += 1
             passage[orbit] = min(passage[orbit], time_tdc)
-    return int(n_touched), n_scintillator, n_passed
+    return n_touched, n_passed, n_scintillator
 
 
 @inlined
 def _drift(
     words: Any,
+    first: int,
+    n_words: int,
     codes: Any,
     cell_codes: int,
     chamber_of_block: Any,
@@ -145,16 +142,16 @@ def _drift(
     drift: Any,
     drift_layer: Any,
 ) -> None:
-    """Second pass: hits of orbits with a passage time, and their time after it.
+    """Second pass over a stretch: hits of orbits with a passage time, and their time after it.
 
     First the words of such orbits are chosen without branching: few are, in no order that could be foreseen.
     """
     orbit_shift, orbit_mask = np.uint64(ORBIT_SHIFT), np.uint64(WINDOW_ORBITS - 1)
     last = drift.shape[1] - 1
     last_layer = drift_layer.shape[1] - 1
-    for begin in range(0, len(words), CHOSEN_WORDS):
+    for begin in range(first, first + n_words, CHOSEN_WORDS):
         n_chosen = np.uint64(0)
-        for i in range(np.uint64(begin), np.uint64(min(begin + CHOSEN_WORDS, len(words)))):
+        for i in range(np.uint64(begin), np.uint64(min(begin + CHOSEN_WORDS, first + n_words))):
             word = words[i]
             chosen[n_chosen] = word
             n_chosen += np.uint64(passage[(word >> orbit_shift) & orbit_mask] != NO_PASSAGE)
@@ -173,105 +170,12 @@ def _drift(
             drift_layer[layer, np.uint64(min(max((after >> LAYER_BIN_BITS) + 1, 0), last_layer))] += 1
 
 
-@inlined
-def _tally(
-    touched: Any,
-    n_touched: int,
-    active: Any,
-    blocks: int,
-    row_of_block: Any,
-    occupied: Any,
-    active_cells: Any,
-    lane_size: int,
-) -> int:
-    """Active cells of every touched (block, orbit), which is emptied; `occupied` gets a 1 an orbit with hits.
-
-    Gives the most active cells there were.
-
-    active_cells: flat, by lane, chamber and number; a counter in memory takes its time to be read again, so successive
-    ones go to four lanes; the block of the special codes has a row of its own, so that nothing branches.
-    """
-    special = np.uint64((blocks - 1) << WINDOW_ORBIT_BITS)
-    most = 0
-    for j in range(np.uint64(n_touched)):
-        where = touched[j]
-        n_active = _popcount(active[where])
-        most = max(most, n_active)
-        active[where] = 0
-        occupied[where & np.uint64(WINDOW_ORBITS - 1)] |= np.uint8(where < special)
-        active_cells[
-            (j & np.uint64(LANES - 1)) * np.uint64(lane_size)
-            + row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)]
-            + np.uint64(n_active)
-        ] += 1
-    return most
-
-
-@compiled
-def _tally_wide(
-    touched: Any,
-    n_touched: int,
-    active: Any,
-    blocks: int,
-    chamber_of_block: Any,
-    occupied: Any,
-    in_chamber: Any,
-    active_cells: Any,
-) -> None:
-    """The same where a chamber has more than 64 cells, so several blocks, whose sum counts."""
-    chambers = in_chamber.shape[0]
-    for j in range(n_touched):
-        where = np.int64(touched[j])
-        block, orbit = where >> WINDOW_ORBIT_BITS, where & (WINDOW_ORBITS - 1)
-        if block < blocks - 1:
-            occupied[orbit] = 1
-            in_chamber[chamber_of_block[block], orbit] += _popcount(active[where])
-        active[where] = 0
-    for chamber in range(chambers):
-        for i in range(WINDOW_ORBITS):
-            n_active = in_chamber[chamber, i]
-            if n_active:
-                active_cells[0, chamber, n_active] += 1
-                in_chamber[chamber, i] = 0
-
-
-@compiled
-def _by_orbit(
-    touched: Any, n_touched: int, active: Any, blocks: int, chamber_of_block: Any, first: int, out: Any
-) -> None:
-    """The course's orbit bins, orbit by orbit: only for windows on an edge of them."""
-    for j in range(n_touched):
-        where = np.int64(touched[j])
-        orbit = first + (where & (WINDOW_ORBITS - 1))
-        block = where >> WINDOW_ORBIT_BITS
-        if block < blocks - 1 and COURSE_ORBIT_FIRST <= orbit <= COURSE_ORBIT_LAST:
-            course_bin = (orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
-            out[chamber_of_block[block], course_bin] += _popcount(active[where])
-
-
-@inlined
-def _ends(packed: Any, first_orbit: int, row: Any) -> int:
-    """First and last orbit with a hit or a passage into the row; gives how many there are."""
-    n, low, high = 0, -1, -1
-    for i in range(len(packed)):
-        eight = packed[i]
-        if eight:
-            n += _popcount(eight)
-            high = i
-            if low < 0:
-                low = i
-    # a window without hits or passages, only ancillary words, tells no time
-    row[ROW_FIRST_ORBIT] = row[ROW_LAST_ORBIT] = -1
-    if n:
-        row[ROW_FIRST_ORBIT] = first_orbit + 8 * low + (_trailing_zeros(packed[low]) >> 3)
-        row[ROW_LAST_ORBIT] = first_orbit + 8 * high + 7 - (_leading_zeros(packed[high]) >> 3)
-    return n
-
-
 @compiled
 def _accumulate(
     words: Any,
-    starts: Any,
+    held: Any,
+    stretches: Any,
+    firsts: Any,
     keys: Any,
     lump: Any,
     codes: Any,
@@ -317,53 +221,72 @@ def _accumulate(
         drift = data[offsets[5] : offsets[6]].reshape(chambers, -1)
         drift_layer = data[offsets[6] :].reshape(layers, -1)
         for c in range(chambers):
-            summed[c] = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
+            summed[c] = sum_of(counts, block_starts[c] << 6, block_starts[c + 1] << 6)
         while k < len(keys) and lump[k] == this_lump:
-            window_words = words[starts[k] : starts[k + 1]]
-            n_touched, n_scintillator, n_passed = _fill(
-                window_words, codes, cell_codes, counts, active, touched, passage, passed
-            )
+            n_touched, n_passed, n_words, n_scintillator = np.uint64(0), 0, 0, 0
+            for s in range(firsts[k], firsts[k + 1]):
+                offset, length = stretches[s]
+                n_touched, n_passed, more = _fill(
+                    words if offset >= 0 else held,
+                    offset if offset >= 0 else ~offset,
+                    length,
+                    codes,
+                    cell_codes,
+                    counts,
+                    active,
+                    touched,
+                    n_touched,
+                    passage,
+                    passed,
+                    n_passed,
+                )
+                n_words += length
+                n_scintillator += more
             row = rows[k]
             first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
             low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
             if not whole:
-                _by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
+                count_by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
             most = max_cells
             if several:
-                _tally_wide(touched, n_touched, active, blocks, chamber_of_block, occupied, in_chamber, lanes)
+                tally_wide(touched, n_touched, active, blocks, chamber_of_block, occupied, in_chamber, lanes)
             else:
                 most = min(
-                    _tally(touched, n_touched, active, blocks, row_of_block, occupied, lanes_flat, lanes[0].size),
+                    tally(touched, n_touched, active, blocks, row_of_block, occupied, lanes_flat, lanes[0].size),
                     max_cells,
                 )
             n_occupied = 0
             for i in range(len(packed)):
-                n_occupied += _popcount(packed[i])
+                n_occupied += popcount(packed[i])
             orbits[0] += n_occupied
             if n_scintillator:
-                _drift(
-                    window_words,
-                    codes,
-                    cell_codes,
-                    chamber_of_block,
-                    layer_of_code,
-                    passage,
-                    chosen,
-                    with_scintillator,
-                    drift,
-                    drift_layer,
-                )
+                for s in range(firsts[k], firsts[k + 1]):
+                    offset, length = stretches[s]
+                    _drift(
+                        words if offset >= 0 else held,
+                        offset if offset >= 0 else ~offset,
+                        length,
+                        codes,
+                        cell_codes,
+                        chamber_of_block,
+                        layer_of_code,
+                        passage,
+                        chosen,
+                        with_scintillator,
+                        drift,
+                        drift_layer,
+                    )
                 orbits[1] += n_passed
                 for j in range(n_passed):
                     orbit = passed[j]
                     orbits[2] += passage[orbit] > edge_tdc
                     passage[orbit] = NO_PASSAGE
                     occupied[orbit] = 1
-            _ends(packed, first_orbit, row)
+            ends(packed, first_orbit, row)
             occupied[:] = 0
-            row[ROW_WORDS] = len(window_words)
+            row[ROW_WORDS] = n_words
             row[ROW_SCINTILLATOR] = n_scintillator
             for c in range(chambers):
                 n_cells, n_orbits = 0, 0
@@ -377,7 +300,7 @@ def _accumulate(
                     n_orbits += times
                 row[ROW_CHAMBERS + chambers + c] = n_cells
                 row[ROW_CHAMBERS + 2 * chambers + c] = n_orbits
-                now = counts[block_starts[c] << 6 : block_starts[c + 1] << 6].sum()
+                now = sum_of(counts, block_starts[c] << 6, block_starts[c + 1] << 6)
                 row[ROW_CHAMBERS + c] = now - summed[c]
                 summed[c] = now
                 if whole and 0 <= low_bin < by_orbit.shape[1]:
@@ -401,8 +324,10 @@ class Accumulator:
         longest_ns = max(chamber.t_max_ns for chamber in catalogue.detector.chambers)
         self._edge_tdc = TDC_PER_ORBIT - round(longest_ns / NS_PER_TDC)
 
-    def __call__(self, frames: Frames) -> Contribution:
+    def __call__(self, frames: Frames | ScatteredFrames) -> Contribution:
         """Accumulate whole windows into a new Contribution."""
+        if isinstance(frames, Frames):
+            frames = frames.scattered()
         slot_of = frames.keys // SLOT_WINDOWS
         slots = np.unique(slot_of)
         slots = slots[slots > slots[-1] - RECENT_SLOTS] if len(slots) else slots
@@ -414,8 +339,10 @@ class Accumulator:
         chambers = len(self.catalogue.detector.chambers)
         rows = np.zeros((len(frames), ROW_CHAMBERS + 3 * chambers), dtype=np.int64)
         _accumulate(
-            frames.words,
-            frames.starts,
+            uniform(frames.words),
+            frames.held,
+            frames.stretches,
+            frames.firsts,
             frames.keys,
             lump,
             self._codes,

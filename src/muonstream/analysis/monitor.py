@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.accumulate import RECENT_SLOTS, ROW_LAST_ORBIT, SLOT_WINDOWS, Contribution
+from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Contribution
 from muonstream.analysis.events import MuonContribution, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
+from muonstream.analysis.tally import ROW_LAST_ORBIT
 from muonstream.detector import Detector
 from muonstream.frames import KEY_WINDOW_BITS
 
@@ -131,7 +132,7 @@ class Monitor:
         order = np.argsort(keys, kind="stable")
         keys, rows = keys[order], rows[order]
         self._rates.add(keys, rows)
-        first_slot = max(self._slots) - RECENT_SLOTS + 1
+        first_slot = max(int(keys[-1]) // SLOT_WINDOWS, *self._slots) - RECENT_SLOTS + 1
         new = keys // SLOT_WINDOWS >= first_slot
         self._recent_rates.add(keys[new], rows[new])
         self._recent_rates.drop_before(first_slot)

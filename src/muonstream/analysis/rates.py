@@ -8,13 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import (
-    ROW_CHAMBERS,
-    ROW_FIRST_ORBIT,
-    ROW_LAST_ORBIT,
-    ROW_SCINTILLATOR,
-    SLOT_WINDOWS,
-)
+from muonstream.analysis.accumulate import SLOT_WINDOWS
+from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_SCINTILLATOR
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
 

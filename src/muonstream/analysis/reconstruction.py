@@ -24,7 +24,7 @@ from muonstream.analysis.muons import (
 )
 from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder, Segments
 from muonstream.analysis.tracks import TrackConfig, Tracked, TrackFinder
-from muonstream.frames import Frames
+from muonstream.frames import Frames, ScatteredFrames
 from muonstream.geometry import depths_mm, half_width_mm
 
 EDGE_MM: Final = 2.0
@@ -71,8 +71,10 @@ class Reconstruction:
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
 
-    def __call__(self, frames: Frames) -> MuonContribution:
+    def __call__(self, frames: Frames | ScatteredFrames) -> MuonContribution:
         """What whole windows add, muons among it."""
+        if isinstance(frames, ScatteredFrames):
+            frames = frames.gather()
         counted = self._accumulate(frames)
         found = self.find_segments(frames)
         tracked = self.find_tracks(found.segments)

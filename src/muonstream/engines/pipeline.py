@@ -18,7 +18,7 @@ from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
-from muonstream.frames import Frames
+from muonstream.frames import Frames, ScatteredFrames
 from muonstream.words import Words
 
 BATCH_WORDS: Final = 1 << 20
@@ -70,12 +70,12 @@ class Pipeline:
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
-        self.accumulate: Callable[[Frames], Contribution] = Accumulator(self.catalogue)
+        self._analyse: Callable[[Frames | ScatteredFrames], Contribution] = Accumulator(self.catalogue)
         if reconstruct:
             # imported only where it is wanted: it takes a twentieth of the time to start
             from muonstream.analysis.reconstruction import Reconstruction
 
-            self.accumulate = Reconstruction(self.catalogue)
+            self._analyse = Reconstruction(self.catalogue)
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
@@ -103,8 +103,14 @@ class Pipeline:
             self._pool.shutdown()
 
     def push(self, words: Words, source: int = 0) -> None:
-        """Take words (uint64[n]) of a source in order of arrival."""
-        self._take(self.builder.push(words, source))
+        """Take words (uint64[n]) of a source in order of arrival; they must stay as they are."""
+        if self.intervals is not None or len(words) < BATCH_WORDS // 4:
+            self._take(self.builder.push(words, source))
+            return
+        frames = self.builder.push_scattered(words, source)
+        if len(frames):
+            self._dispatch()
+            self._submit(frames)
 
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source."""
@@ -158,12 +164,15 @@ class Pipeline:
 
     def _hand_over(self, frames: Frames) -> None:
         for piece in [frames] if self.intervals is None else self.intervals.pieces(frames):
-            if self._pool is None:
-                self._add(self.accumulate(piece))
-                continue
-            self._under_way.append(self._pool.submit(self.accumulate, piece))
-            while self._under_way and (self._under_way[0].done() or len(self._under_way) > self._workers + 1):
-                self._add(self._under_way.popleft().result())
+            self._submit(piece)
+
+    def _submit(self, frames: Frames | ScatteredFrames) -> None:
+        if self._pool is None:
+            self._add(self._analyse(frames))
+            return
+        self._under_way.append(self._pool.submit(self._analyse, frames))
+        while self._under_way and (self._under_way[0].done() or len(self._under_way) > self._workers + 1):
+            self._add(self._under_way.popleft().result())
 
     def _add(self, contribution: Contribution) -> None:
         self.monitor.add(contribution)
@@ -242,5 +251,5 @@ class Pipeline:
         """The run as it stands, words still held counted provisionally, so that it is never behind the data."""
         self.settle()
         held = self.builder.held()
-        provisional = self.accumulate(held) if len(held) else None
+        provisional = self._analyse(held) if len(held) else None
         return self.monitor.snapshot(self.intake(), state=state, provisional=provisional)

@@ -1,0 +1,117 @@
+"""The kernel's second part: what a window's bit sets of active cells add to the histograms, compiled."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.analysis.histograms import COURSE_ORBIT_FIRST, COURSE_ORBIT_LAST, COURSE_ORBIT_WIDTH
+from muonstream.bits import leading_zeros, popcount, trailing_zeros
+from muonstream.compiled import compiled, inlined
+from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_ORBITS
+
+ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 1, 2, 3, 4
+"""Columns of window rows; behind them, by chamber: hits, active cells, orbits with active cells."""
+
+LANES: Final = 4
+
+
+@inlined
+def tally(
+    touched: Any,
+    n_touched: Any,
+    active: Any,
+    blocks: int,
+    row_of_block: Any,
+    occupied: Any,
+    active_cells: Any,
+    lane_size: int,
+) -> int:
+    """Active cells of every touched (block, orbit), which is emptied; `occupied` gets a 1 an orbit with hits.
+
+    Gives the most active cells there were.
+
+    active_cells: flat, by lane, chamber and number; a counter in memory takes its time to be read again, so successive
+    ones go to four lanes; the block of the special codes has a row of its own, so that nothing branches.
+    """
+    special = np.uint64((blocks - 1) << WINDOW_ORBIT_BITS)
+    most = 0
+    for j in range(np.uint64(n_touched)):
+        where = touched[j]
+        n_active = popcount(active[where])
+        most = max(most, n_active)
+        active[where] = 0
+        occupied[where & np.uint64(WINDOW_ORBITS - 1)] |= np.uint8(where < special)
+        active_cells[
+            (j & np.uint64(LANES - 1)) * np.uint64(lane_size)
+            + row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)]
+            + np.uint64(n_active)
+        ] += 1
+    return most
+
+
+@compiled
+def tally_wide(
+    touched: Any,
+    n_touched: Any,
+    active: Any,
+    blocks: int,
+    chamber_of_block: Any,
+    occupied: Any,
+    in_chamber: Any,
+    active_cells: Any,
+) -> None:
+    """The same where a chamber has more than 64 cells, so several blocks, whose sum counts."""
+    chambers = in_chamber.shape[0]
+    for j in range(n_touched):
+        where = np.int64(touched[j])
+        block, orbit = where >> WINDOW_ORBIT_BITS, where & (WINDOW_ORBITS - 1)
+        if block < blocks - 1:
+            occupied[orbit] = 1
+            in_chamber[chamber_of_block[block], orbit] += popcount(active[where])
+        active[where] = 0
+    for chamber in range(chambers):
+        for i in range(WINDOW_ORBITS):
+            n_active = in_chamber[chamber, i]
+            if n_active:
+                active_cells[0, chamber, n_active] += 1
+                in_chamber[chamber, i] = 0
+
+
+@compiled
+def count_by_orbit(
+    touched: Any, n_touched: Any, active: Any, blocks: int, chamber_of_block: Any, first: int, out: Any
+) -> None:
+    """The course's orbit bins, orbit by orbit: only for windows on an edge of them."""
+    for j in range(n_touched):
+        where = np.int64(touched[j])
+        orbit = first + (where & (WINDOW_ORBITS - 1))
+        block = where >> WINDOW_ORBIT_BITS
+        if block < blocks - 1 and COURSE_ORBIT_FIRST <= orbit <= COURSE_ORBIT_LAST:
+            course_bin = (orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
+            out[chamber_of_block[block], course_bin] += popcount(active[where])
+
+
+@inlined
+def ends(packed: Any, first_orbit: int, row: Any) -> None:
+    """First and last orbit with a hit or a passage into the row; eight orbits are packed into a number."""
+    low, high = 0, len(packed) - 1
+    while low < high and packed[low] == 0:
+        low += 1
+    while high > low and packed[high] == 0:
+        high -= 1
+    # a window without hits or passages, only ancillary words, tells no time
+    row[ROW_FIRST_ORBIT] = row[ROW_LAST_ORBIT] = -1
+    if packed[low]:
+        row[ROW_FIRST_ORBIT] = first_orbit + 8 * low + (trailing_zeros(packed[low]) >> 3)
+        row[ROW_LAST_ORBIT] = first_orbit + 8 * high + 7 - (leading_zeros(packed[high]) >> 3)
+
+
+@inlined
+def sum_of(counts: Any, first: int, last: int) -> int:
+    """Sum of counts[first:last]; numba's own is four times as slow."""
+    n = 0
+    for i in range(np.uint64(first), np.uint64(last)):
+        n += counts[i]
+    return n
