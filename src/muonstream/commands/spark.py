@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
 from muonstream.builder import FrameBuilder
 from muonstream.commands import common
@@ -44,6 +44,9 @@ UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 FRAMES_WORDS: Final = 20_000_000
 LOOSE_WORDS: Final = 2_000_000
 """Of a micro-batch at most, unless told otherwise: about two seconds' work."""
+FRAMES_RECORDS: Final = 512
+LOOSE_RECORDS: Final = 50_000
+"""Messages of a record batch: some MB."""
 MOST_HELD_WORDS: Final = 1 << 26
 """A whole micro-batch comes at once, and partitions cannot be told to wait: more is held than by the local engine."""
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -128,9 +131,8 @@ def run_spark(
         say(f"Starting Spark {spark_version()} on {settings.master}; its log is {log}")
         session = stack.enter_context(spark_session(SparkSettings(settings.master, settings.conf, log)))
         address = connection.address
-        asked = QueryOptions(
-            address.servers, address.topic, folder, trigger_s, _messages(ends, spark.most_words, say), java
-        )
+        messages, record_batch = _sizes(ends, spark.most_words)
+        asked = QueryOptions(address.servers, address.topic, folder, trigger_s, messages, record_batch, java)
         pipeline = _pipeline(detector, run, name, reconstruct)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
         engine = SparkEngine(ends, pipeline, deliveries, Query(session, asked), store=store, name=name)
@@ -162,13 +164,13 @@ def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool) -> P
     return Pipeline(detector, run=run, source=source, workers=1, builder=builder, reconstruct=reconstruct)
 
 
-def _messages(ends: TopicEnds, most_words: int | None, tell: Any) -> int:
-    """How many messages hold so many words, as those say that are in the topic now."""
+def _sizes(ends: TopicEnds, most_words: int | None) -> tuple[int, int]:
+    """How many messages a micro-batch may have, and a record batch, as those say that are in the topic now."""
     size = ends.words_per_message()
     most = most_words or (FRAMES_WORDS if size > 1 else LOOSE_WORDS)
     messages = max(round(most / size), 1)
-    tell(f"A micro-batch takes up to {messages:,} messages, about {round(messages * size):,} words")
-    return messages
+    say(f"A micro-batch takes up to {messages:,} messages, about {round(messages * size):,} words")
+    return messages, FRAMES_RECORDS if size > 1 else LOOSE_RECORDS
 
 
 @contextmanager
@@ -206,10 +208,11 @@ def _logging(path: Path) -> Iterator[None]:
         raise SparkError(f"--spark-log: {path}: cannot be written: {error.strerror}") from None
     handler.setFormatter(logging.Formatter(LOG_LINE))
     LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = False
-    LOGGER.addHandler(handler)
+    # what pyspark's own libraries say when Java ends goes there too
+    root = logging.getLogger()
+    root.addHandler(handler)
     try:
         yield
     finally:
-        LOGGER.removeHandler(handler)
+        root.removeHandler(handler)
         handler.close()

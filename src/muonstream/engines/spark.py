@@ -146,7 +146,7 @@ class SparkEngine(TopicEngine):
             with self._changed:
                 if self._batch == shown:
                     self._changed.wait(LOOK_EVERY_S)
-                if self._error is not None:
+                if self._error is not None and not stop.is_set():
                     raise self._error
                 if not self.deliveries.framed:
                     self._let_idle_go()
@@ -156,7 +156,7 @@ class SparkEngine(TopicEngine):
             if snapshot is not None:
                 publish(snapshot)
                 due = time.monotonic() + interval_s
-            if not self.query.active and self._error is None and not self.over:
+            if not self.query.active and self._error is None and not self.over and not stop.is_set():
                 raise self.query.fault()
 
     def _tell(self) -> None:

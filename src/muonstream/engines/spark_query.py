@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -27,7 +28,8 @@ class QueryOptions:
     """What is read and how.
 
     checkpoint: folder, of any of Hadoop's file systems; trigger_s: 0 for as fast as it goes
-    messages: of a micro-batch at most, 0 for no limit; kafka: settings of Kafka's Java clients
+    messages: of a micro-batch at most, 0 for no limit; record_batch: of a record batch that a worker gets
+    kafka: settings of Kafka's Java clients
     """
 
     servers: str
@@ -35,6 +37,7 @@ class QueryOptions:
     checkpoint: str
     trigger_s: float = 1.0
     messages: int = 0
+    record_batch: int = 512
     kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -109,6 +112,7 @@ class Query:
             .option("checkpointLocation", f"{asked.checkpoint}/{self.name}")
             .trigger(processingTime=f"{round(asked.trigger_s * 1000)} milliseconds")
         )
+        self._session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(asked.record_batch))
         self._starting = True
         try:
             self._query = writer.start()
@@ -128,22 +132,27 @@ class Query:
     @property
     def active(self) -> bool:
         """Whether it runs."""
-        return self._query is not None and bool(self._query.isActive)
+        try:
+            return self._query is not None and bool(self._query.isActive)
+        except Exception:  # Java has ended
+            return False
 
     def fault(self) -> SparkError:
         """Why it no longer runs."""
-        error = self._query.exception() if self._query is not None else None
+        try:
+            error = self._query.exception()
+        except Exception:
+            return SparkError("Spark: its Java has ended; its log may say why")
         return SparkError(f"Spark: {first_line(str(error)) if error is not None else 'the query has ended'}")
 
     def last_progress(self) -> Any:
         """What Spark says of the last micro-batch, None before the first."""
-        return self._query.lastProgress if self._query is not None else None
+        with contextlib.suppress(Exception):  # Java has ended: others say so
+            return self._query.lastProgress if self._query is not None else None
+        return None
 
     def stop(self) -> None:
         """End it. A micro-batch under way is not done, and comes again."""
         if self._query is not None:
-            try:
+            with contextlib.suppress(Exception):  # it ends with its session all the same
                 self._query.stop()
-            except Exception as error:  # it ends all the same
-                if self.active:
-                    raise SparkError(f"Spark: {first_line(str(error))}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -21,19 +22,38 @@ from typing import Any, Final
 import muonstream
 
 MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
+PACKAGES: Final = ("pyspark", "pyarrow", "pandas")
 JAVA_OLDEST: Final = 17
 CONNECTOR: Final = "spark-sql-kafka-0-10_2.13"
+OF_PYSPARK: Final = (
+    "org.scala-lang:*",
+    "org.scala-lang.modules:*",
+    "org.apache.hadoop:*",
+    "org.apache.spark:spark-tags_2.13",
+    "org.slf4j:*",
+    "org.xerial.snappy:*",
+    "com.github.luben:*",
+    "at.yawk.lz4:*",
+    "org.lz4:*",
+    "com.google.code.findbugs:*",
+)
+"""What the connector needs and pyspark has among its own jars: not to be fetched again."""
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
 """Names a folder with the connector's jars, for machines that cannot fetch them."""
+END_TIMEOUT_S: Final = 20.0
 LOG4J: Final = Path(__file__).with_name("spark_log4j2.xml")
+COLLECTOR: Final = "-XX:+UseParallelGC"
+"""Java's default collector takes longer than the tasks themselves with messages that have headers."""
+TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ERROR "
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.python.worker.faulthandler.enabled": "false",
     "spark.sql.adaptive.enabled": "false",
+    "spark.driver.memory": "2g",
     "spark.sql.shuffle.partitions": "2",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "200000",
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 << 20),
+    # with a limit in bytes, the size is computed anew for each message: in lists that takes as long as all before it
+    "spark.sql.execution.arrow.maxBytesPerBatch": str((1 << 31) - 1),
     "spark.sql.streaming.metricsEnabled": "false",
     # tasks of a micro-batch are few and short: waiting for a better place costs more than the place gives
     "spark.locality.wait": "0s",
@@ -85,7 +105,7 @@ def read_conf(pairs: Sequence[str]) -> dict[str, str]:
 
 def spark_version() -> str:
     """The version of pyspark. Raises SparkError without the extra."""
-    for package in ("pyspark", "pyarrow"):
+    for package in PACKAGES:
         try:
             version(package)
         except PackageNotFoundError:
@@ -131,7 +151,8 @@ def connector(conf: Mapping[str, str]) -> dict[str, str]:
     if list(_spark_home().glob(f"jars/{CONNECTOR}-*.jar")):
         return {}
     packages = [*filter(None, [conf.get("spark.jars.packages")]), f"org.apache.spark:{CONNECTOR}:{ours}"]
-    return {"spark.jars.packages": ",".join(packages)}
+    excludes = [*filter(None, [conf.get("spark.jars.excludes")]), *OF_PYSPARK]
+    return {"spark.jars.packages": ",".join(packages), "spark.jars.excludes": ",".join(excludes)}
 
 
 def _check_connector(found: Sequence[str], ours: str, where: str) -> None:
@@ -164,16 +185,18 @@ def package_zip(folder: Path) -> Path:
 
 def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:
     conf = {"spark.app.name": "muonstream", **QUIET, **connector(settings.conf)}
-    conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData"
+    conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData {COLLECTOR}"
+    conf["spark.executor.extraJavaOptions"] = COLLECTOR
     if settings.is_local:
         conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     else:
         conf["spark.submit.pyFiles"] = str(package_zip(folder))
     given = dict(settings.conf)
-    for key, comma in (("spark.driver.extraJavaOptions", " "), ("spark.submit.pyFiles", ",")):
+    java = ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions")
+    for key, comma in (*((key, " ") for key in java), ("spark.submit.pyFiles", ",")):
         if key in given and key in conf:
             given[key] = f"{conf[key]}{comma}{given[key]}"
-    for key in ("spark.jars", "spark.jars.packages"):
+    for key in ("spark.jars", "spark.jars.packages", "spark.jars.excludes"):
         if key in conf:
             given.pop(key, None)  # in ours already
     return {"spark.master": settings.master, **conf, **given}
@@ -236,15 +259,20 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
             _own_signals(),
             _environment(PYSPARK_PYTHON=_workers_python(settings), PYSPARK_DRIVER_PYTHON=sys.executable),
         ):
+            gateway = None
             try:
                 with log.open("ab") as stream:
                     made = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-                    gateway = launch(made, {"stdout": stream, "stderr": stream})
+                    gateway = launch(made, {"stdout": stream, "stderr": stream, "start_new_session": True})
                     context = SparkContext(gateway=gateway, conf=made)
+                session = SparkSession(context)
             except Exception as error:
-                raise SparkError(_reason(error, log, begin)) from None
+                reason = _reason(error, log, begin)
+                if gateway is not None:
+                    _end(None, gateway)
+                raise SparkError(reason) from None
         try:
-            yield SparkSession(context)
+            yield session
         finally:
             _end(context, gateway)
 
@@ -253,28 +281,31 @@ def _end(context: Any, gateway: Any) -> None:
     """Stop Spark and its Java, so that nothing is left."""
     from pyspark import SparkContext
 
-    try:
-        context.stop()
-    finally:
-        process = gateway.proc
+    process = gateway.proc
+    with contextlib.suppress(Exception):  # Java may have ended before
+        if context is not None:
+            context.stop()
+    with contextlib.suppress(Exception):
         gateway.shutdown()
-        SparkContext._gateway = SparkContext._jvm = None
-        if process is not None:
-            process.stdin.close()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    if process is not None:
+        process.stdin.close()
+        try:
+            process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _reason(error: Exception, log: Path, begin: int) -> str:
-    """Why there is no session, in one line: from the error or what Java said."""
-    text = str(error).strip()
+    """Why there is no session, in one line: from what Java said in the log, else from the error."""
+    text = "JAVA_GATEWAY_EXITED"
+    with contextlib.suppress(Exception):  # an error of Java's has no text when Java has ended
+        text = str(error).strip()
     said = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
-    telling = [line for line in said if re.search(r"unresolved dependency|Exception in thread|not found|ERROR ", line)]
-    if "JAVA_GATEWAY_EXITED" in text and telling:
-        text = telling[-1]
+    telling = [line for line in said if re.search(TELLING, line)]
+    if telling:
+        text = re.sub(r"^\S+ \S+ ERROR \w+: ", "", telling[0])
     return "Spark does not start: " + first_line(text)
 
 

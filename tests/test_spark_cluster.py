@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.machine import JAVA_HINT, find_java, in_ci
+from tools.processes import descendants, gone, running
+from tools.spark_cluster import Cluster, ClusterError
+
+ROOT = Path(__file__).parents[1]
+# one line a job: the sum of squares that executors computed, and how many processes computed it
+JOB = """
+import sys
+from pyspark import SparkConf, SparkContext
+pairs = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.executor.memory": "512m"}
+context = SparkContext(conf=SparkConf(loadDefaults=False).setMaster(sys.argv[1]).setAll(pairs.items()))
+def squares(rows):
+    import os, time
+    time.sleep(0.5)  # long enough for each executor to get one of the two
+    return [(os.getppid(), sum(x * x for x in rows))]
+for _ in sys.stdin:
+    found = context.parallelize(range(1000), 2).mapPartitions(squares).collect()
+    print(sum(n for _, n in found), len({pid for pid, _ in found}), flush=True)
+context.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def java() -> None:
+    if find_java() is None:
+        reason = f"needs Java: {JAVA_HINT}"
+        pytest.fail(reason) if in_ci() else pytest.skip(reason)
+
+
+@pytest.fixture
+def cluster(java: None, tmp_path: Path) -> Iterator[Cluster]:
+    with Cluster(tmp_path / "cluster") as started:
+        yield started
+
+
+@pytest.fixture
+def driver(cluster: Cluster, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A driver that runs a job for each line it gets."""
+    with (tmp_path / "driver.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", JOB, cluster.address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        )
+    yield process
+    process.communicate(timeout=60)
+
+
+def job(driver: subprocess.Popen[str]) -> list[int]:
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+    driver.stdin.write("\n")
+    driver.stdin.flush()
+    return [int(number) for number in driver.stdout.readline().split()]
+
+
+SQUARES = sum(x * x for x in range(1000))
+
+
+def test_jobs_run_on_both_workers_and_survive_an_executor_and_a_worker(
+    cluster: Cluster, driver: subprocess.Popen[str]
+) -> None:
+    assert job(driver) == [SQUARES, 2]
+    executors = cluster.executors()
+    assert len(executors) == 2
+    assert [len(cluster.executors(number)) for number in (0, 1)] == [1, 1]
+
+    killed = cluster.kill_executor(0)
+    assert killed in executors
+    assert gone([killed], 30)
+    assert job(driver)[0] == SQUARES
+
+    cluster.kill_worker(1)
+    assert job(driver)[0] == SQUARES
+    cluster.start_worker(1)
+    assert job(driver)[0] == SQUARES
+
+    everything = [pid for own in cluster.pids for pid in (own, *descendants(own))]
+    assert len(everything) > 3
+    driver.communicate(timeout=60)
+    assert driver.returncode == 0
+    cluster.stop()
+    assert running(everything) == []
+
+
+def test_workers_are_as_large_as_asked_for(cluster: Cluster) -> None:
+    found = [(one["cores"], one["memory"], one["state"]) for one in cluster.state()["workers"]]
+    assert found == [(1, 1024, "ALIVE")] * 2
+    with pytest.raises(ClusterError, match="runs already"):
+        cluster.start()
+    with pytest.raises(ClusterError, match="no executor runs"):
+        cluster.kill_executor()
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_developers_cluster_leaves_nothing_behind(java: None, tmp_path: Path, end: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tools.spark_cluster", "--workers", "1", "--memory-mib", "512"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    try:
+        said = process.stdout.readline()
+        assert re.search(r"spark://127\.0\.0\.1:\d+", said), said
+        below = descendants(process.pid)
+        assert len(below) == 2
+        process.send_signal(end)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert gone(below, 30)
+    if end != signal.SIGKILL:
+        assert (process.returncode, errors) == (0, "")
+        assert list(tmp_path.iterdir()) == []
