@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test check format bench kafka lock clean
+.PHONY: help demo test check format bench kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -38,6 +38,9 @@ bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 
 kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
 	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))
+
+course: $(VENV)/.test  ## start the course's system: Kafka, Spark cluster, producer, engine, page (DURATION=60 ends it)
+	$(BIN)/python -m tools.course $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT))
 
 lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.11, the oldest supported)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
