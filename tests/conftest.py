@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from kafka_fixtures import broker, kafka_available, new_topic, own_broker
+from spark_fixtures import spark, spark_available
 
 from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
 
-__all__ = ["broker", "kafka_available", "new_topic", "own_broker"]  # fixtures
+__all__ = ["broker", "kafka_available", "new_topic", "own_broker", "spark", "spark_available"]  # fixtures
 
 # A deadline would make a slow machine fail, and the first example pays for numba's compilation.
 settings.register_profile("muonstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])

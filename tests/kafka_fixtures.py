@@ -15,7 +15,7 @@ TopicMaker = Callable[..., str]
 """new_topic(partitions=1, **config): makes a topic, gives its name; in config, _ stands for ."""
 
 
-def _lacking(reason: str) -> None:
+def lacking(reason: str) -> None:
     """Skip; with CI=true, fail."""
     if in_ci():
         pytest.fail(reason)
@@ -26,13 +26,13 @@ def _lacking(reason: str) -> None:
 def kafka_available() -> None:
     """Java, Maven and the client are there; without them the test is skipped, and fails with CI=true."""
     if find_java() is None:
-        _lacking(f"needs Java: {JAVA_HINT}")
+        lacking(f"needs Java: {JAVA_HINT}")
     if find_maven() is None:
-        _lacking(f"needs Maven: {MAVEN_HINT}")
+        lacking(f"needs Maven: {MAVEN_HINT}")
     try:
         import confluent_kafka  # noqa: F401
     except ImportError:
-        _lacking("needs confluent-kafka: pip install '.[kafka]'")
+        lacking("needs confluent-kafka: pip install '.[kafka]'")
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def broker(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) -> I
         started = Broker(tmp_path_factory.mktemp("kafka"), secure=True)
         started.start()
     except BrokerError as error:
-        _lacking(str(error))
+        lacking(str(error))
         raise
     yield started
     started.stop()

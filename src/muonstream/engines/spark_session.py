@@ -21,6 +21,7 @@ from typing import Any, Final
 from muonstream.engines.spark_package import package_zip
 
 MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
+PACKAGES: Final = ("pyspark", "pyarrow", "pandas")
 JAVA_OLDEST: Final = 17
 CONNECTOR: Final = "spark-sql-kafka-0-10_2.13"
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
@@ -89,7 +90,7 @@ def read_conf(pairs: Sequence[str]) -> dict[str, str]:
 
 def spark_version() -> str:
     """The version of pyspark. Raises SparkError without the extra."""
-    for package in ("pyspark", "pyarrow"):
+    for package in PACKAGES:
         try:
             version(package)
         except PackageNotFoundError:

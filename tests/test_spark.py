@@ -1,0 +1,386 @@
+"""Runs on Spark itself, from Kafka itself: every summary is that of the local engine, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from kafka_fixtures import TopicMaker
+from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, objects, send
+
+from muonstream.analysis.intervals import Intervals
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.summary import summary
+from muonstream.builder import FrameBuilder
+from muonstream.detector import Detector
+from muonstream.engines.local import run_blocks
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.spark import SparkEngine
+from muonstream.engines.spark_query import Query, QueryOptions
+from muonstream.engines.topic import TopicEngine
+from muonstream.hitjson import hits_json
+from muonstream.kafka.address import KafkaAddress, Login
+from muonstream.kafka.client import Connection
+from muonstream.kafka.java import java_properties
+from muonstream.messages import Run, loose_partition
+from muonstream.simulation import simulate_words
+from muonstream.sinks.store import Store, StoreError
+from muonstream.sources.deliveries import Deliveries
+from muonstream.sources.ends import TopicEnds
+from muonstream.sources.files import read_blocks
+from muonstream.sources.kafka import TopicReader
+from muonstream.words import Words
+from tools.kafka_broker import USER, Broker
+from tools.restarts import APART, differences
+
+DETECTOR = Detector.default()
+NAME = "the topic"
+PARTITIONS = 4
+SHORT = simulate_words(60_000, rate_hz=20_000, seed=3)
+
+
+def counted(snapshot: Snapshot) -> dict[str, Any]:
+    """What was counted, without what was asked for."""
+    return {key: value for key, value in summary(snapshot).items() if key not in APART}
+
+
+def processed(words: Words, detector: Detector = DETECTOR) -> dict[str, Any]:
+    """The same of the words themselves, as `process` counts them."""
+    with Pipeline(detector) as pipeline:
+        pipeline.push(words)
+        pipeline.finish()
+        return counted(pipeline.snapshot("ended"))
+
+
+def loosely(words: Words, partitions: int) -> list[Sent]:
+    """Words as the course's producer sends them, block by block to one partition and another."""
+    text, offsets = hits_json(words)
+    at = offsets.tolist()
+    return [(loose_partition(i, partitions), [], text[at[i] : at[i + 1]]) for i in range(len(words))]
+
+
+@dataclass
+class Spark:
+    """Runs of one topic on Spark: each a new engine, with a query and, where there is one, a store of its own."""
+
+    session: Any
+    address: str
+    topic: str
+    folder: Path
+    store: bool = True
+    messages: int = 0
+    wanted: Run | None = RUN
+    detector: Detector = DETECTOR
+    login: Login = field(default_factory=Login)
+    windows: int = 0
+    batches: list[int] = field(default_factory=list)
+    """How many words the account had at each snapshot that had more than the one before."""
+
+    def run(self, until: Callable[[SparkEngine, Snapshot], bool] = lambda engine, snapshot: False) -> Snapshot:
+        """Run to the end, or until what was published says so."""
+        connection = Connection(KafkaAddress(self.address, self.topic), self.login)
+        ends = TopicEnds(connection)
+        stop = Event()
+        assert ends.open(stop, print)
+        self.folder.mkdir(exist_ok=True)
+        store = Store(self.folder / "s.db") if self.store else None
+        options = QueryOptions(
+            self.address,
+            self.topic,
+            str(self.folder / "checkpoint"),
+            trigger_s=0,
+            messages=self.messages,
+            kafka=java_properties(self.login),
+        )
+        builder = FrameBuilder(self.detector.boards, max_held_words=1 << 26)
+        with Pipeline(self.detector, builder=builder) as pipeline:
+            if self.windows:
+                pipeline.intervals = Intervals(pipeline.catalogue, windows=self.windows)
+            deliveries = Deliveries(wanted=self.wanted)
+            engine = SparkEngine(ends, pipeline, deliveries, Query(self.session, options), store=store, name=NAME)
+            saved = store.load(NAME) if store is not None else None
+            if saved is not None:
+                engine.restore(saved)
+
+            def publish(snapshot: Snapshot) -> None:
+                if not self.batches or snapshot.account.words > self.batches[-1]:
+                    self.batches.append(snapshot.account.words)
+                if until(engine, snapshot):
+                    stop.set()
+
+            try:
+                engine.begin()
+                last = engine.run(stop, publish=publish, interval_s=0.1)
+                self.intervals = pipeline.intervals.take() if pipeline.intervals is not None else []
+                return last
+            finally:
+                ends.close()
+                if store is not None:
+                    store.close()
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the checkpoint, of which there must be one."""
+        (found,) = (self.folder / "checkpoint").iterdir()
+        return found
+
+
+@pytest.fixture
+def new_run(spark: Any, broker: Broker, new_topic: TopicMaker, tmp_path: Path) -> Callable[..., Spark]:
+    """Send messages to a topic of their own; gives what runs it."""
+
+    def make(sent: Sequence[Sent], partitions: int = PARTITIONS, **options: Any) -> Spark:
+        topic = new_topic(partitions)
+        send(broker.address, topic, sent)
+        return Spark(spark, broker.address, topic, tmp_path / "run", **options)
+
+    return make
+
+
+NewRun = Callable[..., Spark]
+
+
+@pytest.mark.parametrize("form", ["frames", "loose"])
+def test_a_million_words_are_counted_as_process_counts_them(new_run: NewRun, form: str) -> None:
+    words = simulate_words(1_000_000, rate_hz=20_000, seed=5)
+    sent = as_frames(words, 16) if form == "frames" else loosely(words, 16)
+    run = new_run([*sent, *ends(16)], 16, messages=len(sent) // 3)
+    found = run.run()
+    assert found.account.late == found.account.stray == 0
+    assert differences(counted(found), processed(words)) == 0
+
+
+@pytest.mark.parametrize("form", ["frames", "parts", "hits", "bare", "transfers"])
+def test_orbits_across_micro_batches_are_whole(new_run: NewRun, form: str) -> None:
+    sent = {
+        "frames": lambda: as_frames(SHORT, PARTITIONS),
+        "parts": lambda: as_frames(SHORT, PARTITIONS, part_words=100),
+        "hits": lambda: as_hits(SHORT, PARTITIONS),
+        "bare": lambda: bare(as_hits(SHORT, PARTITIONS)),
+        "transfers": lambda: as_transfers(SHORT, PARTITIONS),
+    }[form]()
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 5)
+    found = run.run()
+    assert len(run.batches) >= 3
+    assert found.account.late == found.account.stray == 0
+    assert differences(counted(found), processed(SHORT)) == 0
+
+
+def test_what_a_gateway_sent_twice_counts_once(new_run: NewRun) -> None:
+    sent = as_frames(SHORT, PARTITIONS)
+    again = [*sent[: len(sent) // 2], *sent[len(sent) // 3 :], *ends(PARTITIONS)]
+    run = new_run(again, messages=len(sent) // 4)
+    found = run.run()
+    assert any("duplicate" in line for line in found.faults)
+    assert differences(counted(found) | {"faults": []}, processed(SHORT) | {"faults": []}) == 0
+
+
+def test_what_is_malformed_is_counted_as_the_local_engine_counts_it(new_run: NewRun, tmp_path: Path) -> None:
+    poison: list[Sent] = [(p % PARTITIONS, [], value) for p, value in enumerate([b"", None, b"{", b"x" * 40])]
+    hits = bare(as_hits(SHORT[:20_000], PARTITIONS))
+    run = new_run([*hits[:3000], *poison, *hits[3000:], *ends(PARTITIONS, words=20_000, malformed=2)], messages=4000)
+    found = run.run()
+    reader = TopicReader(Connection(KafkaAddress(run.address, run.topic)))
+    assert reader.open(Event(), print)
+    with Pipeline(DETECTOR) as pipeline:
+        engine = TopicEngine(reader, pipeline, Deliveries(wanted=RUN))
+        engine.begin()
+        local = engine.run(Event(), publish=lambda snapshot: None)
+    reader.close()
+    assert found.account.malformed == 6
+    assert found.account.balanced
+    assert found.account == local.account
+    assert differences(counted(found) | {"faults": []}, counted(local) | {"faults": []}) == 0
+    assert sorted(line.split(";")[0] for line in found.faults) == sorted(line.split(";")[0] for line in local.faults)
+
+
+def test_of_several_runs_the_first_that_comes_is_taken(new_run: NewRun) -> None:
+    later = Run(8, "later")
+    other = simulate_words(5000, seed=9)
+    one, two = as_frames(SHORT, 2), as_frames(other, 2, later)
+    run = new_run([*one, *ends(2), *two, *ends(2, later)], 2, wanted=None)
+    assert differences(counted(run.run()), processed(SHORT)) == 0
+
+
+def test_tasks_that_find_different_runs_are_told_which_it_is(new_run: NewRun) -> None:
+    early = Run(6, "early")
+    other = simulate_words(5000, seed=9)
+    mine = [one for one in as_frames(SHORT, 2) if one[0] == 0]
+    theirs = [one for one in as_frames(other, 2, early) if one[0] == 1]
+    run = new_run([*mine, *ends(1), *theirs, (1, *ends(1)[0][1:])], 2, wanted=None)
+    found = run.run()
+    assert found.account.words == sum(len(one[2] or b"") // 8 for one in mine)
+    assert any("another run" in line for line in found.faults)
+
+
+def test_intervals_are_those_of_the_local_engine(new_run: NewRun) -> None:
+    run = new_run([*as_frames(SHORT, PARTITIONS), *ends(PARTITIONS)], messages=10, windows=5)
+    run.run()
+    with Pipeline(DETECTOR, intervals=Intervals(run_catalogue(), windows=5)) as pipeline:
+        pipeline.push(SHORT)
+        pipeline.finish()
+        assert pipeline.intervals is not None
+        wanted = pipeline.intervals.take()
+    assert len(wanted) > 5
+    assert [(one.sequence, one.counts.tolist()) for one in run.intervals] == [
+        (one.sequence, one.counts.tolist()) for one in wanted
+    ]
+
+
+def run_catalogue() -> Any:
+    with Pipeline(DETECTOR) as pipeline:
+        return pipeline.catalogue
+
+
+@pytest.mark.parametrize("form", ["parts", "hits"])
+def test_a_run_that_was_stopped_goes_on_where_it_was(new_run: NewRun, form: str) -> None:
+    sent = as_frames(SHORT, PARTITIONS, part_words=100) if form == "parts" else as_hits(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
+    part = run.run(lambda engine, snapshot: snapshot.account.words > 10_000)
+    assert 10_000 < part.account.words < len(SHORT)
+    found = run.run()
+    assert found.restarts == 1
+    assert differences(counted(found), processed(SHORT)) == 0
+    shown = run.run()
+    assert differences(counted(shown), processed(SHORT)) == 0
+
+
+def test_a_micro_batch_that_comes_again_changes_nothing(new_run: NewRun) -> None:
+    sent = as_hits(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
+    run.run(lambda engine, snapshot: snapshot.account.words > 20_000)
+    commits = run.checkpoint / "commits"
+    newest = max(int(file.name) for file in commits.iterdir() if file.name.isdigit())
+    for file in (commits / str(newest), commits / f".{newest}.crc"):
+        file.unlink(missing_ok=True)
+    # Spark gives it again now, as after a kill between our transaction and its own
+    found = run.run()
+    assert differences(counted(found), processed(SHORT)) == 0
+
+
+def test_without_its_checkpoint_the_run_goes_on_from_the_store(new_run: NewRun) -> None:
+    sent = as_frames(SHORT, PARTITIONS, part_words=100)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
+    run.run(lambda engine, snapshot: snapshot.account.words > 10_000)
+    shutil.rmtree(run.folder / "checkpoint")
+    assert differences(counted(run.run()), processed(SHORT)) == 0
+
+
+@pytest.mark.parametrize("form", ["parts", "hits"])
+def test_the_local_engine_goes_on_with_a_run_of_spark(new_run: NewRun, form: str) -> None:
+    sent = as_frames(SHORT, PARTITIONS, part_words=100) if form == "parts" else as_hits(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
+    run.run(lambda engine, snapshot: snapshot.account.words > 10_000)
+    reader = TopicReader(Connection(KafkaAddress(run.address, run.topic)))
+    assert reader.open(Event(), print)
+    with Pipeline(DETECTOR) as pipeline, Store(run.folder / "s.db") as store:
+        engine = TopicEngine(reader, pipeline, Deliveries(wanted=RUN), store=store, name=NAME)
+        saved = store.load(NAME)
+        assert saved is not None
+        engine.restore(saved)
+        engine.begin()
+        found = engine.run(Event(), publish=lambda snapshot: None)
+    reader.close()
+    assert differences(counted(found), processed(SHORT)) == 0
+
+
+def test_a_store_and_a_checkpoint_of_different_times_are_refused(new_run: NewRun) -> None:
+    sent = as_frames(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 8)
+    run.run(lambda engine, snapshot: snapshot.account.words > 5000)
+    shutil.copy(run.folder / "s.db", run.folder / "old.db")
+    run.run(lambda engine, snapshot: snapshot.account.words > 40_000)
+    shutil.copy(run.folder / "old.db", run.folder / "s.db")
+    with pytest.raises(
+        StoreError, match=r"^the checkpoint \w+ goes on with micro-batch \d+, the store with \d+: "
+    ) as error:
+        run.run()
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_is_not_the_stores_is_refused(new_run: NewRun) -> None:
+    sent = as_frames(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 8)
+    run.run(lambda engine, snapshot: snapshot.account.words > 5000)
+    name = run.checkpoint.name
+    shutil.rmtree(run.folder / "checkpoint")
+    other = Spark(run.session, run.address, run.topic, run.folder.with_name("other"), messages=run.messages)
+    other.run(lambda engine, snapshot: snapshot.account.words > 5000)
+    shutil.copytree(other.checkpoint, run.folder / "checkpoint" / name)
+    with pytest.raises(StoreError, match=r"is not the one that the store was written with: found .*, allowed is "):
+        run.run()
+
+
+def test_a_secure_broker_is_read_with_the_same_properties(spark: Any, broker: Broker, tmp_path: Path) -> None:
+    from kafka_fixtures import make_topic
+
+    topic = make_topic(broker.address, 1)
+    send(broker.address, topic, [*as_frames(SHORT[:5000]), *ends()])
+    login = Login(
+        {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanisms": "PLAIN",
+            "sasl.username": USER,
+            "sasl.password": broker.password,
+            "ssl.ca.location": str(broker.certificate),
+        }
+    )
+    found = Spark(spark, broker.secure_address, topic, tmp_path / "run", store=False, login=login).run()
+    assert differences(counted(found), processed(SHORT[:5000])) == 0
+
+
+def test_progress_is_told(new_run: NewRun) -> None:
+    told: dict[str, str] = {}
+    run = new_run([*as_hits(SHORT, PARTITIONS), *ends(PARTITIONS)], messages=10_000)
+    run.run(lambda engine, snapshot: bool(told.update(snapshot.engine)))
+    assert told["Engine"].startswith("Spark 4")
+    assert told["Engine"].endswith(", local[2]")
+    assert set(told) == {"Engine", "Micro-batch", "Its messages", "Its time", "Input", "State held"}
+
+
+@pytest.mark.parametrize("form", ["frames", "loose"])
+@pytest.mark.parametrize(
+    ("name", "detector"),
+    [
+        ("run000591.dat", "run591"),
+        ("run000591_derived_scintillator.dat", "run591"),
+        ("run000591_firmware2019.txt", "run591"),
+        ("course_stream_first74rows.csv", "telescope"),
+    ],
+)
+def test_the_real_files_are_counted_as_process_counts_them(
+    new_run: NewRun, shared_data: Path, name: str, detector: str, form: str
+) -> None:
+    words = np.concatenate([block.words for block in read_blocks(str(shared_data / name))])
+    layout = Detector.load(detector)
+    with Pipeline(layout) as pipeline:
+        wanted = run_blocks(pipeline, read_blocks(str(shared_data / name)))
+    assert wanted.account.malformed == 0
+    sent = frames_by(words, layout) if form == "frames" else loosely(words, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], detector=layout, messages=max(len(sent) // 3, 1))
+    found = run.run()
+    if found.account.late or found.account.stray:
+        assert found.account.balanced
+        assert found.account.words == wanted.account.words
+    else:
+        assert differences(counted(found), counted(wanted)) == 0
+    assert form == "loose" or not (found.account.late or found.account.stray)
+
+
+def frames_by(words: Words, detector: Detector) -> list[Sent]:
+    from muonstream.frames import Frames
+    from muonstream.messages import frame_messages
+
+    builder = FrameBuilder(detector.boards)
+    frames = Frames.join([builder.push(words), builder.finish()])
+    return [(one.partition(PARTITIONS), one.headers(), one.value()) for one in frame_messages(frames, RUN)]
+
+
+def test_objects_and_the_scanner_agree() -> None:
+    assert [value for _, _, value in loosely(SHORT[:100], 1)] == objects(SHORT[:100])

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import muonstream
+from muonstream.cli import app
+from muonstream.engines import spark_session
+from muonstream.engines.spark_session import (
+    CONNECTOR,
+    JARS_VARIABLE,
+    SparkError,
+    check_java,
+    check_master,
+    connector,
+    first_line,
+    package_zip,
+    read_conf,
+)
+
+pyspark = pytest.importorskip("pyspark")
+RUNNER = CliRunner()
+
+
+@pytest.mark.parametrize(
+    "master",
+    [
+        "local",
+        "local[2]",
+        "local[*]",
+        "local[4, 2]",
+        "spark://here:7077",
+        "spark://a:1,b:2",
+        "yarn",
+        "k8s://https://a:6443",
+    ],
+)
+def test_masters_of_spark_pass(master: str) -> None:
+    check_master(master)
+
+
+@pytest.mark.parametrize("master", ["", "local[0]", "local[two]", "sparks://a:1", "mesos://a", "spark://", "here:7077"])
+def test_other_masters_are_refused(master: str) -> None:
+    with pytest.raises(SparkError, match=r"--master: found .*, allowed are local\[N\]"):
+        check_master(master)
+
+
+def test_settings_are_read_and_others_refused() -> None:
+    assert read_conf(["spark.a.b=1", "spark.c=x=y"]) == {"spark.a.b": "1", "spark.c": "x=y"}
+    for wrong in ("spark.a", "a=1", "=1", "spark.a b=1"):
+        with pytest.raises(SparkError, match="--spark-conf: found"):
+            read_conf([wrong])
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--engine", "spark", "--master", "local[x]"], "--master: found 'local[x]', allowed are local[N], "),
+        (["--engine", "spark", "--trigger", "5 days"], "--trigger: found '5 days', allowed are 0s to 24h, "),
+        (["--engine", "spark", "--trigger", "-1s"], "--trigger: found '-1s', allowed are 0s to 24h, "),
+        (["--engine", "spark", "--spark-conf", "ui=1"], "--spark-conf: found 'ui=1', allowed is KEY=VALUE "),
+        (["--engine", "spark", "--follow"], "--follow: found --engine spark, allowed is --engine local"),
+        (["--master", "local[2]"], "--master: found --engine local, allowed with --engine spark only"),
+        (["--trigger", "1s"], "--trigger: found --engine local, allowed with --engine spark only"),
+        (["--checkpoint", "x"], "--checkpoint: found --engine local, allowed with --engine spark only"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(options: list[str], line: str) -> None:
+    refused = RUNNER.invoke(app, ["run", "kafka://127.0.0.1:1/frames", "--no-page", *options])
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(f"muonstream: {line}")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_spark_needs_a_topic() -> None:
+    refused = RUNNER.invoke(app, ["run", "sim:", "--engine", "spark"])
+    assert refused.stderr == "muonstream: --engine spark: found sim:, allowed is a topic: kafka://host:port/topic\n"
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark_session, "PACKAGES", ("pyspark", "a-package-that-nobody-has"))
+    refused = RUNNER.invoke(app, ["run", "kafka://127.0.0.1:1/frames", "--engine", "spark", "--no-page"])
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "muonstream: --engine spark needs the extra: pip install '.[spark]'\n",
+    )
+
+
+def fake_java(folder: Path, banner: str) -> Path:
+    java = folder / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(f"#!{sys.executable}\nimport sys\nsys.stderr.write({banner!r})\n", "utf-8")
+    java.chmod(0o755)
+    return folder
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a script that is a program")
+@pytest.mark.parametrize(
+    ("banner", "found"),
+    [('openjdk version "11.0.2"\n', "11"), ('java version "1.8.0_392"\n', "8"), ("no java here\n", "one without")],
+)
+def test_a_java_that_is_too_old_is_named(
+    banner: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "jdk", banner)))
+    with pytest.raises(SparkError, match=rf"^pyspark {pyspark.__version__} needs Java 17 or newer; found {found}"):
+        check_java()
+
+
+def test_no_java_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SparkError, match=r"found none \(JAVA_HOME is "):
+        check_java()
+
+
+def test_the_connector_is_taken_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(JARS_VARIABLE, str(tmp_path))
+    with pytest.raises(SparkError, match=f"found no {CONNECTOR}-{pyspark.__version__}.jar in "):
+        connector({})
+    right = tmp_path / f"{CONNECTOR}-{pyspark.__version__}.jar"
+    right.touch()
+    assert connector({"spark.jars": "mine.jar"}) == {"spark.jars": f"mine.jar,{right}"}
+    (tmp_path / f"{CONNECTOR}-3.5.0.jar").touch()
+    with pytest.raises(
+        SparkError, match=f"found {CONNECTOR} 3.5.0, allowed is {pyspark.__version__}, which is pyspark"
+    ):
+        connector({})
+
+
+def test_the_connector_is_fetched_in_pysparks_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(JARS_VARIABLE, raising=False)
+    ours = f"org.apache.spark:{CONNECTOR}:{pyspark.__version__}"
+    assert connector({}) == {"spark.jars.packages": ours}
+    assert connector({"spark.jars.packages": "a:b:1"}) == {"spark.jars.packages": f"a:b:1,{ours}"}
+    assert connector({"spark.jars.packages": ours}) == {}
+    with pytest.raises(SparkError, match=f"--spark-conf: found {CONNECTOR} 3.5.1"):
+        connector({"spark.jars.packages": f"org.apache.spark:{CONNECTOR}:3.5.1"})
+
+
+def test_our_package_travels_without_the_page(tmp_path: Path) -> None:
+    with zipfile.ZipFile(package_zip(tmp_path)) as archive:
+        names = set(archive.namelist())
+    assert {
+        "muonstream/__init__.py",
+        "muonstream/engines/spark_task.py",
+        "muonstream/detectors/telescope.toml",
+    } <= names
+    assert not [name for name in names if name.startswith("muonstream/dashboard") or "__pycache__" in name]
+    assert Path(muonstream.__file__).parent.name == "muonstream"
+
+
+def test_errors_of_spark_become_one_line() -> None:
+    python = 'Job aborted.\nTraceback (most recent call last):\n  File "x"\nValueError: found 3\n\n\tat org.apache'
+    assert first_line(python) == "ValueError: found 3"
+    java = "An error occurred.\n: org.apache.spark.SparkException: All masters are unresponsive\n\tat x"
+    assert first_line(java) == "SparkException: All masters are unresponsive"
+    assert first_line("") == "no reason given"
