@@ -29,6 +29,7 @@ from benchmarks.spark_works import (
     fill,
     fresh,
     local_drain,
+    messages_in,
     process_file,
     spark_drain,
 )
@@ -111,16 +112,6 @@ def framed(broker: Broker, *, words: int, rounds: int) -> None:
     print(f"{'first micro-batch':44} {cold:8.2f} s of about {messages * per_message:,.0f} words", flush=True)
 
 
-def messages_in(address: str, topic: str) -> int:
-    """How many messages a topic holds, but for the run's end."""
-    connection = Connection(KafkaAddress(address, topic))
-    ends = TopicEnds(connection)
-    assert ends.open(Event(), print)
-    n = sum(high - low for low, high in ends.all_watermarks().values())
-    ends.close()
-    return n - PARTITIONS
-
-
 def small_batches(broker: Broker, rounds: int) -> None:
     """What a micro-batch costs that has hardly any data."""
     fill(broker.address, "few", 20_000, form="frames", rate_hz=1e3)
@@ -181,7 +172,8 @@ def fill_nothing(address: str, topic: str) -> None:
     """Make an empty topic."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    AdminClient({"bootstrap.servers": address}).create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
 
 
 def main() -> None:

@@ -84,6 +84,16 @@ def fill(address: str, topic: str, words: int, *, form: str, rate_hz: float = 1e
     subprocess.run([sys.executable, "-m", "muonstream", *command], check=True, capture_output=True)
 
 
+def messages_in(address: str, topic: str) -> int:
+    """How many messages a topic holds, but for the run's end."""
+    connection = Connection(KafkaAddress(address, topic))
+    ends = TopicEnds(connection)
+    assert ends.open(Event(), print)
+    n = sum(high - low for low, high in ends.all_watermarks().values())
+    ends.close()
+    return n - PARTITIONS
+
+
 def local_drain(address: str, topic: str) -> Drained:
     """By the local engine, to a finished monitor."""
     reader = TopicReader(Connection(KafkaAddress(address, topic)))
