@@ -146,14 +146,23 @@ def new_run(spark: Any, broker: Broker, new_topic: TopicMaker, tmp_path: Path) -
 NewRun = Callable[..., Spark]
 
 
-@pytest.mark.parametrize("form", ["frames", "loose"])
-def test_a_million_words_are_counted_as_process_counts_them(new_run: NewRun, form: str) -> None:
+@pytest.fixture(scope="module")
+def million() -> tuple[Words, dict[str, Any]]:
+    """Words, and what `process` counts of them."""
     words = simulate_words(1_000_000, rate_hz=20_000, seed=5)
+    return words, processed(words)
+
+
+@pytest.mark.parametrize("form", ["frames", "loose"])
+def test_a_million_words_are_counted_as_process_counts_them(
+    new_run: NewRun, million: tuple[Words, dict[str, Any]], form: str
+) -> None:
+    words, wanted = million
     sent = as_frames(words, 16) if form == "frames" else loosely(words, 16)
     run = new_run([*sent, *ends(16)], 16, messages=len(sent) // 3)
     found = run.run()
     assert found.account.late == found.account.stray == 0
-    assert differences(counted(found), processed(words)) == 0
+    assert differences(counted(found), wanted) == 0
 
 
 @pytest.mark.parametrize("form", ["frames", "parts", "hits", "bare", "transfers"])

@@ -1,0 +1,180 @@
+"""Spark's driver, executors and workers killed in mid-run: the run is as it would have been."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka_fixtures import TopicMaker
+from kafka_messages import Sent, as_frames, as_hits, ends, send
+
+from muonstream.simulation import simulate_words
+from tools.kafka_broker import Broker
+from tools.restarts import differences, processed, read_summary
+from tools.spark_cluster import Cluster
+
+PARTITIONS = 4
+WORDS = simulate_words(60_000, rate_hz=20_000, seed=4)
+PATIENCE_S = 200.0
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("words")
+    WORDS.tofile(folder / "words.dat")
+    return processed(folder / "words.dat", folder)
+
+
+class Driver:
+    """`muonstream run --engine spark` as a process, and what its log says."""
+
+    def __init__(self, broker: Broker, topic: str, folder: Path, *more: str) -> None:
+        self.folder = folder
+        self.log = folder / "spark.log"
+        # what a driver before this one has said is not of this one
+        self._said = self.log.stat().st_size if self.log.exists() else 0
+        source = f"kafka://{broker.address}/{topic}"
+        options = [
+            "--no-page",
+            "--store",
+            "s.db",
+            "--summary",
+            "out.json",
+            "--spark-log",
+            "spark.log",
+            "--trigger",
+            "0s",
+        ]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "muonstream", "run", source, "--engine", "spark", *options, *more],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def said(self) -> str:
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as stream:
+            stream.seek(self._said)
+            return stream.read().decode("utf-8", "replace")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the log says it."""
+        end = time.monotonic() + PATIENCE_S
+        while text not in self.said():
+            assert self.process.poll() is None, self.process.communicate()[1]
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.02)
+
+    def java(self) -> int:
+        """The process of its Java."""
+        listing = subprocess.run(["ps", "-eo", "pid,ppid,comm"], capture_output=True, text=True, check=True).stdout
+        rows = [line.split() for line in listing.splitlines()[1:]]
+        (found,) = [int(pid) for pid, parent, name in rows if int(parent) == self.process.pid and name == "java"]
+        return found
+
+    def ends_well(self) -> str:
+        _, err = self.process.communicate(timeout=PATIENCE_S)
+        assert self.process.returncode == 0, err
+        return str(err)
+
+    def summary(self) -> dict[str, Any]:
+        return read_summary(self.folder / "out.json")
+
+
+def gone(process: int) -> bool:
+    """Whether a process ends, waiting for it."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def messages(form: str) -> list[Sent]:
+    return as_frames(WORDS, PARTITIONS, part_words=500) if form == "frames" else as_hits(WORDS, PARTITIONS)
+
+
+LOCAL = ("--master", "local[2]", "--max-words-per-trigger", str(len(WORDS) // 6))
+
+
+def killed(broker: Broker, topic: str, folder: Path) -> None:
+    """A driver that is killed after some micro-batches; its Java ends with it."""
+    driver = Driver(broker, topic, folder, *LOCAL)
+    driver.wait_for("batch 1: ")
+    java = driver.java()
+    driver.process.kill()
+    driver.process.communicate()
+    assert gone(java)
+
+
+def test_a_driver_that_was_killed_goes_on(
+    spark_available: Path, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    topic = new_topic(PARTITIONS)
+    send(broker.address, topic, [*messages("hits"), *ends(PARTITIONS)])
+    killed(broker, topic, tmp_path)
+    driver = Driver(broker, topic, tmp_path, *LOCAL)
+    driver.ends_well()
+    assert differences(driver.summary(), wanted) == 0
+
+
+def test_a_driver_that_is_told_to_end_does_so_with_its_summary(
+    spark_available: Path, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    topic = new_topic(PARTITIONS)
+    send(broker.address, topic, messages("frames"))
+    killed(broker, topic, tmp_path)
+    # without the run's end this one runs until it is told to end
+    second = Driver(broker, topic, tmp_path, *LOCAL)
+    second.wait_for("lag 0 messages")
+    java = second.java()
+    second.process.send_signal(signal.SIGTERM)
+    said = second.ends_well()
+    assert gone(java)
+    assert second.summary()["words"] == len(WORDS)
+    assert [line for line in said.splitlines() if "WARN" in line or "Exception" in line or "Traceback" in line] == []
+    send(broker.address, topic, ends(PARTITIONS))
+    third = Driver(broker, topic, tmp_path, *LOCAL)
+    third.ends_well()
+    assert differences(third.summary(), wanted) == 0
+
+
+@pytest.fixture(scope="module")
+def cluster(spark_available: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster"), workers=2, memory_mib=1024) as started:
+        yield started
+
+
+@pytest.mark.parametrize("form", ["frames", "hits"])
+def test_executors_and_workers_that_were_killed_cost_nothing(
+    cluster: Cluster, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any], form: str
+) -> None:
+    topic = new_topic(PARTITIONS)
+    sent = messages(form)
+    send(broker.address, topic, sent[: len(sent) // 2])
+    options = ("--master", cluster.address, "--max-words-per-trigger", str(len(WORDS) // 8))
+    memory = ("--spark-conf", "spark.executor.memory=512m", "--spark-conf", "spark.driver.memory=512m")
+    driver = Driver(broker, topic, tmp_path, *options, *memory)
+    driver.wait_for("batch 1: ")
+    if form == "frames":
+        cluster.kill_executor()
+    else:
+        cluster.kill_worker(0)
+    send(broker.address, topic, [*sent[len(sent) // 2 :], *ends(PARTITIONS)])
+    driver.ends_well()
+    if form == "hits":
+        cluster.start_worker(0)
+    assert differences(driver.summary(), wanted) == 0
