@@ -1,6 +1,6 @@
 """Pairs of hits close in time, in one cell or in neighbouring ones: what tells of afterpulses and crosstalk.
 
-All pairs of hits of an orbit count, so that the order of words does not matter, and no pair reaches into the next orbit.
+All pairs of hits of an orbit count, so that the order of words does not matter, and no pair reaches into another orbit.
 Where there are many words a part of the orbits is enough, chosen by their numbers and by the words of their window.
 """
 
@@ -64,11 +64,12 @@ def _pairs(
     out: Any,
 ) -> None:
     """Add to `out`, int64[lumps, size], what `PairCounter` tells of."""
-    cell_codes = len(neighbours)
+    cell_codes = np.uint64(len(neighbours))
     chambers = chamber_of_block[-1] + 1
-    at_after = chambers * PAIR_BINS + cell_codes
-    at_next = at_after + cell_codes
-    at_orbits = at_next + NEIGHBOURS * cell_codes
+    at_hits = chambers * PAIR_BINS
+    at_after = at_hits + len(neighbours)
+    at_next = at_after + len(neighbours)
+    at_orbits = at_next + NEIGHBOURS * len(neighbours)
     most = 0
     for k in range(len(keys)):
         n_words = 0
@@ -78,13 +79,15 @@ def _pairs(
             most = max(most, n_words)
     if most == 0:
         return
-    of_orbit = np.full(WINDOW_ORBITS, -1, np.int32)
-    orbits = np.empty(WINDOW_ORBITS, np.int32)
-    before = np.empty(most, np.int32)
-    code_of = np.empty(most, np.int32)
+    # places in these lists are counted from 1; 0 ends a list
+    of_orbit = np.zeros(WINDOW_ORBITS, np.uint32)
+    orbits = np.empty(max(most, WINDOW_ORBITS) + 1, np.uint32)
+    before = np.empty(most, np.uint32)
+    code_of = np.empty(most, np.uint32)
     time_of = np.empty(most, np.int32)
-    before_in_cell = np.empty(most, np.int32)
-    newest = np.full(cell_codes + 1, -1, np.int32)
+    before_in_cell = np.empty(most, np.uint32)
+    newest = np.zeros(len(neighbours) + 1, np.uint32)
+    zero, one, orbit_shift = np.uint64(0), np.uint64(1), np.uint64(ORBIT_SHIFT)
     for k in range(len(keys)):
         n_words = 0
         for s in range(firsts[k], firsts[k + 1]):
@@ -94,71 +97,82 @@ def _pairs(
             continue
         orbit_step = max(step // WINDOW_STEP, 1)
         data = out[lump[k]]
+        times = data[:at_hits].reshape(chambers, PAIR_BINS)
+        hits = data[at_hits:at_after]
+        after = data[at_after:at_next]
+        beside = data[at_next:at_orbits].reshape(NEIGHBOURS, len(neighbours))
         data[at_orbits] += WINDOW_ORBITS // orbit_step
-        # hits of the chosen orbits, as a list an orbit
-        other = np.uint64(orbit_step - 1) << np.uint64(ORBIT_SHIFT)
-        n, n_orbits = 0, 0
+        # hits of the chosen orbits, as a list an orbit; without branches that could not be foreseen
+        other = np.uint64(orbit_step - 1) << orbit_shift
+        n, n_orbits = zero, zero
         for s in range(firsts[k], firsts[k + 1]):
             offset, length = stretches[s]
             these = words if offset >= 0 else held
-            begin = offset if offset >= 0 else ~offset
-            for i in range(begin, begin + length):
+            begin = np.uint64(offset if offset >= 0 else ~offset)
+            for i in range(begin, begin + np.uint64(length)):
                 word = these[i]
                 if word & other:
                     continue
-                code = codes[word >> np.uint64(CHANNEL_SHIFT)]
-                bx = np.int32((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
-                if code >= cell_codes or bx >= BX_PER_ORBIT:
+                code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
+                bx = (word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK)
+                if code >= cell_codes or bx >= np.uint64(BX_PER_ORBIT):
                     continue
-                orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
-                if of_orbit[orbit] < 0:
-                    orbits[n_orbits] = orbit
-                    n_orbits += 1
+                orbit = (word >> orbit_shift) & np.uint64(WINDOW_ORBITS - 1)
                 code_of[n] = code
-                time_of[n] = bx * np.int32(TDC_PER_BX) + np.int32(word & np.uint64(TDC_MASK))
-                before[n] = of_orbit[orbit]
-                of_orbit[orbit] = n
-                data[chambers * PAIR_BINS + code] += 1
-                n += 1
+                time_of[n] = np.int32(bx) * np.int32(TDC_PER_BX) + np.int32(word & np.uint64(TDC_MASK))
+                hits[code] += 1
+                last = of_orbit[orbit]
+                before[n] = last
+                of_orbit[orbit] = n + one
+                orbits[n_orbits] = orbit
+                n_orbits += np.uint64(last == zero)
+                n += one
+        # orbits with one hit have no pairs
+        n_several = zero
         for j in range(n_orbits):
-            last = of_orbit[orbits[j]]
-            of_orbit[orbits[j]] = -1
-            if before[last] < 0:
-                continue
+            orbit = orbits[j]
+            last = np.uint64(of_orbit[orbit])
+            of_orbit[orbit] = 0
+            orbits[n_several] = last
+            n_several += np.uint64(before[last - one] != 0)
+        for j in range(n_several):
             # each hit with those of its cell, and of its neighbours, that were taken before it
-            i = last
-            while i >= 0:
-                code, time = code_of[i], time_of[i]
-                m = newest[code]
-                while m >= 0:
-                    apart = abs(time - time_of[m])
-                    if apart < PAIR_BINS * PAIR_STEP_TDC:
-                        data[chamber_of_block[code >> 6] * PAIR_BINS + apart // PAIR_STEP_TDC] += 1
-                        data[at_after + code] += apart <= AFTERPULSE_TDC
-                    m = before_in_cell[m]
+            last = np.uint64(orbits[j])
+            at = last
+            while at != zero:
+                i = at - one
+                code, time = np.uint64(code_of[i]), time_of[i]
+                m = np.uint64(newest[code])
+                before_in_cell[i] = m
+                newest[code] = at
+                while m != zero:
+                    apart = np.uint64(abs(time - time_of[m - one]))
+                    if apart < np.uint64(PAIR_BINS * PAIR_STEP_TDC):
+                        chamber = np.uint64(chamber_of_block[code >> np.uint64(6)])
+                        times[chamber, apart // np.uint64(PAIR_STEP_TDC)] += 1
+                        after[code] += apart <= np.uint64(AFTERPULSE_TDC)
+                    m = np.uint64(before_in_cell[m - one])
                 for kind in range(NEIGHBOURS):
-                    m = newest[neighbours[code, kind, 1]]
-                    while m >= 0:
-                        data[at_next + kind * cell_codes + code] += abs(time - time_of[m]) <= CROSSTALK_TDC
-                        m = before_in_cell[m]
-                    previous = neighbours[code, kind, 0]
-                    m = newest[previous]
-                    while m >= 0:
-                        data[at_next + kind * cell_codes + previous] += abs(time - time_of[m]) <= CROSSTALK_TDC
-                        m = before_in_cell[m]
-                before_in_cell[i] = newest[code]
-                newest[code] = i
-                i = before[i]
-            i = last
-            while i >= 0:
-                newest[code_of[i]] = -1
-                i = before[i]
+                    m = np.uint64(newest[neighbours[code, kind, 1]])
+                    while m != zero:
+                        beside[kind, code] += abs(time - time_of[m - one]) <= CROSSTALK_TDC
+                        m = np.uint64(before_in_cell[m - one])
+                    previous = np.uint64(neighbours[code, kind, 0])
+                    m = np.uint64(newest[previous])
+                    while m != zero:
+                        beside[kind, previous] += abs(time - time_of[m - one]) <= CROSSTALK_TDC
+                        m = np.uint64(before_in_cell[m - one])
+                at = np.uint64(before[i])
+            at = last
+            while at != zero:
+                newest[code_of[at - one]] = 0
+                at = np.uint64(before[at - one])
 
 
-def neighbours_of(detector: Detector, channel_map: ChannelMap) -> NDArray[np.int32]:
-    """The codes before and after each cell's, int32[K, kind, 2]; K where there is none."""
+def neighbours_of(detector: Detector, channel_map: ChannelMap) -> NDArray[np.uint32]:
+    """The codes before and after each cell's, uint32[K, kind, 2]; K where there is none."""
     n = channel_map.n_cell_codes
-    out = np.full((n, NEIGHBOURS, 2), n, np.int32)
+    out = np.full((n, NEIGHBOURS, 2), n, np.uint32)
     for chamber, base in zip(detector.chambers, channel_map.cell_base.tolist(), strict=True):
         for kind, distance in enumerate((1, chamber.layers)):
             first = np.arange(base, base + chamber.cells - distance)
