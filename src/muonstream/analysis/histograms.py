@@ -172,9 +172,10 @@ class Catalogue:
         """The same, only hits in orbits with a passage time."""
         return self._cells_of(data, "hits_with_scintillator", chamber)
 
-    def chamber_hits(self, data: Counts) -> Counts:
-        """Hits of each chamber, int64[C]."""
-        return np.array([self.hits_per_cell(data, c).sum() for c in range(len(self.detector.chambers))], dtype=np.int64)
+    def chamber_hits(self, data: Counts, name: str = "counts") -> Counts:
+        """Hits of each chamber, int64[C], or what else an entry by cell has."""
+        chambers = range(len(self.detector.chambers))
+        return np.array([self._cells_of(data, name, c).sum() for c in chambers], dtype=np.int64)
 
     def special(self, data: Counts, code: int) -> int:
         """Words of a special code, as `SCINTILLATOR`."""

@@ -104,7 +104,7 @@ def _pairs(
         data[at_orbits] += WINDOW_ORBITS // orbit_step
         # hits of the chosen orbits, as a list an orbit; without branches that could not be foreseen
         other = np.uint64(orbit_step - 1) << orbit_shift
-        n, n_orbits = zero, zero
+        n, n_orbits = np.uint64(0), np.uint64(0)
         for s in range(firsts[k], firsts[k + 1]):
             offset, length = stretches[s]
             these = words if offset >= 0 else held
@@ -128,7 +128,7 @@ def _pairs(
                 n_orbits += np.uint64(last == zero)
                 n += one
         # orbits with one hit have no pairs
-        n_several = zero
+        n_several = np.uint64(0)
         for j in range(n_orbits):
             orbit = orbits[j]
             last = np.uint64(of_orbit[orbit])
@@ -137,13 +137,12 @@ def _pairs(
             n_several += np.uint64(before[last - one] != 0)
         for j in range(n_several):
             # each hit with those of its cell, and of its neighbours, that were taken before it
-            last = np.uint64(orbits[j])
-            at = last
+            at = np.uint64(orbits[j])
             while at != zero:
-                i = at - one
-                code, time = np.uint64(code_of[i]), time_of[i]
+                mine = at - one
+                code, time = np.uint64(code_of[mine]), time_of[mine]
                 m = np.uint64(newest[code])
-                before_in_cell[i] = m
+                before_in_cell[mine] = m
                 newest[code] = at
                 while m != zero:
                     apart = np.uint64(abs(time - time_of[m - one]))
@@ -162,8 +161,8 @@ def _pairs(
                     while m != zero:
                         beside[kind, previous] += abs(time - time_of[m - one]) <= CROSSTALK_TDC
                         m = np.uint64(before_in_cell[m - one])
-                at = np.uint64(before[i])
-            at = last
+                at = np.uint64(before[mine])
+            at = np.uint64(orbits[j])
             while at != zero:
                 newest[code_of[at - one]] = 0
                 at = np.uint64(before[at - one])
