@@ -289,7 +289,7 @@ def _released(finding: Finding, shown: Finding) -> Finding:
 
 def _upward(finding: Finding) -> Level:
     """What a finding is for its chamber: a single cell never makes it Bad."""
-    return min(finding.level, Level.MEDIUM) if " cell " in finding.subject else finding.level
+    return min(finding.level, Level.MEDIUM) if " cell" in finding.subject else finding.level
 
 
 def _between(start: _Kept, snapshot: Snapshot) -> Window:

@@ -67,5 +67,6 @@ def _box_text(box: TimeBox | None, cell_width_mm: float, filed: float) -> str:
     return (
         f"Dashed: fitted edges, {box.begin.position_ns:+.1f} ± {box.begin.error_ns:.1f} ns and "
         f"{box.end.position_ns:.1f} ± {box.end.error_ns:.1f} ns. "
-        f"T_max {box.width_ns:.1f} ± {box.width_error_ns:.1f} ns, drift velocity {velocity:.2f} ± {error:.2f} um/ns (file: {filed:g})."
+        f"T_max {box.width_ns:.1f} ± {box.width_error_ns:.1f} ns, "
+        f"drift velocity {velocity:.2f} ± {error:.2f} um/ns (file: {filed:g})."
     )

@@ -80,11 +80,11 @@ export class Plots {
 function scaleColors(shown, hits, scale) {
   const sorted = Float64Array.from(hits).filter((n) => n > 0).sort();
   const most = sorted.at(-1) ?? 1;
-  const usual = 1.5 * (sorted[Math.floor(0.95 * (sorted.length - 1))] ?? 1);
-  shown.mapper.high = scale === "linear" ? Math.max(1, Math.min(most, usual)) : Math.max(1, most);
+  const usual = sorted[Math.floor(0.95 * (sorted.length - 1))] ?? 1;
+  shown.mapper.high = Math.max(1, scale === "linear" && most > 2 * usual ? 1.25 * usual : most);
   const over = sorted.filter((n) => n > shown.mapper.high).length;
   shown.over.hidden = !over;
-  if (over) shown.over.textContent = `${over === 1 ? "1 cell is" : `${over} cells are`} over the scale, up to ${prefixed(most, true)} hits.`;
+  if (over) shown.over.textContent = `${over === 1 ? "1 cell is" : `${over} cells are`} over the scale, up to ${prefixed(Number(most.toPrecision(3)), true)} hits.`;
 }
 
 /** Fill the columns of the reference: its counts scaled to the same sum, and the ratio to them. */
