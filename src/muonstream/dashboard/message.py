@@ -26,6 +26,7 @@ from muonstream.analysis.histograms import DRIFT_BINS, Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
 from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
+from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector import Detector
 
 Arrays = dict[str, NDArray[Any]]
@@ -223,7 +224,8 @@ def arrays(snapshot: Snapshot) -> Arrays:
     drift.C, layer.C.L                                      drift times, in bins of 5 and 6.67 ns
     course.C.hist_1 to hist_4                               the course's histograms
 
-    With reconstruction those of `muonstream.dashboard.muon_arrays` are added.
+    `encode` adds those of `muonstream.dashboard.timing_arrays` as edges.*, and with reconstruction those of
+    `muonstream.dashboard.muon_arrays`.
     """
     out: Arrays = {}
     rates = thinned(_whole_bins(snapshot))
@@ -312,9 +314,17 @@ def encode(snapshot: Snapshot, verdicts: Verdicts | None = None) -> bytes:
     verdicts = verdicts or Verdicts()
     levels = {f"levels.{c}": values.astype(np.int64) for c, values in enumerate(verdicts.judgement.cells)}
     muons = muon_page(snapshot, _newest_bin(_spaced(snapshot.rates))) if snapshot.catalogue.muon_shapes else MuonPage()
+    timing: Arrays = {}
+    remarks = {plot: dict(texts) for plot, texts in muons.remarks.items()}
+    both = ((snapshot.total, snapshot.live_time_s), (snapshot.recent, snapshot.recent_seconds))
+    for period, (data, seconds) in zip(PERIODS, both, strict=True):
+        edges, texts = edge_arrays(snapshot.catalogue, data)
+        timing |= {f"edges.{name}.{period}": values for name, values in edges.items()}
+        for plot, text in (texts | rate_remarks(snapshot.catalogue, data, seconds)).items():
+            remarks.setdefault(plot, {})[period] = text
     header = {
         "numbers": {**numbers(snapshot), "muons": muons.numbers},
         "verdicts": verdicts_json(verdicts),
-        "remarks": muons.remarks,
+        "remarks": remarks,
     }
-    return pack(header, {**arrays(snapshot), **muons.arrays, **levels})
+    return pack(header, {**arrays(snapshot), **timing, **muons.arrays, **levels})

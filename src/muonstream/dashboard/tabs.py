@@ -43,6 +43,8 @@ def plots_json(
                 "note": plot.note,
                 "columns": dict(plot.columns),
                 "legend": [asdict(entry) for entry in plot.legend],
+                "marks": dict(plot.marks),
+                "per_second": dict(plot.per_second),
                 "compared": list(plot.compared),
                 "height": plot.height,
                 "item": json_item(plot.model, theme=bokeh),
