@@ -37,7 +37,7 @@ with Pipeline(Detector.default(), run="memory", workers=0) as pipeline:
         pipeline.push(piece)
         snapshots.append(pipeline.snapshot())
 dashboard = Dashboard(port=0)
-dashboard.feed = Feed(interval_s=0)  # each snapshot is sent at once
+dashboard.feed = Feed(interval_s=0.1)  # as often as the page can draw, and no second of waiting
 dashboard.start()
 print(dashboard.url, flush=True)
 number = 0
@@ -48,7 +48,6 @@ for text in sys.stdin:
         now = time.time()
         dashboard.publish(replace(snapshots[place], run=f"memory {again}", sequence=number, wall_time=now,
                                   data_wall_time=now))
-        time.sleep(0.02)  # the page has to come to the draw
     gc.collect()
     with open("/proc/self/statm") as file:
         print(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024, number, flush=True)
