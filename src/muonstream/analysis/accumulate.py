@@ -191,7 +191,7 @@ def _accumulate(
     rows: Any,
 ) -> None:
     chambers = len(block_starts) - 1
-    layers = (out.shape[1] - offsets[6]) // (DRIFT_BINS // (1 << LAYER_BIN_BITS) + 2)
+    layers = (offsets[7] - offsets[6]) // (DRIFT_BINS // (1 << LAYER_BIN_BITS) + 2)
     blocks = (cell_codes >> 6) + 1
     several = blocks - 1 > chambers
     active = np.zeros(WINDOW_ORBITS * blocks, np.uint64)
@@ -220,7 +220,7 @@ def _accumulate(
         orbits = data[offsets[3] : offsets[4]]
         by_orbit = data[offsets[4] : offsets[5]].reshape(chambers, -1)
         drift = data[offsets[5] : offsets[6]].reshape(chambers, -1)
-        drift_layer = data[offsets[6] :].reshape(layers, -1)
+        drift_layer = data[offsets[6] : offsets[7]].reshape(layers, -1)
         for c in range(chambers):
             summed[c] = sum_of(counts, block_starts[c] << 6, block_starts[c + 1] << 6)
         while k < len(keys) and lump[k] == this_lump:
@@ -312,7 +312,8 @@ def _accumulate(
 class Accumulator:
     """The kernel with the tables of one detector; safe to call from several threads at once."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, pairs: bool = True) -> None:
+        """pairs: whether pairs of hits are counted too, which at 5 kHz costs more than all else."""
         self.catalogue = catalogue
         channel_map = catalogue.channel_map
         self._codes = channel_map.codes.astype(np.uint16)
@@ -323,7 +324,7 @@ class Accumulator:
         self._layer_of_code = np.ascontiguousarray(channel_map.layer_of_code)
         self._offsets = np.array([entry.offset for entry in catalogue.entries.values()], dtype=np.int64)
         longest_ns = max(chamber.t_max_ns for chamber in catalogue.detector.chambers)
-        self._count_pairs = PairCounter(catalogue)
+        self._count_pairs = PairCounter(catalogue) if pairs else None
         self._edge_tdc = TDC_PER_ORBIT - round(longest_ns / NS_PER_TDC)
 
     def __call__(self, frames: Frames | ScatteredFrames) -> Contribution:
@@ -337,7 +338,7 @@ class Accumulator:
         lump = np.searchsorted(slots, slot_of, side="left") + 1
         if len(slots):
             lump[slot_of < slots[0]] = 0
-        out = np.zeros((len(slots) + 1, self.catalogue.kernel_size), dtype=np.int64)
+        out = np.zeros((len(slots) + 1, self.catalogue.counted_size), dtype=np.int64)
         chambers = len(self.catalogue.detector.chambers)
         rows = np.zeros((len(frames), ROW_CHAMBERS + 3 * chambers), dtype=np.int64)
         _accumulate(
@@ -358,5 +359,6 @@ class Accumulator:
             out,
             rows,
         )
-        out = np.concatenate([out, self._count_pairs(frames, lump, len(out))], axis=1)
+        if self._count_pairs is not None:
+            self._count_pairs(frames, lump, out)
         return Contribution(out.sum(axis=0), slots, out[1:], frames.keys, rows)

@@ -91,7 +91,7 @@ class Catalogue:
     drift_tdc[C, 2050]          hit less passage in TDC counts, -512..1535, with under- and overflow
     drift_layer[L, 258]         the same by layer, 8 counts a bin
 
-    Of part of the orbits when words are many, see `muonstream.analysis.pairs`:
+    Filled in live runs, of part of the orbits when words are many, see `muonstream.analysis.pairs`:
     pair_time[C, 200]           pairs of hits of a cell, by the time between them in 10 ns
     pair_hits[K]                hits that were looked at
     pair_after[K]               pairs of hits of a cell within 600 ns

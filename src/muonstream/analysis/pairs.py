@@ -61,9 +61,10 @@ def _pairs(
     codes: Any,
     neighbours: Any,
     chamber_of_block: Any,
+    first: int,
     out: Any,
 ) -> None:
-    """Add to `out`, int64[lumps, size], what `PairCounter` tells of."""
+    """Add to out[:, first:], int64[lumps, size], what `PairCounter` tells of."""
     cell_codes = np.uint64(len(neighbours))
     chambers = chamber_of_block[-1] + 1
     at_hits = chambers * PAIR_BINS
@@ -96,7 +97,7 @@ def _pairs(
         if keys[k] % min(step, WINDOW_STEP) != 0:
             continue
         orbit_step = max(step // WINDOW_STEP, 1)
-        data = out[lump[k]]
+        data = out[lump[k], first:]
         times = data[:at_hits].reshape(chambers, PAIR_BINS)
         hits = data[at_hits:at_after]
         after = data[at_after:at_next]
@@ -188,11 +189,10 @@ class PairCounter:
         self._codes = channel_map.codes.astype(np.uint16)
         self._neighbours = neighbours_of(catalogue.detector, channel_map)
         self._chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
-        self._size = catalogue.counted_size - catalogue.kernel_size
+        self._first = catalogue.kernel_size
 
-    def __call__(self, frames: ScatteredFrames, lump: NDArray[np.int64], lumps: int) -> Counts:
-        """What whole windows add, int64[lumps, size]; lump: int64[k], the row of each window."""
-        out = np.zeros((lumps, self._size), np.int64)
+    def __call__(self, frames: ScatteredFrames, lump: NDArray[np.int64], out: Counts) -> None:
+        """Add what whole windows have to `out`, int64[lumps, size]; lump: int64[k], the row of each window."""
         _pairs(
             uniform(frames.words),
             frames.held,
@@ -203,9 +203,9 @@ class PairCounter:
             self._codes,
             self._neighbours,
             self._chamber_of_block,
+            self._first,
             out,
         )
-        return out
 
 
 def accidental_pairs(a: NDArray[np.int64], b: NDArray[np.int64], within_tdc: int, orbits: int) -> NDArray[np.float64]:

@@ -71,12 +71,17 @@ class Reconstruction:
     """
 
     def __init__(
-        self, catalogue: Catalogue, segments: SegmentConfig | None = None, tracks: TrackConfig | None = None
+        self,
+        catalogue: Catalogue,
+        segments: SegmentConfig | None = None,
+        tracks: TrackConfig | None = None,
+        *,
+        pairs: bool = True,
     ) -> None:
         if not catalogue.muon_shapes:
             raise ValueError("catalogue: found one without muons, allowed is Catalogue(detector, muons=True)")
         self.catalogue = catalogue
-        self._accumulate = Accumulator(Catalogue(catalogue.detector))
+        self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
 

@@ -19,8 +19,8 @@ PUSH_WORDS = 1 << 20
 
 
 def run_words(words: Words, workers: int) -> None:
-    """Words in memory to a finished monitor."""
-    with Pipeline(Detector.default(), workers=workers) as pipeline:
+    """Words in memory to a finished monitor, as `process` counts them."""
+    with Pipeline(Detector.default(), workers=workers, pairs=False) as pipeline:
         for first in range(0, len(words), PUSH_WORDS):
             pipeline.push(words[first : first + PUSH_WORDS])
         pipeline.finish()

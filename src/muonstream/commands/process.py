@@ -56,7 +56,11 @@ def process_files(
     status = [common.OK]
     with common.clear_errors(status), common.writable(summary_path) as handle:
         detector = common.load_detector(detector_name)
-        with Pipeline(detector, run=run, source=", ".join(files), workers=workers, reconstruct=reconstruct) as pipeline:
+        # nobody sees verdicts here, so nothing that only they need is counted
+        source = ", ".join(files)
+        with Pipeline(
+            detector, run=run, source=source, workers=workers, reconstruct=reconstruct, pairs=False
+        ) as pipeline:
             columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
             try:
                 with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:

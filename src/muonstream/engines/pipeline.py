@@ -52,7 +52,8 @@ class Elsewhere:
 class Pipeline:
     """Builder, kernels and monitor of one run. Not for several threads at once; the kernels have their own.
 
-    With `workers=0` the kernel runs in the caller's thread; with `reconstruct` it looks for muons too.
+    With `workers=0` the kernel runs in the caller's thread; with `reconstruct` it looks for muons too. Without `pairs`
+    it leaves out pairs of hits, which only verdicts need.
     """
 
     def __init__(
@@ -65,17 +66,18 @@ class Pipeline:
         builder: FrameBuilder | None = None,
         intervals: Intervals | None = None,
         reconstruct: bool = False,
+        pairs: bool = True,
     ) -> None:
         self.detector = detector
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
-        self._analyse: Callable[[Frames | ScatteredFrames], Contribution] = Accumulator(self.catalogue)
+        self._analyse: Callable[[Frames | ScatteredFrames], Contribution] = Accumulator(self.catalogue, pairs=pairs)
         if reconstruct:
             # imported only where it is wanted: it takes a twentieth of the time to start
             from muonstream.analysis.reconstruction import Reconstruction
 
-            self._analyse = Reconstruction(self.catalogue)
+            self._analyse = Reconstruction(self.catalogue, pairs=pairs)
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
