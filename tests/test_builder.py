@@ -158,6 +158,31 @@ def test_one_board_falling_back_alone_is_no_reset() -> None:
     assert frames.keys.max() < 1 << KEY_WINDOW_BITS
 
 
+def test_what_a_reset_taken_back_drops_is_held_no_more() -> None:
+    a, b = stream(4000), stream(1000, board=1)
+    words = interleaved(a, np.concatenate([b, stream(3000, board=1)]))
+    builder = FrameBuilder((0, 1), idle_seconds=1)
+    given_words = 0
+    for part in np.split(words, range(50, len(words), 50)):
+        given_words += len(builder.push(part).words)
+        held, counts = builder.held(), builder.counts
+        # no word stands in a window that is late or stray already
+        assert np.all(held.keys >= 0)
+        assert given_words + len(held.words) <= counts.words - counts.late - counts.stray
+        assert len(builder.state()["log"]) <= counts.held
+    assert builder.counts.late > 2900
+
+
+@pytest.mark.parametrize("step", [3_000, 20_000])
+def test_dropped_words_leave_room_for_others(step: int) -> None:
+    # many words held behind a reset that is taken back, then many more before any window closes
+    a, b = stream(200_000, step=1), stream(60_000, step=1, board=1)
+    words = interleaved(a, np.concatenate([b, stream(140_000, step=1, board=1)]), 128)
+    frames, counts = build(words, list(range(step, len(words), step)), idle_seconds=1)
+    assert balanced(frames, counts)
+    assert np.all(np.diff(frames.keys) > 0)
+
+
 def test_a_new_file_that_starts_again_is_a_reset_however_short() -> None:
     words = interleaved(stream(10), stream(10, board=1))
     later = stream(4, start=200_000)

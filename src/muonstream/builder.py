@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,8 +182,8 @@ class FrameBuilder:
         New memory costs as much as all that is done with its words.
         """
         for buffer in self._buffers:
-            # held by the list, by the loop and by the call; each view of it, so each frame, is one more
-            if len(buffer) >= n and getrefcount(buffer) == 3:
+            # each view of it, so each frame, is one reference more
+            if len(buffer) >= n and getrefcount(buffer) == _REFERENCES:
                 return buffer
         buffer = np.empty(-(-n // BUFFER_WORDS) * BUFFER_WORDS, np.uint64)
         self._buffers.append(buffer)
@@ -212,10 +212,20 @@ class FrameBuilder:
     def _keep(self, words: Words) -> None:
         """Copy what is held of words that were pushed: they are not ours."""
         st = self._state
+        self._forget_dropped()
         runs = st.runs[: int(st.control[fr.RUNS])]
         self._reserve(0, int(runs[runs[:, 0] >= fr.IN_CHUNK, 1].sum()))
         st = self._state
         keep(st.control, st.runs, st.log, words)
+
+    def _forget_dropped(self) -> None:
+        """Take runs out whose words are held no more: they would fill a log that is sized for what is held."""
+        st = self._state
+        runs = st.runs[: int(st.control[fr.RUNS])]
+        held = runs[runs[:, 2] != fr.DROPPED]
+        if len(held) < len(runs):
+            runs[: len(held)] = held
+            st.control[fr.RUNS] = len(held)
 
     def _held(self) -> int:
         return int(self._state.control[fr.HELD])
@@ -232,6 +242,7 @@ class FrameBuilder:
             st = st._replace(runs=grown)
         needed = int(st.control[fr.LOG]) + words + released
         if needed > len(st.log):
+            self._forget_dropped()
             live = self._held() + words + released
             if 2 * live > len(st.log):
                 grown_log = np.zeros(4 * live, np.uint64)
@@ -306,7 +317,7 @@ class FrameBuilder:
         """A copy of the windows still open, as they are now; words set aside are not among them."""
         st = self._state
         runs = st.runs[: int(st.control[fr.RUNS])]
-        runs = runs[runs[:, 2] < fr.NO_KEY]
+        runs = runs[(runs[:, 2] >= 0) & (runs[:, 2] < fr.NO_KEY)]
         runs = runs[np.argsort(runs[:, 2], kind="stable")]
         if not len(runs):
             return Frames.empty()
@@ -384,6 +395,16 @@ class FrameBuilder:
         log = np.zeros(CHUNK_WORDS + len(state["log"]), np.uint64)
         log[: len(state["log"])] = state["log"]
         self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
+
+
+def _references() -> int:
+    """References to a buffer of a list that nobody has, as seen by a loop over it: 3, fewer from Python 3.14 on."""
+    for buffer in deque([np.empty(0, np.uint64)]):
+        return getrefcount(buffer)
+    raise AssertionError
+
+
+_REFERENCES: Final = _references()
 
 
 def _in_log(st: fr.State) -> NDArray[np.int64]:
