@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream import control as fr
-from muonstream.frames import Frames, ScatteredFrames, uniform
+from muonstream.frames import Closed, Frames, ScatteredFrames, uniform
 from muonstream.framing import resolve_pending, update_closed
 from muonstream.scan import scan
 from muonstream.windows import close_all, collect, compact, keep, slot_of
@@ -164,7 +164,7 @@ class FrameBuilder:
             raise ValueError(f"source {source} has ended and takes no more words")
         words = uniform(words)
         self._words += len(words)
-        closed = _Closed(words)
+        closed = Closed(words)
         row = self._row(index)
         for begin in range(0, len(words), CHUNK_WORDS):
             end = min(begin + CHUNK_WORDS, len(words))
@@ -189,7 +189,7 @@ class FrameBuilder:
         self._buffers.append(buffer)
         return buffer
 
-    def _collect(self, closed: _Closed) -> None:
+    def _collect(self, closed: Closed) -> None:
         """Take the windows that have closed out of the state."""
         st = self._state
         closing, runs = int(st.control[fr.CLOSING]), int(st.control[fr.RUNS])
@@ -309,7 +309,7 @@ class FrameBuilder:
         return Frames.join([*parts, self._drain()])
 
     def _drain(self) -> Frames:
-        closed = _Closed(np.empty(0, np.uint64))
+        closed = Closed(np.empty(0, np.uint64))
         self._collect(closed)
         return closed.frames().gather()
 
@@ -412,35 +412,3 @@ def _in_log(st: fr.State) -> NDArray[np.int64]:
     offsets = st.runs[: int(st.control[fr.RUNS]), 0]
     order = np.argsort(offsets)
     return order[: np.count_nonzero(offsets < fr.IN_CHUNK)]
-
-
-class _Closed:
-    """Windows that close while words are pushed."""
-
-    def __init__(self, words: Words) -> None:
-        self.words = words
-        self.held: Words = np.empty(0, np.uint64)
-        self.filled = 0
-        self._stretches: list[NDArray[np.int64]] = []
-        self._firsts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-        self._keys: list[NDArray[np.int64]] = []
-        self._n = 0
-
-    def add(self, stretches: NDArray[np.int64], ends: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
-        """Add windows: their stretches, where each one's end, and their keys, later ones than before."""
-        self._stretches.append(stretches)
-        self._firsts.append(ends + self._n)
-        self._keys.append(keys)
-        self._n += len(stretches)
-
-    def frames(self) -> ScatteredFrames:
-        """All of them."""
-        if not self._keys:
-            return Frames.empty().scattered()
-        return ScatteredFrames(
-            self.words,
-            self.held,
-            np.concatenate(self._stretches),
-            np.concatenate(self._firsts),
-            np.concatenate(self._keys),
-        )

@@ -126,6 +126,38 @@ class ScatteredFrames:
         return Frames(out[: ends[-1]], ends[self.firsts], self.keys)
 
 
+class Closed:
+    """Windows that close while words are pushed."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+        self.held: Words = np.empty(0, np.uint64)
+        self.filled = 0
+        self._stretches: list[NDArray[np.int64]] = []
+        self._firsts: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        self._keys: list[NDArray[np.int64]] = []
+        self._n = 0
+
+    def add(self, stretches: NDArray[np.int64], ends: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
+        """Add windows: their stretches, where each one's end, and their keys, later ones than before."""
+        self._stretches.append(stretches)
+        self._firsts.append(ends + self._n)
+        self._keys.append(keys)
+        self._n += len(stretches)
+
+    def frames(self) -> ScatteredFrames:
+        """All of them."""
+        if not self._keys:
+            return Frames.empty().scattered()
+        return ScatteredFrames(
+            self.words,
+            self.held,
+            np.concatenate(self._stretches),
+            np.concatenate(self._firsts),
+            np.concatenate(self._keys),
+        )
+
+
 @compiled
 def _copy(words: Any, held: Any, stretches: Any, out: Any) -> None:
     """Copy stretches one after another into `out`."""
