@@ -1,4 +1,4 @@
-"""The live page with 200 viewers, one of them stuck: what they cost the server, and what a frame costs the browser."""
+"""The live page of a run with muons and 200 viewers, one of them stuck: what they cost the server, and the browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.machine import find_chromium
 VIEWERS = 200
 SECONDS = 20
 FRAMES = 20
-VIEWS = ("overview", "occupancy", "timing", "course")
+VIEWS = ("overview", "occupancy", "timing", "muons", "course")
 
 # the server in a process of its own: says where it is, then once a line is read what it has used so far
 SERVER = """
@@ -29,8 +29,8 @@ from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 
-with Pipeline(Detector.default(), run="viewers", workers=0) as pipeline:
-    pipeline.push(simulate_words(1_000_000))
+with Pipeline(Detector.default(), run="viewers", workers=0, reconstruct=True) as pipeline:
+    pipeline.push(simulate_words(1_000_000, muon_rate_hz=76))
     snapshot = pipeline.snapshot()
 dashboard = Dashboard(port=0)
 dashboard.start()

@@ -63,6 +63,7 @@ def _options(
 def demo(
     duration: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it ends by itself.")] = None,
     rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second.")] = 5000.0,
+    reconstruct: ReconstructOption = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8765,
 ) -> None:
@@ -72,7 +73,7 @@ def demo(
     """
     from muonstream.commands.run import run_demo
 
-    raise typer.Exit(run_demo(duration_s=duration, rate_hz=rate_hz, host=host, port=port))
+    raise typer.Exit(run_demo(duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct, host=host, port=port))
 
 
 @app.command()

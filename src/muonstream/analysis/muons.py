@@ -128,12 +128,20 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
 
 def wilson(found: int, expected: int, sigmas: float = 1.0) -> tuple[float, float]:
     """The interval of a share, by E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209: low and high; 0 and 1 for none."""
-    if expected <= 0:
-        return 0.0, 1.0
-    share, z2 = found / expected, sigmas**2
-    middle = (share + z2 / (2 * expected)) / (1 + z2 / expected)
-    half = sigmas / (1 + z2 / expected) * np.sqrt(share * (1 - share) / expected + z2 / (4 * expected**2))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    low, high = wilson_limits(np.array([found]), np.array([expected]), sigmas)
+    return float(low[0]), float(high[0])
+
+
+def wilson_limits(
+    found: NDArray[np.int64], expected: NDArray[np.int64], sigmas: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same of several shares, int64[n] each: low and high, float64[n]."""
+    n, z2 = np.maximum(expected, 1).astype(np.float64), sigmas**2
+    share = found / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = sigmas / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
+    none = expected <= 0
+    return np.where(none, 0.0, np.maximum(middle - half, 0.0)), np.where(none, 1.0, np.minimum(middle + half, 1.0))
 
 
 def drift_velocity_um_per_ns(sums: NDArray[np.int64]) -> tuple[float, float]:

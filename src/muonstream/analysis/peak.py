@@ -1,9 +1,9 @@
-"""A normal distribution fitted to the core of a histogram."""
+"""Normal distributions fitted to the cores of histograms, several at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,11 @@ ROUNDS: Final = 4
 STEPS: Final = 12
 FEWEST: Final = 50
 """Entries; with fewer nothing is fitted."""
+FEWEST_BINS: Final = 5
+CLOSE: Final = 1e-4
+"""Of sigma; a fit that moves by less is done."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,72 +39,86 @@ class Peak:
     chi2: float
     degrees: int
 
-    def counts(self, centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    def counts(self, centres: Floats) -> Floats:
         """Expected counts of bins, float64[n], NaN outside what was fitted."""
         curve = self.height * np.exp(-(((centres - self.mean) / self.sigma) ** 2) / 2)
         return np.where((centres > self.low) & (centres < self.high), curve, np.nan)
 
 
-def fitted_peak(centres: NDArray[np.float64], counts: NDArray[np.int64]) -> Peak | None:
-    """The core of a histogram (float64[n] centres, equally far apart; int64[n] counts), by maximum likelihood.
+def fitted_peaks(centres: Floats, counts: NDArray[np.int64]) -> list[Peak | None]:
+    """The core of each histogram of the same bins, by maximum likelihood; counts follow Poisson's law.
 
-    Counts follow Poisson's law. None for too few entries, a core narrower than a bin, or no convergence.
+    centres: float64[n], equally far apart; counts: int64[k, n]
+    None for one with too few entries, a core narrower than some bins, or a fit that does not end.
     """
-    total = int(counts.sum())
-    if total < FEWEST:
-        return None
-    cumulated = np.cumsum(counts) / total
     step = float(centres[1] - centres[0])
-    low, mean, high = (float(centres[np.searchsorted(cumulated, share)]) for share in (0.16, 0.5, 0.84))
-    sigma = max((high - low) / 2, step)
-    height = max(float(counts.max()), 1.0)
+    n = counts.astype(np.float64)
+    total = n.sum(axis=1)
+    good = total >= FEWEST
+    cumulated = np.cumsum(n, axis=1)
+    low, mean, high = (centres[np.argmax(cumulated >= share * total[:, None], axis=1)] for share in (0.16, 0.5, 0.84))
+    sigma = np.maximum((high - low) / 2, step)
+    height = np.maximum(n.max(axis=1), 1.0)
     for _ in range(ROUNDS):
-        # the range follows the fit, then stays for the last one
-        inside = np.abs(centres - mean) < CORE_SIGMAS * sigma
-        x, n = centres[inside], counts[inside].astype(np.float64)
-        if len(x) < 5 or n.sum() < FEWEST:
-            return None
-        found = _likeliest(x, n, height, mean, sigma)
-        if found is None:
-            return None
-        (height, mean, sigma), covariance, expected = found
-    return Peak(
-        mean=mean,
-        mean_error=float(np.sqrt(covariance[1, 1])),
-        sigma=sigma,
-        sigma_error=float(np.sqrt(covariance[2, 2])),
-        height=height,
-        low=float(x[0] - step / 2),
-        high=float(x[-1] + step / 2),
-        chi2=float(((n - expected) ** 2 / expected).sum()),
-        degrees=len(x) - 3,
-    )
+        # the range follows the fit
+        inside = np.abs(centres - mean[:, None]) < CORE_SIGMAS * sigma[:, None]
+        good &= (inside.sum(axis=1) >= FEWEST_BINS) & ((n * inside).sum(axis=1) >= FEWEST)
+        mean, sigma, height = (
+            np.where(good, value, safe) for value, safe in ((mean, 0.0), (sigma, 1.0), (height, 1.0))
+        )
+        height, mean, sigma, covariance, done = _likeliest(centres, n, inside, good, height, mean, sigma)
+        good &= done
+    expected = height[:, None] * np.exp(-(((centres - mean[:, None]) / sigma[:, None]) ** 2) / 2)
+    return [
+        Peak(
+            mean=float(mean[k]),
+            mean_error=float(np.sqrt(covariance[k, 1, 1])),
+            sigma=float(sigma[k]),
+            sigma_error=float(np.sqrt(covariance[k, 2, 2])),
+            height=float(height[k]),
+            low=float(centres[inside[k]][0] - step / 2),
+            high=float(centres[inside[k]][-1] + step / 2),
+            chi2=float(((n[k] - expected[k]) ** 2 / expected[k])[inside[k]].sum()),
+            degrees=int(inside[k].sum()) - 3,
+        )
+        if good[k]
+        else None
+        for k in range(len(n))
+    ]
 
 
 def _likeliest(
-    x: NDArray[np.float64], n: NDArray[np.float64], height: float, mean: float, sigma: float
-) -> tuple[tuple[float, float, float], NDArray[np.float64], NDArray[np.float64]] | None:
-    """Height, mean and sigma, their covariance, and the expected counts, by Fisher's scoring; None without success."""
-    reach = x[-1] - x[0]
+    x: Floats,
+    n: Floats,
+    inside: NDArray[np.bool_],
+    good: NDArray[np.bool_],
+    height: Floats,
+    mean: Floats,
+    sigma: Floats,
+) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Heights, means and sigmas, float64[k], their covariance, float64[k, 3, 3], and which have been found.
+
+    Fisher's scoring: expected counts and their derivatives are all moments of u = (x - mean) / sigma.
+    """
+    done = np.zeros_like(good)
+    covariance = np.zeros((len(n), 3, 3))
     for _ in range(STEPS):
-        off = (x - mean) / sigma
-        expected = height * np.exp(-(off**2) / 2)
-        # of the logarithm of the expected counts, by each parameter
-        slopes = np.stack([np.full_like(x, 1 / height), off / sigma, off**2 / sigma])
-        information = (slopes * expected) @ slopes.T
-        try:
-            covariance: NDArray[Any] = np.linalg.inv(information)
-        except np.linalg.LinAlgError:
-            return None
-        change = covariance @ (slopes @ (n - expected))
-        height = min(max(height + change[0], height / 2), 2 * height)
-        mean += float(np.clip(change[1], -sigma, sigma))
-        sigma = min(max(sigma + change[2], sigma / 2), 2 * sigma)
-        if not (x[0] <= mean <= x[-1] and sigma < 3 * reach):
-            return None
-        if abs(change[1]) < 1e-4 * sigma and abs(change[2]) < 1e-4 * sigma:
+        u = (x - mean[:, None]) / sigma[:, None]
+        expected = np.where(inside, height[:, None] * np.exp(-(u**2) / 2), 0.0)
+        powers = np.stack([np.ones_like(u), u, u**2], axis=1)
+        unit = np.stack([1 / height, 1 / sigma, 1 / sigma], axis=1)
+        information = (powers * expected[:, None]) @ powers.transpose(0, 2, 1) * unit[:, :, None] * unit[:, None, :]
+        score = (powers @ (np.where(inside, n, 0.0) - expected)[:, :, None])[:, :, 0] * unit
+        good = good & (np.linalg.det(information * (sigma**2)[:, None, None]) > 0)
+        information[~good] = np.eye(3)
+        covariance = np.asarray(np.linalg.inv(information), dtype=np.float64)
+        change = (covariance @ score[:, :, None])[:, :, 0]
+        change[~good] = 0.0
+        height = np.clip(height + change[:, 0], height / 2, 2 * height)
+        mean = mean + np.clip(change[:, 1], -sigma, sigma)
+        sigma = np.clip(sigma + change[:, 2], sigma / 2, 2 * sigma)
+        done = good & (np.abs(change[:, 1:]).max(axis=1) < CLOSE * sigma)
+        if (done | ~good).all():
             break
-    else:
-        return None
-    expected = height * np.exp(-(((x - mean) / sigma) ** 2) / 2)
-    return (float(height), mean, float(sigma)), covariance, expected
+    first, last = np.where(inside, x, np.inf).min(axis=1), np.where(inside, x, -np.inf).max(axis=1)
+    return height, mean, sigma, covariance, done & (mean >= first) & (mean <= last) & (sigma < 3 * (last - first))

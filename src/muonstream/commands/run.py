@@ -114,7 +114,7 @@ def _until(blocks: Iterator[Block], stop: Event) -> Iterator[Block]:
             return
 
 
-def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) -> int:
+def run_demo(*, duration_s: float | None, rate_hz: float, reconstruct: bool, host: str, port: int) -> int:
     """A simulated telescope, live."""
     status = [common.OK]
     with common.clear_errors(status):
@@ -125,7 +125,7 @@ def run_demo(*, duration_s: float | None, rate_hz: float, host: str, port: int) 
         _live(
             blocks,
             stop,
-            Pipeline(detector, run="demo", source="simulated telescope"),
+            Pipeline(detector, run="demo", source="simulated telescope", reconstruct=reconstruct),
             interval_s=0.5,
             dashboard=(host, port),
             stay=False,

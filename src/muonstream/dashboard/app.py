@@ -23,6 +23,8 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import Guard
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.health import health as check_health
+from muonstream.dashboard.message import detector_key
+from muonstream.dashboard.muon_arrays import telescope_json
 from muonstream.dashboard.plots import ScaleName, TabName
 from muonstream.dashboard.tabs import ReferenceName, plots_json
 from muonstream.dashboard.themes import ThemeName
@@ -56,6 +58,7 @@ def create_app(
         Route("/static/{name}", pages.static),
         Route("/bokeh/{name}", pages.bokeh),
         Route("/plots.json", pages.plots),
+        Route("/telescope.json", pages.telescope),
         Route("/reference", pages.reference),
         Route("/healthz", pages.health),
         *Api(feed).routes(),
@@ -95,6 +98,13 @@ class Pages:
             return nothing_yet()
         asset = await asyncio.to_thread(_plots_asset, snapshot.detector, *asked)
         return asset.response(request)
+
+    async def telescope(self, request: Request) -> Response:
+        """Where the cells of each chamber are."""
+        snapshot = self.feed.snapshot
+        if snapshot is None:
+            return nothing_yet()
+        return _telescope_asset(snapshot.detector).response(request)
 
     async def reference(self, _: Request) -> Response:
         """The message of the reference, if there is one."""
@@ -156,6 +166,12 @@ def _plots_asset(detector: Detector, tab: str, theme: str, scale: str, reference
         cast(ReferenceName, reference),
     )
     return Asset.of(json.dumps(plots).encode(), "application/json")
+
+
+@lru_cache(maxsize=8)
+def _telescope_asset(detector: Detector) -> Asset:
+    description = {"detector": detector_key(detector), "chambers": telescope_json(detector)}
+    return Asset.of(json.dumps(description).encode(), "application/json")
 
 
 def _found(asset: Asset | None, request: Request) -> Response:

@@ -15,8 +15,8 @@ from muonstream.analysis.events import EventLine, MuonEvent, cell_places_mm
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_rates import MuonSeries
-from muonstream.analysis.muons import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson
-from muonstream.analysis.peak import Peak, fitted_peak
+from muonstream.analysis.muons import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
+from muonstream.analysis.peak import Peak, fitted_peaks
 from muonstream.detector import Detector
 from muonstream.frames import KEY_WINDOW_BITS
 from muonstream.geometry import VIEWS, middle_mm
@@ -51,12 +51,12 @@ def muon_page(snapshot: Snapshot, newest: int | None) -> MuonPage:
     """All of it, for a snapshot with muons; newest: the bin of the rates that is now. See `muon_histograms`."""
     arrays: Arrays = {}
     said: dict[str, dict[str, str]] = {}
-    peaks = {}
-    for period, data in (("run", snapshot.total), ("recent", snapshot.recent)):
-        peaks[period] = residual_peaks(snapshot.catalogue, data)
-        for name, values in muon_histograms(snapshot.catalogue, data, peaks[period]).items():
+    catalogue, periods = snapshot.catalogue, {"run": snapshot.total, "recent": snapshot.recent}
+    peaks = dict(zip(periods, residual_peaks(catalogue, *periods.values()), strict=True))
+    for period, data in periods.items():
+        for name, values in muon_histograms(catalogue, data, peaks[period]).items():
             arrays[f"{name}.{period}"] = values
-        for plot, text in remarks(snapshot.catalogue, data, peaks[period]).items():
+        for plot, text in remarks(catalogue, data, peaks[period]).items():
             said.setdefault(plot, {})[period] = text
     return MuonPage(muon_numbers(snapshot, newest, peaks["run"]), arrays, said)
 
@@ -117,9 +117,8 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak
         enough = crossed >= FEWEST_CROSSED
         out[f"muon.crossed.{c}"] = crossed
         out[f"muon.efficiency.{c}"] = _coarse(np.where(enough, found / np.maximum(crossed, 1), np.nan))
-        limits = np.array([wilson(int(k), int(n)) for k, n in zip(found, crossed, strict=True)])
-        for side, name in enumerate(("low", "high")):
-            out[f"muon.{name}.{c}"] = _coarse(np.where(enough, limits[:, side], np.nan))
+        for name, limit in zip(("low", "high"), wilson_limits(found, crossed), strict=True):
+            out[f"muon.{name}.{c}"] = _coarse(np.where(enough, limit, np.nan))
     return out
 
 
@@ -144,13 +143,15 @@ def expected_counts(catalogue: Catalogue, data: Counts) -> Floats:
     return np.asarray(_expected_share(catalogue.detector) * _inside(catalogue, data, "zenith").sum(), dtype=np.float64)
 
 
-def residual_peaks(catalogue: Catalogue, data: Counts) -> dict[str, Peak | None]:
-    """The peaks fitted to residuals and misfits, in mm, by `biased.C`, `unbiased.C` and `misfit.C`."""
-    return {
-        f"{kind}.{c}": fitted_peak(catalogue.entries[name].axis.centres, _inside(catalogue, data, name)[c])
-        for kind, name in FITTED.items()
-        for c in range(len(catalogue.detector.chambers))
-    }
+def residual_peaks(catalogue: Catalogue, *data: Counts) -> list[dict[str, Peak | None]]:
+    """The peaks fitted to residuals and misfits, in mm, by `biased.C`, `unbiased.C` and `misfit.C`, of each data."""
+    chambers = len(catalogue.detector.chambers)
+    out: list[dict[str, Peak | None]] = [{} for _ in data]
+    for kind, name in FITTED.items():
+        counts = np.concatenate([_inside(catalogue, one, name) for one in data])
+        for i, peak in enumerate(fitted_peaks(catalogue.entries[name].axis.centres, counts)):
+            out[i // chambers][f"{kind}.{i % chambers}"] = peak
+    return out
 
 
 def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]) -> dict[str, str]:
@@ -162,6 +163,8 @@ def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]
         )
     chambers = enumerate(catalogue.detector.chambers)
     out["muons.misfit"] = "; ".join(f"{chamber.name}: {_peak_text(peaks[f'misfit.{c}'])}" for c, chamber in chambers)
+    if not catalogue.view(data, "t0_passage").any():
+        out["muons.t0"] = "No segment has come in an orbit with a scintillator word."
     expected = expected_counts(catalogue, data)
     enough = expected >= FEWEST_EXPECTED
     if enough.sum() > 1:

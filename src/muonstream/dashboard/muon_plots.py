@@ -241,6 +241,12 @@ class MuonPainter(Painter):
         names = {"share": "efficiency", "low": "low", "high": "high", "crossed": "crossed"}
         columns = {column: f"muon.{name}.{c}.{{period}}" for column, name in names.items()}
         note = "Grey: fewer than ten segments crossed the cell."
+        if chamber.dead_cells:
+            dead = list(chamber.dead_cells)
+            made.scatter(
+                x=chamber.wire_x_mm()[dead], y=-layer[dead].astype(float), marker="x", color=self.colors.faint, size=8
+            )
+            note += f" Crosses: {len(dead)} cells known to be dead."
         title = f"{chamber.name}: efficiency of cells"
         return Plot(f"muons.efficiency.{c}", title, "half", made, columns, note=note, counts=False)
 

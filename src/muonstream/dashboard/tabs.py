@@ -8,7 +8,6 @@ from typing import Any, Literal
 from bokeh.embed import json_item
 
 from muonstream.dashboard.message import detector_key
-from muonstream.dashboard.muon_arrays import telescope_json
 from muonstream.dashboard.muon_plots import MuonPainter
 from muonstream.dashboard.overlay import with_reference
 from muonstream.dashboard.plots import ScaleName, TabName
@@ -33,7 +32,6 @@ def plots_json(
         "theme": theme,
         "scale": scale,
         "reference": reference,
-        "telescope": telescope_json(detector),
         "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
         "plots": [
             {

@@ -91,11 +91,11 @@ function refresh() {
     showNumbers(numbers, plots.colors);
     showVerdicts(newest.verdicts, numbers, arrays, age);
     showState(); // before the plots, since hidden ones have no size to be drawn in
-    muons.show(numbers, plots.telescope, plots.colors);
+    await muons.show(numbers, plots.colors);
     if (numbers.account.words > 0 && (shown.tab !== "muons" || numbers.muons)) {
       await plots.draw(shown.tab, shown, numbers.detector.key);
       plots.fill(shown.tab, newest, shown, numbers.data_wall_time, reference);
-      muons.show(numbers, plots.telescope, plots.colors);
+      if (shown.tab === "muons") await muons.show(numbers, plots.colors); // now the colours are known
     }
     if (shown.tab === "overview") showNumbers(numbers, plots.colors);
     showState();

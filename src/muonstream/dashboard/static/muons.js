@@ -10,7 +10,8 @@ export class Muons {
   /** changed(): called when what the address should say is another. */
   constructor(changed) {
     this.changed = changed;
-    this.telescope = [];
+    this.telescope = []; // where cells are
+    this.placesOf = ""; // of which detector that is
     this.seen = []; // the oldest first
     this.shown = null;
     this.kept = null;
@@ -26,8 +27,8 @@ export class Muons {
     byId("event-kept").onclick = () => this.showKept();
   }
 
-  /** Take a message: its numbers, the telescope as the plots' description has it, the colours of chambers. */
-  show(numbers, telescope, colors) {
+  /** Take a message: its numbers, and the colours of chambers. Raises an Error when cells' places cannot be had. */
+  async show(numbers, colors) {
     const { muons } = numbers;
     document.documentElement.dataset.muons = String(muons !== null);
     if (muons === null) return;
@@ -37,7 +38,14 @@ export class Muons {
       this.detector = numbers.detector.key;
       if (this.shown && this.shown !== this.kept) this.shown = null;
     }
-    if (telescope) this.telescope = telescope;
+    if (this.placesOf !== this.detector) {
+      const answer = await fetch("telescope.json");
+      if (!answer.ok) throw new Error(`telescope.json: ${answer.status}`);
+      const places = await answer.json();
+      this.telescope = places.chambers;
+      this.placesOf = places.detector;
+      this.drawn = null;
+    }
     showChambers(muons.chambers, numbers.chambers, colors);
     if (muons.last) this.remember([muons.last]);
     if (this.live && this.seen.length) this.shown = this.seen.at(-1);

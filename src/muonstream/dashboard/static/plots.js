@@ -7,7 +7,6 @@ export class Plots {
   constructor() {
     this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, dataTime }] }
     this.colors = [];
-    this.telescope = null; // where cells are, for event displays
   }
 
   /** Draw the plots of a tab, unless they are there. Raises an Error when the server has none. */
@@ -19,7 +18,6 @@ export class Plots {
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
     this.colors = description.chamber_colors;
-    this.telescope = description.telescope;
     const hidden = new Set([...place.querySelectorAll('.legend [aria-pressed="false"]')].map((button) => button.dataset.curve));
     const height = place.offsetHeight;
     place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn anew
