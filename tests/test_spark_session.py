@@ -135,8 +135,9 @@ def test_the_connector_is_taken_from_a_folder(tmp_path: Path, monkeypatch: pytes
 def test_the_connector_is_fetched_in_pysparks_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(JARS_VARIABLE, raising=False)
     ours = f"org.apache.spark:{CONNECTOR}:{pyspark.__version__}"
-    assert connector({}) == {"spark.jars.packages": ours}
-    assert connector({"spark.jars.packages": "a:b:1"}) == {"spark.jars.packages": f"a:b:1,{ours}"}
+    assert connector({})["spark.jars.packages"] == ours
+    assert connector({"spark.jars.packages": "a:b:1"})["spark.jars.packages"] == f"a:b:1,{ours}"
+    assert connector({"spark.jars.excludes": "a:b"})["spark.jars.excludes"].startswith("a:b,org.scala-lang:*,")
     assert connector({"spark.jars.packages": ours}) == {}
     with pytest.raises(SparkError, match=f"--spark-conf: found {CONNECTOR} 3.5.1"):
         connector({"spark.jars.packages": f"org.apache.spark:{CONNECTOR}:3.5.1"})

@@ -24,12 +24,26 @@ MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
 PACKAGES: Final = ("pyspark", "pyarrow", "pandas")
 JAVA_OLDEST: Final = 17
 CONNECTOR: Final = "spark-sql-kafka-0-10_2.13"
+OF_PYSPARK: Final = (
+    "org.scala-lang:*",
+    "org.scala-lang.modules:*",
+    "org.apache.hadoop:*",
+    "org.apache.spark:spark-tags_2.13",
+    "org.slf4j:*",
+    "org.xerial.snappy:*",
+    "com.github.luben:*",
+    "at.yawk.lz4:*",
+    "org.lz4:*",
+    "com.google.code.findbugs:*",
+)
+"""What the connector needs and pyspark has among its own jars: not to be fetched again."""
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
 """Names a folder with the connector's jars, for machines that cannot fetch them."""
 END_TIMEOUT_S: Final = 20.0
 LOG4J: Final = Path(__file__).with_name("spark_log4j2.xml")
 COLLECTOR: Final = "-XX:+UseParallelGC"
 """Java's default collector takes longer than the tasks themselves with messages that have headers."""
+TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ERROR "
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -136,7 +150,8 @@ def connector(conf: Mapping[str, str]) -> dict[str, str]:
     if list(_spark_home().glob(f"jars/{CONNECTOR}-*.jar")):
         return {}
     packages = [*filter(None, [conf.get("spark.jars.packages")]), f"org.apache.spark:{CONNECTOR}:{ours}"]
-    return {"spark.jars.packages": ",".join(packages)}
+    excludes = [*filter(None, [conf.get("spark.jars.excludes")]), *OF_PYSPARK]
+    return {"spark.jars.packages": ",".join(packages), "spark.jars.excludes": ",".join(excludes)}
 
 
 def _check_connector(found: Sequence[str], ours: str, where: str) -> None:
@@ -167,7 +182,7 @@ def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:
     for key, comma in (*((key, " ") for key in java), ("spark.submit.pyFiles", ",")):
         if key in given and key in conf:
             given[key] = f"{conf[key]}{comma}{given[key]}"
-    for key in ("spark.jars", "spark.jars.packages"):
+    for key in ("spark.jars", "spark.jars.packages", "spark.jars.excludes"):
         if key in conf:
             given.pop(key, None)  # in ours already
     return {"spark.master": settings.master, **conf, **given}
@@ -230,15 +245,20 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
             _own_signals(),
             _environment(PYSPARK_PYTHON=_workers_python(settings), PYSPARK_DRIVER_PYTHON=sys.executable),
         ):
+            gateway = None
             try:
                 with log.open("ab") as stream:
                     made = SparkConf(loadDefaults=False).setAll(list(conf.items()))
                     gateway = launch(made, {"stdout": stream, "stderr": stream, "start_new_session": True})
                     context = SparkContext(gateway=gateway, conf=made)
+                session = SparkSession(context)
             except Exception as error:
-                raise SparkError(_reason(error, log, begin)) from None
+                reason = _reason(error, log, begin)
+                if gateway is not None:
+                    _end(None, gateway)
+                raise SparkError(reason) from None
         try:
-            yield SparkSession(context)
+            yield session
         finally:
             _end(context, gateway)
 
@@ -249,7 +269,8 @@ def _end(context: Any, gateway: Any) -> None:
 
     process = gateway.proc
     with contextlib.suppress(Exception):  # Java may have ended before
-        context.stop()
+        if context is not None:
+            context.stop()
     with contextlib.suppress(Exception):
         gateway.shutdown()
     SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
@@ -263,12 +284,14 @@ def _end(context: Any, gateway: Any) -> None:
 
 
 def _reason(error: Exception, log: Path, begin: int) -> str:
-    """Why there is no session, in one line: from the error or what Java said."""
-    text = str(error).strip()
+    """Why there is no session, in one line: from what Java said in the log, else from the error."""
+    text = "JAVA_GATEWAY_EXITED"
+    with contextlib.suppress(Exception):  # an error of Java's has no text when Java has ended
+        text = str(error).strip()
     said = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
-    telling = [line for line in said if re.search(r"unresolved dependency|Exception in thread|not found|ERROR ", line)]
-    if "JAVA_GATEWAY_EXITED" in text and telling:
-        text = telling[-1]
+    telling = [line for line in said if re.search(TELLING, line)]
+    if telling:
+        text = re.sub(r"^\S+ \S+ ERROR \w+: ", "", telling[0])
     return "Spark does not start: " + first_line(text)
 
 
