@@ -14,11 +14,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test check format bench kafka lock clean
+.PHONY: help demo test check format bench bench-spark scaling kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo  ## start a simulated telescope and its live page (DURATION=20 ends it after 20 s)
 	$(BIN)/muonstream demo $(if $(DURATION),--duration $(DURATION))
@@ -36,8 +36,17 @@ format: $(VENV)/.test  ## put the code in the project's format, and mend what li
 bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 	$(BIN)/python -m benchmarks
 
+bench-spark: $(VENV)/.test  ## run the benchmarks with Spark: half an hour on two quiet cores (QUICK=1 to see that they run)
+	$(BIN)/python -m benchmarks.bench_spark $(if $(QUICK),--quick)
+
+scaling: $(VENV)/.test  ## measure how the engine on Spark scales, write docs/scaling.md's tables and pictures (QUICK=1)
+	$(BIN)/python -m benchmarks.spark_scaling $(if $(QUICK),--quick)
+
 kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
 	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))
+
+course: $(VENV)/.test  ## start the course's system: Kafka, Spark cluster, producer, engine, page (DURATION=60 ends it)
+	$(BIN)/python -m tools.course $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT))
 
 lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.11, the oldest supported)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \

@@ -135,9 +135,9 @@ def _rates(broker: Broker) -> None:
             print(f"rate to a finished monitor / {base}: {seconds[base] / seconds['to a finished monitor']:.0%}")
 
 
-def _produce_live(address: str, topic: str, rate_hz: float, times: Any) -> None:
+def produce_live(address: str, topic: str, rate_hz: float, times: Any, duration_s: float = LATENCY_S) -> None:
     """In a process of its own: windows in their own time, each when it is complete; puts (partition, key, time)."""
-    frames = _frames(simulate_words(int(rate_hz * LATENCY_S), rate_hz=rate_hz))
+    frames = _frames(simulate_words(int(rate_hz * duration_s), rate_hz=rate_hz))
     producer = Connection(KafkaAddress(address, topic)).producer()
     sent: list[tuple[int, int, float]] = []
     first, began = int(frames.keys[0]), time.monotonic()
@@ -172,7 +172,7 @@ def _latency(broker: Broker, rate_hz: float) -> None:
 
         engine.begin({p: reader.watermarks(p)[1] for p in reader.partitions})
         sender = context.Process(
-            target=_produce_live, args=(broker.address, connection.address.topic, rate_hz, times), daemon=True
+            target=produce_live, args=(broker.address, connection.address.topic, rate_hz, times), daemon=True
         )
         sender.start()
         engine.run(Event(), publish=publish, interval_s=INTERVAL_S)

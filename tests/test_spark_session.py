@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import muonstream
 from muonstream.cli import app
 from muonstream.engines import spark_session
+from muonstream.engines.spark_package import package_zip
 from muonstream.engines.spark_session import (
     CONNECTOR,
     JARS_VARIABLE,
@@ -19,7 +20,6 @@ from muonstream.engines.spark_session import (
     check_master,
     connector,
     first_line,
-    package_zip,
     read_conf,
 )
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
 LOOK_EVERY_S: Final = 0.05
+
+
+def guarded(command: Sequence[str]) -> list[str]:
+    """A command that ends, where the system can do that, with the thread that starts it, however that ends."""
+    setpriv = shutil.which("setpriv")
+    return [*([setpriv, "--pdeathsig", "KILL"] if setpriv else []), *command]
 
 
 def _table() -> dict[int, tuple[int, str]]:

@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 
 from tools.kafka_broker import HOST, ROOT, free_ports
 from tools.machine import JAVA_HINT, find_java
-from tools.processes import children, descendants, gone, kill
+from tools.processes import children, descendants, gone, guarded, kill
 
 LOG4J: Final = ROOT / "src" / "muonstream" / "engines" / "spark_log4j2.xml"
 DAEMON_MIB: Final = 256
@@ -135,8 +135,6 @@ class Cluster:
 
     def _launch(self, name: str, main: str, *arguments: object) -> subprocess.Popen[bytes]:
         """Start Java; where the system can, it ends with its parent, however that ends, and executors with it."""
-        setpriv = shutil.which("setpriv")
-        guard = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
         options = [f"-Xmx{DAEMON_MIB}m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1"]
         options += [f"-Dlog4j2.configurationFile={LOG4J}", "-Dspark.worker.cleanup.enabled=false"]
         options += ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-cp", f"{self._home / 'jars'}/*"]
@@ -150,7 +148,7 @@ class Cluster:
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [*guard, str(self._java), *options, main, "--host", HOST, *map(str, arguments)],
+                guarded([str(self._java), *options, main, "--host", HOST, *map(str, arguments)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import muonstream
+from muonstream.engines.spark_package import package_zip
 
 MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
 PACKAGES: Final = ("pyspark", "pyarrow", "pandas")
@@ -168,19 +167,6 @@ def _spark_home() -> Path:
     import pyspark
 
     return Path(pyspark.__file__).parent
-
-
-def package_zip(folder: Path) -> Path:
-    """Our package as a zip in a folder, as executors on other machines import it; with numba's cache left out."""
-    path = folder / f"muonstream-{muonstream.__version__}.zip"
-    home = Path(muonstream.__file__).parent
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(home.rglob("*")):
-            inside = file.relative_to(home)
-            # the page stays with the driver
-            if file.is_file() and "__pycache__" not in inside.parts and inside.parts[0] != "dashboard":
-                archive.write(file, Path("muonstream") / inside)
-    return path
 
 
 def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:

@@ -1,0 +1,5 @@
+"""What spark-submit is given: muonstream's command line."""
+
+from muonstream.cli import main
+
+main()

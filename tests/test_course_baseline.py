@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kafka_fixtures import TopicMaker
+
+from benchmarks.course_baseline import Found, analyse, drain
+from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.spark_session import SparkSettings, spark_session
+from muonstream.hitjson import hits_json
+from muonstream.kafka.address import KafkaAddress
+from muonstream.kafka.client import Connection
+from muonstream.simulation import simulate_words
+from muonstream.words import Words
+from tools.kafka_broker import Broker
+from tools.spark_jars import fetch
+
+DETECTOR = Detector.default()
+
+
+@pytest.fixture(scope="module")
+def session(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    jars = ",".join(map(str, fetch().glob("*.jar")))
+    conf = {"spark.jars": jars, "spark.local.dir": str(tmp_path_factory.mktemp("spark"))}
+    with spark_session(SparkSettings("local[2]", conf, tmp_path_factory.mktemp("log") / "spark.log")) as made:
+        made.conf.set("spark.sql.shuffle.partitions", "2")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def words() -> Words:
+    # orbits that the course's second histogram shows, and words that are no hits
+    return simulate_words(20_000, rate_hz=20_000, ancillary_hz=100, start_orbit=1_000_000)
+
+
+def messages_of(words: Words) -> list[bytes]:
+    text, offsets = hits_json(words)
+    ends = offsets.tolist()
+    return [text[ends[i] : ends[i + 1]] for i in range(len(words))]
+
+
+def counted(words: Words) -> tuple[Catalogue, Counts]:
+    with Pipeline(DETECTOR) as pipeline:
+        pipeline.push(words)
+        pipeline.finish()
+        return pipeline.catalogue, pipeline.snapshot("ended").total
+
+
+@pytest.mark.parametrize("persist", [False, True])
+def test_the_notebooks_numbers_are_those_of_our_engines(session: Any, words: Words, persist: bool) -> None:
+    rows = [(value,) for value in [*messages_of(words), b"no JSON", b'{"HEAD": 2}']]
+    found = analyse(session.createDataFrame(rows, "value binary"), persist=persist)
+    catalogue, counts = counted(words)
+    assert found.hits == int(catalogue.chamber_hits(counts).sum()) > 10_000
+    assert [found.by_chamber[number] for number in (1, 2, 3, 4)] == catalogue.chamber_hits(counts).tolist()
+    for index in range(4):
+        ours = catalogue.course_histograms(counts, index)
+        for name, (_, values) in ours.items():
+            assert values.any()
+            np.testing.assert_array_equal(found.histograms[name.capitalize()][index + 1], values)
+
+
+def test_the_notebook_drains_a_topic_in_micro_batches(
+    session: Any, words: Words, broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic, results = new_topic(2), new_topic()
+    producer = Connection(KafkaAddress(broker.address, topic)).producer()
+    for i, value in enumerate(messages_of(words)):
+        producer.produce(topic, value, partition=i % 2)
+        producer.poll(0)
+    assert producer.flush(30) == 0
+    found: list[Found] = []
+    batches = drain(
+        session, broker.address, topic, str(tmp_path), messages=10_000, results=results, on_batch=found.append
+    )
+    assert [n for n, _ in batches] == [10_000, 10_000]
+    assert all(seconds > 0 for _, seconds in batches)
+    catalogue, counts = counted(words)
+    assert sum(one.hits for one in found) == int(catalogue.chamber_hits(counts).sum())
+    assert set(found[0].histograms) == {"Hist_1", "Hist_2", "Hist_3", "Hist_4"}

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import click
+import pytest
+import yaml
+from kafka_fixtures import TopicMaker
+from typer.main import get_command
+
+import muonstream
+from muonstream.cli import app
+from tools.kafka_broker import Broker
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+
+Resource = dict[str, Any]
+
+
+def resources(path: Path) -> list[Resource]:
+    return list(yaml.safe_load_all(path.read_text("utf-8")))
+
+
+EVERYTHING = [resource for path in MANIFESTS for resource in resources(path)]
+
+
+class NoMixin:
+    """What the models of lightkube would get from lightkube itself, which is not needed to look at them."""
+
+
+def model_of(resource: Resource) -> Any:
+    """The class of a resource, generated from Kubernetes' own definition."""
+    schema: Any = types.ModuleType("lightkube.core.schema")
+    schema.DictMixin, schema.dataclass, schema.field = NoMixin, dataclass, field
+    sys.modules.setdefault("lightkube.core.schema", schema)
+    sys.modules.setdefault("lightkube.core", types.ModuleType("lightkube.core"))
+    group, _, version = resource["apiVersion"].rpartition("/")
+    module = importlib.import_module(f"lightkube.models.{group or 'core'}_{version}")
+    return getattr(module, resource["kind"])
+
+
+def faults(value: Any, kind: Any, where: str) -> list[str]:
+    """What Kubernetes' definition has against a value: unknown, missing and mistyped keys."""
+    if kind is Any:
+        return []
+    if get_origin(kind) in (Union, types.UnionType):
+        tried = [faults(value, one, where) for one in get_args(kind)]
+        return min(tried, key=len)
+    if get_origin(kind) is list:
+        if not isinstance(value, list):
+            return [f"{where}: found {value!r}, allowed is a list"]
+        [inner] = get_args(kind)
+        return [fault for i, one in enumerate(value) for fault in faults(one, inner, f"{where}[{i}]")]
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            return [f"{where}: found {value!r}, allowed is a mapping"]
+        _, inner = get_args(kind)
+        return [fault for key, one in value.items() for fault in faults(one, inner, f"{where}.{key}")]
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            return [f"{where}: found {value!r}, allowed is a mapping"]
+        assert isinstance(kind, type)
+        hints = get_type_hints(kind)
+        needed = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
+        found = [f"{where}: misses {key}" for key in sorted(needed - set(value))]
+        for key, one in value.items():
+            found += faults(one, hints[key], f"{where}.{key}") if key in hints else [f"{where}: does not know {key}"]
+        return found
+    right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    return [] if right else [f"{where}: found {value!r}, allowed is {kind.__name__}"]
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_manifests_have_what_kubernetes_knows(path: Path) -> None:
+    assert resources(path)
+    for resource in resources(path):
+        assert faults(resource, model_of(resource), f"{resource['kind']} {resource['metadata']['name']}") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda pod: pod.update(container=[]), "does not know container"),
+        (lambda pod: pod.pop("containers"), "misses containers"),
+        (lambda pod: pod["containers"][0].pop("name"), "misses name"),
+        (lambda pod: pod["containers"][0].update(args="--port"), "allowed is a list"),
+        (lambda pod: pod.update(terminationGracePeriodSeconds="60"), "found '60', allowed is int"),
+        (lambda pod: pod.update(enableServiceLinks=0), "found 0, allowed is bool"),
+    ],
+)
+def test_wrong_manifests_are_found_out(change: Any, fault: str) -> None:
+    [resource] = resources(DEPLOY / "kubernetes" / "dashboard.yaml")
+    change(resource["spec"]["template"]["spec"])
+    [found] = faults(resource, model_of(resource), "dashboard")
+    assert fault in found
+
+
+def pods() -> Iterator[Resource]:
+    for resource in EVERYTHING:
+        if resource["kind"] in {"Deployment", "StatefulSet"}:
+            yield resource
+
+
+def containers(pod: Mapping[str, Any]) -> list[Resource]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def test_manifests_fit_together() -> None:
+    names = {(resource["kind"], resource["metadata"]["name"]) for resource in EVERYTHING}
+    assert len(names) == len(EVERYTHING)
+    for resource in pods():
+        spec, template = resource["spec"], resource["spec"]["template"]
+        assert spec["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        volumes = {volume["name"] for volume in template["spec"].get("volumes", [])}
+        volumes |= {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", [])}
+        for volume in template["spec"].get("volumes", []):
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+        for container in containers(template["spec"]):
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
+            for text in [*container.get("command", []), *container.get("args", [])]:
+                for host in re.findall(r"(?:kafka|spark)://([\w-]+):", text):
+                    assert ("Service", host) in names
+    labels = [resource["spec"]["template"]["metadata"]["labels"] for resource in pods()]
+    for resource in EVERYTHING:
+        if resource["kind"] == "Service":
+            assert any(resource["spec"]["selector"].items() <= one.items() for one in labels)
+
+
+def test_images_are_of_the_versions_that_are_tested() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+    allowed = {compose["services"]["kafka"]["image"], f"muonstream:{muonstream.__version__}"}
+    images = [one["image"] for resource in pods() for one in containers(resource["spec"]["template"]["spec"])]
+    assert set(images) == allowed
+    assert f"-t muonstream:{muonstream.__version__} " in (DEPLOY / "kubernetes" / "Dockerfile").read_text("utf-8")
+
+
+def test_commands_in_manifests_are_understood() -> None:
+    understood = 0
+    for resource in pods():
+        for container in containers(resource["spec"]["template"]["spec"]):
+            words: list[str] = [*container.get("command", ["other"]), *container.get("args", [])]
+            if words.pop(0) != "muonstream":
+                continue
+            command: Any = get_command(app)
+            while isinstance(command, click.Group) or hasattr(command, "commands"):
+                command = command.commands[words.pop(0)]
+            assert command.make_context(command.name, words).params
+            understood += 1
+    assert understood == 3
+
+
+def test_the_image_is_made_of_what_is_there() -> None:
+    import pyspark
+
+    text = (DEPLOY / "kubernetes" / "Dockerfile").read_text("utf-8")
+    for path in re.findall(r"^COPY (tools/\S+)", text, re.MULTILINE):
+        assert (ROOT / path).is_file()
+    [scala] = re.findall(r"SPARK_SCALA_VERSION=([\d.]+)", text)
+    assert list((Path(pyspark.__file__).parent / "jars").glob(f"spark-core_{scala}-{pyspark.__version__}.jar"))
+
+
+def test_spark_submit_takes_our_command_line(
+    spark_available: Path, broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    import pyspark
+
+    script = DEPLOY / "spark-submit.sh"
+    assert f"spark-sql-kafka-0-10_2.13:{pyspark.__version__}" in script.read_text("utf-8")
+    address = f"kafka://{broker.address}/{new_topic(2)}"
+    replay = ["replay", "sim:words=20000,rate_hz=20000", "--to", address, "--fast"]
+    subprocess.run([sys.executable, "-m", "muonstream", *replay], check=True, capture_output=True)
+    summary = tmp_path / "summary.json"
+    jars = ",".join(map(str, spark_available.glob("*.jar")))
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_SUBMIT_OPTIONS": f"--jars {jars} --conf spark.driver.host=127.0.0.1",
+    }
+    done = subprocess.run(
+        [str(script), "local[2]", address, "--no-page", "--no-stay", "--summary", str(summary)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(summary.read_text("utf-8"))["words"] == 20_000
+
+
+def test_spark_submit_says_how_it_is_used() -> None:
+    done = subprocess.run([DEPLOY / "spark-submit.sh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ")
