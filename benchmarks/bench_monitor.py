@@ -14,14 +14,23 @@ import numpy as np
 from benchmarks.timing import medians, table
 from muonstream.commands.bench import run_words
 from muonstream.simulation import simulate_words
+from muonstream.words import ORBIT_SHIFT, Words, decode
 
-WORDS = 10_000_000
+WORDS = 40_000_000
+SIMULATED_WORDS = 10_000_000
+
+
+def repeated(words: Words, times: int) -> Words:
+    """Copies of words one after another, each later in time by what all before it took."""
+    orbits = decode(words).orbit
+    span = int(orbits.max()) - int(orbits.min()) + 1
+    return np.concatenate([words + np.uint64(i * span << ORBIT_SHIFT) for i in range(times)])
 
 
 def main() -> None:
     """Measure and print."""
     for rate_hz in (5e3, 1e6):
-        words = simulate_words(WORDS, rate_hz=rate_hz)
+        words = repeated(simulate_words(SIMULATED_WORDS, rate_hz=rate_hz), WORDS // SIMULATED_WORDS)
         copied = np.empty_like(words)
         works: dict[str, Callable[[], object]] = {
             "copy into memory at hand": partial(np.copyto, copied, words),

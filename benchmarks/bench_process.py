@@ -9,11 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.bench_monitor import repeated
 from muonstream.commands.bench import run_words
 from muonstream.simulation import simulate_words
-from muonstream.words import ORBIT_SHIFT, Words, decode
+from muonstream.words import Words
 
 # a small process of its own starts the command: a child's peak would else begin with this one's
 MEASURE = """
@@ -29,11 +28,8 @@ ROUNDS = 3
 
 def write_file(path: Path, words: Words) -> None:
     """Write copies of words one after another, each later in time by what all before it took."""
-    orbits = decode(words).orbit
-    span = int(orbits.max()) - int(orbits.min()) + 1
     with path.open("wb") as handle:
-        for i in range(FILE_BYTES // words.nbytes):
-            (words + np.uint64(i * span << ORBIT_SHIFT)).tofile(handle)
+        repeated(words, FILE_BYTES // words.nbytes).tofile(handle)
 
 
 def main() -> None:

@@ -88,6 +88,40 @@ def hot_cell(words: Words, detector: Detector) -> Words:
     )
 
 
+def afterpulsing_cell(words: Words, detector: Detector) -> Words:
+    """Every second hit of one cell is followed by another, 200 ns later."""
+    return _echoed(words, of_chamber(words, detector, CHAMBER) == CELL, 0, 240)
+
+
+def crosstalking_cells(words: Words, detector: Detector) -> Words:
+    """Every second hit of one cell is in the next channel too, 2.5 ns later."""
+    return _echoed(words, of_chamber(words, detector, CHAMBER) == CELL, 1, 3)
+
+
+def _echoed(words: Words, which: NDArray[np.bool_], channels: int, tdc: int) -> Words:
+    """The words, and behind every second of some one more, so many channels and TDC counts on."""
+    chosen = np.flatnonzero(which)[::2]
+    fields = decode(words[chosen])
+    orbit, rest = np.divmod(time_tdc(words[chosen]) - 1 + tdc, TDC_PER_ORBIT)
+    more = encode(
+        head=fields.head,
+        fpga=fields.fpga,
+        channel=fields.channel + channels,
+        orbit=orbit,
+        bx=rest // 30,
+        tdc=rest % 30 + 1,
+    )
+    out: Words = np.insert(words, chosen + 1, more)
+    return out
+
+
+def inefficient_chamber(words: Words, detector: Detector) -> Words:
+    """Of three hits of one chamber one is missing."""
+    cell = of_chamber(words, detector, CHAMBER)
+    number = np.cumsum(cell >= 0)
+    return kept(words, (cell < 0) | (number % 3 != 0))
+
+
 def silent_board(words: Words, detector: Detector) -> Words:
     """Board 0 gives nothing."""
     return kept(words, decode(words).fpga != 0)
@@ -137,11 +171,13 @@ class Outcome:
         ]
 
 
-def watched(words: Words, fault_s: float, *, stall_s: float = 0.0, board: Board | None = None) -> Outcome:
+def watched(
+    words: Words, fault_s: float, *, stall_s: float = 0.0, board: Board | None = None, reconstruct: bool = False
+) -> Outcome:
     """A board that watches words as they come, and then nothing for stall_s; the fault is there from fault_s on."""
     changes: list[Change] = []
     board = board or Board(listener=changes.append)
-    with Pipeline(Detector.default(), run="faults", workers=0) as pipeline:
+    with Pipeline(Detector.default(), run="faults", workers=0, reconstruct=reconstruct) as pipeline:
         snapshot = pipeline.snapshot()
         for piece in _pieces(words):
             pipeline.push(piece)

@@ -31,6 +31,16 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_run_without_words_leaves_summaries_as_they_are(tmp_path: Path) -> None:
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    old.write_text("as it was", encoding="utf-8")
+    for path in (new, old):
+        done = muonstream("process", str(tmp_path / "none.dat"), "--summary", str(path))
+        assert done.returncode == 1
+    assert not new.exists()
+    assert old.read_text("utf-8") == "as it was"
+
+
 def test_files_written_side_by_side_give_what_one_file_gives(simulated: Path, tmp_path: Path) -> None:
     words = np.fromfile(simulated, "<u8")
     board = words >> np.uint64(58) & np.uint64(7)

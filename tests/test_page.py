@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -15,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.server import Dashboard
+from muonstream.dashboard.timing_arrays import edge_arrays
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
@@ -199,3 +202,71 @@ def test_every_view_is_accessible(
             for node in fault["nodes"]
         ]
     assert faults == []
+
+
+@pytest.mark.browser
+def test_time_boxes_have_their_fitted_edges_drawn_and_told(
+    browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
+) -> None:
+    page = opened(browser, dashboard, "timing")
+    shown = snapshots[-2]
+    arrays, remarks = edge_arrays(shown.catalogue, shown.total)
+    assert np.isfinite(arrays["end.0"][0])
+    for mark in ("begin.0", "end.0"):
+        assert marked(page, mark) == [pytest.approx(float(arrays[mark][0])), True]
+    for layer in range(4):
+        _, visible = marked(page, f"begin.0.{layer}")
+        assert visible == bool(np.isfinite(arrays[f"begin.0.{layer}"][0]))
+    for plot in ("timing.drift.0", "timing.layers.0"):
+        assert page.locator(f"[data-plot='{plot}'] .remark").inner_text() == remarks[plot]
+
+
+@pytest.mark.browser
+def test_cells_have_rates_and_a_hot_one_does_not_stretch_the_scale(
+    browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
+) -> None:
+    page = opened(browser, dashboard, "occupancy")
+    shown = snapshots[-2]
+    hits = shown.catalogue.hits_per_cell(shown.total, 0)
+    assert values(page, "occupancy.map.0", "hz") == pytest.approx((hits / shown.live_time_s).tolist())
+    assert values(page, "occupancy.cells.0", "hz") == pytest.approx((hits / shown.live_time_s).tolist())
+    assert page.locator("[data-plot='occupancy.map.0'] .over").is_hidden()
+    total = shown.total.copy()
+    shown.catalogue.hits_per_cell(total, 0)[9] = 50 * hits.max()
+    before = sequence(page)
+    dashboard.publish(replace(shown, total=total, sequence=before + 1000, data_time_s=shown.data_time_s + 2))
+    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=before)
+    over = page.locator("[data-plot='occupancy.map.0'] .over")
+    assert re.match(r"\d cells? (is|are) over the scale, up to [\d.]+k hits\.", over.inner_text())
+    high = page.evaluate(
+        "() => Bokeh.documents.map((d) => [d.get_model_by_name('colors'), d.get_model_by_name('data')])"
+        ".find(([c, d]) => c && d.data.hits?.[9] > 0 && d.data.channel[0] === 0)[0].high"
+    )
+    assert np.median(hits) < high < 3 * hits.max()
+
+
+@pytest.mark.browser
+def test_maps_have_the_ratio_to_the_reference(
+    browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
+) -> None:
+    page = opened(browser, dashboard, "occupancy")
+    page.click("#keep")
+    page.wait_for_function("() => window.muonstream.values('occupancy.map.2', 'ratio_hits')?.[0] === 1")
+    kept = sequence(page)
+    dashboard.publish(snapshots[-1])
+    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=kept)
+    now, was = (shown.catalogue.hits_per_cell(shown.total, 2) for shown in (snapshots[-1], snapshots[-2]))
+    with np.errstate(invalid="ignore"):
+        ratio = now / (was * now.sum() / was.sum())
+    found = [np.nan if value is None else value for value in values(page, "occupancy.map.2", "ratio_hits")]
+    assert found == pytest.approx(ratio.tolist(), nan_ok=True)
+
+
+def marked(page: Page, name: str) -> list[Any]:
+    """Where a line of a plot is, and whether it is shown."""
+    found: list[Any] = page.evaluate(
+        "n => Bokeh.documents.map((d) => d.get_model_by_name(n)).filter((m) => m)"
+        ".map((m) => [m.location, m.visible])[0]",
+        name,
+    )
+    return found

@@ -70,6 +70,18 @@ CELLS = {("dead cell", f"{NAME} cell {n}") for n in range(64)}
         pytest.param(
             lambda: with_fault(faults.boards_out_of_step), ("board step", "Board 0"), set(), id="boards out of step"
         ),
+        pytest.param(
+            lambda: with_fault(faults.afterpulsing_cell),
+            ("afterpulsing cell", f"{NAME} cell {faults.CELL}"),
+            set(),
+            id="afterpulsing cell",
+        ),
+        pytest.param(
+            lambda: with_fault(faults.crosstalking_cells),
+            ("crosstalking cells", f"{NAME} cells {faults.CELL} and {faults.CELL + 1}"),
+            set(),
+            id="crosstalking cells",
+        ),
         pytest.param(noisier, ("noise", NAME), EVERYWHERE, id="noise doubled"),
     ],
 )

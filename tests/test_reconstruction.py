@@ -14,6 +14,7 @@ from muonstream.analysis.muons import (
     drift_velocity_um_per_ns,
     wilson,
 )
+from muonstream.analysis.peak import fitted_peak
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig
 from muonstream.analysis.snapshot_codec import decode, encode
@@ -40,7 +41,7 @@ def test_what_is_counted_without_muons_is_the_same() -> None:
     assert np.array_equal(WHOLE.total[:size], plain.total)
     assert np.array_equal(WHOLE.recent[:, :size], plain.recent)
     assert np.array_equal(WHOLE.slots, plain.slots)
-    assert np.array_equal(WHOLE.rows, plain.rows)
+    assert np.array_equal(WHOLE.rows[:, : plain.rows.shape[1]], plain.rows)
 
 
 def test_any_grouping_of_windows_adds_up_to_the_same() -> None:
@@ -74,6 +75,16 @@ def test_residuals_are_as_wide_as_the_smearing_makes_them() -> None:
         rms_um = np.sqrt(CATALOGUE.view(WHOLE.total, "residual_sum2_um2")[c].sum() / n)
         # a TDC count adds 25/30 ns / sqrt(12)
         assert rms_um == pytest.approx(500 * np.hypot(SMEARING_MM, 0.0538 * 25 / 30 / np.sqrt(12)), rel=0.05)
+
+
+def test_misfits_are_as_wide_as_a_hits_error() -> None:
+    for c in range(4):
+        counts = CATALOGUE.view(WHOLE.total, "misfit")[c]
+        assert counts.sum() == CATALOGUE.view(WHOLE.total, "segment_hits")[c, 4]
+        peak = fitted_peak(CATALOGUE.entries["misfit"].axis.centres, counts[1:-1])
+        assert peak is not None
+        assert peak.sigma == pytest.approx(SMEARING_MM, rel=0.08)
+        assert abs(peak.mean) < 4 * peak.mean_error
 
 
 def test_velocity_and_efficiency_come_back() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,10 +13,25 @@ from kafka_fixtures import TopicMaker
 from kafka_messages import RUN, as_hits, ends, send
 from typer.testing import CliRunner
 
+from muonstream.analysis.events import RING
+from muonstream.analysis.muon_summary import muon_summary
 from muonstream.cli import app
+from muonstream.kafka.address import KafkaAddress
+from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words
+from muonstream.sources.snapshots import follow_snapshots
 from tools.kafka_broker import Broker
-from tools.restarts import FAULTS, FORMS, Fault, differences, make_scene, processed, read_summary, undisturbed
+from tools.restarts import (
+    FAULTS,
+    FORMS,
+    Fault,
+    differences,
+    engine_killed,
+    make_scene,
+    processed,
+    read_summary,
+    undisturbed,
+)
 
 WORDS = 150_000
 RUNNER = CliRunner()
@@ -51,6 +68,23 @@ def test_after_the_fault_the_run_is_as_it_would_have_been(
     try:
         fault.act(scene, fault.short)
         found = scene.finish()
+        assert differences(found, wanted) == 0
+        assert differences(found, undisturbed(scene)) == 0
+    finally:
+        scene.stop()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_killed_engine_that_reconstructs_finds_every_muon_once(
+    killable: Broker, tmp_path: Path, file: Path, form: str
+) -> None:
+    scene = make_scene(killable, tmp_path / f"muons-{form}", file, form, seed=2, life_s=1.5, rate=0)
+    scene.engine_options = ["--reconstruct"]
+    try:
+        engine_killed(scene, 3)
+        found = scene.finish()
+        wanted = processed(file, tmp_path, ["--reconstruct"])
+        assert wanted["muons"]["muons_in_both_views"] > 50
         assert differences(found, wanted) == 0
         assert differences(found, undisturbed(scene)) == 0
     finally:
@@ -96,6 +130,27 @@ def test_a_store_of_another_detector_or_in_use_is_refused_in_one_line(
     assert other.exit_code == 1
     (line,) = [line for line in other.stderr.splitlines() if line.startswith("muonstream:")]
     assert f"run '{RUN.number} {RUN.name}' in the store: found the state of a run with the detector" in line
+
+
+def test_snapshots_of_a_topic_carry_its_muons_and_the_store_is_of_runs_with_them(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic, snapshots = new_topic(2), new_topic(cleanup_policy="compact")
+    words = simulate_words(20_000, seed=4, muon_rate_hz=200)
+    send(broker.address, topic, [*as_hits(words, 2), *ends(2)])
+    to = f"kafka://{broker.address}/{snapshots}"
+    made = run(broker, topic, tmp_path, "--reconstruct", "--snapshots", to)
+    assert made.exit_code == 0, made.output
+    connection = Connection(KafkaAddress(broker.address, snapshots), timeout_s=60)
+    shown = next(found for found in follow_snapshots(connection, Event(), say=pytest.fail) if found is not None)
+    assert (shown.state, len(shown.muons)) == ("ended", RING)
+    assert shown.rates.muons is not None
+    assert json.loads(json.dumps(muon_summary(shown))) == read_summary(tmp_path / "out.json")["muons"]
+    refused = run(broker, topic, tmp_path)
+    assert refused.exit_code == 1
+    assert (
+        "found the state of a run with reconstruction; go on with --reconstruct, or begin a new store" in refused.stderr
+    )
 
 
 def test_a_store_needs_a_topic(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ class Scene:
     random: random.Random
     engine_life_s: float
     gateway_options: Sequence[str] = ("--fast",)
+    engine_options: Sequence[str] = ()
     engine: subprocess.Popen[str] | None = None
     gateway: subprocess.Popen[str] | None = None
     kills: int = 0
@@ -72,6 +73,7 @@ class Scene:
             "0.05",
             "--run-number",
             RUN[1],
+            *self.engine_options,
         ]
         self.engine = _muonstream(["run", source, *options, "--summary", str(self.summary)])
         assert self.engine.stderr is not None
@@ -232,10 +234,10 @@ def differences(a: Any, b: Any) -> int:
     return int(a != b)
 
 
-def processed(file: Path, folder: Path) -> dict[str, Any]:
-    """The summary of `muonstream process`. Raises CalledProcessError."""
+def processed(file: Path, folder: Path, options: Sequence[str] = ()) -> dict[str, Any]:
+    """The summary of `muonstream process` with these options. Raises CalledProcessError."""
     out = folder / "processed.json"
-    command = [sys.executable, "-m", "muonstream", "process", str(file), "--summary", str(out)]
+    command = [sys.executable, "-m", "muonstream", "process", str(file), "--summary", str(out), *options]
     subprocess.run(command, check=True, capture_output=True)
     return read_summary(out)
 
@@ -256,7 +258,8 @@ def undisturbed(scene: Scene) -> dict[str, Any]:
     """The summary of an engine on the same topic that nobody disturbs, without a store."""
     source, out = f"kafka://{scene.broker.address}/{scene.topic}", scene.folder / "undisturbed.json"
     command = [sys.executable, "-m", "muonstream", "run", source, "--no-page", "--run-number", RUN[1]]
-    subprocess.run([*command, "--summary", str(out)], check=True, capture_output=True, timeout=PATIENCE_S)
+    command += ["--summary", str(out), *scene.engine_options]
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
     return read_summary(out)
 
 

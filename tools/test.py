@@ -1,6 +1,6 @@
 """Run every check and test that this machine can run, and name what it lacks and how to get it.
 
-python -m tools.test            lint, format, types, then all tests with their coverage
+python -m tools.test            lint, format, types, then all tests with their coverage, some files at a time
 python -m tools.test --quick    lint, format, types only
 python -m tools.test -k words   more arguments go to pytest
 
@@ -29,6 +29,9 @@ from tools.machine import (
 )
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+
+MOST_AT_ONCE: Final = 4
+"""Each may have a broker, a Spark and a browser of its own."""
 
 CHECKS: Final[tuple[tuple[str, ...], ...]] = (
     ("ruff", "check"),
@@ -86,13 +89,28 @@ def look_around() -> list[str]:
     return missing
 
 
+def fetch() -> list[str]:
+    """Fetch what brokers and Spark need, before several tests want it at once; what could not be had is named."""
+    wanted = (("Kafka", "tools.kafka_broker", "--fetch"), ("Spark's connector", "tools.spark_jars"))
+    able = find_java() is not None and find_maven() is not None
+    return [name for name, *command in wanted if able and not run(command) and in_ci()]
+
+
+def at_once(arguments: Sequence[str]) -> list[str]:
+    """Options for running as many files of tests at a time as there are processors, unless the caller says."""
+    if any(argument.startswith(("-n", "--pdb", "--dist")) for argument in arguments):
+        return []
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["-n", str(min(processors, MOST_AT_ONCE)), "--dist", "loadfile"]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run it all; 0 if all went well. Later steps run even when earlier ones failed."""
     quick = "--quick" in arguments
-    failed = [] if quick else [f"missing: {name}" for name in look_around()]
+    failed = [] if quick else [f"missing: {name}" for name in (*look_around(), *fetch())]
     failed += [" ".join(check) for check in CHECKS if not run(check)]
     # The tests come last, so that their own closing lines are the last ones.
-    if not quick and not run(["pytest", "--cov", *arguments]):
+    if not quick and not run(["pytest", "--cov", *at_once(arguments), *arguments]):
         failed.append("pytest")
     if failed:
         say(f"FAILED: {', '.join(failed)}")

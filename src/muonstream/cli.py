@@ -160,9 +160,13 @@ def run(
             from muonstream.commands.spark import SparkOptions, run_spark
 
             most, conf = max_words_per_trigger, tuple(spark_conf or ())
-            count = partial(run_spark, spark=SparkOptions(master, trigger, checkpoint, most, conf, spark_log))
+            count = partial(
+                run_spark,
+                spark=SparkOptions(master, trigger, checkpoint, most, conf, spark_log),
+                reconstruct=reconstruct,
+            )
         else:
-            count = partial(run_topic, workers=workers)
+            count = partial(run_topic, workers=workers, reconstruct=reconstruct)
         raise typer.Exit(
             count(
                 source,
@@ -174,6 +178,7 @@ def run(
                 summary_path=summary,
                 strict=strict,
                 run=run,
+                reconstruct=reconstruct,
                 stale_after_s=stale_after,
                 publishing=publishing,
                 alarm_options=alarm_options,

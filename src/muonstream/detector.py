@@ -208,6 +208,24 @@ class Thresholds(_Table):
     """Relative difference between the drift velocity that the time box's width implies and the file's."""
     board_step_ns: Limits = (8.0, 12.5)
     """Difference between the times of two boards; a bunch crossing is 25 ns."""
+    afterpulses: Limits = (0.08, 0.15)
+    """Share of a chamber's hits that are followed by another of their cell within 600 ns, beyond chance."""
+    afterpulsing_cell: Limits = (0.15, 0.3)
+    """The same of one cell."""
+    crosstalk: Limits = (0.1, 0.25)
+    """Share of the quieter of two neighbouring cells' hits that come with one of the other, beyond pairs alike."""
+    segment_rate_change: Limits = (0.3, 0.6)
+    """Relative change of a chamber's segments against the reference, or what was before, when muons are looked for."""
+    missing_segments: Limits = (0.2, 0.4)
+    """Share of the lines that cross a chamber, by the others' segments, without a segment of its own."""
+    missing_hits_layer: Limits = (0.15, 0.4)
+    """Share of segments that cross a layer, by the other layers' hits, without a hit there."""
+    missing_hits_cell: Limits = (0.5, 0.8)
+    """The same of a cell."""
+    residual_mean_mm: Limits = (0.1, 0.3)
+    """Mean of what hits are from the segment of the other layers' hits, from 0."""
+    residual_width_mm: Limits = (1.0, 1.1)
+    """Its standard deviation within 2 mm; anything at all has 1.15."""
     lost_words: Limits = (0.001, 0.01)
     """Share of words late, stray or malformed."""
     stalled_s: Limits = (5.0, 10.0)

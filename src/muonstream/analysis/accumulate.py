@@ -23,6 +23,7 @@ from muonstream.analysis.histograms import (
     Catalogue,
     Counts,
 )
+from muonstream.analysis.pairs import PairCounter
 from muonstream.analysis.tally import (
     LANES,
     ROW_CHAMBERS,
@@ -322,6 +323,7 @@ class Accumulator:
         self._layer_of_code = np.ascontiguousarray(channel_map.layer_of_code)
         self._offsets = np.array([entry.offset for entry in catalogue.entries.values()], dtype=np.int64)
         longest_ns = max(chamber.t_max_ns for chamber in catalogue.detector.chambers)
+        self._count_pairs = PairCounter(catalogue)
         self._edge_tdc = TDC_PER_ORBIT - round(longest_ns / NS_PER_TDC)
 
     def __call__(self, frames: Frames | ScatteredFrames) -> Contribution:
@@ -335,7 +337,7 @@ class Accumulator:
         lump = np.searchsorted(slots, slot_of, side="left") + 1
         if len(slots):
             lump[slot_of < slots[0]] = 0
-        out = np.zeros((len(slots) + 1, self.catalogue.size), dtype=np.int64)
+        out = np.zeros((len(slots) + 1, self.catalogue.kernel_size), dtype=np.int64)
         chambers = len(self.catalogue.detector.chambers)
         rows = np.zeros((len(frames), ROW_CHAMBERS + 3 * chambers), dtype=np.int64)
         _accumulate(
@@ -356,4 +358,5 @@ class Accumulator:
             out,
             rows,
         )
+        out = np.concatenate([out, self._count_pairs(frames, lump, len(out))], axis=1)
         return Contribution(out.sum(axis=0), slots, out[1:], frames.keys, rows)

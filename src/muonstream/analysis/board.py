@@ -168,6 +168,8 @@ class Board:
             _between(start, snapshot),
             self._boxes,
             Stream(_less(snapshot.account, start.account), snapshot.account, age_s, snapshot.state == "ended"),
+            paired=_between(self._brief(catalogue, snapshot, "pair_hits") or start, snapshot),
+            crossed=self._crossed(catalogue, snapshot, start),
             before=self._before,
             reference=self.reference,
         )
@@ -208,14 +210,21 @@ class Board:
                 self._boxes[c] = box
         self._next_box = (self._next_box + BOXES_AT_ONCE) % len(chambers)
 
-    def _brief(self, catalogue: Catalogue, snapshot: Snapshot) -> _Kept | None:
-        """From when on there are enough hits to judge cells, or None."""
+    def _crossed(self, catalogue: Catalogue, snapshot: Snapshot, start: _Kept) -> Window | None:
+        """The newest data in which enough segments crossed the layers of a chamber; None without reconstruction."""
+        if not catalogue.muon_shapes:
+            return None
+        return _between(self._brief(catalogue, snapshot, "cell_expected") or start, snapshot)
+
+    def _brief(self, catalogue: Catalogue, snapshot: Snapshot, name: str = "counts") -> _Kept | None:
+        """From when on an entry of the catalogue has enough to judge cells, or layers by segments; None if never."""
         thresholds, chambers = catalogue.detector.thresholds, catalogue.detector.chambers
-        hits = catalogue.chamber_hits(snapshot.total)
+        hits, by_segments = catalogue.chamber_hits(snapshot.total, name), name == "cell_expected"
         for entry in reversed(self._kept):
-            new = hits - catalogue.chamber_hits(entry.counts)
-            busy = new > 0.25 * new.mean()
-            enough = [n >= 1.5 * thresholds.min_hits * c.cells for n, c in zip(new, chambers, strict=True)]
+            new = hits - catalogue.chamber_hits(entry.counts, name)
+            busy = new > (0.05 if by_segments else 0.25) * new.mean()
+            parts = [chamber.layers if by_segments else chamber.cells for chamber in chambers]
+            enough = [n >= 1.5 * thresholds.min_hits * m for n, m in zip(new, parts, strict=True)]
             if new.sum() and all(ok for ok, counted in zip(enough, busy, strict=True) if counted):
                 return entry
         return None
@@ -280,7 +289,7 @@ def _released(finding: Finding, shown: Finding) -> Finding:
 
 def _upward(finding: Finding) -> Level:
     """What a finding is for its chamber: a single cell never makes it Bad."""
-    return min(finding.level, Level.MEDIUM) if " cell " in finding.subject else finding.level
+    return min(finding.level, Level.MEDIUM) if " cell" in finding.subject else finding.level
 
 
 def _between(start: _Kept, snapshot: Snapshot) -> Window:

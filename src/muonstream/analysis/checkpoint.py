@@ -96,6 +96,7 @@ def identity(catalogue: Catalogue) -> StateDict:
         "detector": catalogue.detector.name,
         "detector_sha256": hashlib.sha256(catalogue.detector.model_dump_json().encode()).hexdigest(),
         "catalogue_sha256": hashlib.sha256(json.dumps(layout).encode()).hexdigest(),
+        "muons": bool(catalogue.muon_shapes),
     }
 
 
@@ -107,6 +108,11 @@ def check_identity(found: StateDict, catalogue: Catalogue) -> None:
         raise CheckpointError(
             f"found the state of a run with the detector {name}; now it is {now['detector']!r}, of which the file says "
             "something else; go on with the same detector file, or begin a new store"
+        )
+    if found.get("muons", False) != now["muons"]:
+        was, option = ("with", "--reconstruct") if now["muons"] is False else ("without", "--no-reconstruct")
+        raise CheckpointError(
+            f"found the state of a run {was} reconstruction; go on with {option}, or begin a new store"
         )
     if found["catalogue_sha256"] != now["catalogue_sha256"]:
         raise CheckpointError("found a state of another version, with other histograms; begin a new store")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import Contribution
 from muonstream.analysis.histograms import Catalogue
@@ -74,6 +75,13 @@ class MuonEvent:
     def order(self) -> tuple[int, int, float]:
         """By which muons are new."""
         return self.key, self.orbit, self.t0_ns
+
+    @property
+    def zenith_deg(self) -> float | None:
+        """The zenith angle, None for a muon with a track in one view alone."""
+        if len(self.tracks) < 2:
+            return None
+        return float(np.degrees(np.arctan(np.hypot(self.tracks[0].tan, self.tracks[1].tan))))
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -183,7 +191,6 @@ def _hits(
 def _hit(chamber: Chamber, cell: int, drift_ns: float, side: int) -> EventHit:
     """A hit with its images, in the chamber's view; the tilt moves heights by too little to be seen."""
     wire_mm = float(chamber.wire_x_mm()[cell]) - half_width_mm(chamber)
-    depth_mm = float(depths_mm(chamber)[chamber.layer_of_cell()[cell]])
     distance_mm = min(max(drift_ns * chamber.drift_velocity_um_per_ns / 1000, 0.0), chamber.cell_width_mm / 2)
     images, _ = from_frame(chamber, np.array([wire_mm - distance_mm, wire_mm + distance_mm]), np.zeros(2))
     return EventHit(
@@ -192,6 +199,18 @@ def _hit(chamber: Chamber, cell: int, drift_ns: float, side: int) -> EventHit:
         drift_ns=drift_ns,
         low_x_mm=float(images[0]),
         high_x_mm=float(images[1]),
-        z_mm=middle_mm(chamber) - depth_mm,
+        z_mm=float(_heights_mm(chamber)[cell]),
         side=side,
     )
+
+
+def _heights_mm(chamber: Chamber) -> NDArray[np.float64]:
+    """Height of each cell's wire, float64[cells]."""
+    return np.asarray(middle_mm(chamber) - depths_mm(chamber)[chamber.layer_of_cell()], dtype=np.float64)
+
+
+def cell_places_mm(chamber: Chamber) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where a chamber's wires are, across in its view and in height, float64[cells] each."""
+    wires_mm = np.asarray(chamber.wire_x_mm() - half_width_mm(chamber), dtype=np.float64)
+    across_mm, _ = from_frame(chamber, wires_mm, np.zeros(chamber.cells))
+    return across_mm, _heights_mm(chamber)

@@ -26,6 +26,10 @@ DRIFT_BINS: Final = DRIFT_LAST_TDC - DRIFT_FIRST_TDC
 LAYER_BIN_BITS: Final = 3
 LAYER_BINS: Final = DRIFT_BINS >> LAYER_BIN_BITS
 
+PAIR_STEP_TDC: Final = 12
+"""Pairs of hits are counted by the time between them in bins of 12 TDC counts, 10 ns, up to 2 us."""
+PAIR_BINS: Final = 200
+
 COURSE_ORBIT_FIRST: Final = 600_000
 COURSE_ORBIT_LAST: Final = 10_000_000
 COURSE_ORBIT_WIDTH: Final = 500_000
@@ -46,6 +50,16 @@ class Axis:
     start: float
     step: float
     flow: bool = False
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Where bins begin and the last ends, flow bins left out, float64[bins + 1]."""
+        return np.asarray(self.start + np.arange(self.bins + 1) * self.step, dtype=np.float64)
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """The middles of the bins, float64[bins]."""
+        return np.asarray(self.start + (np.arange(self.bins) + 0.5) * self.step, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,13 @@ class Catalogue:
     drift_tdc[C, 2050]          hit less passage in TDC counts, -512..1535, with under- and overflow
     drift_layer[L, 258]         the same by layer, 8 counts a bin
 
+    Of part of the orbits when words are many, see `muonstream.analysis.pairs`:
+    pair_time[C, 200]           pairs of hits of a cell, by the time between them in 10 ns
+    pair_hits[K]                hits that were looked at
+    pair_after[K]               pairs of hits of a cell within 600 ns
+    pair_next[2, K]             pairs within 10 ns: with the next channel, with the next cell of the layer
+    pair_orbits[1]              orbits that were looked at, with hits or without
+
     With `muons`, those of `muonstream.analysis.muons` follow.
     """
 
@@ -101,6 +122,15 @@ class Catalogue:
         self._add("drift_tdc", "Drift time", (chambers, DRIFT_BINS + 2), drift_axis, "chamber")
         layers = (self.channel_map.n_layers, LAYER_BINS + 2)
         self._add("drift_layer", "Drift time by layer", layers, layer_axis, "layer")
+        self.kernel_size = self.size
+        """Size of what the accumulating kernel fills; the pairs follow."""
+        pair_axis = Axis("time between hits", "ns", PAIR_BINS, 0, PAIR_STEP_TDC * NS_PER_TDC)
+        cell_axis = Axis("cell", "", cells, 0, 1)
+        self._add("pair_time", "Time between hits of a cell", (chambers, PAIR_BINS), pair_axis, "chamber")
+        self._add("pair_hits", "Hits looked at for pairs", (cells,), cell_axis, "cell")
+        self._add("pair_after", "Pairs of hits within 600 ns", (cells,), cell_axis, "cell")
+        self._add("pair_next", "Pairs with a neighbour within 10 ns", (2, cells), cell_axis, "cell")
+        self._add("pair_orbits", "Orbits looked at for pairs", (1,), Axis("kind", "", 1, 0, 1), "detector")
         self.counted_size = self.size
         """Size of the part that is there without muons too."""
         self.muon_shapes = muon_shapes(detector, cells) if muons else []
@@ -142,9 +172,10 @@ class Catalogue:
         """The same, only hits in orbits with a passage time."""
         return self._cells_of(data, "hits_with_scintillator", chamber)
 
-    def chamber_hits(self, data: Counts) -> Counts:
-        """Hits of each chamber, int64[C]."""
-        return np.array([self.hits_per_cell(data, c).sum() for c in range(len(self.detector.chambers))], dtype=np.int64)
+    def chamber_hits(self, data: Counts, name: str = "counts") -> Counts:
+        """Hits of each chamber, int64[C], or what else an entry by cell has."""
+        chambers = range(len(self.detector.chambers))
+        return np.array([self._cells_of(data, name, c).sum() for c in chambers], dtype=np.int64)
 
     def special(self, data: Counts, code: int) -> int:
         """Words of a special code, as `SCINTILLATOR`."""

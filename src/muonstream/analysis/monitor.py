@@ -96,8 +96,9 @@ class Monitor:
         self.source = source
         self.total = catalogue.zeros()
         chambers = len(catalogue.detector.chambers)
-        self._rates = RateBins(chambers)
-        self._recent_rates = RateBins(chambers)
+        with_muons = bool(catalogue.muon_shapes)
+        self._rates = RateBins(chambers, muons=with_muons)
+        self._recent_rates = RateBins(chambers, muons=with_muons)
         self._slots: dict[int, Counts] = {}
         self._unmerged: list[Contribution] = []
         self._muons: tuple[MuonEvent, ...] = ()
@@ -164,6 +165,7 @@ class Monitor:
             "recent_rates": self._recent_rates.state(),
             "slots": np.array(slots, np.int64),
             "recent": np.stack(recent) if recent else np.empty((0, self.catalogue.size), np.int64),
+            "muons": [event.as_dict() for event in self._muons],
             "sequence": self._sequence,
             "data_wall_time": self._data_wall_time,
             "words_seen": self._words_seen,
@@ -175,6 +177,7 @@ class Monitor:
         self._rates.restore(state["rates"])
         self._recent_rates.restore(state["recent_rates"])
         self._slots = dict(zip(state["slots"].tolist(), state["recent"], strict=True))
+        self._muons = tuple(MuonEvent.from_dict(event) for event in state.get("muons", ()))
         self._unmerged.clear()
         self._sequence = int(state["sequence"])
         self._data_wall_time = float(state["data_wall_time"])

@@ -26,6 +26,7 @@ VELOCITY_TIME_PS: Final = 100
 HEIGHT_TAN: Final = 10_000
 """Slopes times this are in the sums of `height`: of 1, slope, miss in um, slope squared, slope times miss."""
 MISS_MM: Final = 50
+"""Positions farther from another segment's line than this are outside of `miss`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,17 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
         Shape("segment_x", "Position of segments", "x", "mm", "chamber", c, int(2 * reach / 7), -reach, 7.0),
         Shape("residual_biased", "Hit less its own segment", "residual", "mm", "chamber", c, 200, -2.0, 0.02),
         Shape("residual_unbiased", "Hit less segment of the others", "residual", "mm", "chamber", c, 200, -2.0, 0.02),
+        Shape(
+            "misfit",
+            "Combination of hits that vanishes for a straight track",
+            "misfit",
+            "mm",
+            "chamber",
+            c,
+            80,
+            -2.0,
+            0.05,
+        ),
         Shape("residual_count", "Hits by distance from the wire", "distance", "mm", "chamber", c, deep, flow=False),
         Shape(
             "residual_sum_um",

@@ -9,6 +9,7 @@ import numpy as np
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.cells import CellCounts, CellVerdicts, judge_cells
+from muonstream.analysis.echoes import judge_echoes
 from muonstream.analysis.findings import (
     Finding,
     Judgement,
@@ -19,6 +20,7 @@ from muonstream.analysis.findings import (
     kolmogorov,
 )
 from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.analysis.muon_quality import judge_muons, segments_of
 from muonstream.analysis.timebox import TimeBox
 from muonstream.channels import SCINTILLATOR
 
@@ -62,6 +64,8 @@ def judge(
     boxes: Mapping[int, TimeBox],
     stream: Stream,
     *,
+    paired: Window | None = None,
+    crossed: Window | None = None,
     before: Window | None = None,
     reference: Window | None = None,
 ) -> Judgement:
@@ -69,6 +73,8 @@ def judge(
 
     instant: the last seconds; brief: the newest data with enough hits to judge cells; long: up to some minutes
     boxes: the time boxes of chambers, by index, as far as there are
+    paired: the newest data in which enough hits were looked at for pairs, brief if None
+    crossed: the newest data in which enough segments crossed layers, brief if None
     before: the run before that, while it was good; reference: of another run, used in its place if there is one
     """
     compared = reference or before
@@ -86,6 +92,9 @@ def judge(
         usual = compared.cells(catalogue, c) if compared else None
         cells.append(judge_cells(chamber, catalogue.detector.thresholds, now, usual))
         findings += cells[-1].findings
+        findings += judge_echoes(catalogue, (paired or brief).counts, c)
+        if catalogue.muon_shapes:
+            findings += _muons(catalogue, c, crossed or brief, long, compared)
         rates += judge_noise(catalogue, c, now, usual, cells[-1])
         if compared is not None:
             rates += judge_active_cells(catalogue, c, brief, compared)
@@ -100,6 +109,15 @@ def judge(
     odd = any(verdict.odd.any() for verdict in cells)
     good = not silent and not odd and all(finding.level <= Level.GOOD for finding in rates)
     return Judgement(tuple(findings), tuple(verdict.levels for verdict in cells), good)
+
+
+def _muons(catalogue: Catalogue, chamber: int, now: Window, long: Window, usual: Window | None) -> Iterator[Finding]:
+    """What reconstruction tells of a chamber, whose rate of segments is compared with what it was."""
+    of_rate = None
+    if usual is not None and usual.seconds > 0:
+        expected = segments_of(catalogue, usual.counts, chamber) / usual.seconds * now.seconds
+        of_rate = segments_of(catalogue, now.counts, chamber), expected
+    return judge_muons(catalogue, chamber, now.counts, long.counts, of_rate)
 
 
 def judge_stream(catalogue: Catalogue, stream: Stream) -> Iterator[Finding]:

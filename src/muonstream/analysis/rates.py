@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import SLOT_WINDOWS
+from muonstream.analysis.muon_rates import VELOCITY_BINS, MuonColumns, MuonSeries, muon_series
 from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_SCINTILLATOR
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
@@ -30,6 +31,7 @@ class RateSeries:
     time_s: float64[n], where each bin begins, since the first hit's bin, epochs one after another
     width_s: width of a bin; hits_hz, active_cells: float64[n, C], active cells per orbit that has any in the chamber;
     scintillator_hz: float64[n]
+    muons: the same of segments and tracks, None without reconstruction
     """
 
     time_s: NDArray[np.float64]
@@ -37,12 +39,14 @@ class RateSeries:
     hits_hz: NDArray[np.float64]
     scintillator_hz: NDArray[np.float64]
     active_cells: NDArray[np.float64]
+    muons: MuonSeries | None = None
 
     def thinned(self, n: int) -> RateSeries:
         """At most about n bins, neighbours averaged; `width_s` stays that of the bins as they were."""
         values = (self.time_s, self.hits_hz, self.scintillator_hz, self.active_cells)
         time_s, hits_hz, scintillator_hz, active_cells = (_thinned(array, n) for array in values)
-        return RateSeries(time_s, self.width_s, hits_hz, scintillator_hz, active_cells)
+        muons = None if self.muons is None else self.muons.mapped(lambda array: _thinned(array, n)).thinned_velocity(n)
+        return RateSeries(time_s, self.width_s, hits_hz, scintillator_hz, active_cells, muons)
 
 
 def _thinned(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -62,17 +66,19 @@ class RateBins:
     seen only if what lies on both its sides comes in order.
     """
 
-    def __init__(self, chambers: int) -> None:
+    def __init__(self, chambers: int, *, muons: bool = False) -> None:
+        """With muons, rows have their columns too, see `MuonColumns`."""
         self.chambers = chambers
+        self.muons = muons
         self.windows_per_bin = BIN_WINDOWS
-        self._columns = ROW_CHAMBERS + 3 * chambers
+        self._columns = ROW_CHAMBERS + 3 * chambers + (MuonColumns(chambers).width if muons else 0)
         self.begins: Array = np.empty(0, np.int64)  # the key at which each bin begins, rising
         self.rows: Array = np.empty((0, self._columns), np.int64)
         self.gap_orbits: Array = np.empty(0, np.int64)  # inside a bin, after bins were merged
         self.gap_counts: Array = np.empty(0, np.int64)
 
     def copy(self) -> RateBins:
-        other = RateBins(self.chambers)
+        other = RateBins(self.chambers, muons=self.muons)
         other.windows_per_bin = self.windows_per_bin
         other.begins, other.rows = self.begins.copy(), self.rows.copy()
         other.gap_orbits, other.gap_counts = self.gap_orbits.copy(), self.gap_counts.copy()
@@ -224,4 +230,13 @@ class RateBins:
             hits_hz=hits / covered[:, None],
             scintillator_hz=self.rows[:, ROW_SCINTILLATOR] / covered,
             active_cells=cells / np.maximum(orbits, 1),
+            muons=self._muon_series(covered) if self.muons else None,
         )
+
+    def _muon_series(self, covered_s: NDArray[np.float64]) -> MuonSeries:
+        together = max(VELOCITY_BINS * BIN_WINDOWS // self.windows_per_bin, 1)
+        windows = together * self.windows_per_bin
+        # no stretch is of two epochs
+        stretch = self._epochs() * (1 << KEY_WINDOW_BITS) + (self.begins & KEY_WINDOW_MASK) // windows
+        rows = self.rows[:, ROW_CHAMBERS + 3 * self.chambers :]
+        return muon_series(rows, self.chambers, covered_s, self.time_s(), stretch, windows * WINDOW_SECONDS)

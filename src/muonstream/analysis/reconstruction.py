@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator
 from muonstream.analysis.events import MuonContribution, events_of
 from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.muon_rates import VELOCITY_SUMS, MuonColumns
 from muonstream.analysis.muons import (
     FULL_SEGMENTS,
     GIVEN_UP,
@@ -32,11 +33,13 @@ EDGE_MM: Final = 2.0
 
 
 class _Filler:
-    """Adds to the muon part of a flat array, of which there is one for each lump of windows."""
+    """Adds to the muon part of a flat array, of which there is one for each lump of windows, and of windows' rows."""
 
-    def __init__(self, catalogue: Catalogue, lumps: int) -> None:
+    def __init__(self, catalogue: Catalogue, lumps: int, windows: int) -> None:
         self.base = catalogue.counted_size
         self.data = np.zeros((lumps, catalogue.size - self.base), np.int64)
+        self.columns = MuonColumns(len(catalogue.detector.chambers))
+        self.rows = np.zeros((windows, self.columns.width), np.int64)
         self._flat = self.data.reshape(-1)
         self._shapes: dict[str, Shape] = {shape.name: shape for shape in catalogue.muon_shapes}
         self._offsets = {name: catalogue.entries[name].offset - self.base for name in self._shapes}
@@ -53,6 +56,12 @@ class _Filler:
         shape = self._shapes[name]
         where = lump * self.data.shape[1] + np.asarray(row) * shape.width + shape.bin_of(values)
         np.add.at(self._flat, where + self._offsets[name], weights)
+
+    def count(
+        self, window: NDArray[np.int64], column: NDArray[np.int64] | int, weights: NDArray[np.int64] | int = 1
+    ) -> None:
+        """Add to a column of windows' rows."""
+        np.add.at(self.rows.reshape(-1), window * self.columns.width + column, weights)
 
 
 class Reconstruction:
@@ -82,14 +91,14 @@ class Reconstruction:
         lump = np.searchsorted(counted.slots, slot_of, side="left") + 1
         if len(counted.slots):
             lump[slot_of < counted.slots[0]] = 0
-        filler = _Filler(self.catalogue, len(counted.slots) + 1)
+        filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))
         self._fill(filler, found, tracked, lump.astype(np.int64))
         return MuonContribution(
             np.concatenate([counted.total, filler.data.sum(axis=0)]),
             counted.slots,
             np.concatenate([counted.recent, filler.data[1:]], axis=1),
             counted.keys,
-            counted.rows,
+            np.concatenate([counted.rows, filler.rows], axis=1),
             events_of(frames, self.catalogue, found.segments, tracked, self.find_tracks.middle_mm),
         )
 
@@ -98,6 +107,11 @@ class Reconstruction:
         at, at_track = lump[s.frame], lump[tracks.frame]
         muon = np.flatnonzero((tracks.partner >= 0) & (tracks.view == 0))
 
+        columns = filler.columns
+        filler.count(s.frame, columns.segments + s.chamber)
+        filler.count(s.frame[lines.full], columns.full + s.chamber[lines.full])
+        filler.count(tracks.frame, columns.tracks + tracks.view)
+        filler.count(tracks.frame[muon], columns.muons)
         kinds = [(SEGMENTS, at), (FULL_SEGMENTS, at[lines.full]), (TRACKS, at_track), (MUONS, at_track[muon])]
         for kind, where in kinds:
             filler.add("muon_counts", where, 0, np.full(len(where), kind))
@@ -168,10 +182,15 @@ class Reconstruction:
 
         wires = (chamber.wire_x_mm() - half_width_mm(chamber))[s.cell[:, :n]]
         normal = patterns.normal[where, 0]
+        hits_mm = wires + sign * s.drift_ns[:, :n] * (chamber.drift_velocity_um_per_ns / 1000)
+        for k in range(n - 3):
+            # their errors are those of single hits, and independent
+            filler.add("misfit", at, c, (patterns.normal[where, k] * hits_mm).sum(axis=1))
         a = np.rint((normal * wires).sum(axis=1) * 1000 / VELOCITY_WIRE_UM).astype(np.int64)
         b = np.rint((normal * sign * s.drift_ns[:, :n]).sum(axis=1) * 1000 / VELOCITY_TIME_PS).astype(np.int64)
         for kind, weight in enumerate(((a != 0).astype(np.int64), a * a, a * b, b * b * (a != 0))):
             filler.add("velocity", at, c, np.full(len(at), kind), weight)
+            filler.count(s.frame, filler.columns.velocity + VELOCITY_SUMS * c + kind, weight)
 
     def _fill_cells(self, filler: _Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
         """Efficiency of cells: of segments with hits in all other layers, which have one in the cell they cross."""

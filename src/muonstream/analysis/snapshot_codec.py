@@ -19,6 +19,7 @@ from muonstream.analysis.account import Account
 from muonstream.analysis.events import MuonEvent
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.rates import RateSeries
 from muonstream.detector import Detector, DetectorError
 
@@ -49,6 +50,7 @@ PLAIN: Final = (
 )
 """The fields that JSON holds as they are; the others are taken apart."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
+MUON_RATES: Final = ("segments_hz", "full_hz", "tracks_hz", "muons_hz", "velocity_time_s", "velocity_sums")
 TYPES: Final = {"<i8", "<f8"}
 
 
@@ -75,6 +77,9 @@ def encode(snapshot: Snapshot, *, rate_bins: int = RATE_BINS, most_bytes: int = 
 def _encode(snapshot: Snapshot) -> bytes:
     arrays = {"total": snapshot.total, "recent": snapshot.recent}
     arrays |= {name: getattr(snapshot.rates, name) for name in RATES}
+    muons = snapshot.rates.muons
+    if muons is not None:
+        arrays |= {name: getattr(muons, name) for name in MUON_RATES}
     little = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
     header = {
         **{name: getattr(snapshot, name) for name in PLAIN},
@@ -82,6 +87,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "account": asdict(snapshot.account),
         "faults": list(snapshot.faults),
         "width_s": snapshot.rates.width_s,
+        "velocity_width_s": None if muons is None else muons.velocity_width_s,
         "with_muons": bool(snapshot.catalogue.muon_shapes),
         "muons": [event.as_dict() for event in snapshot.muons],
         "engine": [list(pair) for pair in snapshot.engine],
@@ -106,6 +112,10 @@ def decode(data: bytes) -> Snapshot:
         arrays = _arrays(header["arrays"], body[4 + length :])
         detector = Detector.model_validate(header["detector"])
         catalogue = Catalogue(detector, muons=bool(header.get("with_muons", False)))
+        velocity_width_s = header.get("velocity_width_s")
+        muons = None
+        if velocity_width_s is not None:
+            muons = MuonSeries(velocity_width_s=velocity_width_s, **{name: arrays[name] for name in MUON_RATES})
         snapshot = Snapshot(
             **{name: header[name] for name in PLAIN},
             account=Account(**header["account"]),
@@ -113,7 +123,7 @@ def decode(data: bytes) -> Snapshot:
             catalogue=catalogue,
             total=arrays["total"],
             recent=arrays["recent"],
-            rates=RateSeries(width_s=header["width_s"], **{name: arrays[name] for name in RATES}),
+            rates=RateSeries(width_s=header["width_s"], muons=muons, **{name: arrays[name] for name in RATES}),
             faults=tuple(header["faults"]),
             muons=tuple(MuonEvent.from_dict(event) for event in header.get("muons", ())),
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),

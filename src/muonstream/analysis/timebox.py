@@ -56,15 +56,19 @@ class TimeBox:
         return sqrt(self.begin.error_ns**2 + self.end.error_ns**2)
 
 
-def fit_time_box(edges_ns: Floats, counts: NDArray[np.int64], t_max_ns: float) -> TimeBox | None:
+def fit_time_box(
+    edges_ns: Floats, counts: NDArray[np.int64], t_max_ns: float, *, merged_bins: int = MERGED
+) -> TimeBox | None:
     """The box in a histogram of drift times: edges_ns float64[n + 1], counts int64[n], longest drift time as expected.
 
+    merged_bins: so many bins become one before anything is fitted
     The histogram has to reach well beyond the box on both sides. None when there are too few hits, or no box.
     """
-    n = len(counts) // MERGED * MERGED
-    merged = counts[:n].reshape(-1, MERGED).sum(axis=1).astype(np.float64)
-    centres = (edges_ns[:n:MERGED] + edges_ns[MERGED : n + 1 : MERGED]) / 2
-    width = float(edges_ns[MERGED] - edges_ns[0])
+    step = merged_bins
+    n = len(counts) // step * step
+    merged = counts[:n].reshape(-1, step).sum(axis=1).astype(np.float64)
+    centres = (edges_ns[:n:step] + edges_ns[step : n + 1 : step]) / 2
+    width = float(edges_ns[step] - edges_ns[0])
     # roughly: the stretch of the box's length that has the most hits
     length = max(round(t_max_ns / width), 1)
     if length >= len(merged):

@@ -68,16 +68,24 @@ def format_of(name: str | None) -> Format | None:
 
 @contextmanager
 def writable(path: Path | None) -> Iterator[IO[str] | None]:
-    """Open an output before work begins, so that one that cannot be written is found at once. Raises CommandError."""
+    """Open an output before work begins, so that one that cannot be written is found at once. Raises CommandError.
+
+    A new file to which nothing came to be written is taken away again.
+    """
     if path is None:
         yield None
         return
+    new = not path.exists()
     try:
         handle = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{path}: cannot be written: {error.strerror or error}") from None
-    with handle:
-        yield handle
+    try:
+        with handle:
+            yield handle
+    finally:
+        if new and path.is_file() and path.stat().st_size == 0:
+            path.unlink()
 
 
 def write_summary(handle: IO[str] | None, snapshot: Snapshot) -> None:

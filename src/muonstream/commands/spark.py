@@ -88,6 +88,7 @@ def run_spark(
     summary_path: Path | None,
     strict: bool,
     run: str,
+    reconstruct: bool,
     stale_after_s: float,
     publishing: PublishOptions,
     alarm_options: AlarmOptions,
@@ -132,7 +133,7 @@ def run_spark(
         address = connection.address
         messages, record_batch = _sizes(ends, spark.most_words)
         asked = QueryOptions(address.servers, address.topic, folder, trigger_s, messages, record_batch, java)
-        pipeline = _pipeline(detector, run, name)
+        pipeline = _pipeline(detector, run, name, reconstruct)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
         engine = SparkEngine(ends, pipeline, deliveries, Query(session, asked), store=store, name=name)
         topics = Publishing(publishing, pipeline)
@@ -158,9 +159,9 @@ def _settings(spark: SparkOptions) -> SparkSettings:
     return settings
 
 
-def _pipeline(detector: Detector, run: str, source: str) -> Pipeline:
+def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool) -> Pipeline:
     builder = FrameBuilder(detector.boards, max_held_words=MOST_HELD_WORDS)
-    return Pipeline(detector, run=run, source=source, workers=1, builder=builder)
+    return Pipeline(detector, run=run, source=source, workers=1, builder=builder, reconstruct=reconstruct)
 
 
 def _sizes(ends: TopicEnds, most_words: int | None) -> tuple[int, int]:

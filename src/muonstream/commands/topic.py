@@ -84,6 +84,7 @@ def run_topic(
     strict: bool,
     run: str,
     workers: int,
+    reconstruct: bool,
     stale_after_s: float,
     publishing: PublishOptions,
     alarm_options: AlarmOptions,
@@ -116,7 +117,7 @@ def run_topic(
         name = str(connection.address)
         choice = Choice(reader, store, name, options)
         while True:
-            engine = _engine(detector, reader, choice, options, store, run, workers)
+            engine = _engine(detector, reader, choice, options, store, run, workers, reconstruct)
             topics = Publishing(publishing, engine.pipeline)
             engines[:], problems[:] = [engine], [topics]
             with engine.pipeline:
@@ -142,9 +143,10 @@ def _engine(
     store: Store | None,
     run: str,
     workers: int,
+    reconstruct: bool,
 ) -> TopicEngine:
     name = str(reader.connection.address)
-    pipeline = Pipeline(detector, run=run, source=name, workers=workers)
+    pipeline = Pipeline(detector, run=run, source=name, workers=workers, reconstruct=reconstruct)
     deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
     return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
 

@@ -17,6 +17,7 @@ from muonstream.analysis.summary import summary
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import verdicts_json
 from muonstream.dashboard.metrics import CONTENT_TYPE, metrics
+from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.rootjson import root_json
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
@@ -43,6 +44,7 @@ class Api:
             Route("/api/openapi.json", self.description),
             Route("/api/snapshot", self.snapshot),
             Route("/api/snapshot.musn", self.whole),
+            Route("/api/muons", self.muons),
             Route("/api/histograms", self.histograms),
             Route("/api/histograms/{name}", self.histogram),
             Route("/api/verdicts", self.verdicts),
@@ -72,6 +74,14 @@ class Api:
             return nothing_yet()
         data = await asyncio.to_thread(encode_whole, snapshot)
         return Response(data, media_type="application/octet-stream", headers=NOT_KEPT)
+
+    async def muons(self, _: Request) -> Response:
+        """The newest muons, hit by hit, the oldest of them first; none without reconstruction."""
+        snapshot = self.feed.snapshot
+        if snapshot is None:
+            return nothing_yet()
+        found = [event_json(event, snapshot) for event in snapshot.muons]
+        return JSONResponse({"run": snapshot.run, "muons": found}, headers=NOT_KEPT)
 
     async def histograms(self, _: Request) -> Response:
         """The catalogue: names, titles, shapes and axes."""
@@ -162,6 +172,7 @@ def openapi() -> dict[str, Any]:
         "paths": {
             "/api/snapshot": get("The run's numbers: everything counted, as a summary.", answers=early),
             "/api/snapshot.musn": get("The snapshot whole, as a file.", "application/octet-stream", answers=early),
+            "/api/muons": get("The newest muons, hit by hit; none without reconstruction.", answers=early),
             "/api/histograms": get("All histograms: titles, shapes and axes.", answers=early),
             "/api/histograms/{name}": get(
                 "One histogram, as plain JSON or as ROOT's object.",

@@ -23,7 +23,8 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import Guard
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.health import health as check_health
-from muonstream.dashboard.plots import ReferenceName, ScaleName, TabName, plots_json
+from muonstream.dashboard.plots import ScaleName, TabName
+from muonstream.dashboard.tabs import ReferenceName, plots_json
 from muonstream.dashboard.themes import ThemeName
 from muonstream.detector import Detector
 

@@ -25,6 +25,8 @@ from muonstream.analysis.findings import Level
 from muonstream.analysis.histograms import DRIFT_BINS, Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
+from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
+from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector import Detector
 
 Arrays = dict[str, NDArray[Any]]
@@ -158,12 +160,13 @@ def _whole_bins(snapshot: Snapshot) -> RateSeries:
     newest = _newest_bin(rates)
     if snapshot.state == "ended" or newest is None or newest == len(rates.time_s) - 1:
         return rates
-    return RateSeries(
+    return replace(
+        rates,
         time_s=rates.time_s[:-1],
-        width_s=rates.width_s,
         hits_hz=rates.hits_hz[:-1],
         scintillator_hz=rates.scintillator_hz[:-1],
         active_cells=rates.active_cells[:-1],
+        muons=None if rates.muons is None else rates.muons.mapped(lambda values: values[:-1]),
     )
 
 
@@ -188,6 +191,7 @@ def thinned(rates: RateSeries, limit: int = MAX_TIMES) -> RateSeries:
         hits_hz=mean(rates.hits_hz),
         scintillator_hz=mean(rates.scintillator_hz),
         active_cells=mean(rates.active_cells),
+        muons=None if rates.muons is None else rates.muons.mapped(mean),
     )
 
 
@@ -219,6 +223,9 @@ def arrays(snapshot: Snapshot) -> Arrays:
     active.n, active.C                                      orbits by number of active cells, from 1 on
     drift.C, layer.C.L                                      drift times, in bins of 5 and 6.67 ns
     course.C.hist_1 to hist_4                               the course's histograms
+
+    `encode` adds those of `muonstream.dashboard.timing_arrays` as edges.*, and with reconstruction those of
+    `muonstream.dashboard.muon_arrays`.
     """
     out: Arrays = {}
     rates = thinned(_whole_bins(snapshot))
@@ -227,8 +234,14 @@ def arrays(snapshot: Snapshot) -> Arrays:
     for c in range(len(snapshot.detector.chambers)):
         series[f"hits.{c}"] = rates.hits_hz[:, c]
         series[f"active.{c}"] = rates.active_cells[:, c]
+
+    def stepped(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(breaks, np.nan, values[index])
+
     for name, values in series.items():
-        out[f"time.{name}"] = np.where(breaks, np.nan, values[index])
+        out[f"time.{name}"] = stepped(values)
+    if rates.muons is not None:
+        out |= muon_times(rates.muons, stepped)
     for period, data in zip(PERIODS, (snapshot.total, snapshot.recent), strict=True):
         for name, counts in _histograms(snapshot.catalogue, data).items():
             out[f"{name}.{period}"] = counts
@@ -300,5 +313,18 @@ def encode(snapshot: Snapshot, verdicts: Verdicts | None = None) -> bytes:
     """The message of a snapshot and of the verdicts on it."""
     verdicts = verdicts or Verdicts()
     levels = {f"levels.{c}": values.astype(np.int64) for c, values in enumerate(verdicts.judgement.cells)}
-    header = {"numbers": numbers(snapshot), "verdicts": verdicts_json(verdicts)}
-    return pack(header, {**arrays(snapshot), **levels})
+    muons = muon_page(snapshot, _newest_bin(_spaced(snapshot.rates))) if snapshot.catalogue.muon_shapes else MuonPage()
+    timing: Arrays = {}
+    remarks = {plot: dict(texts) for plot, texts in muons.remarks.items()}
+    both = ((snapshot.total, snapshot.live_time_s), (snapshot.recent, snapshot.recent_seconds))
+    for period, (data, seconds) in zip(PERIODS, both, strict=True):
+        edges, texts = edge_arrays(snapshot.catalogue, data)
+        timing |= {f"edges.{name}.{period}": values for name, values in edges.items()}
+        for plot, text in (texts | rate_remarks(snapshot.catalogue, data, seconds)).items():
+            remarks.setdefault(plot, {})[period] = text
+    header = {
+        "numbers": {**numbers(snapshot), "muons": muons.numbers},
+        "verdicts": verdicts_json(verdicts),
+        "remarks": remarks,
+    }
+    return pack(header, {**arrays(snapshot), **timing, **muons.arrays, **levels})

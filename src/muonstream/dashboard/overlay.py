@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
-from bokeh.models.annotations import Span
-from bokeh.models.glyphs import Quad, Step
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LogColorMapper, Range1d
+from bokeh.models.annotations import ColorBar, Span
+from bokeh.models.glyphs import Quad, Rect, Step
+from bokeh.palettes import Blues256, Oranges256, diverging_palette
 from bokeh.plotting import figure
 
 from muonstream.dashboard.plot import Plot
@@ -16,17 +17,24 @@ from muonstream.dashboard.themes import Colors
 
 RATIO_HEIGHT: Final = 96
 RATIO_SHOWN: Final = (0.0, 2.0)
+MAP_RATIO_SHOWN: Final = (0.5, 2.0)
+MAP_RATIO_COLORS: Final = diverging_palette(Blues256, Oranges256, 255)
+"""Blue is less than the reference, orange more: told apart with any eyes."""
 
 
 def with_reference(plot: Plot, colors: Colors) -> Plot:
     """The plot with a panel for the ratio, if it is a histogram with fixed bins; else as it is.
 
+    A map of hits gets a second map with the ratio as its colour.
+
     For each column y of its source that a curve or bars show, the page fills `ref_y` with the reference's counts,
     scaled to the same sum, and `ratio_y` with counts over those.
     """
     made = plot.model
+    if plot.counts and any(isinstance(r.glyph, Rect) for r in made.renderers):
+        return _map_with_reference(plot, colors)
     glyphs: list[tuple[Any, Any]] = [(r, r.glyph) for r in made.renderers if isinstance(r.glyph, Quad | Step)]
-    if not glyphs or any(name.startswith("time.") for name in plot.columns.values()):
+    if not glyphs or not plot.counts or any(name.startswith("time.") for name in plot.columns.values()):
         return plot
     source: ColumnDataSource = glyphs[0][0].data_source
     ratio = figure(
@@ -50,7 +58,7 @@ def with_reference(plot: Plot, colors: Colors) -> Plot:
         for new in (f"ref_{name}", f"ratio_{name}"):
             source.data[new] = [0.0] * len(source.data[name])
         if isinstance(glyph, Quad):
-            bars: dict[str, Any] = {"source": source, "x0": "left", "x1": "right", "line_width": 1.5}
+            bars: dict[str, Any] = {"source": source, "x0": glyph.left, "x1": glyph.right, "line_width": 1.5}
             made.segment(y0=f"ref_{name}", y1=f"ref_{name}", line_color=colors.text, **bars)
             drawn: Any = ratio.segment(y0=f"ratio_{name}", y1=f"ratio_{name}", line_color=glyph.fill_color, **bars)
         else:
@@ -63,3 +71,51 @@ def with_reference(plot: Plot, colors: Colors) -> Plot:
             renderer.js_link("visible", drawn, "visible")
     layout = column(made, ratio, sizing_mode="stretch_width")
     return replace(plot, model=layout, compared=tuple(compared), height=plot.height + RATIO_HEIGHT)
+
+
+def _map_with_reference(plot: Plot, colors: Colors) -> Plot:
+    """A map with a map of the ratio below."""
+    made = plot.model
+    [renderer] = [r for r in made.renderers if isinstance(r.glyph, Rect)]
+    source: ColumnDataSource = renderer.data_source
+    for new in ("ref_hits", "ratio_hits"):
+        source.data[new] = [0.0] * len(source.data["hits"])
+    ratio = figure(
+        sizing_mode="stretch_width",
+        height=made.height,
+        tools="",
+        toolbar_location=None,
+        x_range=made.x_range,
+        y_range=made.y_range,
+        y_axis_label="ratio, layer",
+        output_backend="canvas",
+    )
+    ratio.grid.visible = False
+    ratio.xaxis.major_label_text_font_size = "0px"
+    ratio.yaxis[0].ticker = made.yaxis[0].ticker
+    ratio.yaxis[0].formatter = made.yaxis[0].formatter
+    ratio.yaxis[0].major_label_overrides = made.yaxis[0].major_label_overrides
+    low, high = MAP_RATIO_SHOWN
+    mapper = LogColorMapper(palette=MAP_RATIO_COLORS, low=low, high=high, nan_color=colors.empty_cell)
+    drawn = ratio.rect(
+        x="x",
+        y="y",
+        width=renderer.glyph.width,
+        height=renderer.glyph.height,
+        source=source,
+        fill_color={"field": "ratio_hits", "transform": mapper},
+        line_color=colors.background,
+        line_width=1,
+    )
+    tooltips = [
+        ("cell", "@cell"),
+        ("hits", "@hits{0,0}"),
+        ("reference", "@ref_hits{0,0}"),
+        ("ratio", "@ratio_hits{0.00}"),
+    ]
+    ratio.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips, visible=False))
+    ratio.add_layout(
+        ColorBar(color_mapper=mapper, width=10, padding=4, ticker=FixedTicker(ticks=[low, 1, high])), "right"
+    )
+    layout = column(made, ratio, sizing_mode="stretch_width")
+    return replace(plot, model=layout, compared=("hits",), height=plot.height + made.height)

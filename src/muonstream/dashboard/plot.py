@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Size = Literal["wide", "half", "map", "quarter"]
@@ -23,6 +23,9 @@ class Plot:
     """A figure, where it stands on the page, and which arrays of the message fill the columns of its source.
 
     columns: array name by column; `{period}` in it stands for run or recent, `{hits}` for hits or scintillator
+    marks: vertical lines by the name of their model, each with the array (one number, NaN: none) that says where it is
+    per_second: columns that are filled with another one divided by the live seconds
+    counts: whether it shows counts, which a reference can be scaled to
     compared: columns that the reference is shown with; height: of the model, in pixels
     """
 
@@ -33,5 +36,8 @@ class Plot:
     columns: Mapping[str, str]
     legend: tuple[LegendEntry, ...] = ()
     note: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    per_second: Mapping[str, str] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     height: int = 230
+    counts: bool = True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from bokeh.embed import json_item
 from bokeh.models import (
     AdaptiveTicker,
     BasicTickFormatter,
@@ -26,19 +25,19 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from muonstream.analysis.histograms import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
-from muonstream.dashboard.message import DRIFT_REBIN, detector_key
-from muonstream.dashboard.overlay import with_reference
+from muonstream.dashboard.message import DRIFT_REBIN
 from muonstream.dashboard.plot import LegendEntry, Plot, Size
-from muonstream.dashboard.themes import COLORS, Colors, ThemeName, bokeh_theme, dash
+from muonstream.dashboard.themes import Colors, dash
 from muonstream.detector import Chamber, Detector
 
-TabName = Literal["overview", "occupancy", "timing", "orbits", "rates", "course"]
+TabName = Literal["overview", "occupancy", "timing", "orbits", "muons", "rates", "course"]
 ScaleName = Literal["linear", "log"]
-ReferenceName = Literal["off", "on"]
 Floats = NDArray[np.floating[Any]]
 
 NOTHING = (0.0, 1.0)
 """What a curve shows until its first message: BokehJS complains of ranges without any data."""
+OVER_SCALE = "#e0218a"
+"""Cells beyond the maps' scale, which a single hot one must not stretch; a colour that the scale does not have."""
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 COURSE_TITLES: Mapping[str, tuple[str, str]] = {
     "hist_1": ("Hits by channel", "TDC channel"),
@@ -163,7 +162,16 @@ class Painter:
             for c, chamber in enumerate(self.detector.chambers)
         ]
 
-    def _bars(self, made: Any, source: ColumnDataSource, color: str, x_text: str, *, name: str = "y") -> None:
+    def _bars(
+        self,
+        made: Any,
+        source: ColumnDataSource,
+        color: str,
+        x_text: str,
+        *,
+        name: str = "y",
+        more: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """Draw a histogram as bars from `left` to `right`, with the counts of column `name`."""
         bottom = 0.0 if self.scale == "linear" else 1e-3
         glyph = made.quad(
@@ -177,9 +185,8 @@ class Painter:
             line_width=0.5,
             name=f"glyph.{name}",
         )
-        made.add_tools(
-            HoverTool(renderers=[glyph], tooltips=[(x_text, "@label"), ("", f"@{name}{{0,0}}")], visible=False)
-        )
+        tooltips = [(x_text, "@label"), ("", f"@{name}{{0,0}}"), *more]
+        made.add_tools(HoverTool(renderers=[glyph], tooltips=tooltips, visible=False))
 
     def _in_time(
         self, name: str, tab: str, title: str, size: Size, y_label: str, arrays: Mapping[str, str], **kwargs: Any
@@ -242,6 +249,7 @@ class Painter:
                 "wire": n // chamber.layers + 1,
                 "channel": chamber.first_channel + n,
                 "hits": np.zeros(chamber.cells),
+                "hz": np.zeros(chamber.cells),
             },
             name="data",
         )
@@ -256,6 +264,7 @@ class Painter:
             palette=Viridis256,
             low=0.5,
             low_color=self.colors.empty_cell,
+            high_color=OVER_SCALE,
             nan_color=self.colors.empty_cell,
             name="colors",
         )
@@ -269,7 +278,12 @@ class Painter:
             line_color=self.colors.background,
             line_width=1,
         )
-        tooltips = [("cell", "@cell (channel @channel)"), ("layer, wire", "@layer, @wire"), ("hits", "@hits{0,0}")]
+        tooltips = [
+            ("cell", "@cell (channel @channel)"),
+            ("layer, wire", "@layer, @wire"),
+            ("hits", "@hits{0,0}"),
+            ("rate", "@hz{0.00} Hz"),
+        ]
         made.add_tools(HoverTool(renderers=[glyph], tooltips=tooltips, visible=False))
         note = ""
         if chamber.dead_cells:
@@ -282,17 +296,23 @@ class Painter:
         made.add_layout(bar, "right")
         columns = {"hits": f"cells.{c}.{{hits}}.{{period}}"}
         size: Size = "map" if tab == "overview" else "half"
-        return Plot(f"{tab}.map.{c}", f"{chamber.name}: occupancy", size, made, columns, note=note)
+        return Plot(
+            f"{tab}.map.{c}", f"{chamber.name}: occupancy", size, made, columns, note=note, per_second={"hz": "hits"}
+        )
 
     def cells(self, c: int, chamber: Chamber) -> Plot:
         """Hits of a chamber by cell number."""
         n = np.arange(chamber.cells)
         made = self._figure("cell", "hits", height=170)
         label = [f"{i} (channel {chamber.first_channel + i})" for i in range(chamber.cells)]
-        data = {"left": n - 0.45, "right": n + 0.45, "label": label, "y": np.zeros(chamber.cells)}
-        self._bars(made, ColumnDataSource(data, name="data"), self.colors.soft(c), "cell")
+        data = {"left": n - 0.45, "right": n + 0.45, "label": label}
+        data |= {"y": np.zeros(chamber.cells), "hz": np.zeros(chamber.cells)}
+        more = [("", "@hz{0.00} Hz")]
+        self._bars(made, ColumnDataSource(data, name="data"), self.colors.soft(c), "cell", more=more)
         columns = {"y": f"cells.{c}.{{hits}}.{{period}}"}
-        return Plot(f"occupancy.cells.{c}", f"{chamber.name}: hits by cell", "half", made, columns)
+        return Plot(
+            f"occupancy.cells.{c}", f"{chamber.name}: hits by cell", "half", made, columns, per_second={"hz": "y"}
+        )
 
     def _drift_figure(self, chamber: Chamber) -> Any:
         t_max_ns = chamber.t_max_ns
@@ -315,7 +335,25 @@ class Painter:
         self._bars(made, ColumnDataSource(data, name="data"), self.colors.soft(c), "ns")
         note = f"Dotted: 0 and T_max, {chamber.t_max_ns:g} ns. Time offset {chamber.time_offset_ns:g} ns applied."
         title = f"{chamber.name}: drift time"
-        return Plot(f"timing.drift.{c}", title, "half", made, {"y": f"drift.{c}.{{period}}"}, note=note)
+        marks = self._edge_marks(made, f"{c}", self.colors.text)
+        return Plot(f"timing.drift.{c}", title, "half", made, {"y": f"drift.{c}.{{period}}"}, note=note, marks=marks)
+
+    def _edge_marks(self, made: Any, name: str, color: str) -> dict[str, str]:
+        """Lines at the edges of a fitted time box, and the arrays that say where they are."""
+        marks = {f"{edge}.{name}": f"edges.{edge}.{name}.{{period}}" for edge in ("begin", "end")}
+        for mark in marks:
+            made.add_layout(
+                Span(
+                    name=mark,
+                    location=0.0,
+                    dimension="height",
+                    visible=False,
+                    line_color=color,
+                    line_dash="dashed",
+                    line_width=1.5,
+                )
+            )
+        return marks
 
     def drift_overlay(self, tab: str) -> Plot:
         """Drift times of all chambers."""
@@ -340,7 +378,11 @@ class Painter:
         legend = self._curves(made, ColumnDataSource(data, name="data"), curves, _drift_tooltip)
         columns = {f"y{i}": f"layer.{c}.{i}.{{period}}" for i in layers}
         title = f"{chamber.name}: drift time by layer"
-        return Plot(f"timing.layers.{c}", title, "half", made, columns, legend, note="Layer 0 is the top.")
+        marks: dict[str, str] = {}
+        for i in layers:
+            marks |= self._edge_marks(made, f"{c}.{i}", self.colors.of(i))
+        note = "Layer 0 is the top. Dashed lines: the layers' fitted edges."
+        return Plot(f"timing.layers.{c}", title, "half", made, columns, legend, note=note, marks=marks)
 
     def course(self, c: int, chamber: Chamber, name: str) -> Plot:
         """One of the course's histograms of a chamber."""
@@ -367,36 +409,3 @@ def _bins(left: Floats, right: Floats) -> dict[str, Any]:
 
 def _drift_tooltip(x: str, y: str) -> list[tuple[str, str]]:
     return [("ns", f"@{x}{{0.0}}"), ("hits", f"@{y}{{0,0}}")]
-
-
-def plots_json(
-    detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName, reference: ReferenceName = "off"
-) -> dict[str, Any]:
-    """All that the page needs to draw the plots of a tab for a detector, as plain JSON types."""
-    colors = COLORS[theme]
-    bokeh = bokeh_theme(theme)
-    made = [replace(plot, height=plot.model.height) for plot in Painter(detector, colors, scale).plots(tab)]
-    if reference == "on":
-        made = [with_reference(plot, colors) for plot in made]
-    return {
-        "detector": detector_key(detector),
-        "tab": tab,
-        "theme": theme,
-        "scale": scale,
-        "reference": reference,
-        "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
-        "plots": [
-            {
-                "name": plot.name,
-                "title": plot.title,
-                "size": plot.size,
-                "note": plot.note,
-                "columns": dict(plot.columns),
-                "legend": [asdict(entry) for entry in plot.legend],
-                "compared": list(plot.compared),
-                "height": plot.height,
-                "item": json_item(plot.model, theme=bokeh),
-            }
-            for plot in made
-        ],
-    }

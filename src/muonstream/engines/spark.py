@@ -210,7 +210,8 @@ class SparkEngine(TopicEngine):
     def _order(self) -> Order:
         deliveries, intervals = self.deliveries, self.pipeline.intervals
         windows = 0 if intervals is None else intervals.windows
-        return Order(self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts))
+        muons = bool(self.pipeline.catalogue.muon_shapes)
+        return Order(self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts), muons)
 
     def _shares(self, messages: Any, order: Order) -> list[Share]:
         """What the tasks make of a micro-batch. Where they do not agree on which run it is, they are told."""

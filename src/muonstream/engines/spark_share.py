@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.analysis.accumulate import RECENT_SLOTS, Contribution
+from muonstream.analysis.events import MuonContribution, newest
 from muonstream.messages import EndMessage, Run
 from muonstream.sources.deliveries import Part
 from muonstream.words import Words
@@ -24,7 +25,7 @@ PIECE_WORDS: Final = 1 << 20
 class Order:
     """What tasks need to know of a run, as it stands before the micro-batch.
 
-    detector: as JSON; windows: of one of the course's intervals, 0 where none are made
+    detector: as JSON; muons: whether to look for them; windows: of one of the course's intervals, 0 where none are made
     run, named: see `Deliveries`; parts: how far each partition was taken
     """
 
@@ -33,6 +34,7 @@ class Order:
     run: Run | None
     named: bool
     parts: Mapping[int, Part]
+    muons: bool = False
 
 
 @dataclass(slots=True)
@@ -92,10 +94,9 @@ def merged(contributions: Sequence[Contribution]) -> Contribution:
     for one in contributions:
         kept = np.isin(one.slots, slots)
         recent[np.searchsorted(slots, one.slots[kept])] += one.recent[kept]
-    return Contribution(
-        total,
-        slots,
-        recent,
-        np.concatenate([one.keys for one in contributions]),
-        np.concatenate([one.rows for one in contributions]),
-    )
+    keys = np.concatenate([one.keys for one in contributions])
+    rows = np.concatenate([one.rows for one in contributions])
+    events = [event for one in contributions if isinstance(one, MuonContribution) for event in one.events]
+    if any(isinstance(one, MuonContribution) for one in contributions):
+        return MuonContribution(total, slots, recent, keys, rows, newest(events))
+    return Contribution(total, slots, recent, keys, rows)

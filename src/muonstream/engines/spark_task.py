@@ -20,17 +20,21 @@ BATCH_WORDS: Final = 1 << 20
 
 
 @lru_cache(maxsize=2)
-def _kernel(detector: str) -> tuple[Catalogue, Accumulator]:
+def _kernel(detector: str, muons: bool) -> tuple[Catalogue, Callable[[Frames], Contribution]]:
     """The kernel of a detector (JSON), made once a worker."""
-    catalogue = Catalogue(Detector.model_validate_json(detector))
-    return catalogue, Accumulator(catalogue)
+    catalogue = Catalogue(Detector.model_validate_json(detector), muons=muons)
+    if not muons:
+        return catalogue, Accumulator(catalogue)
+    from muonstream.analysis.reconstruction import Reconstruction
+
+    return catalogue, Reconstruction(catalogue)
 
 
 class Task:
     """Takes the messages of some partitions, in order in each."""
 
     def __init__(self, order: Order) -> None:
-        catalogue, self._accumulate = _kernel(order.detector)
+        catalogue, self._accumulate = _kernel(order.detector, order.muons)
         self._intervals = Intervals(catalogue, windows=order.windows) if order.windows else None
         self._deliveries = ColumnDeliveries(wanted=order.run, named=order.named)
         self._order = order

@@ -1,6 +1,7 @@
 // The page: what a shifter sees of the newest message, and the choices they make.
 
 import { format } from "./format.js";
+import { Muons } from "./muons.js";
 import { showNumbers } from "./numbers.js";
 import { Plots } from "./plots.js";
 import { decode, follow } from "./stream.js";
@@ -16,6 +17,7 @@ const allowed = Object.fromEntries(
 );
 
 const plots = new Plots();
+const muons = new Muons(() => writeAddress());
 const choices = { ...Object.fromEntries(Object.entries(allowed).map(([key, [first]]) => [key, first])), theme: root.dataset.theme };
 let tab = tabs[0];
 let newest = null; // the last message, or the one that is held
@@ -89,9 +91,11 @@ function refresh() {
     showNumbers(numbers, plots.colors);
     showVerdicts(newest.verdicts, numbers, arrays, age);
     showState(); // before the plots, since hidden ones have no size to be drawn in
-    if (numbers.account.words > 0) {
+    muons.show(numbers, plots.telescope, plots.colors);
+    if (numbers.account.words > 0 && (shown.tab !== "muons" || numbers.muons)) {
       await plots.draw(shown.tab, shown, numbers.detector.key);
-      plots.fill(shown.tab, arrays, shown, numbers.data_wall_time, reference);
+      plots.fill(shown.tab, newest, shown, numbers.data_wall_time, reference);
+      muons.show(numbers, plots.telescope, plots.colors);
     }
     if (shown.tab === "overview") showNumbers(numbers, plots.colors);
     showState();
@@ -109,6 +113,7 @@ function readAddress() {
   if (tabs.includes(name)) tab = name;
   for (const [key, value] of new URLSearchParams(query ?? "")) {
     if (allowed[key]?.includes(value)) choices[key] = value;
+    if (key === "muon") muons.restore(value);
   }
 }
 
@@ -117,6 +122,7 @@ function writeAddress() {
   for (const [key, [first]] of Object.entries(allowed)) {
     if (key !== "theme" && choices[key] !== first) query.set(key, choices[key]);
   }
+  if (tab === "muons" && muons.address) query.set("muon", muons.address);
   const text = query.toString();
   history.replaceState(null, "", `#${tab}${text ? `?${text}` : ""}`);
 }
@@ -219,10 +225,19 @@ addEventListener("keydown", (event) => {
   if (number >= 1 && number <= tabs.length) {
     tab = tabs[number - 1];
     chosen();
+  } else if (tab === "muons" && muonKeys[event.key]) {
+    event.preventDefault();
+    muonKeys[event.key]();
   } else if (keys[event.key]) {
     event.preventDefault();
     keys[event.key]();
   }
+});
+const muonKeys = { s: () => muons.follow(!muons.live), ArrowLeft: () => muons.step(-1), ArrowRight: () => muons.step(1), k: () => muons.keep() };
+byId("event-controls").addEventListener("keydown", (event) => {
+  if (!muonKeys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  muonKeys[event.key]();
 });
 const press = (choice) => document.querySelector(`[data-choice="${choice}"] [aria-pressed="false"]`).click();
 

@@ -32,6 +32,7 @@ const formats = {
   rate: (value) => `${prefixed(value)}Hz`,
   per_second: (value) => `${prefixed(value)}/s`,
   duration,
+  ns: (value) => `${value.toFixed(1)} ns`,
   percent: (value) => `${(100 * value).toFixed(value && value < 0.001 ? 3 : 1)} %`,
   age: (value) => (value < 10 ? `${value.toFixed(1)} s` : value < 120 ? `${value.toFixed(0)} s` : duration(value)),
 };

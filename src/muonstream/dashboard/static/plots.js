@@ -7,6 +7,7 @@ export class Plots {
   constructor() {
     this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, dataTime }] }
     this.colors = [];
+    this.telescope = null; // where cells are, for event displays
   }
 
   /** Draw the plots of a tab, unless they are there. Raises an Error when the server has none. */
@@ -18,6 +19,7 @@ export class Plots {
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
     this.colors = description.chamber_colors;
+    this.telescope = description.telescope;
     const hidden = new Set([...place.querySelectorAll('.legend [aria-pressed="false"]')].map((button) => button.dataset.curve));
     const height = place.offsetHeight;
     place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn anew
@@ -30,8 +32,9 @@ export class Plots {
     this.tabs.set(tab, { key, plots });
   }
 
-  /** Fill the plots of a tab with arrays, and with those of the reference if there are some. */
-  fill(tab, arrays, choices, dataTime, reference) {
+  /** Fill the plots of a tab with arrays and remarks, and with the arrays of the reference if there are some. */
+  fill(tab, { arrays, remarks, numbers }, choices, dataTime, reference) {
+    const seconds = { run: numbers.live_time_s, recent: numbers.recent_seconds };
     for (const shown of this.tabs.get(tab)?.plots ?? []) {
       const data = { ...shown.source.data };
       for (const [column, name] of Object.entries(shown.plot.columns)) {
@@ -40,9 +43,21 @@ export class Plots {
         if (array) data[column] = array;
         if (shown.plot.compared.includes(column)) compare(data, column, reference?.get(name.replace("{period}", "run").replace("{hits}", choices.hits)));
       }
+      const live = seconds[choices.period];
+      for (const [column, counts] of Object.entries(shown.plot.per_second)) {
+        data[column] = Float64Array.from(data[counts], (n) => (live > 0 ? n / live : NaN));
+      }
       shown.source.data = data;
-      if (shown.mapper) shown.mapper.high = data.hits.reduce((most, n) => Math.max(most, n), 1);
+      if (shown.mapper) scaleColors(shown, data.hits, choices.scale);
+      for (const [mark, name] of Object.entries(shown.plot.marks)) {
+        const place = arrays.get(name.replace("{period}", choices.period))?.[0] ?? NaN;
+        const model = shown.model.document.get_model_by_name(mark);
+        if (Number.isFinite(place)) model.location = place;
+        model.visible = Number.isFinite(place);
+      }
       shown.dataTime = dataTime;
+      const remark = remarks[shown.plot.name]?.[choices.period] ?? "";
+      if (shown.remark.textContent !== remark) shown.remark.textContent = remark;
     }
   }
 
@@ -59,6 +74,17 @@ export class Plots {
     }
     return null;
   }
+}
+
+/** Set a map's colours: the linear scale ends where most cells are, so that a hot one does not make the rest look alike. */
+function scaleColors(shown, hits, scale) {
+  const sorted = Float64Array.from(hits).filter((n) => n > 0).sort();
+  const most = sorted.at(-1) ?? 1;
+  const usual = sorted[Math.floor(0.95 * (sorted.length - 1))] ?? 1;
+  shown.mapper.high = Math.max(1, scale === "linear" && most > 2 * usual ? 1.25 * usual : most);
+  const over = sorted.filter((n) => n > shown.mapper.high).length;
+  shown.over.hidden = !over;
+  if (over) shown.over.textContent = `${over === 1 ? "1 cell is" : `${over} cells are`} over the scale, up to ${prefixed(Number(most.toPrecision(3)), true)} hits.`;
 }
 
 /** Fill the columns of the reference: its counts scaled to the same sum, and the ratio to them. */
@@ -126,7 +152,11 @@ function frame(plot) {
   if (legend.length) figure.append(names);
   figure.append(canvas);
   if (plot.note) figure.append(element("p", "note", plot.note));
-  return { figure, canvas, age, legend, files };
+  const remark = element("p", "note remark");
+  const over = element("p", "note over");
+  over.hidden = true;
+  figure.append(over, remark);
+  return { figure, canvas, age, legend, files, remark, over };
 }
 
 /** The columns of a plot as CSV, with their names. */

@@ -4,7 +4,7 @@ const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 8000;
 const TYPES = { "<f8": Float64Array, "<u4": Uint32Array };
 
-/** Inflate and decode a message: { numbers, verdicts, arrays: Map of name to typed array, bytes }. */
+/** Inflate and decode a message: { numbers, verdicts, remarks, arrays: Map of name to typed array, bytes }. */
 export async function decode(buffer) {
   const inflated = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("deflate"));
   const plain = await new Response(inflated).arrayBuffer();
@@ -14,7 +14,7 @@ export async function decode(buffer) {
   for (const [name, [type, offset, size]] of Object.entries(header.arrays)) {
     arrays.set(name, new TYPES[type](plain, 4 + length + offset, size));
   }
-  return { numbers: header.numbers, verdicts: header.verdicts, arrays, bytes: buffer.byteLength };
+  return { numbers: header.numbers, verdicts: header.verdicts, remarks: header.remarks, arrays, bytes: buffer.byteLength };
 }
 
 /** Follow the stream for good. Calls opened(greeting), message(decoded) and closed(). */

@@ -1,0 +1,291 @@
+"""What the page shows of muons: arrays for its plots, numbers, remarks below plots, and muons hit by hit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.analysis.acceptance import expected_zenith
+from muonstream.analysis.events import EventLine, MuonEvent, cell_places_mm
+from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.muon_rates import MuonSeries
+from muonstream.analysis.muons import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson
+from muonstream.analysis.peak import Peak, fitted_peak
+from muonstream.detector import Detector
+from muonstream.frames import KEY_WINDOW_BITS
+from muonstream.geometry import VIEWS, middle_mm
+from muonstream.words import ORBIT_SECONDS
+
+Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+
+FEWEST_CROSSED: Final = 10
+"""Segments that crossed a cell, for its efficiency to be shown."""
+FEWEST_HITS: Final = 30
+"""Hits at a distance from the wire, for their mean residual to be shown."""
+MOST_STRETCHES: Final = 256
+FEWEST_EXPECTED: Final = 5.0
+"""In a bin of the zenith angle, for it to count in chi squared."""
+FITTED: Final = {"biased": "residual_biased", "unbiased": "residual_unbiased", "misfit": "misfit"}
+"""Entries of the catalogue that a peak is fitted to."""
+BITS: Final = 12
+"""Of the mantissa of curves: more cannot be seen, and would not compress."""
+
+
+@dataclass(frozen=True, slots=True)
+class MuonPage:
+    """What a message has of muons: numbers (None without reconstruction), arrays, and remarks by plot and period."""
+
+    numbers: dict[str, Any] | None = None
+    arrays: Arrays = field(default_factory=dict)
+    remarks: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def muon_page(snapshot: Snapshot, newest: int | None) -> MuonPage:
+    """All of it, for a snapshot with muons; newest: the bin of the rates that is now. See `muon_histograms`."""
+    arrays: Arrays = {}
+    said: dict[str, dict[str, str]] = {}
+    peaks = {}
+    for period, data in (("run", snapshot.total), ("recent", snapshot.recent)):
+        peaks[period] = residual_peaks(snapshot.catalogue, data)
+        for name, values in muon_histograms(snapshot.catalogue, data, peaks[period]).items():
+            arrays[f"{name}.{period}"] = values
+        for plot, text in remarks(snapshot.catalogue, data, peaks[period]).items():
+            said.setdefault(plot, {})[period] = text
+    return MuonPage(muon_numbers(snapshot, newest, peaks["run"]), arrays, said)
+
+
+def muon_times(rates: MuonSeries, stepped: Callable[[Floats], Floats]) -> Arrays:
+    """Rates against data time as step curves (`stepped` makes them of a value a bin), and drift velocities.
+
+    time.segments.C, time.tracks.V, time.muons
+    velocity.s, velocity.C, velocity.low.C, velocity.high.C: the middles of stretches; velocity, less and more its error
+    """
+    out = {"time.muons": stepped(rates.muons_hz)}
+    for v in range(rates.tracks_hz.shape[1]):
+        out[f"time.tracks.{v}"] = stepped(rates.tracks_hz[:, v])
+    for c in range(rates.segments_hz.shape[1]):
+        out[f"time.segments.{c}"] = stepped(rates.segments_hz[:, c])
+    rates = rates.thinned_velocity(MOST_STRETCHES)
+    out["velocity.s"] = rates.velocity_time_s + rates.velocity_width_s / 2
+    velocity, error = rates.velocity_um_per_ns()
+    for c in range(velocity.shape[1]):
+        out[f"velocity.{c}"] = velocity[:, c]
+        out[f"velocity.low.{c}"] = velocity[:, c] - error[:, c]
+        out[f"velocity.high.{c}"] = velocity[:, c] + error[:, c]
+    return {name: _coarse(values) for name, values in out.items()}
+
+
+def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]) -> Arrays:
+    """Everything the plots of muons show of one period, by name.
+
+    muon.hits.C, muon.chi2.C, muon.tan.C, muon.t0.C, muon.between.C, muon.zenith   counts
+    muon.expected           expected zenith angles, scaled to the same number
+    muon.biased.C, muon.unbiased.C, muon.misfit.C; muon.fit_biased.C, ...      residuals, and the peaks fitted to them
+    muon.away.C, muon.error.C                mean residual away from the wire by distance, and its error, um
+    muon.efficiency.C, muon.low.C, muon.high.C, muon.crossed.C       of cells
+    """
+    out: Arrays = {"muon.zenith": _inside(catalogue, data, "zenith")}
+    out["muon.expected"] = _coarse(expected_counts(catalogue, data))
+    names = {"chi2": "segment_chi2", "tan": "segment_tan", "t0": "t0_passage", "between": "t0_between"}
+    names |= FITTED
+    for c, chamber in enumerate(catalogue.detector.chambers):
+        out[f"muon.hits.{c}"] = catalogue.view(data, "segment_hits")[c]
+        for short, name in names.items():
+            out[f"muon.{short}.{c}"] = _inside(catalogue, data, name)[c]
+        for kind, name in FITTED.items():
+            at, peak = catalogue.entries[name].axis.centres, peaks[f"{kind}.{c}"]
+            curve = np.full(len(at), np.nan) if peak is None else peak.counts(at)
+            out[f"muon.fit_{kind}.{c}"] = _coarse(curve)
+        in_cell = int(chamber.cell_width_mm / 2)  # farther hits are there only because their times are wrong
+        n = catalogue.view(data, "residual_count")[c].astype(np.float64)
+        n[in_cell:] = np.nan
+        n[n < FEWEST_HITS] = np.nan
+        mean = catalogue.view(data, "residual_sum_um")[c] / n
+        square = catalogue.view(data, "residual_sum2_um2")[c] / n
+        out[f"muon.away.{c}"] = _coarse(mean)
+        out[f"muon.error.{c}"] = _coarse(np.sqrt(np.maximum(square - mean**2, 0) / n))
+        base = int(catalogue.channel_map.cell_base[c])
+        cells = slice(base, base + chamber.cells)
+        crossed, found = (catalogue.view(data, name)[cells] for name in ("cell_expected", "cell_found"))
+        enough = crossed >= FEWEST_CROSSED
+        out[f"muon.crossed.{c}"] = crossed
+        out[f"muon.efficiency.{c}"] = _coarse(np.where(enough, found / np.maximum(crossed, 1), np.nan))
+        limits = np.array([wilson(int(k), int(n)) for k, n in zip(found, crossed, strict=True)])
+        for side, name in enumerate(("low", "high")):
+            out[f"muon.{name}.{c}"] = _coarse(np.where(enough, limits[:, side], np.nan))
+    return out
+
+
+def _inside(catalogue: Catalogue, data: Counts, name: str) -> Counts:
+    """An entry without its flow bins."""
+    return catalogue.view(data, name)[..., 1:-1]
+
+
+def _coarse(values: Floats) -> Floats:
+    """The values with as many bits of their mantissa as can be seen."""
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissa * (1 << BITS)), exponent - BITS), dtype=np.float64)
+
+
+@lru_cache(maxsize=8)
+def _expected_share(detector: Detector) -> Floats:
+    return expected_zenith(detector, Catalogue(detector, muons=True).entries["zenith"].axis.edges)
+
+
+def expected_counts(catalogue: Catalogue, data: Counts) -> Floats:
+    """Zenith angles as cosmic muons' and the chambers' acceptance make them, scaled to as many as there are."""
+    return np.asarray(_expected_share(catalogue.detector) * _inside(catalogue, data, "zenith").sum(), dtype=np.float64)
+
+
+def residual_peaks(catalogue: Catalogue, data: Counts) -> dict[str, Peak | None]:
+    """The peaks fitted to residuals and misfits, in mm, by `biased.C`, `unbiased.C` and `misfit.C`."""
+    return {
+        f"{kind}.{c}": fitted_peak(catalogue.entries[name].axis.centres, _inside(catalogue, data, name)[c])
+        for kind, name in FITTED.items()
+        for c in range(len(catalogue.detector.chambers))
+    }
+
+
+def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]) -> dict[str, str]:
+    """What is said below plots, by their names."""
+    out = {}
+    for c in range(len(catalogue.detector.chambers)):
+        out[f"muons.residual.{c}"] = "; ".join(
+            f"{kind}: {_peak_text(peaks[f'{kind}.{c}'])}" for kind in ("biased", "unbiased")
+        )
+    chambers = enumerate(catalogue.detector.chambers)
+    out["muons.misfit"] = "; ".join(f"{chamber.name}: {_peak_text(peaks[f'misfit.{c}'])}" for c, chamber in chambers)
+    expected = expected_counts(catalogue, data)
+    enough = expected >= FEWEST_EXPECTED
+    if enough.sum() > 1:
+        counts = _inside(catalogue, data, "zenith")
+        chi2 = float(((counts - expected) ** 2 / np.where(enough, expected, 1))[enough].sum())
+        out["muons.zenith"] = f"chi2 {chi2:.0f} for {int(enough.sum()) - 1} degrees of freedom."
+    return out
+
+
+def _peak_text(peak: Peak | None) -> str:
+    if peak is None:
+        return "too few for a fit"
+    mean, mean_error, sigma, sigma_error = (
+        1000 * value for value in (peak.mean, peak.mean_error, peak.sigma, peak.sigma_error)
+    )
+    return (
+        f"sigma {sigma:.1f} ± {sigma_error:.1f} um, mean {mean:+.1f} ± {mean_error:.1f} um, "
+        f"chi2 {peak.chi2:.0f} for {peak.degrees}"
+    )
+
+
+def muon_numbers(snapshot: Snapshot, newest: int | None, peaks: Mapping[str, Peak | None]) -> dict[str, Any]:
+    """The numbers of muons as plain JSON types; newest: the bin of the rates that is now."""
+    catalogue, total, rates = snapshot.catalogue, snapshot.total, snapshot.rates.muons
+    counts = catalogue.view(total, "muon_counts")
+    expected, found = (catalogue.view(total, name) for name in ("chamber_expected", "chamber_found"))
+
+    def now(hz: Floats | None) -> float | None:
+        return None if hz is None or newest is None else float(hz[newest].sum())
+
+    chambers = []
+    for c, chamber in enumerate(catalogue.detector.chambers):
+        hits = catalogue.view(total, "segment_hits")[c]
+        peak = peaks[f"misfit.{c}"]
+        low, high = wilson(int(found[c]), int(expected[c]))
+        chambers.append(
+            {
+                "segments": int(hits.sum()),
+                "full": int(hits[chamber.layers]) if chamber.layers < len(hits) else 0,
+                "segments_hz": now(None if rates is None else rates.segments_hz[:, c]),
+                "full_hz": now(None if rates is None else rates.full_hz[:, c]),
+                "expected": int(expected[c]),
+                "efficiency": int(found[c]) / int(expected[c]) if expected[c] else None,
+                "efficiency_low": low,
+                "efficiency_high": high,
+                "sigma_um": None if peak is None else 1000 * peak.sigma,
+                "sigma_error_um": None if peak is None else 1000 * peak.sigma_error,
+            }
+        )
+    last = snapshot.muons[-1] if snapshot.muons else None
+    return {
+        "segments": int(counts[SEGMENTS]),
+        "full": int(counts[FULL_SEGMENTS]),
+        "tracks": int(counts[TRACKS]),
+        "muons": int(counts[MUONS]),
+        "given_up": int(counts[GIVEN_UP:].sum()),
+        "segments_hz": now(None if rates is None else rates.segments_hz),
+        "tracks_hz": now(None if rates is None else rates.tracks_hz),
+        "muons_hz": now(None if rates is None else rates.muons_hz),
+        "chambers": chambers,
+        "last": None if last is None else event_json(last, snapshot),
+    }
+
+
+def event_json(event: MuonEvent, snapshot: Snapshot) -> dict[str, Any]:
+    """A muon hit by hit as plain JSON types, lengths to 0.01 mm; its data time is None in an earlier epoch.
+
+    id: a text that no other muon of the run has; zenith_deg: None unless both views have a track
+    """
+    data_time_s = None
+    if event.key >> KEY_WINDOW_BITS == snapshot.epoch:
+        data_time_s = snapshot.data_time_s - (snapshot.newest_orbit - event.orbit) * ORBIT_SECONDS
+    zenith = event.zenith_deg
+    return {
+        "id": f"{event.key}.{event.orbit}.{event.t0_ns:.1f}",
+        "orbit": event.orbit,
+        "epoch": event.key >> KEY_WINDOW_BITS,
+        "t0_ns": round(event.t0_ns, 1),
+        "data_time_s": None if data_time_s is None else round(data_time_s, 4),
+        "zenith_deg": None if zenith is None else round(zenith, 2),
+        "hits": [
+            [
+                h.chamber,
+                h.cell,
+                round(h.drift_ns, 1),
+                round(h.low_x_mm, 2),
+                round(h.high_x_mm, 2),
+                round(h.z_mm, 2),
+                h.side,
+            ]
+            for h in event.hits
+        ],
+        "segments": [_line_json(line) for line in event.segments],
+        "tracks": [_line_json(line) for line in event.tracks],
+    }
+
+
+def _line_json(line: EventLine) -> list[int | str | float]:
+    return [
+        line.chamber,
+        line.view,
+        round(line.x_mm, 2),
+        round(line.z_mm, 2),
+        round(line.tan, 5),
+        round(line.chi2, 2),
+    ]
+
+
+def telescope_json(detector: Detector) -> list[dict[str, Any]]:
+    """What an event display needs to know of each chamber: its view, and where its cells are in it, in mm."""
+    out = []
+    for chamber in sorted(detector.chambers, key=lambda one: (VIEWS.index(one.view), -one.z_mm)):
+        x_mm, z_mm = cell_places_mm(chamber)
+        out.append(
+            {
+                "number": chamber.number,
+                "name": chamber.name,
+                "view": chamber.view,
+                "middle": round(middle_mm(chamber), 2),
+                "width": chamber.cell_width_mm,
+                "height": chamber.cell_height_mm,
+                "layers": chamber.layers,
+                "x": [round(float(value), 2) for value in x_mm],
+                "z": [round(float(value), 2) for value in z_mm],
+            }
+        )
+    return out

@@ -1,0 +1,54 @@
+"""The tabs: the plots of each, as the page gets them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+from bokeh.embed import json_item
+
+from muonstream.dashboard.message import detector_key
+from muonstream.dashboard.muon_arrays import telescope_json
+from muonstream.dashboard.muon_plots import MuonPainter
+from muonstream.dashboard.overlay import with_reference
+from muonstream.dashboard.plots import ScaleName, TabName
+from muonstream.dashboard.themes import COLORS, ThemeName, bokeh_theme
+from muonstream.detector import Detector
+
+ReferenceName = Literal["off", "on"]
+
+
+def plots_json(
+    detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName, reference: ReferenceName = "off"
+) -> dict[str, Any]:
+    """All that the page needs to draw the plots of a tab for a detector, as plain JSON types."""
+    colors = COLORS[theme]
+    bokeh = bokeh_theme(theme)
+    made = [replace(plot, height=plot.model.height) for plot in MuonPainter(detector, colors, scale).plots(tab)]
+    if reference == "on":
+        made = [with_reference(plot, colors) for plot in made]
+    return {
+        "detector": detector_key(detector),
+        "tab": tab,
+        "theme": theme,
+        "scale": scale,
+        "reference": reference,
+        "telescope": telescope_json(detector),
+        "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
+        "plots": [
+            {
+                "name": plot.name,
+                "title": plot.title,
+                "size": plot.size,
+                "note": plot.note,
+                "columns": dict(plot.columns),
+                "legend": [asdict(entry) for entry in plot.legend],
+                "marks": dict(plot.marks),
+                "per_second": dict(plot.per_second),
+                "compared": list(plot.compared),
+                "height": plot.height,
+                "item": json_item(plot.model, theme=bokeh),
+            }
+            for plot in made
+        ],
+    }
