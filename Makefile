@@ -45,8 +45,9 @@ scaling: $(VENV)/.test  ## measure how the engine on Spark scales, write docs/sc
 kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
 	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))
 
-course: $(VENV)/.test  ## start the course's system: Kafka, Spark cluster, producer, engine, page (DURATION=60 ends it)
-	$(BIN)/python -m tools.course $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT))
+course: $(VENV)/.test  ## start the course's system: Kafka, Spark cluster, producer, engine, page (DURATION=60, RATE=5000, TRIGGER=5s)
+	$(BIN)/python -m tools.course $(if $(DURATION),--duration $(DURATION)) $(if $(PORT),--port $(PORT)) \
+	  $(if $(RATE),--rate $(RATE)) $(if $(TRIGGER),--trigger $(TRIGGER))
 
 lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.11, the oldest supported)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \

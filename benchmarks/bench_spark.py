@@ -27,8 +27,10 @@ from benchmarks.spark_works import (
     Drained,
     baseline_drain,
     fill,
+    fill_bare,
     fresh,
     local_drain,
+    make_topic,
     messages_in,
     process_file,
     spark_drain,
@@ -55,12 +57,13 @@ LATENCY_S: Final = 30.0
 
 
 def loose(broker: Broker, folder: Path, *, batch: int, batches: int, rounds: int) -> None:
-    """The same loose hits by all, interleaved; the first micro-batch of those on Spark apart."""
+    """The same loose hits by all, interleaved, without headers; the first micro-batch of those on Spark apart."""
     words = batch * batches
-    fill(broker.address, "hits", words, form="json", rate_hz=5e3)
+    simulated = simulate_words(words, rate_hz=5e3)
+    fill_bare(broker.address, "hits", simulated)
     file = folder / "hits.json"
     with file.open("wb") as handle:
-        text, ends = hits_json(simulate_words(words, rate_hz=5e3))
+        text, ends = hits_json(simulated)
         offsets = ends.tolist()
         for i in range(words):
             handle.write(text[offsets[i] : offsets[i + 1]])
@@ -125,7 +128,10 @@ def small_batches(broker: Broker, rounds: int) -> None:
 
 
 def latencies(address: str, topic: str, rate_hz: float, trigger_s: float) -> list[float]:
-    """Seconds from `produce` of each window, sent when it is complete, to the snapshot that holds it."""
+    """Seconds from `produce` of each window, sent when it is complete, to the snapshot that holds it.
+
+    The first third, in which Java and Python warm up, is left out.
+    """
     shown: list[tuple[float, dict[int, int]]] = []
     with (
         tempfile.TemporaryDirectory(prefix="muonstream-") as folder,
@@ -153,27 +159,19 @@ def latencies(address: str, topic: str, rate_hz: float, trigger_s: float) -> lis
     for partition, key, at in times.get():
         found.append(next(when for when, keys in shown if when >= at and keys.get(partition, -1) >= key) - at)
     sender.join()
-    return found[len(found) // 3 :]  # by then Java and Python are warm
+    return found[len(found) // 3 :]
 
 
 def latency(broker: Broker, rate_hz: float = 1e5, trigger_s: float = 1.0) -> None:
     """Print how late snapshots are."""
-    fill_nothing(broker.address, "latency")
+    make_topic(broker.address, "latency")
     found = fresh(latencies, broker.address, "latency", rate_hz, trigger_s)
     p50, p99 = np.percentile(found, [50, 99])
     print(
-        f"\nproduce to snapshot, a trigger of {trigger_s:g} s, {rate_hz:,.0f} Hz, {len(found)} windows: "
+        f"\nproduce to snapshot, a trigger of {trigger_s:g} s, {rate_hz:,.0f} Hz, {len(found)} windows once warm: "
         f"p50 {p50:.2f} s, p99 {p99:.2f} s, highest {max(found):.2f} s",
         flush=True,
     )
-
-
-def fill_nothing(address: str, topic: str) -> None:
-    """Make an empty topic."""
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    admin = AdminClient({"bootstrap.servers": address})
-    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(30)
 
 
 def main() -> None:

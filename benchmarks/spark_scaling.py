@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.plot import lines_svg
-from benchmarks.spark_works import PARTITIONS, Drained, fill, fresh, messages_in, spark_drain
+from benchmarks.spark_works import PARTITIONS, Drained, fill, fill_bare, fresh, messages_in, spark_drain
+from muonstream.simulation import simulate_words
 from tools.kafka_broker import Broker
 from tools.spark_cluster import Cluster
 
@@ -36,6 +37,11 @@ WORD_BYTES: Final = 8.1
 BATCH_WORDS: Final = (20_000_000, 200_000_000)
 WORKERS: Final = (1, 2, 10, 100)
 MEMORY_MIB: Final = 1024
+TITLES: Final = {
+    "scaling-cores.svg": "rate against cores and workers",
+    "scaling-amount.svg": "seconds against words",
+    "scaling-model.svg": "the model",
+}
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,13 @@ class Measuring:
         self._folder = folder
         self._rounds = rounds
         self._say = say
-        self._words: dict[str, int] = {}
 
-    def fill(self, topic: str, words: int, form: str = "frames", rate_hz: float = 1e6) -> None:
-        """Make a topic with so many words."""
-        fill(self._broker.address, topic, words, form=form, rate_hz=rate_hz)
-        self._words[topic] = words
+    def fill(self, topic: str, words: int, *, bare: bool = False, rate_hz: float = 1e6) -> None:
+        """Make a topic with so many words, as frames or as loose hits without headers."""
+        if bare:
+            fill_bare(self._broker.address, topic, simulate_words(words, rate_hz=rate_hz))
+        else:
+            fill(self._broker.address, topic, words, form="frames", rate_hz=rate_hz)
         self._say(f"{topic}: {words:,} words")
 
     def messages(self, topic: str, batches: int) -> int:
@@ -115,7 +122,7 @@ class Measuring:
 def cores_and_workers(measuring: Measuring, words: int, loose: int) -> tuple[list[str], dict[str, list[float]]]:
     """Vertical and horizontal: the tables' lines, and the rates for the picture."""
     measuring.fill("frames", words)
-    measuring.fill("loose", loose, "json", 5e3)
+    measuring.fill("loose", loose, bare=True, rate_hz=5e3)
     lines: list[str] = []
     rates: dict[str, list[float]] = {}
     for heading, masters, names in (
@@ -189,41 +196,26 @@ def model(found: Costs) -> list[str]:
     text = (
         f"A model, not a measurement: a micro-batch takes {found.batch_s:.3f} s, {found.task_s * 1e3:.1f} ms more for "
         f"each task, and {found.word_s * 1e9:.0f} ns a word on a core of a worker, all three measured on this machine; "
-        "one task a worker, as many partitions as workers."
+        "one task a worker, as many partitions as workers. The time for tasks is from 2 and 16 of them on two cores, "
+        "so what each does in Python, and many workers would do side by side, is in it: it is at most so much."
     )
     return ["## Many workers: a model", "", text, "", *table(head, rows), ""]
 
 
-def write(lines: Sequence[str], pictures: dict[str, str]) -> None:
-    """Put what was measured in the document, and the pictures beside it."""
-    before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
+def write(lines: Sequence[str], pictures: dict[str, str], document: Path = DOCUMENT, folder: Path = PICTURES) -> None:
+    """Put what was measured in the document, between its two marks, and the pictures beside it."""
+    before, _, rest = document.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    DOCUMENT.write_text("\n".join([f"{before}{BEGIN}\n", *lines, f"{END}{after}"]), "utf-8")
+    document.write_text("\n".join([f"{before}{BEGIN}\n", *lines, f"{END}{after}"]), "utf-8")
     for name, text in pictures.items():
-        (PICTURES / name).write_text(text, "utf-8")
+        (folder / name).write_text(text, "utf-8")
 
 
-def main() -> None:
-    """Measure, print, and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.spark_scaling", description="Scaling on Spark.")
-    parser.add_argument("--quick", action="store_true", help="small and once, nothing is written")
-    parser.add_argument("--words", type=int, default=max(AMOUNTS), help="at most (default 100 M)")
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    sizes = [words for words in AMOUNTS if words <= asked.words]
-    loose, rounds = LOOSE, asked.rounds
-    if asked.quick:
-        sizes, loose, rounds = [300_000, 1_000_000], 100_000, 1
-    with (
-        tempfile.TemporaryDirectory(prefix="muonstream-") as folder,
-        Broker(Path(folder) / "kafka", quick_start=False, heap_mib=1024) as broker,
-    ):
-        measuring = Measuring(broker, Path(folder), rounds, lambda line: print(line, flush=True))
-        lines, rates = cores_and_workers(measuring, max(sizes), loose)
-        more, points = amounts(measuring, sizes)
-        found = costs(measuring, 1 / rates["frames, workers"][0])
-    lines += [*more, *model(found)]
-    pictures = {
+def pictures_of(
+    rates: Mapping[str, Sequence[float]], points: Sequence[tuple[float, float]], found: Costs
+) -> dict[str, str]:
+    """The three pictures, by their files' names."""
+    return {
         "scaling-cores.svg": lines_svg(
             "Frames: rate against cores and workers",
             "cores, or workers of a core",
@@ -250,6 +242,31 @@ def main() -> None:
             logarithmic=True,
         ),
     }
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.spark_scaling", description="Scaling on Spark.")
+    parser.add_argument("--quick", action="store_true", help="small and once, nothing is written")
+    parser.add_argument("--words", type=int, default=max(AMOUNTS), help="at most (default 100 M)")
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    sizes = [words for words in AMOUNTS if words <= asked.words]
+    loose, rounds = LOOSE, asked.rounds
+    if asked.quick:
+        sizes, loose, rounds = [300_000, 1_000_000], 100_000, 1
+    with (
+        tempfile.TemporaryDirectory(prefix="muonstream-") as folder,
+        Broker(Path(folder) / "kafka", quick_start=False, heap_mib=1024) as broker,
+    ):
+        measuring = Measuring(broker, Path(folder), rounds, lambda line: print(line, flush=True))
+        lines, rates = cores_and_workers(measuring, max(sizes), loose)
+        more, points = amounts(measuring, sizes)
+        found = costs(measuring, 1 / rates["frames, workers"][0])
+    lines += [*more, *model(found)]
+    lines += [f"![{title}](pictures/{name})" for name, title in TITLES.items()]
+    lines.append("")
+    pictures = pictures_of(rates, points, found)
     print("\n".join(["", *lines]))
     print(json.dumps(asdict(found)))
     if not asked.quick:

@@ -26,11 +26,14 @@ from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.spark_session import JARS_VARIABLE, SparkSettings, spark_session
 from muonstream.engines.topic import TopicEngine
+from muonstream.hitjson import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.messages import EndMessage, Run, loose_partition
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 from muonstream.sources.kafka import TopicReader
+from muonstream.words import Words
 from tools.spark_jars import fetch
 
 PARTITIONS: Final = 16
@@ -72,16 +75,43 @@ def fresh(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> 
         return pool.submit(function, *arguments, **options).result()
 
 
-def fill(address: str, topic: str, words: int, *, form: str, rate_hz: float = 1e6) -> None:
-    """Make a topic and send so many simulated words to it, in this form, with the run's end."""
+def make_topic(address: str, topic: str) -> None:
+    """Make a topic for all that we send."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
     admin = AdminClient({"bootstrap.servers": address})
     config = {"max.message.bytes": str(2 << 20)}
     admin.create_topics([NewTopic(topic, PARTITIONS, 1, config=config)])[topic].result(30)
+
+
+def fill(address: str, topic: str, words: int, *, form: str, rate_hz: float = 1e6) -> None:
+    """Make a topic and send so many simulated words to it, in this form, with the run's end."""
+    make_topic(address, topic)
     source = f"sim:words={words},rate_hz={rate_hz}"
     command = ["replay", source, "--to", f"kafka://{address}/{topic}", "--as", form, "--fast", "--run-number", "1"]
     subprocess.run([sys.executable, "-m", "muonstream", *command], check=True, capture_output=True)
+
+
+def fill_bare(address: str, topic: str, words: Words) -> None:
+    """Make a topic and send words as loose hits without headers, as the course's producer does, and the run's end."""
+    make_topic(address, topic)
+    producer = Connection(KafkaAddress(address, topic)).producer(linger_ms=20)
+    text, offsets = hits_json(words)
+    ends = offsets.tolist()
+    for i in range(len(words)):
+        while True:
+            try:
+                producer.produce(topic, text[ends[i] : ends[i + 1]], partition=loose_partition(i, PARTITIONS))
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if i % 256 == 0:
+            producer.poll(0)
+    end = EndMessage(Run(1))
+    for partition in range(PARTITIONS):
+        producer.produce(topic, end.value(), partition=partition, headers=list(end.headers()))
+    while producer.flush(10):
+        pass
 
 
 def messages_in(address: str, topic: str) -> int:

@@ -32,7 +32,13 @@ def start(kafka_available: None, tmp_path: Path) -> Iterator[Start]:
         command = [sys.executable, "-m", "tools.course", *QUICK, *arguments]
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
         )
         started.append(process)
         return process
@@ -93,7 +99,7 @@ def test_the_courses_system_runs_until_it_is_told_to_stop_and_leaves_nothing(sta
 
     everything = descendants(process.pid)
     assert len(everything) > 6  # broker, master, workers, executors, engine and its Java, producer
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal: all of its group hear it
     output, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "")
     counted = re.search(r"messages in results with ([\d,]+) hits of ([\d,]+)", output)

@@ -52,10 +52,9 @@ def counted(words: Words) -> tuple[Catalogue, Counts]:
         return pipeline.catalogue, pipeline.snapshot("ended").total
 
 
-@pytest.mark.parametrize("persist", [False, True])
-def test_the_notebooks_numbers_are_those_of_our_engines(session: Any, words: Words, persist: bool) -> None:
+def test_the_notebooks_numbers_are_those_of_our_engines(session: Any, words: Words) -> None:
     rows = [(value,) for value in [*messages_of(words), b"no JSON", b'{"HEAD": 2}']]
-    found = analyse(session.createDataFrame(rows, "value binary"), persist=persist)
+    found = analyse(session.createDataFrame(rows, "value binary"), persist=True)
     catalogue, counts = counted(words)
     assert found.hits == int(catalogue.chamber_hits(counts).sum()) > 10_000
     assert [found.by_chamber[number] for number in (1, 2, 3, 4)] == catalogue.chamber_hits(counts).tolist()
@@ -83,4 +82,6 @@ def test_the_notebook_drains_a_topic_in_micro_batches(
     assert all(seconds > 0 for _, seconds in batches)
     catalogue, counts = counted(words)
     assert sum(one.hits for one in found) == int(catalogue.chamber_hits(counts).sum())
-    assert set(found[0].histograms) == {"Hist_1", "Hist_2", "Hist_3", "Hist_4"}
+    for index in range(4):  # what does not depend on where micro-batches are cut
+        ours = catalogue.course_histograms(counts, index)["hist_1"][1]
+        np.testing.assert_array_equal(sum(one.histograms["Hist_1"][index + 1] for one in found), ours)

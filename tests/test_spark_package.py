@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_the_package_is_unpacked_once_where_the_driver_has_another_or_none(tmp_p
         assert place(archive, elsewhere, digest) == str(folder)
         assert (folder / "words.py").stat().st_mtime_ns == kept
         assert list((cache / "muonstream").iterdir()) == [folder]
+
+
+def test_executors_elsewhere_import_what_was_unpacked(tmp_path: Path) -> None:
+    made = package_zip(tmp_path)
+    elsewhere = tmp_path / "elsewhere.zip"
+    with zipfile.ZipFile(made) as ours, zipfile.ZipFile(elsewhere, "w") as theirs:
+        for name in ours.namelist():
+            text = ours.read(name)
+            theirs.writestr(name, text.replace(str(HOME).encode(), b"/nowhere") if name.count("/") == 1 else text)
+    file = imported_from(elsewhere, tmp_path / "cache")
+    assert file == tmp_path / "cache" / "muonstream" / digest_of(HOME)[:16] / "words.py"
+    assert file.read_bytes() == (HOME / "words.py").read_bytes()
 
 
 def test_the_zip_itself_serves_where_nothing_can_be_written(tmp_path: Path) -> None:

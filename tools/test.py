@@ -69,8 +69,13 @@ def look_around() -> list[str]:
     """Say what this machine has; name what is missing and required."""
     needs = (
         ("Chromium", "chromium", find_chromium, f"the browser tests are skipped. To get it: {CHROMIUM_HINT}"),
-        ("Java", "openjdk-17-jre-headless", find_java, f"{JAVA_OLDEST} or newer runs Kafka. To get it: {JAVA_HINT}"),
-        ("Maven", "maven", find_maven, f"the tests with Kafka are skipped. To get it: {MAVEN_HINT}"),
+        (
+            "Java",
+            "openjdk-17-jre-headless",
+            find_java,
+            f"{JAVA_OLDEST} or newer runs Kafka and Spark. To get it: {JAVA_HINT}",
+        ),
+        ("Maven", "maven", find_maven, f"the tests with Kafka and Spark are skipped. To get it: {MAVEN_HINT}"),
     )
     say(f"Python     {sys.version.split()[0]} ({sys.executable})")
     missing = []
