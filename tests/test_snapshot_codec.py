@@ -27,7 +27,12 @@ def snapshot_of(detector: Detector, n: int = 60_000) -> Snapshot:
 
 
 SNAPSHOT = replace(
-    snapshot_of(Detector.default()), late_by_input={"0": 3}, lag_messages=17, restarts=2, words_per_second=1 / 3
+    snapshot_of(Detector.default()),
+    late_by_input={"0": 3},
+    lag_messages=17,
+    restarts=2,
+    engine=(("Input", "3 messages/s"),),
+    words_per_second=1 / 3,
 )
 
 

@@ -50,9 +50,9 @@ def counted(snapshot: Snapshot) -> dict[str, Any]:
     return {key: value for key, value in summary(snapshot).items() if key not in APART}
 
 
-def processed(words: Words, detector: Detector = DETECTOR) -> dict[str, Any]:
+def processed(words: Words, *, muons: bool = False) -> dict[str, Any]:
     """The same of the words themselves, as `process` counts them."""
-    with Pipeline(detector) as pipeline:
+    with Pipeline(DETECTOR, reconstruct=muons) as pipeline:
         pipeline.push(words)
         pipeline.finish()
         return counted(pipeline.snapshot("ended"))
@@ -79,6 +79,7 @@ class Spark:
     detector: Detector = DETECTOR
     login: Login = field(default_factory=Login)
     windows: int = 0
+    muons: bool = False
     batches: list[int] = field(default_factory=list)
     """How many words the account had at each snapshot that had more than the one before."""
 
@@ -99,7 +100,7 @@ class Spark:
             kafka=java_properties(self.login),
         )
         builder = FrameBuilder(self.detector.boards, max_held_words=1 << 26)
-        with Pipeline(self.detector, builder=builder) as pipeline:
+        with Pipeline(self.detector, builder=builder, reconstruct=self.muons) as pipeline:
             if self.windows:
                 pipeline.intervals = Intervals(pipeline.catalogue, windows=self.windows)
             deliveries = Deliveries(wanted=self.wanted)
@@ -179,6 +180,13 @@ def test_orbits_across_micro_batches_are_whole(new_run: NewRun, form: str) -> No
     assert len(run.batches) >= 3
     assert found.account.late == found.account.stray == 0
     assert differences(counted(found), processed(SHORT)) == 0
+
+
+def test_muons_are_those_of_the_local_engine(new_run: NewRun) -> None:
+    run = new_run([*as_frames(SHORT, PARTITIONS), *ends(PARTITIONS)], messages=10, muons=True)
+    found, wanted = counted(run.run()), processed(SHORT, muons=True)
+    assert found.keys() == wanted.keys()
+    assert differences(found, wanted) == 0
 
 
 def test_what_a_gateway_sent_twice_counts_once(new_run: NewRun) -> None:
