@@ -156,15 +156,21 @@ def amounts(measuring: Measuring, sizes: Sequence[int]) -> tuple[list[str], list
     return ["## Amount of data", "", *table(head, rows), ""], points
 
 
-def costs(measuring: Measuring, word_s: float) -> Costs:
-    """What a micro-batch costs without data, and how much of that is each task's."""
+def costs(measuring: Measuring, rate: float, batch_words: float) -> Costs:
+    """What a micro-batch costs without data, how much of that is each task's, and what a word costs beside.
+
+    rate: words a second that one worker of a core did, in micro-batches of batch_words
+    """
     measuring.fill("few", 20_000, rate_hz=1e3)
     times = [
         measuring.drained("few", ["local[2]"], PARTITIONS, spark_default_parallelism=str(tasks))[0].typical_s
         for tasks in (2, MANY_TASKS)
     ]
     task_s = max((times[1] - times[0]) / (MANY_TASKS - 2), 0.0)
-    return Costs(batch_s=max(times[0] - 2 * task_s, 0.0), task_s=task_s, word_s=word_s)
+    batch_s = max(times[0] - 2 * task_s, 0.0)
+    # where micro-batches are too small to tell, as in --quick, all of it is the words'
+    word_s = 1 / rate - (batch_s + task_s) / batch_words
+    return Costs(batch_s=batch_s, task_s=task_s, word_s=word_s if word_s > 0 else 1 / rate)
 
 
 def model(found: Costs) -> list[str]:
@@ -262,7 +268,7 @@ def main() -> None:
         measuring = Measuring(broker, Path(folder), rounds, lambda line: print(line, flush=True))
         lines, rates = cores_and_workers(measuring, max(sizes), loose)
         more, points = amounts(measuring, sizes)
-        found = costs(measuring, 1 / rates["frames, workers"][0])
+        found = costs(measuring, rates["frames, workers"][0], max(sizes) / BATCHES)
     lines += [*more, *model(found)]
     lines += [f"![{title}](pictures/{name})" for name, title in TITLES.items()]
     lines.append("")
