@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ __all__ = ["broker", "kafka_available", "new_topic", "own_broker", "spark", "spa
 settings.register_profile("muonstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("muonstream"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if in_ci() else "muonstream")
+
+# What is run in the background has Ctrl-C ignored, and so have its children: some tests send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,22 @@ from benchmarks.course_baseline import Found, analyse, drain
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.engines.spark_session import SparkSettings, spark_session
 from muonstream.hitjson import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words
 from muonstream.words import Words
 from tools.kafka_broker import Broker
-from tools.spark_jars import fetch
 
 DETECTOR = Detector.default()
 
 
 @pytest.fixture(scope="module")
-def session(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    jars = ",".join(map(str, fetch().glob("*.jar")))
-    conf = {"spark.jars": jars, "spark.local.dir": str(tmp_path_factory.mktemp("spark"))}
-    with spark_session(SparkSettings("local[2]", conf, tmp_path_factory.mktemp("log") / "spark.log")) as made:
-        made.conf.set("spark.sql.shuffle.partitions", "2")
-        yield made
+def session(spark: Any) -> Any:
+    """A session of its own on the Spark that all tests share."""
+    made = spark.newSession()
+    made.conf.set("spark.sql.shuffle.partitions", "2")
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -78,8 +78,11 @@ class Driver:
     def java(self) -> int:
         """The process of its Java."""
         listing = subprocess.run(["ps", "-eo", "pid,ppid,comm"], capture_output=True, text=True, check=True).stdout
-        rows = [line.split() for line in listing.splitlines()[1:]]
-        (found,) = [int(pid) for pid, parent, name in rows if int(parent) == self.process.pid and name == "java"]
+        # names may have spaces
+        rows = [line.split(maxsplit=2) for line in listing.splitlines()[1:]]
+        (found,) = [
+            int(pid) for pid, parent, name in rows if int(parent) == self.process.pid and name.strip() == "java"
+        ]
         return found
 
     def ends_well(self) -> str:
