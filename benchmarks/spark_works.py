@@ -19,7 +19,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from benchmarks.course_baseline import drain, messages_of
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
-from muonstream.commands.spark import FRAMES_RECORDS, LOOSE_RECORDS, MOST_HELD_WORDS
+from muonstream.commands.spark import MOST_HELD_WORDS, sizes
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine
@@ -149,16 +149,18 @@ def spark_drain(
     conf: Mapping[str, str] | None = None,
 ) -> Drained:
     """By the engine on Spark, so many messages a micro-batch, to a finished monitor."""
+    ends = TopicEnds(Connection(KafkaAddress(address, topic)))
+    assert ends.open(Event(), print)
+    size = ends.words_per_message()
     with (
         tempfile.TemporaryDirectory(prefix="muonstream-") as folder,
-        spark_session(SparkSettings(master, {**LOOPBACK, **(conf or {})}, Path(folder) / "spark.log")) as session,
+        spark_session(
+            SparkSettings(master, {**LOOPBACK, **(conf or {})}, Path(folder) / "spark.log", size > 1)
+        ) as session,
         Pipeline(Detector.default(), workers=1, builder=_builder()) as pipeline,
     ):
         warm_up(Detector.default())
-        ends = TopicEnds(Connection(KafkaAddress(address, topic)))
-        assert ends.open(Event(), print)
-        records = FRAMES_RECORDS if ends.words_per_message() > 1 else LOOSE_RECORDS
-        asked = QueryOptions(ends.connection.address.servers, topic, folder, trigger_s, messages, records)
+        asked = QueryOptions(ends.connection.address.servers, topic, folder, trigger_s, messages, sizes(size)[1])
         query = Query(session, asked)
         began = time.perf_counter()
         engine = SparkEngine(ends, pipeline, Deliveries(), query)

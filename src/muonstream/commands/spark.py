@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -44,9 +44,10 @@ UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 FRAMES_WORDS: Final = 20_000_000
 LOOSE_WORDS: Final = 2_000_000
 """Of a micro-batch at most, unless told otherwise: about two seconds' work."""
-FRAMES_RECORDS: Final = 512
+RECORD_BATCH_WORDS: Final = 400_000
 LOOSE_RECORDS: Final = 50_000
-"""Messages of a record batch: some MB."""
+UNKNOWN_RECORDS: Final = 1000
+"""Messages of a record batch: some MB, of frames and of loose words; the last of a topic that is empty yet."""
 MOST_HELD_WORDS: Final = 1 << 26
 """A whole micro-batch comes at once, and partitions cannot be told to wait: more is held than by the local engine."""
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -129,9 +130,11 @@ def run_spark(
         log = spark.log or _log_file(folder)
         stack.enter_context(_logging(log))
         say(f"Starting Spark {spark_version()} on {settings.master}; its log is {log}")
-        session = stack.enter_context(spark_session(SparkSettings(settings.master, settings.conf, log)))
+        size = ends.words_per_message()
+        messages, record_batch = sizes(size, spark.most_words)
+        say(f"A micro-batch takes up to {messages:,} messages, about {round(messages * max(size, 1)):,} words")
+        session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=size > 1)))
         address = connection.address
-        messages, record_batch = _sizes(ends, spark.most_words)
         asked = QueryOptions(address.servers, address.topic, folder, trigger_s, messages, record_batch, java)
         pipeline = _pipeline(detector, run, name, reconstruct)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
@@ -164,13 +167,14 @@ def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool) -> P
     return Pipeline(detector, run=run, source=source, workers=1, builder=builder, reconstruct=reconstruct)
 
 
-def _sizes(ends: TopicEnds, most_words: int | None) -> tuple[int, int]:
-    """How many messages a micro-batch may have, and a record batch, as those say that are in the topic now."""
-    size = ends.words_per_message()
-    most = most_words or (FRAMES_WORDS if size > 1 else LOOSE_WORDS)
-    messages = max(round(most / size), 1)
-    say(f"A micro-batch takes up to {messages:,} messages, about {round(messages * size):,} words")
-    return messages, FRAMES_RECORDS if size > 1 else LOOSE_RECORDS
+def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int, int]:
+    """How many messages a micro-batch may have, and a record batch; 0 words where the topic does not say yet."""
+    framed = words_per_message > 1
+    most = most_words or (FRAMES_WORDS if framed else LOOSE_WORDS)
+    records = LOOSE_RECORDS if words_per_message else UNKNOWN_RECORDS
+    if framed:
+        records = min(max(round(RECORD_BATCH_WORDS / words_per_message), 1), UNKNOWN_RECORDS)
+    return max(round(most / max(words_per_message, 1)), 1), records
 
 
 @contextmanager

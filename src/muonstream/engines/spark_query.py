@@ -18,9 +18,13 @@ CONSUMER: Final = {
     "fetch.max.wait.ms": "10",
     "max.poll.records": "20000",
     "fetch.max.bytes": str(64 << 20),
-    "max.partition.fetch.bytes": str(8 << 20),
+    # what is fetched ahead is kept from micro-batch to micro-batch, and the collector copies it
+    "max.partition.fetch.bytes": str(2 << 20),
     "receive.buffer.bytes": str(1 << 20),
 }
+FILE_MANAGER: Final = "spark.sql.streaming.checkpointFileManagerClass"
+LOCAL_FILES: Final = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+"""On a disk of this machine the default one starts programs to read links and set modes: 0.1 s a micro-batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,14 @@ class Query:
         return self.resumed
 
     def _exists(self, path: str) -> bool:
+        where, files = self._file(path)
+        return bool(files.exists(where))
+
+    def _file(self, path: str) -> tuple[Any, Any]:
+        """Hadoop's path, and its file system."""
         context = self._session.sparkContext
         where = context._jvm.org.apache.hadoop.fs.Path(path)
-        return bool(where.getFileSystem(context._jsc.hadoopConfiguration()).exists(where))
+        return where, where.getFileSystem(context._jsc.hadoopConfiguration())
 
     @property
     def tasks(self) -> int:
@@ -113,6 +122,8 @@ class Query:
             .trigger(processingTime=f"{round(asked.trigger_s * 1000)} milliseconds")
         )
         self._session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(asked.record_batch))
+        if not self._session.conf.get(FILE_MANAGER, "") and self._file(asked.checkpoint)[1].getScheme() == "file":
+            self._session.conf.set(FILE_MANAGER, LOCAL_FILES)
         self._starting = True
         try:
             self._query = writer.start()

@@ -43,6 +43,11 @@ END_TIMEOUT_S: Final = 20.0
 LOG4J: Final = Path(__file__).with_name("spark_log4j2.xml")
 COLLECTOR: Final = "-XX:+UseParallelGC"
 """Java's default collector takes longer than the tasks themselves with messages that have headers."""
+YOUNG: Final[Mapping[str, str]] = {"driver": "-Xmn1300m", "executor": "-Xmn650m"}
+"""Messages live for one micro-batch: most of the memory, 2 GiB and Spark's default 1 GiB, is for the young."""
+QUICK_COMPILER: Final = "-XX:TieredStopAtLevel=1"
+"""With large messages Java does little but copy, which its second compiler makes no faster; compiling takes half a core
+for a minute."""
 TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ERROR "
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
@@ -70,11 +75,13 @@ class SparkSettings:
 
     master: as Spark has it: local[2], spark://host:port, yarn, k8s://...
     conf: Spark's own settings, which go before ours; log: file for what Java and the workers say
+    large_messages: whether messages are frames
     """
 
     master: str = "local[*]"
     conf: Mapping[str, str] = field(default_factory=dict)
     log: Path | None = None
+    large_messages: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -171,8 +178,11 @@ def _spark_home() -> Path:
 
 def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:
     conf = {"spark.app.name": "muonstream", **QUIET, **connector(settings.conf)}
-    conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData {COLLECTOR}"
-    conf["spark.executor.extraJavaOptions"] = COLLECTOR
+    quick = [QUICK_COMPILER] if settings.large_messages else []
+    for who, young in YOUNG.items():
+        own = [] if f"spark.{who}.memory" in settings.conf else [young]
+        conf[f"spark.{who}.extraJavaOptions"] = " ".join([COLLECTOR, *own, *quick])
+    conf["spark.driver.extraJavaOptions"] += f" -Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData"
     if settings.is_local:
         conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     else:

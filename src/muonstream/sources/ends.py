@@ -41,7 +41,7 @@ class TopicEnds(TopicReader):
             self._asked = time.monotonic()
 
     def words_per_message(self) -> float:
-        """How many words a message holds, as far as the first and the last of some partitions say; 1 where none are."""
+        """How many words a message holds, as far as the first and the last of some partitions say; 0 where none are."""
         places = [
             (p, at)
             for p, (low, high) in list(self.all_watermarks().items())[:SAMPLED]
@@ -49,7 +49,7 @@ class TopicEnds(TopicReader):
             if high > low
         ]
         sizes = [n for p, at in places if (n := self._words_at(p, at))]
-        return sum(sizes) / len(sizes) if sizes else 1.0
+        return sum(sizes) / len(sizes) if sizes else 0.0
 
     def _words_at(self, partition: int, offset: int) -> int:
         """How many words the message at an offset holds; 0 where it tells none."""
