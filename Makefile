@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test check format bench bench-spark scaling kafka course lock clean
+.PHONY: help demo test check format bench bench-spark scaling soak kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -41,6 +41,9 @@ bench-spark: $(VENV)/.test  ## run the benchmarks with Spark: half an hour on tw
 
 scaling: $(VENV)/.test  ## measure how the engine on Spark scales, write docs/scaling.md's tables and pictures (QUICK=1)
 	$(BIN)/python -m benchmarks.spark_scaling $(if $(QUICK),--quick)
+
+soak: $(VENV)/.test  ## count 20 M words in Kafka in all ways, on both engines, and compare: 20 minutes (WORDS=1000000)
+	$(BIN)/python -m tools.soak $(if $(WORDS),--words $(WORDS))
 
 kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
 	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))

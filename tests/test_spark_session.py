@@ -10,16 +10,20 @@ from typer.testing import CliRunner
 
 import muonstream
 from muonstream.cli import app
+from muonstream.commands.spark import sizes
 from muonstream.engines import spark_session
 from muonstream.engines.spark_package import package_zip
 from muonstream.engines.spark_session import (
     CONNECTOR,
     JARS_VARIABLE,
+    QUICK_COMPILER,
     SparkError,
+    SparkSettings,
     check_java,
     check_master,
     connector,
     first_line,
+    made_conf,
     read_conf,
 )
 
@@ -161,3 +165,36 @@ def test_errors_of_spark_become_one_line() -> None:
     java = "An error occurred.\n: org.apache.spark.SparkException: All masters are unresponsive\n\tat x"
     assert first_line(java) == "SparkException: All masters are unresponsive"
     assert first_line("") == "no reason given"
+
+
+def test_java_is_given_what_suits_the_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(JARS_VARIABLE, "")
+    driver, executor = "spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"
+    loose = made_conf(SparkSettings("local[2]"), tmp_path)
+    assert QUICK_COMPILER not in loose[driver]
+    assert "-Xmn1300m" in loose[driver]
+    assert "-Xmn650m" in loose[executor]
+    own = {"spark.driver.memory": "8g", driver: "-Dmine=1"}
+    framed = made_conf(SparkSettings("local[2]", own, large_messages=True), tmp_path)
+    assert QUICK_COMPILER in framed[driver]
+    assert QUICK_COMPILER in framed[executor]
+    # whoever says how much memory there is decides how it is divided
+    assert "-Xmn" not in framed[driver]
+    assert "-Xmn650m" in framed[executor]
+    assert framed[driver].endswith("-Dmine=1")
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "found"),
+    [
+        (0.0, None, (2_000_000, 1000)),
+        (1.0, None, (2_000_000, 50_000)),
+        (1.0, 500, (500, 50_000)),
+        (460.0, None, (43_478, 870)),
+        (45_000.0, None, (444, 9)),
+        (45_000.0, 10, (1, 9)),
+        (900_000.0, None, (22, 1)),
+    ],
+)
+def test_batches_are_sized_by_what_messages_hold(size: float, most: int | None, found: tuple[int, int]) -> None:
+    assert sizes(size, most) == found

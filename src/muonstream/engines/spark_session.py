@@ -176,7 +176,8 @@ def _spark_home() -> Path:
     return Path(pyspark.__file__).parent
 
 
-def _settings(settings: SparkSettings, folder: Path) -> dict[str, str]:
+def made_conf(settings: SparkSettings, folder: Path) -> dict[str, str]:
+    """All that Spark is told; folder: for what executors need. Raises SparkError."""
     conf = {"spark.app.name": "muonstream", **QUIET, **connector(settings.conf)}
     quick = [QUICK_COMPILER] if settings.large_messages else []
     for who, young in YOUNG.items():
@@ -244,7 +245,7 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="muonstream-spark-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         log = settings.log or folder / "spark.log"
-        conf = _settings(settings, folder)
+        conf = made_conf(settings, folder)
         from pyspark import SparkConf, SparkContext, java_gateway
         from pyspark.sql import SparkSession
 
