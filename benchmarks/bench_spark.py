@@ -36,6 +36,7 @@ from benchmarks.spark_works import (
     spark_drain,
 )
 from muonstream.analysis.monitor import Snapshot
+from muonstream.commands.spark import FRAMES_WORDS
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine
@@ -52,7 +53,6 @@ from tools.kafka_broker import Broker
 MASTER: Final = "local[2]"
 PLAIN, PERSISTED = "notebook, plain", "notebook, parsed frame persisted"
 SPARK, LOCAL, FILE = "our engine on Spark", "our local engine", "process, the same JSON as a file"
-FRAME_WORDS_A_BATCH: Final = 20_000_000
 LATENCY_S: Final = 30.0
 
 
@@ -99,7 +99,7 @@ def framed(broker: Broker, *, words: int, rounds: int) -> None:
     """Frames drained by both engines, interleaved."""
     fill(broker.address, "frames", words, form="frames")
     per_message = words / messages_in(broker.address, "frames")
-    messages = max(round(min(FRAME_WORDS_A_BATCH, words / 3) / per_message), 1)
+    messages = max(round(min(FRAMES_WORDS, words / 3) / per_message), 1)
     found: dict[str, list[Drained]] = {SPARK: [], LOCAL: []}
     for _ in range(rounds):
         found[SPARK].append(fresh(spark_drain, broker.address, "frames", master=MASTER, messages=messages))
@@ -117,7 +117,7 @@ def framed(broker: Broker, *, words: int, rounds: int) -> None:
 
 def small_batches(broker: Broker, rounds: int) -> None:
     """What a micro-batch costs that has hardly any data."""
-    fill(broker.address, "few", 20_000, form="frames", rate_hz=1e3)
+    fill(broker.address, "few", 150_000, form="frames", rate_hz=1e3)
     works = [
         fresh(spark_drain, broker.address, "few", master=MASTER, messages=PARTITIONS).typical_s for _ in range(rounds)
     ]

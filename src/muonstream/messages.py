@@ -107,7 +107,7 @@ class FrameMessage:
         return np.ascontiguousarray(self.words, dtype="<u8").tobytes()
 
     @classmethod
-    def decode(cls, headers: Headers, value: bytes | None) -> Self:
+    def decode(cls, headers: Headers, value: bytes | memoryview | None) -> Self:
         """Take a message apart. Raises MessageError for one that is not whole or not of this version."""
         numbers = _usual(headers)
         if numbers is not None:

@@ -20,7 +20,6 @@ from muonstream.engines.spark_task import worker
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.messages import FrameMessage, Run
 from muonstream.sinks.store import Saved, Store, StoreError
-from muonstream.sources.columns import COLUMNS
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 
@@ -223,7 +222,7 @@ class SparkEngine(TopicEngine):
         return shares
 
     def _collect(self, messages: Any, order: Order) -> list[Share]:
-        rows = messages.select(*COLUMNS).coalesce(self.query.tasks).mapInArrow(worker(order), SCHEMA).toArrow()
+        rows = messages.coalesce(self.query.tasks).mapInArrow(worker(order), SCHEMA).toArrow()
         return read_shares(row.as_buffer() for row in rows.column(0))
 
     def _take_shares(self, shares: Sequence[Share]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from muonstream.engines.spark_session import SparkError, first_line
 from muonstream.sinks.store import StoreError
+from muonstream.sources.columns import COLUMNS
 
 CONSUMER: Final = {
     # a fetch that waits at the end of a partition holds up all that its consumer is asked next
@@ -116,6 +117,7 @@ class Query:
             self._session.readStream.format("kafka")
             .options(**options)
             .load()
+            .select(*COLUMNS)
             .writeStream.foreachBatch(take)
             .queryName("muonstream")
             .option("checkpointLocation", f"{asked.checkpoint}/{self.name}")

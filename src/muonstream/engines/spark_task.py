@@ -15,7 +15,7 @@ from muonstream.frames import Frames
 from muonstream.sources.columns import ColumnDeliveries, Rows
 from muonstream.sources.deliveries import Part
 
-BATCH_WORDS: Final = 1 << 20
+BATCH_WORDS: Final = 1 << 18
 """Frames are handed to the kernel in batches of about so many words."""
 
 

@@ -39,6 +39,12 @@ class Binary:
             return None
         return self.data[self.starts[index] : self.starts[index + 1]].tobytes()
 
+    def view(self, index: int) -> memoryview | None:
+        """The same without copying."""
+        if self._nulls is not None and self._nulls[index]:
+            return None
+        return self.data[self.starts[index] : self.starts[index + 1]].data
+
 
 class Rows:
     """A record batch, its columns as arrays of numpy."""
@@ -91,6 +97,10 @@ class Row:
 
     def value(self) -> bytes | None:
         return self._rows.values[self._index]
+
+    def view(self) -> memoryview | None:
+        """The value, where it lies."""
+        return self._rows.values.view(self._index)
 
 
 class Stretch(Sequence[Message]):
@@ -160,6 +170,9 @@ class ColumnDeliveries(Deliveries):
                 continue
             for mark, begin, positions in super()._groups(messages[first:last]):
                 yield mark, first + begin, positions
+
+    def _value_of_frame(self, message: Message) -> bytes | memoryview | None:
+        return message.view() if isinstance(message, Row) else super()._value_of_frame(message)
 
     def _scan(self, messages: Sequence[Message], unusual: NDArray[np.int64]) -> Words:
         return messages.words(unusual) if isinstance(messages, Stretch) else super()._scan(messages, unusual)

@@ -30,6 +30,7 @@ from muonstream.words import Words
 
 LARGEST_BYTES: Final = 1 << 22
 """No message of ours is larger."""
+_BRACE: Final = 123
 TOLD: Final = frozenset({"duplicate", "another run", "run cut off", "incomplete window", "lost"})
 """What is told, but is nothing malformed."""
 FRAME_HEADER: Final = ("kind", b"frame")
@@ -197,6 +198,11 @@ class Deliveries:
         """Messages of one kind and run that follow one another: see `groups`."""
         return groups(messages)
 
+    def _value_of_frame(self, message: Message) -> bytes | memoryview | None:
+        """A message's value, which is only looked into."""
+        value: bytes | None = message.value()
+        return value
+
     def _scan(self, messages: Sequence[Message], unusual: NDArray[np.int64]) -> Words:
         """The words of messages that are JSON objects; `unusual` as `scan_objects` has it."""
         values: list[bytes] = [message.value() or b"" for message in messages]
@@ -236,14 +242,18 @@ class Deliveries:
 
     def _other(self, partition: int, part: Part, message: Message, headers: Headers | None) -> bool:
         """A frame, an end, or something that is nothing; says whether the partition goes on."""
-        offset, value = message.offset(), message.value()
+        offset = message.offset()
         try:
-            _check_size(value)
             decoded: EndMessage | FrameMessage
-            if (headers and headers[0] == FRAME_HEADER) or kind_of(headers, value) is not Kind.END:
-                decoded = FrameMessage.decode(headers or (), value)
+            if headers and headers[0] == FRAME_HEADER:
+                seen = self._value_of_frame(message)
+                _check_size(seen)
+                decoded = FrameMessage.decode(headers, seen)
             else:
-                decoded = EndMessage.decode(headers or (), value)
+                value = message.value()
+                _check_size(value)
+                form = EndMessage if kind_of(headers, value) is Kind.END else FrameMessage
+                decoded = form.decode(headers or (), value)
         except MessageError as error:
             self._fault(partition, offset, error.fault, str(error))
             part.next = offset + 1
@@ -325,11 +335,11 @@ class Deliveries:
         return next(iter(self.accounts.values()), None)
 
 
-def _check_size(value: bytes | None) -> None:
+def _check_size(value: bytes | memoryview | None) -> None:
     """Raise MessageError for what can be nothing of ours."""
     if value is None:
         raise MessageError("tombstone", "found no value")
-    if not value:
+    if not len(value):
         raise MessageError("empty value", "found 0 bytes")
     if len(value) > LARGEST_BYTES:
         raise MessageError("oversized value", f"found {len(value)} bytes, allowed are {LARGEST_BYTES}")
@@ -353,11 +363,19 @@ def _mark(message: Message) -> Mark:
             return Mark(None)
     value = message.value()
     if value:
-        if value[0] == 123:  # {
+        if value[0] == _BRACE:
             return Mark(Kind.JSON)
         if len(value) == DMA_WORDS * WORD_BYTES:
             return Mark(Kind.DMA)
     return Mark(None)
+
+
+_BARE: Final = Mark(Kind.JSON)
+
+
+def _is_bare(message: Message) -> bool:
+    """Whether it is a loose hit without headers, for which asking is cheap."""
+    return not message.headers() and (message.value() or b" ")[0] == _BRACE
 
 
 def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
@@ -374,7 +392,8 @@ def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.
             group = []
         if not group:
             begin, mark = first, found
-        group.append(found.position + np.arange(last - first + 1) if last > first else np.array([found.position]))
+        n = last - first + 1
+        group.append(np.arange(found.position, found.position + n) if found.position >= 0 else np.full(n, -1))
     if group:
         yield mark, begin, np.concatenate(group)
 
@@ -394,6 +413,13 @@ def _stretches(messages: Sequence[Message]) -> Iterator[tuple[int, int, Mark]]:
             left = begin if middle == first else _mark(messages[middle])
             right = end if middle + 1 == last else _mark(messages[middle + 1])
             waiting += [(middle + 1, last, right, end), (first, middle, begin, left)]
+        elif begin == _BARE:
+            after = first + 1
+            while after <= last and _is_bare(messages[after]):
+                after += 1
+            yield first, after - 1, begin
+            if after <= last:
+                waiting.append((after, last, end if after == last else _mark(messages[after]), end))
         else:
             yield first, first, begin
             following = end if first + 1 == last else _mark(messages[first + 1])
