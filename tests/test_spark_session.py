@@ -190,10 +190,10 @@ def test_java_is_given_what_suits_the_messages(tmp_path: Path, monkeypatch: pyte
         (0.0, None, (2_000_000, 1000)),
         (1.0, None, (2_000_000, 50_000)),
         (1.0, 500, (500, 50_000)),
-        (460.0, None, (43_478, 870)),
-        (45_000.0, None, (444, 9)),
+        (460.0, None, (217_391, 870)),
+        (45_000.0, None, (2222, 9)),
         (45_000.0, 10, (1, 9)),
-        (900_000.0, None, (22, 1)),
+        (900_000.0, None, (111, 1)),
     ],
 )
 def test_batches_are_sized_by_what_messages_hold(size: float, most: int | None, found: tuple[int, int]) -> None:

@@ -41,7 +41,7 @@ from muonstream.sources.ends import TopicEnds
 from muonstream.sources.kafka import Begin
 
 UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-FRAMES_WORDS: Final = 50_000_000
+FRAMES_WORDS: Final = 100_000_000
 LOOSE_WORDS: Final = 2_000_000
 """Of a micro-batch at most, unless told otherwise: about two seconds' work."""
 RECORD_BATCH_WORDS: Final = 400_000
