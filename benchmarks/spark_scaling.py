@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +29,11 @@ DOCUMENT: Final = ROOT / "docs" / "scaling.md"
 PICTURES: Final = ROOT / "docs" / "pictures"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 AMOUNTS: Final = (1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000)
-LOOSE: Final = 2_000_000
-BATCHES: Final = 5
+FRAMED: Final = 400_000_000
+LOOSE: Final = 4_000_000
+"""Words with which cores and workers are compared: enough to be warm for most of the time."""
+BATCHES: Final = 10
+AMOUNT_BATCHES: Final = 5
 MANY_TASKS: Final = 16
 NETWORK_BYTES_PER_S: Final = 1.25e9
 """What the model gives the broker: 10 Gbit/s."""
@@ -71,6 +76,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
+def pin(process: int, core: int) -> None:
+    """Give a process, and what it starts from now on, one core of the machine's."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 def median(drains: Sequence[Drained]) -> Drained:
     """The one in the middle, by its time."""
     return sorted(drains, key=lambda one: one.seconds)[len(drains) // 2]
@@ -108,15 +119,18 @@ class Measuring:
 
     def _one(self, topic: str, master: str, messages: int, conf: dict[str, str]) -> Drained:
         settings = {key.replace("_", "."): value for key, value in conf.items()}
+        drain = partial(spark_drain, self._broker.address, topic, messages=messages, conf=settings)
         if master.startswith("local"):
-            return fresh(spark_drain, self._broker.address, topic, master=master, messages=messages, conf=settings)
+            cores = int(master.removeprefix("local[").removesuffix("]"))
+            return fresh(drain, master=master, cores=cores)
         workers = int(master.split()[0])
         with (
             tempfile.TemporaryDirectory(dir=self._folder) as folder,
             Cluster(Path(folder), workers=workers, memory_mib=MEMORY_MIB) as cluster,
         ):
-            address = cluster.address
-            return fresh(spark_drain, self._broker.address, topic, master=address, messages=messages, conf=settings)
+            for core, worker in zip(sorted(os.sched_getaffinity(0)), cluster.pids[1:], strict=False):
+                pin(worker, core)
+            return fresh(drain, master=cluster.address)
 
 
 def cores_and_workers(measuring: Measuring, words: int, loose: int) -> tuple[list[str], dict[str, list[float]]]:
@@ -148,7 +162,7 @@ def amounts(measuring: Measuring, sizes: Sequence[int]) -> tuple[list[str], list
     for words in sizes:
         topic = f"amount-{words}"
         measuring.fill(topic, words)
-        [one] = measuring.drained(topic, ["local[2]"], measuring.messages(topic, BATCHES))
+        [one] = measuring.drained(topic, ["local[2]"], measuring.messages(topic, AMOUNT_BATCHES))
         points.append((float(words), one.seconds))
         rate, warm = words / one.seconds / 1e6, one.warm_rate / 1e6
         rows.append([f"{words:,}", f"{one.seconds:.2f}", f"{one.cold_s:.2f}", f"{rate:.2f}", f"{warm:.2f}"])
@@ -258,17 +272,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     sizes = [words for words in AMOUNTS if words <= asked.words]
-    loose, rounds = LOOSE, asked.rounds
+    framed, loose, rounds = min(FRAMED, 4 * asked.words), LOOSE, asked.rounds
     if asked.quick:
-        sizes, loose, rounds = [300_000, 1_000_000], 100_000, 1
+        sizes, framed, loose, rounds = [300_000, 1_000_000], 1_000_000, 100_000, 1
     with (
         tempfile.TemporaryDirectory(prefix="muonstream-") as folder,
         Broker(Path(folder) / "kafka", quick_start=False, heap_mib=1024) as broker,
     ):
         measuring = Measuring(broker, Path(folder), rounds, lambda line: print(line, flush=True))
-        lines, rates = cores_and_workers(measuring, max(sizes), loose)
+        lines, rates = cores_and_workers(measuring, framed, loose)
         more, points = amounts(measuring, sizes)
-        found = costs(measuring, rates["frames, workers"][0], max(sizes) / BATCHES)
+        found = costs(measuring, rates["frames, workers"][0], framed / BATCHES)
     lines += [*more, *model(found)]
     lines += [f"![{title}](pictures/{name})" for name, title in TITLES.items()]
     lines.append("")

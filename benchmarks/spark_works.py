@@ -147,8 +147,14 @@ def spark_drain(
     messages: int,
     trigger_s: float = 0.0,
     conf: Mapping[str, str] | None = None,
+    cores: int | None = None,
 ) -> Drained:
-    """By the engine on Spark, so many messages a micro-batch, to a finished monitor."""
+    """By the engine on Spark, so many messages a micro-batch, to a finished monitor.
+
+    cores: all that it starts gets so many of the machine's, for the rest of this process
+    """
+    if cores is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     ends = TopicEnds(Connection(KafkaAddress(address, topic)))
     assert ends.open(Event(), print)
     size = ends.words_per_message()

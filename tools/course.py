@@ -26,6 +26,8 @@ from threading import Event
 from types import FrameType
 from typing import Any, Final
 
+from muonstream.commands.common import CommandError
+from muonstream.commands.spark import trigger_seconds
 from tools.kafka_broker import Broker, BrokerError
 from tools.maven import MavenError
 from tools.processes import descendants, gone, guarded, kill
@@ -255,9 +257,10 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     sizes = Sizes(asked.duration, asked.rate, asked.trigger, asked.interval, asked.workers, asked.port)
     try:
+        trigger_seconds(sizes.trigger)
         with stopped_by_signals() as stop:
             hold(sizes, stop)
-    except (CourseError, BrokerError, ClusterError, MavenError) as error:
+    except (CommandError, CourseError, BrokerError, ClusterError, MavenError) as error:
         print(f"course: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

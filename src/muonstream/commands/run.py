@@ -221,6 +221,8 @@ def served(
 
 def get_ready(pipeline: Pipeline, server: Dashboard | None) -> None:
     """Have the kernels compiled before the first word, and say so where that takes long."""
+    if server is not None:
+        server.prepare(pipeline.detector)
     with compiling(None if server is None else server.feed.say):
         warm_up(pipeline.detector, reconstruct=bool(pipeline.catalogue.muon_shapes))
 

@@ -168,6 +168,12 @@ def _plots_asset(detector: Detector, tab: str, theme: str, scale: str, reference
     return Asset.of(json.dumps(plots).encode(), "application/json")
 
 
+def prepare_plots(detector: Detector) -> None:
+    """Have the plots of the first view described before anybody asks for them, in either theme."""
+    for theme in CHOICES["theme"]:
+        _plots_asset(detector, *(theme if key == "theme" else allowed[0] for key, allowed in CHOICES.items()))
+
+
 @lru_cache(maxsize=8)
 def _telescope_asset(detector: Detector) -> Asset:
     description = {"detector": detector_key(detector), "chambers": telescope_json(detector)}

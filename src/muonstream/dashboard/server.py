@@ -12,10 +12,11 @@ import uvicorn
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
-from muonstream.dashboard.app import create_app
+from muonstream.dashboard.app import create_app, prepare_plots
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import is_loopback
 from muonstream.dashboard.health import STALE_AFTER_S
+from muonstream.detector import Detector
 
 SHORTEST_TOKEN: Final = 12
 
@@ -62,6 +63,7 @@ class Dashboard:
         self._token = token or (None if is_loopback(host) else secrets.token_urlsafe(24))
         self._server: _Server | None = None
         self._thread: Thread | None = None
+        self._prepared: Detector | None = None
 
     def start(self) -> None:
         """Bind and serve. Raises DashboardError when the address cannot be had."""
@@ -99,9 +101,16 @@ class Dashboard:
         self._thread.start()
         up.wait()
 
+    def prepare(self, detector: Detector) -> None:
+        """Describe the plots that a viewer sees first, beside all else: the first time it takes more than a second."""
+        self._prepared = detector
+        Thread(target=prepare_plots, args=(detector,), name="plots", daemon=True).start()
+
     def publish(self, snapshot: Snapshot) -> None:
         """Show a snapshot."""
         self.feed.publish(snapshot)
+        if self._prepared is None:
+            self.prepare(snapshot.detector)
 
     @property
     def url(self) -> str:
