@@ -6,7 +6,7 @@ window bits that continue the present run, so a run of words of one window costs
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,7 +28,23 @@ from muonstream.control import (
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.framing import place, reach, reached, update_closed, window_of
 from muonstream.windows import add_run, give_time, make_room
-from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
+from muonstream.words import FPGA_SHIFT, HEAD_MASK, HEAD_SHIFT, WINDOW_SHIFT, Head
+
+AT_ONCE: Final = 8
+"""So many words are looked at together, without branching."""
+_HIT: Final = np.uint64(Head.HIT) << np.uint64(HEAD_SHIFT)
+_HEAD_AND_WINDOW: Final = np.uint64(HEAD_MASK) << np.uint64(HEAD_SHIFT) | np.uint64(KEY_WINDOW_MASK) << np.uint64(
+    WINDOW_SHIFT
+)
+
+
+@inlined
+def _all_usual(words: Any, n: int, usual: Any) -> bool:
+    """Whether all of the words from n on are hit words that continue the run."""
+    other = np.uint64(0)
+    for j in range(AT_ONCE):
+        other |= (words[n + j] & _HEAD_AND_WINDOW) ^ usual
+    return bool(other == np.uint64(0))
 
 
 @inlined
@@ -40,13 +56,20 @@ def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> No
 
 
 @inlined
-def _continue(current: int, want: Any, epoch: Any, newest: Any) -> None:
-    """Say which window bits continue the run of the key `current`."""
+def _continue(current: int, want: Any, epoch: Any, newest: Any) -> Any:
+    """Say which window bits continue the run of the key `current`.
+
+    Gives what the head and window bits of hit words are that continue it, whichever board they are of: all ones, which
+    none has, where boards differ.
+    """
     bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
+    together = True
     for code in range(16, 24):
         same = newest[code] >= current and epoch[code] == current >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
         # a mask of 0 and a want of 0: words of boards that no chamber has tell no time, like ancillary ones
         want[code] = bits if same else np.uint64(epoch[code] >= 0)
+        together = together and (same or epoch[code] < 0)
+    return _HIT | bits if together else ~np.uint64(0)
 
 
 @compiled
@@ -70,9 +93,16 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             for board in range(8):
                 if c[source + S_INPUT + board] >= 0:
                     _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
-        _continue(current, want, epoch, newest)
+        usual = _continue(current, want, epoch, newest)
         word, code, key = np.uint64(0), 0, 0
+        tried = n
         while n < end:
+            if n >= tried:
+                if n + AT_ONCE <= end and _all_usual(words, n, usual):
+                    n += AT_ONCE
+                    tried = n
+                    continue
+                tried = n + AT_ONCE
             word = words[n]
             code = int(np.int64(word >> np.uint64(FPGA_SHIFT)))
             if word & mask[code] == want[code]:
@@ -85,7 +115,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if not closed < key <= newest[code] or current >= NO_KEY:
                 break
             current = key
-            _continue(current, want, epoch, newest)
+            usual = _continue(current, want, epoch, newest)
             n += 1
         if n == end:
             break

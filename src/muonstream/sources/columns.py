@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.messages import DMA_WORDS, WORD_BYTES, Kind
-from muonstream.sources.deliveries import Deliveries, Mark, Message
+from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.jsonlines import KEYS, scan_objects
+from muonstream.sources.marks import Mark, Message
 from muonstream.words import Words
 
 COLUMNS: Final = ("partition", "offset", "value", "headers")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from muonstream.kafka.client import Connection, client_library
 from muonstream.messages import Run
 from muonstream.sources.block import SourceError
-from muonstream.sources.deliveries import Message
+from muonstream.sources.marks import Message
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, TopicPartition

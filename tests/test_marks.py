@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muonstream.messages import Kind
+from muonstream.sources.marks import Mark, groups
+
+OBJECT = b'{"HEAD":2}'
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message; headers are counted when they are asked for."""
+
+    at: int
+    head: list[tuple[str, bytes]] | None
+    text: bytes | None
+
+    def offset(self) -> int:
+        return self.at
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return self.head
+
+    def value(self) -> bytes | None:
+        return self.text
+
+
+def loose(position: int, number: bytes = b"1") -> list[tuple[str, bytes]]:
+    return [
+        ("kind", b"json"),
+        ("version", b"1"),
+        ("run-number", number),
+        ("run-name", b"cosmics"),
+        ("position", b"%d" % position),
+    ]
+
+
+def mark_of(message: Sent) -> Mark:
+    """What one message is, as the formats' description has it."""
+    found = dict(message.head or ())
+    if found.get("kind") == b"json" and found["run-number"].isdigit():
+        return Mark(Kind.JSON, found["run-number"], found["run-name"], int(found["position"]))
+    if message.head:
+        return Mark(None)
+    return Mark(Kind.JSON) if message.text and message.text[:1] == b"{" else Mark(None)
+
+
+OTHERS = st.sampled_from([None, [("kind", b"frame")]])
+
+
+@st.composite
+def heads(draw: st.DrawFn) -> list[list[tuple[str, bytes]] | None]:
+    """Headers of a stream: loose hits, each the next, but for jumps far ahead or far back; and others among them."""
+    steps = st.sampled_from([1, 1, 1, 1, 1, 1, 1000, -1100])
+    found: list[list[tuple[str, bytes]] | None] = []
+    position, number = 100_000, b"1"
+    for _ in range(draw(st.integers(0, 8))):
+        if draw(st.booleans()):
+            for step in draw(st.lists(steps, max_size=12)):
+                position += step
+                found.append(loose(position, number))
+        else:
+            found += [draw(OTHERS)] * draw(st.integers(1, 3))
+            number = draw(st.sampled_from([b"1", b"2"]))
+    return found
+
+
+@given(heads(), st.lists(st.sampled_from([OBJECT, OBJECT, OBJECT, b"", b"x", None]), min_size=1, max_size=7))
+def test_groups_are_those_of_looking_at_every_message(
+    said: list[list[tuple[str, bytes]] | None], texts: list[bytes | None]
+) -> None:
+    messages = [Sent(i, head, OBJECT if head else texts[i % len(texts)]) for i, head in enumerate(said)]
+    marks = [mark_of(message) for message in messages]
+    seen = 0
+    before: Mark | None = None
+    for mark, first, positions in groups(messages):
+        assert first == seen
+        assert mark[:3] != (before and before[:3])
+        of_group = marks[first : first + len(positions)]
+        assert [one[:3] for one in of_group] == [mark[:3]] * len(of_group)
+        np.testing.assert_array_equal(positions, [one.position for one in of_group])
+        seen += len(positions)
+        before = mark
+    assert seen == len(messages)
+
+
+def test_headers_of_a_long_row_are_not_asked_for() -> None:
+    asked: list[int] = []
+
+    class Counted(Sent):
+        def headers(self) -> list[tuple[str, bytes]] | None:
+            asked.append(self.at)
+            return self.head
+
+    messages = [Counted(i, loose(100 + i), OBJECT) for i in range(10_000)]
+    [(mark, first, positions)] = groups(messages)
+    assert (mark, first) == (Mark(Kind.JSON, b"1", b"cosmics", 100), 0)
+    np.testing.assert_array_equal(positions, np.arange(100, 10_100))
+    assert asked == [0, 9_999]
