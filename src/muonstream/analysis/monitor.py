@@ -100,7 +100,7 @@ class Monitor:
         self._rates = RateBins(chambers, muons=with_muons)
         self._recent_rates = RateBins(chambers, muons=with_muons)
         self._slots: dict[int, Counts] = {}
-        self._unmerged: list[Contribution] = []
+        self._unmerged: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self._muons: tuple[MuonEvent, ...] = ()
         self._sequence = 0
         self._last = (time.monotonic(), 0)
@@ -110,7 +110,8 @@ class Monitor:
     def add(self, contribution: Contribution) -> None:
         """Merge what some windows add."""
         self.total += contribution.total
-        self._unmerged.append(contribution)
+        # only what is needed: the memory of the rest is used again at once
+        self._unmerged.append((contribution.keys, contribution.rows))
         if isinstance(contribution, MuonContribution):
             self._muons = newest([*self._muons, *contribution.events])
         for slot, data in zip(contribution.slots.tolist(), contribution.recent, strict=True):
@@ -127,8 +128,8 @@ class Monitor:
         """Rows are merged some dozens of contributions at a time: each merge copies the series."""
         if not self._unmerged:
             return
-        keys = np.concatenate([contribution.keys for contribution in self._unmerged])
-        rows = np.concatenate([contribution.rows for contribution in self._unmerged])
+        keys = np.concatenate([of_some for of_some, _ in self._unmerged])
+        rows = np.concatenate([of_some for _, of_some in self._unmerged])
         self._unmerged.clear()
         order = np.argsort(keys, kind="stable")
         keys, rows = keys[order], rows[order]
