@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Contribution
