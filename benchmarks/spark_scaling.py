@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.plot import lines_svg
-from benchmarks.spark_works import PARTITIONS, Drained, fill, fill_bare, fresh, messages_in, spark_drain
+from benchmarks.spark_works import PARTITIONS, Drained, driver_seconds, fill, fill_bare, fresh, messages_in, spark_drain
 from muonstream.simulation import simulate_words
 from tools.kafka_broker import Broker
 from tools.spark_cluster import Cluster
@@ -53,18 +53,19 @@ TITLES: Final = {
 class Costs:
     """What the model is made of, in seconds.
 
-    batch_s: a micro-batch without data; task_s: of each of its tasks, at the driver and in between
-    word_s: a word of a frame on one core of a worker
+    batch_s: a micro-batch without data; task_s: a task without data, at its worker, where all are side by side
+    driver_s: of each task at the driver, one after another; word_s: a word of a frame on one core of a worker
     """
 
     batch_s: float
     task_s: float
+    driver_s: float
     word_s: float
 
     def seconds(self, words: float, workers: int, partitions: int) -> float:
         """A micro-batch of so many words on workers of one core each."""
         tasks = min(workers, partitions)
-        return self.batch_s + self.task_s * tasks + words * self.word_s / tasks
+        return self.batch_s + self.task_s + self.driver_s * tasks + words * self.word_s / tasks
 
     def rate(self, words: float, workers: int, partitions: int) -> float:
         """Words a second at most, with micro-batches of so many words."""
@@ -171,20 +172,21 @@ def amounts(measuring: Measuring, sizes: Sequence[int]) -> tuple[list[str], list
 
 
 def costs(measuring: Measuring, rate: float, batch_words: float) -> Costs:
-    """What a micro-batch costs without data, how much of that is each task's, and what a word costs beside.
+    """What a micro-batch costs without data, what each of its tasks does, and what a word costs beside.
 
     rate: words a second that one worker of a core did, in micro-batches of batch_words
     """
-    measuring.fill("few", 20_000, rate_hz=1e3)
+    measuring.fill("few", 150_000, rate_hz=1e3)
     times = [
         measuring.drained("few", ["local[2]"], PARTITIONS, spark_default_parallelism=str(tasks))[0].typical_s
         for tasks in (2, MANY_TASKS)
     ]
-    task_s = max((times[1] - times[0]) / (MANY_TASKS - 2), 0.0)
-    batch_s = max(times[0] - 2 * task_s, 0.0)
+    # two tasks at a time run on two cores
+    task_s = max(2 * (times[1] - times[0]) / (MANY_TASKS - 2), 0.0)
+    batch_s = max(times[0] - task_s, 0.0)
     # where micro-batches are too small to tell, as in --quick, all of it is the words'
     word_s = 1 / rate - (batch_s + task_s) / batch_words
-    return Costs(batch_s=batch_s, task_s=task_s, word_s=word_s if word_s > 0 else 1 / rate)
+    return Costs(batch_s, task_s, fresh(driver_seconds), word_s if word_s > 0 else 1 / rate)
 
 
 def model(found: Costs) -> list[str]:
@@ -201,7 +203,7 @@ def model(found: Costs) -> list[str]:
                 *(f"{rate / 1e6:,.0f}" for rate in rates),
                 f"{few / 1e6:,.0f}",
                 f"{rates[1] * WORD_BYTES / 1e9:.2f} GB/s" + (" (more than a broker has)" if rates[1] > limit else ""),
-                f"{found.task_s * min(workers, partitions) / found.seconds(BATCH_WORDS[0], workers, partitions):.0%}",
+                f"{found.driver_s * min(workers, partitions) / found.seconds(BATCH_WORDS[0], workers, partitions):.0%}",
             ]
         )
     small, large = (f"{words / 1e6:.0f} M" for words in BATCH_WORDS)
@@ -211,13 +213,13 @@ def model(found: Costs) -> list[str]:
         f"{large} a micro-batch",
         f"the same, {PARTITIONS} partitions",
         "from the broker",
-        f"of the time for tasks, {small}",
+        f"of the time at the driver, {small}",
     )
     text = (
-        f"A model, not a measurement: a micro-batch takes {found.batch_s:.3f} s, {found.task_s * 1e3:.1f} ms more for "
-        f"each task, and {found.word_s * 1e9:.0f} ns a word on a core of a worker, all three measured on this machine; "
-        "one task a worker, as many partitions as workers. The time for tasks is from 2 and 16 of them on two cores, "
-        "so what each does in Python, and many workers would do side by side, is in it: it is at most so much."
+        f"A model, not a measurement: a micro-batch takes {found.batch_s:.3f} s, a task at its worker "
+        f"{found.task_s * 1e3:.0f} ms more, {found.driver_s * 1e3:.1f} ms for each task at the driver, where it is "
+        f"started and what it found is added up, and {found.word_s * 1e9:.0f} ns a word on a core of a worker, all "
+        "measured on this machine; one task a worker, as many partitions as workers."
     )
     return ["## Many workers: a model", "", text, "", *table(head, rows), ""]
 
@@ -270,6 +272,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small and once, nothing is written")
     parser.add_argument("--words", type=int, default=max(AMOUNTS), help="at most (default 100 M)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", type=float, help="only the model, from so many words a second of one worker")
     asked = parser.parse_args()
     sizes = [words for words in AMOUNTS if words <= asked.words]
     framed, loose, rounds = min(FRAMED, 4 * asked.words), LOOSE, asked.rounds
@@ -280,6 +283,11 @@ def main() -> None:
         Broker(Path(folder) / "kafka", quick_start=False, heap_mib=1024) as broker,
     ):
         measuring = Measuring(broker, Path(folder), rounds, lambda line: print(line, flush=True))
+        if asked.model:
+            found = costs(measuring, asked.model, framed / BATCHES)
+            print("\n".join(["", *model(found)]))
+            print(json.dumps(asdict(found)))
+            return
         lines, rates = cores_and_workers(measuring, framed, loose)
         more, points = amounts(measuring, sizes)
         found = costs(measuring, rates["frames, workers"][0], framed / BATCHES)

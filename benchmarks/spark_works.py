@@ -17,6 +17,7 @@ from threading import Event
 from typing import Any, Final, ParamSpec, TypeVar
 
 from benchmarks.course_baseline import drain, messages_of
+from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
 from muonstream.commands.spark import MOST_HELD_WORDS, sizes
@@ -25,11 +26,13 @@ from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.spark_session import JARS_VARIABLE, SparkSettings, spark_session
+from muonstream.engines.spark_share import Share, read_shares
 from muonstream.engines.topic import TopicEngine
 from muonstream.hitjson import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Run, loose_partition
+from muonstream.simulation import simulate_words
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 from muonstream.sources.kafka import TopicReader
@@ -175,6 +178,29 @@ def spark_drain(
         seconds = time.perf_counter() - began
         ends.close()
         return Drained(_checked(found), seconds, _batches(query))
+
+
+def driver_seconds(tasks: int = 200, words: int = 200_000) -> float:
+    """What each task costs the driver, which has them one after another: to start it, and to add up what it found."""
+    detector = Detector.default()
+    frames = FrameBuilder(detector.boards).push(simulate_words(words, rate_hz=1e6))
+    with Pipeline(detector, workers=1) as pipeline:
+        share = Share(contributions=[Accumulator(pipeline.catalogue)(frames)], frames=len(frames.words))
+        rows = list(share.rows())
+        began = time.perf_counter()
+        for _ in range(tasks):
+            for one in read_shares(rows):
+                pipeline.add(one.contributions, one.frames)
+        adding = time.perf_counter() - began
+    with tempfile.TemporaryDirectory(prefix="muonstream-") as folder:
+        settings = SparkSettings("local[2]", LOOPBACK, Path(folder) / "spark.log")
+        with spark_session(settings) as session:
+            starting = []
+            for _ in range(10):
+                began = time.perf_counter()
+                session.range(0, tasks, 1, tasks).write.format("noop").mode("overwrite").save()
+                starting.append(time.perf_counter() - began)
+    return (adding + statistics.median(starting[3:])) / tasks
 
 
 def baseline_drain(address: str, topic: str, *, master: str, words: int, messages: int, persist: bool) -> Drained:

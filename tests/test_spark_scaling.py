@@ -6,19 +6,24 @@ import pytest
 
 from benchmarks.spark_scaling import BEGIN, DOCUMENT, END, TITLES, Costs, model, pictures_of, write
 
-COSTS = Costs(batch_s=0.1, task_s=0.01, word_s=50e-9)
+COSTS = Costs(batch_s=0.1, task_s=0.03, driver_s=0.01, word_s=50e-9)
 
 
 def test_workers_share_the_words_and_not_the_fixed_costs() -> None:
-    assert COSTS.seconds(20_000_000, 1, 16) == pytest.approx(0.1 + 0.01 + 1.0)
-    assert COSTS.seconds(20_000_000, 10, 16) == pytest.approx(0.1 + 0.1 + 0.1)
-    assert COSTS.rate(20_000_000, 10, 16) == pytest.approx(20_000_000 / 0.3)
+    assert COSTS.seconds(20_000_000, 1, 16) == pytest.approx(0.1 + 0.03 + 0.01 + 1.0)
+    assert COSTS.seconds(20_000_000, 10, 16) == pytest.approx(0.1 + 0.03 + 0.1 + 0.1)
+    assert COSTS.rate(20_000_000, 10, 16) == pytest.approx(20_000_000 / 0.33)
     assert COSTS.rate(20_000_000, 100, 16) == COSTS.rate(20_000_000, 16, 16)
 
 
 def test_the_models_table_says_what_it_is() -> None:
     lines = model(COSTS)
-    assert any(line.startswith("A model, not a measurement: a micro-batch takes 0.100 s, 10.0 ms") for line in lines)
+    assert any(
+        line.startswith(
+            "A model, not a measurement: a micro-batch takes 0.100 s, a task at its worker 30 ms more, 10.0 ms"
+        )
+        for line in lines
+    )
     rows = [line for line in lines if line.startswith(("| 1", "| 2"))]
     assert [row.split("|")[1].strip() for row in rows] == ["1", "2", "10", "100"]
     assert "more than a broker has" in rows[3]
