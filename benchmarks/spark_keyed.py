@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks import spark_keyed  # functions for Spark's workers must not be of a main module
 from benchmarks.course_baseline import messages_of
 from benchmarks.spark_works import LOOPBACK, PARTITIONS, Drained, fill_bare, fresh, messages_in, spark_drain
 from muonstream.engines.spark_query import CONSUMER, FILE_MANAGER, LOCAL_FILES
@@ -63,7 +64,8 @@ def completed(key: tuple[int], frames: Iterator[Any], state: Any) -> Iterator[An
     parts = [state.get[0]] if state.exists else []
     parts += [frame["word"].to_numpy().tobytes() for frame in frames]
     state.update((b"".join(parts),))
-    state.setTimeoutTimestamp(int((key[0] + 2) * WINDOW_SECONDS * 1000) + 1)
+    ends = int((key[0] + 2) * WINDOW_SECONDS * 1000)
+    state.setTimeoutTimestamp(max(ends, state.getCurrentWatermarkMs()) + 1)
 
 
 def keyed_drain(address: str, topic: str, *, messages: int) -> Drained:
@@ -125,7 +127,9 @@ def main() -> None:
             "driver's builder, with all analysis": lambda: fresh(
                 spark_drain, broker.address, "hits", master=MASTER, messages=messages
             ),
-            "Spark's keyed state, without": lambda: fresh(keyed_drain, broker.address, "hits", messages=messages),
+            "Spark's keyed state, without": lambda: fresh(
+                spark_keyed.keyed_drain, broker.address, "hits", messages=messages
+            ),
         }
         print(f"{words:,} loose hits in {PARTITIONS} partitions, {messages:,} a micro-batch")
         for name, way in ways.items():
