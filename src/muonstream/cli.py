@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from muonstream import __version__
+from muonstream.cli_errors import Commands
 from muonstream.cli_kafka import kafka_app
 from muonstream.cli_options import (
     CheckpointOption,
@@ -35,6 +36,7 @@ from muonstream.cli_options import (
 
 app = typer.Typer(
     name="muonstream",
+    cls=Commands,
     help="Real-time stream processing and live monitoring for drift-tube muon detectors.",
     no_args_is_help=True,
     add_completion=False,
