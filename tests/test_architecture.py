@@ -24,8 +24,9 @@ EDGES: dict[str, frozenset[str]] = {
     "dashboard": frozenset(),
     "engines": frozenset({"sources", "sinks"}),
     "commands": frozenset({"kafka", "sources", "sinks", "dashboard", "engines"}),
-    "cli": frozenset({"commands", "cli_kafka", "cli_options"}),
+    "cli": frozenset({"commands", "cli_errors", "cli_kafka", "cli_options"}),
     "cli_kafka": frozenset({"commands", "cli_options"}),
+    "cli_errors": frozenset(),
     "cli_options": frozenset(),
     "__main__": frozenset({"cli"}),
 }
