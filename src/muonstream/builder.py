@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from sys import getrefcount
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream import control as fr
+from muonstream.buffers import Buffers
 from muonstream.frames import Closed, Frames, ScatteredFrames, uniform
 from muonstream.framing import resolve_pending, update_closed
 from muonstream.scan import scan
 from muonstream.windows import close_all, collect, compact, keep, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
 
-BUFFER_WORDS = 1 << 17
 BUFFERS = 8
 """Buffers for frames that are kept to be used again."""
 CHUNK_WORDS = 1 << 17
@@ -81,7 +79,7 @@ class FrameBuilder:
             raise ValueError(f"boards: found {list(boards)}, allowed are different numbers from 0 to 7, at least one")
         self._boards = tuple(boards)
         self._names: list[int] = []
-        self._buffers: deque[Words] = deque(maxlen=BUFFERS)
+        self._buffers = Buffers(BUFFERS)
         self._words = 0
         control = np.zeros(fr.WHOLE_FIELDS, np.int64)
         control[fr.CLOSED] = control[fr.ALL_TOP] = -1
@@ -154,7 +152,7 @@ class FrameBuilder:
         Raises ValueError for a source that has ended.
         """
         frames = self.push_scattered(words, source)
-        return frames.gather(self._buffer(frames.n_words)) if len(frames) else Frames.empty()
+        return frames.gather(self._buffers.room(frames.n_words)) if len(frames) else Frames.empty()
 
     def push_scattered(self, words: Words, source: int = 0) -> ScatteredFrames:
         """The same without copying what needs no copy: while the frames are in use the words must stay as they are."""
@@ -176,19 +174,6 @@ class FrameBuilder:
         self._keep(words)
         return closed.frames()
 
-    def _buffer(self, n: int) -> Words:
-        """Room for n words: a buffer from before whose frames nobody has any more, else a new one.
-
-        New memory costs as much as all that is done with its words.
-        """
-        for buffer in self._buffers:
-            # each view of it, so each frame, is one reference more
-            if len(buffer) >= n and getrefcount(buffer) == _REFERENCES:
-                return buffer
-        buffer = np.empty(-(-n // BUFFER_WORDS) * BUFFER_WORDS, np.uint64)
-        self._buffers.append(buffer)
-        return buffer
-
     def _collect(self, closed: Closed) -> None:
         """Take the windows that have closed out of the state."""
         st = self._state
@@ -199,7 +184,7 @@ class FrameBuilder:
         st.table[fr.T_CLOSING, :closing].sort()
         room = closed.filled + int(st.control[fr.LOG])
         if room > len(closed.held):
-            grown = self._buffer(room)
+            grown = self._buffers.room(room)
             grown[: closed.filled] = closed.held[: closed.filled]
             closed.held = grown
         stretches = np.empty((runs, 2), np.int64)
@@ -395,16 +380,6 @@ class FrameBuilder:
         log = np.zeros(CHUNK_WORDS + len(state["log"]), np.uint64)
         log[: len(state["log"])] = state["log"]
         self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
-
-
-def _references() -> int:
-    """References to a buffer of a list that nobody has, as seen by a loop over it: 3, fewer from Python 3.14 on."""
-    for buffer in deque([np.empty(0, np.uint64)]):
-        return getrefcount(buffer)
-    raise AssertionError
-
-
-_REFERENCES: Final = _references()
 
 
 def _in_log(st: fr.State) -> NDArray[np.int64]:

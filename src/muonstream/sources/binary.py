@@ -21,9 +21,9 @@ class WordDecoder:
         self._rest = b""
         self._position = 0
 
-    def feed(self, data: bytes, *, last: bool = False) -> Block:
+    def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words that they complete. Bytes left at the end are one malformed word."""
-        data = self._rest + data if self._rest else data
+        data = b"".join((self._rest, data)) if self._rest else data
         n = len(data) // WORD_BYTES
         self._rest = bytes(data[n * WORD_BYTES :])
         self._position += n * WORD_BYTES
@@ -46,7 +46,7 @@ class DmaDecoder:
         self._before = 0
         self.run_word: int | None = None
 
-    def feed(self, data: bytes, *, last: bool = False) -> Block:
+    def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the boards' words among them."""
         block = self._words.feed(data, last=last)
         first = -self._before % DMA_WORDS

@@ -5,13 +5,19 @@ from __future__ import annotations
 import select
 import zlib
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
+
+from muonstream.buffers import Buffers
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
 
 READ_BYTES: Final = 1 << 23
+BUFFERS: Final = 8
+"""Pieces of a file that are in use at once: one that is read, some that kernels count."""
 IDLE_S: Final = 0.1
 """Live standard input is idle when nothing has come for so long."""
 _GZIP: Final = b"\x1f\x8b"
@@ -50,20 +56,27 @@ def _open_url(name: str) -> BinaryIO:
     return opened
 
 
-def _raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes]:
+def _raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
     """A file's bytes in pieces; if live, an empty one whenever nothing has come for a while."""
+    buffers = Buffers(BUFFERS)
     while True:
         if live and not select.select([handle], [], [], IDLE_S)[0]:
             yield b""
             continue
-        piece = handle.read(READ_BYTES)
+        if isinstance(handle, FileIO):
+            buffer = buffers.room(READ_BYTES // 8).view(np.uint8).data
+            piece: bytes | memoryview = buffer[: handle.readinto(buffer)]
+        else:
+            piece = handle.read(READ_BYTES)
         if not piece:
             return
         yield piece
 
 
-def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[bytes]:
+def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[bytes | memoryview]:
     """A file's bytes in pieces, decompressed if they are gzip's; if live, an empty one while nothing comes.
+
+    A piece stays as it is as long as anybody has a view of it; afterwards its memory is used again.
 
     Raises SourceError for broken gzip.
     """
@@ -73,7 +86,7 @@ def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[
         for piece in _raw_pieces(handle, live):
             if piece and not begun:
                 begun = True
-                gzip = zlib.decompressobj(wbits=31) if piece.startswith(_GZIP) else None
+                gzip = zlib.decompressobj(wbits=31) if piece[: len(_GZIP)] == _GZIP else None
             if gzip is None or not piece:
                 yield piece
                 continue

@@ -39,7 +39,7 @@ BINARY: Final = (Format.WORDS, Format.DMA)
 class Decoder(Protocol):
     """Makes words of bytes, fed in order; `last` says that no more come."""
 
-    def feed(self, data: bytes, *, last: bool = False) -> Block: ...
+    def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block: ...
 
 
 def decoder(found: Format, name: str) -> Decoder:

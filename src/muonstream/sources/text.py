@@ -186,9 +186,9 @@ class TableDecoder:
         self._rest = b""
         self._line = 1
 
-    def feed(self, data: bytes, *, last: bool = False) -> Block:
+    def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the rows that they complete."""
-        data = self._rest + data if self._rest else data
+        data = b"".join((self._rest, data))
         if last and data and not data.endswith(b"\n"):
             data += b"\n"
         end = data.rfind(b"\n") + 1
