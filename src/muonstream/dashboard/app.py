@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import lru_cache
+from threading import Thread
 from typing import Final, cast, get_args
 
 from starlette.applications import Starlette
@@ -74,6 +75,7 @@ class Pages:
         self.feed = feed
         self._stale_after_s = stale_after_s
         self._problems = problems
+        self._seen: set[tuple[Detector | str, ...]] = set()
 
     async def page(self, request: Request) -> Response:
         """The page itself."""
@@ -97,6 +99,10 @@ class Pages:
         if snapshot is None:
             return nothing_yet()
         asset = await asyncio.to_thread(_plots_asset, snapshot.detector, *asked)
+        if (seen := (snapshot.detector, *asked[1:])) not in self._seen:
+            # who looks at one view is likely to look at others, in the same way
+            self._seen.add(seen)
+            Thread(target=describe, args=(snapshot.detector, CHOICES["tab"], *asked[1:]), daemon=True).start()
         return asset.response(request)
 
     async def telescope(self, request: Request) -> Response:
@@ -168,10 +174,16 @@ def _plots_asset(detector: Detector, tab: str, theme: str, scale: str, reference
     return Asset.of(json.dumps(plots).encode(), "application/json")
 
 
+def describe(detector: Detector, tabs: Sequence[str], *chosen: str) -> None:
+    """Have the plots of tabs described before anybody asks for them; chosen: theme, scale and reference."""
+    for tab in tabs:
+        _plots_asset(detector, tab, *chosen)
+
+
 def prepare_plots(detector: Detector) -> None:
     """Have the plots of the first view described before anybody asks for them, in either theme."""
     for theme in CHOICES["theme"]:
-        _plots_asset(detector, *(theme if key == "theme" else allowed[0] for key, allowed in CHOICES.items()))
+        describe(detector, CHOICES["tab"][:1], theme, *(allowed[0] for allowed in list(CHOICES.values())[2:]))
 
 
 @lru_cache(maxsize=8)
