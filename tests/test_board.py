@@ -90,6 +90,25 @@ def test_a_level_that_comes_and_goes_does_not_flap(snapshot: Snapshot) -> None:
     assert [change.check for change in board.verdicts.history] == ["stalled", "stalled"]
 
 
+def test_nothing_has_stalled_before_the_first_word(snapshot: Snapshot) -> None:
+    board = Board()
+    waiting = replace(snapshot, state="waiting", account=Account(), data_time_s=0.0, live_time_s=0.0)
+    for age_s in range(0, 100, 5):
+        verdicts = board.update(aged(waiting, 0.0, float(age_s)))
+        assert not verdicts.history
+        assert "stalled" not in {status.finding.check for status in verdicts.statuses}
+
+
+def test_who_was_told_of_an_alarm_is_told_when_another_run_begins(snapshot: Snapshot) -> None:
+    told: list[Change] = []
+    board = Board(listener=told.append)
+    for age_s in (0.0, 100.0, 110.0):
+        board.update(aged(snapshot, 60.0, age_s))
+    assert [(change.check, change.after) for change in told] == [("stalled", Level.BAD)]
+    board.update(aged(replace(snapshot, run="another"), 60.0, 0.0))
+    assert [(change.check, change.before, change.after) for change in told[1:]] == [("stalled", Level.BAD, Level.NULL)]
+
+
 def test_an_alarm_is_acknowledged_until_it_is_worse(snapshot: Snapshot) -> None:
     board = Board()
     unbalanced = replace(snapshot, account=replace(snapshot.account, words=snapshot.account.words + 5))

@@ -98,11 +98,29 @@ def test_the_newest_message_comes_at_once_and_old_ones_do_not(pipeline: Pipeline
         feed.publish(pipeline.snapshot())
     assert feed.snapshot is not None
 
-    async def first() -> bytes:
+    async def first() -> bytes | str:
         async with aclosing(feed.messages()) as messages:
             return await anext(messages)
 
-    assert unpack(asyncio.run(first()))[0]["numbers"]["sequence"] == feed.snapshot.sequence
+    message = asyncio.run(first())
+    assert isinstance(message, bytes)
+    assert unpack(message)[0]["numbers"]["sequence"] == feed.snapshot.sequence
+
+
+def test_viewers_are_told_what_is_being_done_until_there_is_something_to_see(pipeline: Pipeline) -> None:
+    feed = Feed(interval_s=0)
+
+    async def told() -> list[object]:
+        found: list[object] = []
+        async with aclosing(feed.messages()) as messages:
+            for text in ("Starting this.", "Starting that."):
+                feed.say(text)
+                found.append(await anext(messages))
+            feed.publish(pipeline.snapshot())
+            found.append(type(await anext(messages)))
+        return found
+
+    assert asyncio.run(told()) == ["Starting this.", "Starting that.", bytes]
 
 
 def opened(browser: Browser, dashboard: Dashboard, **options: Any) -> tuple[Page, list[str]]:

@@ -101,3 +101,19 @@ def test_a_run_without_words_waits_or_has_ended(words: int, state: str, shown: s
     assert snapshot.account.balanced
     assert snapshot.recent_seconds == 0
     assert len(snapshot.rates.time_s) == 0
+
+
+def test_throughput_is_that_of_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("muonstream.analysis.monitor.time.monotonic", lambda: now[0])
+    monitor = Monitor(Catalogue(Detector.default()))
+    shown = []
+    for tick in range(1, 121):
+        # words come each 4 s, 20,000 at once, and snapshots each 0.5 s
+        now[0] = 100 + tick / 2
+        shown.append(monitor.snapshot(Intake(words=20_000 * (tick // 8))).words_per_second)
+    assert all(3500 <= rate <= 6500 for rate in shown[24:])
+    now[0] += 60
+    monitor.snapshot(Intake(words=300_000))
+    now[0] += 11
+    assert monitor.snapshot(Intake(words=300_000)).words_per_second == 0

@@ -80,6 +80,7 @@ class Spark:
     login: Login = field(default_factory=Login)
     windows: int = 0
     muons: bool = False
+    limits: Callable[[float], tuple[int, int]] | None = None
     batches: list[int] = field(default_factory=list)
     """How many words the account had at each snapshot that had more than the one before."""
 
@@ -104,7 +105,8 @@ class Spark:
             if self.windows:
                 pipeline.intervals = Intervals(pipeline.catalogue, windows=self.windows)
             deliveries = Deliveries(wanted=self.wanted)
-            engine = SparkEngine(ends, pipeline, deliveries, Query(self.session, options), store=store, name=NAME)
+            query = Query(self.session, options)
+            engine = SparkEngine(ends, pipeline, deliveries, query, store=store, name=NAME, limits=self.limits)
             saved = store.load(NAME) if store is not None else None
             if saved is not None:
                 engine.restore(saved)
@@ -164,6 +166,33 @@ def test_a_million_words_are_counted_as_process_counts_them(
     found = run.run()
     assert found.account.late == found.account.stray == 0
     assert differences(counted(found), wanted) == 0
+
+
+def test_a_topic_that_is_empty_yet_is_read_in_batches_that_fit_its_messages(new_run: NewRun) -> None:
+    # most of them in the last partition: sizes are not only looked for in the first ones
+    sent = [(PARTITIONS - 1, headers, value) for _, headers, value in as_frames(SHORT, 1)]
+    sizes: list[float] = []
+    produced = Event()
+
+    def limits(words_per_message: float) -> tuple[int, int]:
+        assert produced.is_set()
+        sizes.append(words_per_message)
+        return max(round(20_000 / words_per_message), 1), 10
+
+    run = new_run([], limits=limits)
+
+    def produce(engine: SparkEngine, snapshot: Snapshot) -> bool:
+        if not produced.is_set() and snapshot.sequence >= 3:
+            assert dict(snapshot.engine)["Micro-batch"] == "none: no message yet"
+            produced.set()
+            send(run.address, run.topic, [*sent, *ends(PARTITIONS)])
+        return False
+
+    found = run.run(produce)
+    assert len(sizes) == 1
+    assert 1 < sizes[0] < len(SHORT)
+    assert len(run.batches) >= 3
+    assert differences(counted(found), processed(SHORT)) == 0
 
 
 @pytest.mark.parametrize("form", ["frames", "parts", "hits", "bare", "transfers"])
@@ -358,7 +387,7 @@ def test_progress_is_told(new_run: NewRun) -> None:
     run.run(lambda engine, snapshot: bool(told.update(snapshot.engine)))
     assert told["Engine"].startswith("Spark 4")
     assert told["Engine"].endswith(", local[2]")
-    assert set(told) == {"Engine", "Micro-batch", "Its messages", "Its time", "Input", "State held"}
+    assert set(told) == {"Engine", "Micro-batch", "Trigger", "Batch time", "Input", "State held"}
 
 
 @pytest.mark.parametrize("form", ["frames", "loose"])

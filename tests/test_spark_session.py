@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -21,6 +22,7 @@ from muonstream.engines.spark_session import (
     SparkSettings,
     check_java,
     check_master,
+    check_reached,
     connector,
     first_line,
     made_conf,
@@ -52,6 +54,35 @@ def test_masters_of_spark_pass(master: str) -> None:
 def test_other_masters_are_refused(master: str) -> None:
     with pytest.raises(SparkError, match=r"--master: found .*, allowed are local\[N\]"):
         check_master(master)
+
+
+def test_a_master_at_which_nobody_answers_is_found_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        check_reached(f"spark://127.0.0.1:{port}")
+        check_reached(f"spark://127.0.0.1:1,127.0.0.1:{port}")
+    with pytest.raises(SparkError, match=rf"--master: spark://127.0.0.1:{port} cannot be reached .*refused"):
+        check_reached(f"spark://127.0.0.1:{port}")
+    for elsewhere in ("local[2]", "yarn", "k8s://https://127.0.0.1:1"):
+        check_reached(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("1 2 ERROR Master: no room\n", "no room"),
+        ("Unrecognized option\nError: Could not create the Java Virtual Machine.\nbye\n", "Could not create the Java"),
+        ("first\nInvalid initial heap size\n", "Invalid initial heap size"),
+        ("", "JAVA_GATEWAY_EXITED"),
+    ],
+)
+def test_why_java_ended_is_taken_from_its_log(tmp_path: Path, said: str, found: str) -> None:
+    log = tmp_path / "spark.log"
+    log.write_text("before\n" + said)
+    reason = spark_session._reason(RuntimeError("[JAVA_GATEWAY_EXITED] Java"), log, len("before\n"))
+    assert reason.startswith("Spark does not start: ")
+    assert found in reason
+    assert reason.endswith(f"; see {log}")
 
 
 def test_settings_are_read_and_others_refused() -> None:

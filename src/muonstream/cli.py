@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from muonstream import __version__
-from muonstream.cli_errors import Commands
+from muonstream.cli_errors import Commands, unfit
 from muonstream.cli_kafka import kafka_app
 from muonstream.cli_options import (
     CheckpointOption,
@@ -80,6 +80,7 @@ def demo(
 
 @app.command()
 def run(
+    ctx: typer.Context,
     source: Annotated[
         str,
         typer.Argument(help="A file or folder that grows, kafka://host:port/topic, sim:, or - for standard input."),
@@ -146,16 +147,11 @@ def run(
     publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
     alarm_options = AlarmOptions(reference, webhook)
     on_spark = engine is EngineName.spark
-    for_spark = {
-        "--master": master,
-        "--trigger": trigger,
-        "--checkpoint": checkpoint,
-        "--max-words-per-trigger": max_words_per_trigger,
-        "--spark-conf": spark_conf,
-        "--spark-log": spark_log,
-    }
-    spark_only = [] if on_spark else [name for name, value in for_spark.items() if value]
-    if source.startswith("kafka://") and not spark_only:
+    if problem := unfit(ctx, source, on_spark=on_spark, publishes=bool(results or snapshots)):
+        from muonstream.commands.common import refuse
+
+        raise typer.Exit(refuse(problem))
+    if source.startswith("kafka://"):
         from muonstream.commands.topic import TopicOptions, run_topic
 
         options = TopicOptions(store, begin, run_number, bool(follow), store_every, kafka_properties, kafka_timeout)
@@ -189,17 +185,9 @@ def run(
         )
     from muonstream.commands.run import run_live
 
-    topic_only = {
-        "--engine spark": on_spark or None,
-        "--store": store,
-        "--from": begin or None,
-        "--run-number": run_number,
-    }
     raise typer.Exit(
         run_live(
             source,
-            spark_only=spark_only,
-            topic_only=[name for name, value in topic_only.items() if value is not None],
             detector_name=detector,
             format_name=format,
             pace=pace,
@@ -276,9 +264,11 @@ def inspect(
 @app.command()
 def simulate(
     output: Annotated[str, typer.Argument(help="Where to write; - is standard output.")],
-    words: Annotated[int | None, typer.Option(min=1, help="How many words.")] = None,
-    duration: Annotated[float | None, typer.Option(min=1e-3, help="Seconds of data.")] = None,
-    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second.")] = 5000.0,
+    words: Annotated[int | None, typer.Option(min=1, help="How many; without --duration 1,000,000.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=1e-3, help="Seconds of data; --words may end it sooner.")
+    ] = None,
+    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second; muons may bring more.")] = 5000.0,
     muon_rate_hz: Annotated[float, typer.Option(min=0, max=1e6, help="Muons a second.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same words.")] = 1,
     start_orbit: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The orbit counter at the beginning.")] = 0,
@@ -290,6 +280,7 @@ def simulate(
         Path | None,
         typer.Option(help="Also write what brought each word, and where the muon was, to this Parquet file."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Write a course table, not binary words.")] = False,
     detector: DetectorOption = "telescope",
 ) -> None:
@@ -315,6 +306,7 @@ def simulate(
             text=text,
             detector_name=detector,
             truth_path=truth,
+            force=force,
         )
     )
 

@@ -1,4 +1,4 @@
-"""What is wrong with an option, in words that say what was found and what is allowed."""
+"""What is wrong with an option, or with options together, in words that say what was found and what is allowed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import typer
 from typer.core import TyperGroup
 
 _SHOULD: Final = "Input should be "
+SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")
+TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
+KAFKA_ONLY: Final = ("kafka_properties", "kafka_timeout")
+FILE_ONLY: Final = ("format", "pace")
+LOCAL_ONLY: Final = ("follow", "workers", "store_every")
+"""Parameters of `run` that only some sources and engines know."""
 
 
 class Commands(TyperGroup):
@@ -19,12 +25,39 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except typer.BadParameter as error:
             errors = getattr(error.__context__, "errors", None)
-            if errors is not None and error.message.startswith(_SHOULD):
+            if errors is not None:
                 error.message = told(str(errors()[0]["input"]), error.message)
             raise
 
 
 def told(found: str, message: str) -> str:
     """The message of a value that is not allowed."""
-    allowed = message.removeprefix(_SHOULD).partition(",")[0]
-    return f"found {found!r}, allowed is {allowed}"
+    if message.startswith(_SHOULD):
+        return f"found {found!r}, allowed is {message.removeprefix(_SHOULD).partition(',')[0]}"
+    _, one_of, choices = message.partition(" is not one of ")
+    if one_of:
+        return f"found {found!r}, allowed are {choices.rstrip('.').replace(chr(39), '')}"
+    return message
+
+
+def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool) -> str:
+    """What is wrong with options that were given to `run` and would do nothing for this source, "" if all do.
+
+    publishes: whether something is published to Kafka
+    """
+    on_topic = source.startswith("kafka://")
+    topic = "kafka://host:port/topic"
+    rules: list[tuple[bool, tuple[str, ...], str]] = [
+        (not on_spark, SPARK_ONLY, "found --engine local, allowed with --engine spark only"),
+        (on_spark and not on_topic, ("engine",), f"found {source}, allowed is a topic: {topic}"),
+        (not on_topic, TOPIC_ONLY, f"found {source}, allowed is a topic: {topic}"),
+        (not on_topic and not publishes, KAFKA_ONLY, f"found {source}, allowed is a topic: {topic}, or --results"),
+        (on_topic, FILE_ONLY, f"found {source}, allowed are files, folders, sim: and standard input"),
+        (on_spark, LOCAL_ONLY, "found --engine spark, allowed is --engine local"),
+    ]
+    for applies, names, why in rules:
+        for name in names if applies else ():
+            if str(getattr(ctx.get_parameter_source(name), "name", "")) == "COMMANDLINE":
+                option = next((one.opts[0] for one in ctx.command.params if one.name == name), name)
+                return f"{option}{' spark' if name == 'engine' else ''}: {why}"
+    return ""

@@ -127,6 +127,10 @@ class Board:
         """Judge a snapshot, unless the one before was judged just now, and give the board as it then stands."""
         went_back_s = self._kept[-1].live_s - snapshot.live_time_s if self._kept else 0.0
         if snapshot.run != self._run or went_back_s > BEGUN_ANEW_S:
+            for status in self.verdicts.alarms:
+                # whoever was told of it is told that it is over
+                was, key = status.finding.level, status.finding.key
+                self._say(Change(snapshot.wall_time, snapshot.data_time_s, *key, was, Level.NULL, "another run begins"))
             self._begin(snapshot.run)
         age_s = max(0.0, snapshot.wall_time - snapshot.data_wall_time)
         now = snapshot.data_time_s + age_s
@@ -137,10 +141,13 @@ class Board:
         with self._lock:
             changes = self._take(judgement, snapshot, now)
             self._publish(snapshot, judgement)
-        if self._listener is not None:
-            for change in changes:
-                self._listener(change)
+        for change in changes:
+            self._say(change)
         return self.verdicts
+
+    def _say(self, change: Change) -> None:
+        if self._listener is not None:
+            self._listener(change)
 
     def acknowledge(self, check: str, subject: str, why: str, time: float) -> bool:
         """Note that somebody knows of an alarm; False when there is none such."""
@@ -167,7 +174,7 @@ class Board:
             _between(self._brief(catalogue, snapshot) or start, snapshot),
             _between(start, snapshot),
             self._boxes,
-            Stream(_less(snapshot.account, start.account), snapshot.account, age_s, snapshot.state == "ended"),
+            Stream(_less(snapshot.account, start.account), snapshot.account, age_s, snapshot.state == "running"),
             paired=_between(self._brief(catalogue, snapshot, "pair_hits") or start, snapshot),
             crossed=self._crossed(catalogue, snapshot, start),
             before=self._before,

@@ -52,7 +52,7 @@ def judge_cells(
         levels[:] = Level.NULL
         return CellVerdicts(levels, (), odd)
     found: list[Finding] = []
-    for finding, cell in _dead(chamber, thresholds, now.hits, expected, known):
+    for finding, cell in _dead(chamber, thresholds, now, expected, known):
         found.append(finding)
         levels[cell] = finding.level
         odd[cell] = True
@@ -75,10 +75,10 @@ def cell_name(chamber: Chamber, cell: int) -> str:
 
 
 def _dead(
-    chamber: Chamber, thresholds: Thresholds, hits: Array, expected: float, known: NDArray[np.bool_]
+    chamber: Chamber, thresholds: Thresholds, now: CellCounts, expected: float, known: NDArray[np.bool_]
 ) -> Iterator[tuple[Finding, int]]:
     for cell in range(chamber.cells):
-        n = int(hits[cell])
+        n = int(now.hits[cell])
         subject = cell_name(chamber, cell)
         if known[cell]:
             if n > (1 - thresholds.missing_cell[0]) * expected:
@@ -88,7 +88,7 @@ def _dead(
         missing = 1 - n / expected
         level, limit = graded(missing, thresholds.missing_cell)
         if level > Level.GOOD and significant(n, expected, thresholds.significance):
-            reason = f"{n} hits where a cell of this chamber has {expected:.0f}"
+            reason = f"{n} hits in {now.seconds:.0f} s, where a cell of this chamber has {expected:.0f}"
             yield Finding("dead cell", subject, level, reason, chamber.name, missing, limit), cell
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -21,6 +22,9 @@ from muonstream.frames import KEY_WINDOW_BITS
 
 UNMERGED = 64
 """Contributions whose rate rows wait to be merged together."""
+
+RATE_OVER_S = 10.0
+"""Throughput is that of so long by the wall clock: Spark's words come a micro-batch at a time."""
 
 State = Literal["waiting", "running", "ended"]
 
@@ -55,7 +59,7 @@ class Snapshot:
     data_time_s: of the newest hit, since the first, gaps included; live_time_s: gaps left out
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
     total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
-    words_per_second: throughput by the wall clock since the snapshot before
+    words_per_second: throughput by the wall clock in the last 10 s
     lag_messages, restarts, engine: see `Intake`
     muons: the newest muons for an event display, the oldest of them first; none without reconstruction
     """
@@ -104,7 +108,7 @@ class Monitor:
         self._unmerged: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self._muons: tuple[MuonEvent, ...] = ()
         self._sequence = 0
-        self._last = (time.monotonic(), 0)
+        self._came = deque([(time.monotonic(), 0)])
         self._data_wall_time = time.time()
         self._words_seen = 0
 
@@ -184,7 +188,7 @@ class Monitor:
         self._sequence = int(state["sequence"])
         self._data_wall_time = float(state["data_wall_time"])
         self._words_seen = int(state["words_seen"])
-        self._last = (time.monotonic(), self._words_seen)
+        self._came = deque([(time.monotonic(), self._words_seen)])
 
     def account(self, intake: Intake) -> Account:
         """The account of the words added so far and of the intake."""
@@ -198,8 +202,10 @@ class Monitor:
         """The run as it stands, with what is still held added provisionally if it is given."""
         self._sequence += 1
         now, wall_time = time.monotonic(), time.time()
-        before, words_before = self._last
-        self._last = (now, intake.words)
+        self._came.append((now, intake.words))
+        while len(self._came) > 2 and self._came[1][0] <= now - RATE_OVER_S:
+            self._came.popleft()
+        before, words_before = self._came[0]
         if intake.words != self._words_seen:
             self._words_seen = intake.words
             self._data_wall_time = wall_time

@@ -48,12 +48,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """How words come: the account of a recent stretch, the whole run's, and how old the newest word is."""
+    """How words come: the account of a recent stretch, the whole run's, and how old the newest word is.
+
+    due: whether words should come: not before the first one, nor when the run has ended
+    """
 
     recent: Account
     run: Account
     age_s: float
-    ended: bool = False
+    due: bool = True
 
 
 def judge(
@@ -123,7 +126,7 @@ def _muons(catalogue: Catalogue, chamber: int, now: Window, long: Window, usual:
 def judge_stream(catalogue: Catalogue, stream: Stream) -> Iterator[Finding]:
     """Whether words come, and all of them are accounted for and used."""
     thresholds = catalogue.detector.thresholds
-    if not stream.ended:
+    if stream.due:
         level, limit = graded(stream.age_s, thresholds.stalled_s)
         text = f"no new words for {stream.age_s:.0f} s" if level > Level.GOOD else "words come in"
         yield Finding("stalled", "Stream", level, text, value=stream.age_s, limit=limit, unit="s")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_in
 from muonstream.analysis.histograms import Catalogue, Counts
@@ -38,6 +37,13 @@ def calibrate_files(
     with common.clear_errors(status):
         if output.exists():
             raise common.CommandError(f"{output}: is there already; allowed is a new file, none is written over")
+        if not output.parent.is_dir():
+            raise common.CommandError(f"{output}: cannot be written: {output.parent} is no folder")
+        try:
+            if pictures is not None:
+                pictures.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise common.CommandError(f"--pictures: {pictures}: cannot be made: {error.strerror or error}") from None
         if "-" in files:
             raise common.CommandError("FILES: found -, allowed are files, which are read several times")
         before = common.load_detector(detector_name)
@@ -50,15 +56,15 @@ def calibrate_files(
             remarks=[f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks],
             chamber_remarks=_remarks(calibration),
         )
+        _report(calibration)
         try:
             with output.open("x", encoding="utf-8") as handle:
                 handle.write(text)
+            common.err.print(f"{output} written after {rounds} rounds", markup=False)
             if pictures is not None:
                 _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
         except OSError as error:
             raise common.CommandError(f"{error.filename}: cannot be written: {error.strerror or error}") from None
-        _report(calibration)
-        common.err.print(f"{output} written after {rounds} rounds", markup=False)
     return status[0]
 
 
@@ -95,20 +101,9 @@ def _remarks(calibration: Calibration) -> dict[int, list[str]]:
 
 
 def _report(calibration: Calibration) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in (
-        "chamber",
-        "segments",
-        "velocity um/ns",
-        "T_max ns",
-        "offset ns",
-        "place mm",
-        "tilt deg",
-        "height mm",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in calibration.chambers:
-        table.add_row(
+    headings = "chamber", "segments", "velocity um/ns", "T_max ns", "offset ns", "place mm", "tilt deg", "height mm"
+    rows = [
+        (
             str(row.number),
             f"{row.segments:,}",
             _shown(row.velocity_um_per_ns, 2),
@@ -118,14 +113,19 @@ def _report(calibration: Calibration) -> None:
             _shown(row.tilt_deg, 3),
             _shown(row.z_mm, 1),
         )
-    common.out.print(table)
+        for row in calibration.chambers
+    ]
+    # lined up by ourselves: a table would cut numbers short where the terminal is narrow
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        line = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        common.out.print(line, markup=False, highlight=False, soft_wrap=True)
     for remark in calibration.remarks:
         common.out.print(remark, markup=False)
 
 
 def _draw(folder: Path, catalogue: Catalogue, counts: Counts) -> None:
     """A picture of each fit."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, title in PICTURES:
         axis = catalogue.entries[name].axis
         edges = np.asarray(axis.start + np.arange(axis.bins + 1) * axis.step, dtype=np.float64)

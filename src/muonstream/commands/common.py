@@ -56,6 +56,12 @@ def clear_errors(status: list[int]) -> Iterator[None]:
         status[0] = FAILED
 
 
+def refuse(problem: str) -> int:
+    """Say what is wrong before anything is begun, and give the exit code."""
+    complain(problem)
+    return FAILED
+
+
 def load_detector(name: str) -> Detector:
     """A detector by file or name. Raises DetectorError."""
     return Detector.load(name)

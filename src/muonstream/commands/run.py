@@ -45,9 +45,9 @@ def stopping(stop: Event) -> Iterator[None]:
             signal.signal(number, old)
 
 
-COMPILING = "Compiling the kernels: up to half a minute, the first time only."
+COMPILING = "Loading the kernels; the first time they are compiled, which takes up to half a minute."
 COMPILED_S = 1.5
-"""What takes longer is not loading compiled kernels but compiling them."""
+"""Loading compiled kernels takes less on a machine with nothing else to do."""
 
 
 @contextmanager
@@ -141,8 +141,6 @@ def run_demo(*, duration_s: float | None, rate_hz: float, reconstruct: bool, hos
 def run_live(
     source: str,
     *,
-    topic_only: Sequence[str] = (),
-    spark_only: Sequence[str] = (),
     detector_name: str,
     format_name: str | None,
     pace: str,
@@ -161,16 +159,9 @@ def run_live(
     publishing: PublishOptions,
     alarm_options: AlarmOptions,
 ) -> int:
-    """A source that is no topic, live; gives the exit code.
-
-    topic_only, spark_only: options that were given and need a topic, or the engine on Spark
-    """
+    """A source that is no topic, live; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status):
-        if spark_only:
-            raise common.CommandError(f"{spark_only[0]}: found --engine local, allowed with --engine spark only")
-        if topic_only:
-            raise common.CommandError(f"{topic_only[0]}: found {source}, allowed is a topic: kafka://host:port/topic")
         detector = common.load_detector(detector_name)
         stop = Event()
         blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)

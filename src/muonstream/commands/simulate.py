@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -54,8 +55,9 @@ def simulate_file(
     text: bool,
     detector_name: str,
     truth_path: Path | None = None,
+    force: bool = False,
 ) -> int:
-    """Write simulated words and give the exit code."""
+    """Write simulated words and give the exit code; force: over what is there."""
     status = [common.OK]
     with common.clear_errors(status):
         if words is None and duration_s is None:
@@ -80,9 +82,12 @@ def simulate_file(
             raise common.CommandError(str(error)) from None
         written = 0
         quiet = not common.err.is_terminal
-        with ExitStack() as stack, _opened(output) as handle, Progress(console=common.err, disable=quiet) as bar:
+        with ExitStack() as stack:
+            truth = stack.enter_context(_truth_file(truth_path))
+            handle = stack.enter_context(_opened(output, force))
+            bar = stack.enter_context(Progress(console=common.err, disable=quiet))
             task = bar.add_task("words", total=words or round(total_s * rate_hz))
-            for block in _blocks(simulation, stack.enter_context(_truth_file(truth_path))):
+            for block in _blocks(simulation, truth):
                 handle.write(table_of(block) if text else block.astype("<u8").tobytes())
                 written += len(block)
                 bar.update(task, completed=written)
@@ -101,7 +106,8 @@ def _truth_file(path: Path | None) -> Iterator[TruthFile | None]:
     except ImportError as error:
         raise common.CommandError(f"--truth: {error}") from None
     except OSError as error:
-        raise common.CommandError(f"{path}: cannot be written: {error.strerror or error}") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise common.CommandError(f"{path}: cannot be written: {reason}") from None
     with file:
         yield file
 
@@ -116,10 +122,14 @@ def _blocks(simulation: Simulation, truth: TruthFile | None) -> Iterator[Words]:
         yield slab.words
 
 
-def _opened(output: str) -> BinaryIO:
+def _opened(output: str, force: bool) -> BinaryIO:
     if output == "-":
         return sys.stdout.buffer
+    path = Path(output)
     try:
-        return Path(output).open("wb")
+        # what is no file, as a pipe, is there to be written to
+        return path.open("wb" if force or (path.exists() and not path.is_file()) else "xb")
+    except FileExistsError:
+        raise common.CommandError(f"{output}: is there already; allowed is a new file, or --force") from None
     except OSError as error:
         raise common.CommandError(f"{output}: cannot be written: {error.strerror or error}") from None

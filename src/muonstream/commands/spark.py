@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from muonstream.engines.spark_session import (
     SparkSettings,
     check_java,
     check_master,
+    check_reached,
     read_conf,
     spark_session,
     spark_version,
@@ -47,7 +49,7 @@ LOOSE_WORDS: Final = 2_000_000
 RECORD_BATCH_WORDS: Final = 400_000
 LOOSE_RECORDS: Final = 50_000
 UNKNOWN_RECORDS: Final = 1000
-"""Messages of a record batch: some MB, of frames and of loose words; the last of a topic that is empty yet."""
+"""Messages of a record batch: some MB, of frames and of loose words; the last where no message tells its words."""
 MOST_HELD_WORDS: Final = 1 << 26
 """A whole micro-batch comes at once, and partitions cannot be told to wait: more is held than by the local engine."""
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -99,8 +101,6 @@ def run_spark(
     with common.clear_errors(status), ExitStack() as stack:
         settings = _settings(spark)
         trigger_s = trigger_seconds(spark.trigger)
-        if options.follow:
-            raise common.CommandError("--follow: found --engine spark, allowed is --engine local")
         detector = common.load_detector(detector_name)
         begin = Begin.parse(options.begin)
         stop = Event()
@@ -119,6 +119,13 @@ def run_spark(
                 problems=lambda: [line for topics in problems for line in topics.problems()],
             )
         )
+
+        def limits(words_per_message: float) -> tuple[int, int]:
+            messages, record_batch = sizes(words_per_message, spark.most_words)
+            words = round(messages * max(words_per_message, 1))
+            say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
+            return messages, record_batch
+
         engines: list[SparkEngine] = []
         ends = TopicEnds(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
         stack.callback(ends.close)
@@ -127,18 +134,20 @@ def run_spark(
         name = str(connection.address)
         choice = Choice(ends, store, name, options)
         folder = stack.enter_context(_folder(spark, options.store))
-        log = spark.log or _log_file(folder)
+        log = stack.enter_context(_log_file(spark, options.store, folder))
         stack.enter_context(_logging(log))
-        say(f"Starting Spark {spark_version()} on {settings.master}; its log is {log}")
+        starting = f"Starting Spark {spark_version()} on {settings.master}"
+        say(f"{starting}; its log is {log}")
+        if server is not None:
+            server.feed.say(starting + ".")
         size = ends.words_per_message()
-        messages, record_batch = sizes(size, spark.most_words)
-        say(f"A micro-batch takes up to {messages:,} messages, about {round(messages * max(size, 1)):,} words")
-        session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=size > 1)))
         address = connection.address
-        asked = QueryOptions(address.servers, address.topic, folder, trigger_s, messages, record_batch, java)
+        large = size > 1 if size else address.topic == FRAMES
+        session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=large)))
+        asked = QueryOptions(address.servers, address.topic, folder, trigger_s, kafka=java)
         pipeline = _pipeline(detector, run, name, reconstruct)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
-        engine = SparkEngine(ends, pipeline, deliveries, Query(session, asked), store=store, name=name)
+        engine = SparkEngine(ends, pipeline, deliveries, Query(session, asked), store=store, name=name, limits=limits)
         topics = Publishing(publishing, pipeline)
         engines[:], problems[:] = [engine], [topics]
         with pipeline:
@@ -159,6 +168,7 @@ def _settings(spark: SparkOptions) -> SparkSettings:
     settings = SparkSettings(spark.master or "local[*]", read_conf(spark.conf))
     check_master(settings.master)
     check_java()
+    check_reached(settings.master)
     return settings
 
 
@@ -168,7 +178,7 @@ def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool) -> P
 
 
 def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int, int]:
-    """How many messages a micro-batch may have, and a record batch; 0 words where the topic does not say yet."""
+    """How many messages a micro-batch may have, and a record batch; 0 words where no message says."""
     framed = words_per_message > 1
     most = most_words or (FRAMES_WORDS if framed else LOOSE_WORDS)
     records = LOOSE_RECORDS if words_per_message else UNKNOWN_RECORDS
@@ -191,16 +201,22 @@ def _folder(spark: SparkOptions, store: Path | None) -> Iterator[str]:
             yield temporary
 
 
-def _log_file(folder: str) -> Path:
-    """The log beside the checkpoints where they are on this machine."""
+@contextmanager
+def _log_file(spark: SparkOptions, store: Path | None, folder: str) -> Iterator[Path]:
+    """The log: where it was told, beside checkpoints that stay on this machine, else one that stays if Spark fails."""
     local = Path(folder.removeprefix("file://"))
-    if "://" in str(local):
-        return Path(tempfile.gettempdir()) / "muonstream-spark.log"
-    try:
-        local.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SparkError(f"--checkpoint: {folder}: cannot be made: {error.strerror}") from None
-    return local / "spark.log"
+    if spark.log:
+        yield spark.log
+    elif "://" in str(local) or not (spark.checkpoint or store):
+        log = Path(tempfile.gettempdir()) / f"muonstream-spark-{os.getpid()}.log"
+        yield log
+        log.unlink(missing_ok=True)
+    else:
+        try:
+            local.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SparkError(f"--checkpoint: {folder}: cannot be made: {error.strerror}") from None
+        yield local / "spark.log"
 
 
 @contextmanager

@@ -136,9 +136,7 @@ class Pages:
         if self.feed.viewers >= MAX_VIEWERS:
             await websocket.close(TRY_AGAIN_LATER, "too many viewers")
             return
-        # the browser's clock may be wrong, and it has to tell how old data are
-        greeting = {"server_time": time.time(), "starting": self.feed.starting}
-        sending = asyncio.create_task(self._send(websocket, greeting))
+        sending = asyncio.create_task(self._send(websocket))
         leaving = asyncio.create_task(_until_left(websocket))
         done, rest = await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
@@ -148,12 +146,20 @@ class Pages:
             with suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close()
 
-    async def _send(self, websocket: WebSocket, greeting: dict[str, object]) -> None:
+    async def _send(self, websocket: WebSocket) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):
-            await websocket.send_text(json.dumps(greeting))
+            await websocket.send_text(_greeting(self.feed.starting))
             async with aclosing(self.feed.messages()) as messages:
                 async for message in messages:
-                    await websocket.send_bytes(message)
+                    if isinstance(message, str):
+                        await websocket.send_text(_greeting(message))
+                    else:
+                        await websocket.send_bytes(message)
+
+
+def _greeting(starting: str) -> str:
+    """What is being done, and the time: the browser's clock may be wrong, and it has to tell how old data are."""
+    return json.dumps({"server_time": time.time(), "starting": starting})
 
 
 async def _until_left(websocket: WebSocket) -> None:

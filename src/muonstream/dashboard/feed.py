@@ -55,6 +55,7 @@ class Feed:
     def say(self, text: str) -> None:
         """What is being done before there is anything to show."""
         self.starting = text
+        self._wake()
 
     def publish(self, snapshot: Snapshot) -> None:
         """Show a snapshot to all viewers, with the verdicts on it."""
@@ -99,18 +100,25 @@ class Feed:
             self._number += 1
             return self._number, message, 0.0
 
-    async def messages(self) -> AsyncGenerator[bytes, None]:
-        """The newest message at once, if there is one, then the newest whenever the viewer is ready for it."""
+    async def messages(self) -> AsyncGenerator[bytes | str, None]:
+        """The newest message at once, if there is one, then the newest whenever the viewer is ready for it.
+
+        Before the first one: what is being done until then, as text, whenever that is something else.
+        """
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._lock:
             self._waiting.add(entry)
             self.viewers += 1
-        seen = 0
+        seen, told = 0, ""
         try:
             while not self._closed:
                 event.clear()
                 number, message, wait_s = self._current()
+                if message is None and self.starting != told:
+                    told = self.starting
+                    yield told
+                    continue
                 if message is not None and number != seen:
                     seen = number
                     yield message

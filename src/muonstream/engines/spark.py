@@ -38,6 +38,9 @@ class SparkEngine(TopicEngine):
     Executors decode messages and, where these are frames, count them; loose words come to the driver, whose builder
     makes the frames. With a store, a micro-batch's number, what came of it and how far each partition was taken are
     written in one transaction: one that Spark gives again changes nothing.
+
+    limits: how many messages a micro-batch and a record batch may have, by the words that a message holds; where it is
+    given, Spark begins when the first messages are there
     """
 
     def __init__(
@@ -49,14 +52,16 @@ class SparkEngine(TopicEngine):
         *,
         store: Store | None = None,
         name: str = "",
+        limits: Callable[[float], tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(reader, pipeline, deliveries, store=store, name=name)
+        self._limits = limits
         self.ends = reader
         self.query = query
         self._batch = -1
         self._changed = Condition()
         self._closing = False
-        self._logged = -1
+        self._looked = self._logged = -1
         self._error: Exception | None = None
         self._detector = pipeline.detector.model_dump_json()
 
@@ -123,11 +128,12 @@ class SparkEngine(TopicEngine):
         """
         try:
             if not self.over:
-                self.query.start(dict(self.ends.next), self._take_batch)
+                self._start()
                 self._watch(stop, publish, interval_s)
         finally:
             with self._changed:
                 self._closing = True
+            self._tell()
             self.query.stop()
             self.pipeline.finish()
             if self.over and self._error is None:
@@ -136,11 +142,22 @@ class SparkEngine(TopicEngine):
             publish(last)
         return last
 
+    def _start(self) -> None:
+        """Have Spark begin, if what it reads is known."""
+        if self._limits is not None:
+            self.pipeline.engine = (("Engine", self.query.where), ("Micro-batch", "none: no message yet"))
+            if not self.ends.lag:
+                return
+            self.query.limit(*self._limits(self.ends.words_per_message()))
+        self.query.start(dict(self.ends.next), self._take_batch)
+
     def _watch(self, stop: Event, publish: Callable[[Snapshot], None], interval_s: float) -> None:
         """Publish a snapshot each interval_s and after each micro-batch, until the run is over."""
         due, shown = time.monotonic(), self._batch
         while not self.over and not stop.is_set():
             self.ends.ask()
+            if not self.query.begun:
+                self._start()
             self._tell()
             with self._changed:
                 if self._batch == shown:
@@ -155,7 +172,13 @@ class SparkEngine(TopicEngine):
             if snapshot is not None:
                 publish(snapshot)
                 due = time.monotonic() + interval_s
-            if not self.query.active and self._error is None and not self.over and not stop.is_set():
+            if (
+                self.query.begun
+                and not self.query.active
+                and self._error is None
+                and not self.over
+                and not stop.is_set()
+            ):
                 raise self.query.fault()
 
     def _tell(self) -> None:
@@ -163,11 +186,18 @@ class SparkEngine(TopicEngine):
         told = self.query.last_progress()
         if told is None:
             return
-        progress = Progress.of(told, self.pipeline.builder.held_words, self.ends.lag)
+        progress = self._progress(told)
         self.pipeline.engine = (("Engine", self.query.where), *progress.lines())
-        if progress.batch != self._logged and progress.messages:
-            self._logged = progress.batch
-            progress.log()
+        if progress.batch != self._looked:
+            self._looked = progress.batch
+            # one may have come and gone since the last look
+            for one in map(self._progress, self.query.progress_since(self._logged)):
+                if one.messages and one.batch > self._logged:
+                    one.log()
+                    self._logged = one.batch
+
+    def _progress(self, told: Mapping[str, Any]) -> Progress:
+        return Progress.of(told, self.pipeline.builder.held_words, self.ends.lag, self.query.trigger_s)
 
     def _take_batch(self, messages: Any, number: int) -> None:
         """What Spark calls with each micro-batch. Whatever it raises ends the query, and the batch is not done."""

@@ -18,6 +18,7 @@ class Progress:
     batch: its number; input_per_s: messages that came, by the clock; messages: of this batch
     batch_s: how long it took in all; fixed_s: of that, all but the work on its messages
     held_words: in windows that are still open; lag_messages: that wait, None where that is not known
+    trigger_s: from the beginning of one micro-batch to that of the next at least
     """
 
     batch: int
@@ -27,9 +28,10 @@ class Progress:
     fixed_s: float
     held_words: int
     lag_messages: int | None
+    trigger_s: float = 0.0
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], held_words: int, lag_messages: int | None) -> Self:
+    def of(cls, told: Mapping[str, Any], held_words: int, lag_messages: int | None, trigger_s: float = 0.0) -> Self:
         """From Spark's StreamingQueryProgress as JSON types."""
         times = told["durationMs"]
         whole = int(times.get("triggerExecution", 0))
@@ -42,14 +44,15 @@ class Progress:
             fixed_s=(whole - int(times.get("addBatch", 0))) / 1000,
             held_words=held_words,
             lag_messages=lag_messages,
+            trigger_s=trigger_s,
         )
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Names and values as the page shows them."""
         return (
-            ("Micro-batch", f"{self.batch:,}"),
-            ("Its messages", f"{self.messages:,}"),
-            ("Its time", f"{self.batch_s:.2f} s, {self.fixed_s:.2f} s of it without data"),
+            ("Micro-batch", f"{self.batch:,}, of {self.messages:,} messages"),
+            ("Trigger", f"each {self.trigger_s:g} s" if self.trigger_s else "at once"),
+            ("Batch time", f"{self.batch_s:.2f} s, {self.fixed_s:.2f} s of it Spark's own"),
             ("Input", f"{self.input_per_s:,.0f} messages/s"),
             ("State held", f"{self.held_words:,} words, {self.held_words * WORD_BYTES / 1e6:,.1f} MB"),
         )

@@ -6,7 +6,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, Final
 
@@ -81,6 +81,20 @@ class Query:
         context = self._session.sparkContext
         where = context._jvm.org.apache.hadoop.fs.Path(path)
         return where, where.getFileSystem(context._jsc.hadoopConfiguration())
+
+    def limit(self, messages: int, record_batch: int) -> None:
+        """How many messages a micro-batch and a record batch may have, if it was not known before; for `start`."""
+        self._options = replace(self._options, messages=messages, record_batch=record_batch)
+
+    @property
+    def trigger_s(self) -> float:
+        """From the beginning of one micro-batch to that of the next at least; 0 for as fast as it goes."""
+        return self._options.trigger_s
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has been started."""
+        return self._starting
 
     @property
     def tasks(self) -> int:
@@ -163,6 +177,13 @@ class Query:
         with contextlib.suppress(Exception):  # Java has ended: others say so
             return self._query.lastProgress if self._query is not None else None
         return None
+
+    def progress_since(self, batch: int) -> list[Any]:
+        """What Spark says of the micro-batches after this one, as far as it remembers."""
+        with contextlib.suppress(Exception):
+            if self._query is not None:
+                return [told for told in self._query.recentProgress if int(told["batchId"]) > batch]
+        return []
 
     def stop(self) -> None:
         """End it. A micro-batch under way is not done, and comes again."""

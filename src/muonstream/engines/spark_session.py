@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ YOUNG: Final[Mapping[str, str]] = {"driver": "-Xmn1300m", "executor": "-Xmn650m"
 QUICK_COMPILER: Final = "-XX:TieredStopAtLevel=1"
 """With large messages Java does little but copy, which its second compiler makes no faster; compiling takes half a core
 for a minute."""
+STANDALONE_PORT: Final = 7077
+CONNECT_TIMEOUT_S: Final = 5.0
 TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ERROR "
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
@@ -96,6 +99,22 @@ def check_master(master: str) -> None:
         raise SparkError(
             f"--master: found {master!r}, allowed are local[N], local[*], spark://HOST:PORT, yarn, k8s://HOST:PORT"
         )
+
+
+def check_reached(master: str) -> None:
+    """Raise SparkError when nobody answers at any address of a standalone master: Spark takes a minute to say so."""
+    if not master.startswith("spark://"):
+        return
+    reasons = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.partition(":")
+        try:
+            socket.create_connection((host, int(port or STANDALONE_PORT)), CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            reasons.append(f"{address}: {error.strerror or error}")
+        else:
+            return
+    raise SparkError(f"--master: {master} cannot be reached ({'; '.join(reasons)}); is it started?")
 
 
 def read_conf(pairs: Sequence[str]) -> dict[str, str]:
@@ -303,7 +322,10 @@ def _reason(error: Exception, log: Path, begin: int) -> str:
     telling = [line for line in said if re.search(TELLING, line)]
     if telling:
         text = re.sub(r"^\S+ \S+ ERROR \w+: ", "", telling[0])
-    return "Spark does not start: " + first_line(text)
+    elif "JAVA_GATEWAY_EXITED" in text:
+        # what Java says before it ends, as of an option that it does not know
+        text = next((line for line in said if line.startswith("Error: ")), (said or [text])[-1])
+    return f"Spark does not start: {first_line(text).removeprefix('Error: ')}; see {log}"
 
 
 def first_line(text: str) -> str:

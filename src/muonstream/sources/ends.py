@@ -42,12 +42,8 @@ class TopicEnds(TopicReader):
 
     def words_per_message(self) -> float:
         """How many words a message holds, as far as the first and the last of some partitions say; 0 where none are."""
-        places = [
-            (p, at)
-            for p, (low, high) in list(self.all_watermarks().items())[:SAMPLED]
-            for at in {low, max(high - 2, low)}
-            if high > low
-        ]
+        filled = [(p, low, high) for p, (low, high) in self.all_watermarks().items() if high > low]
+        places = [(p, at) for p, low, high in filled[:SAMPLED] for at in {low, max(high - 2, low)}]
         sizes = [n for p, at in places if (n := self._words_at(p, at))]
         return sum(sizes) / len(sizes) if sizes else 0.0
 

@@ -52,7 +52,7 @@ function emptyTexts(state) {
     case "connecting":
       return ["Connecting", "If this lasts, muonstream is not running any more, or not at this address."];
     case "starting":
-      return ["Starting", starting || "At its first use muonstream compiles its kernels, for up to half a minute."];
+      return ["Starting", starting || "Getting ready for the first words."];
     case "ended":
       return ["The run has ended without any words", `Nothing came from ${newest.numbers.source}.`];
     default:
@@ -141,6 +141,9 @@ function showChoices() {
     button.tabIndex = name === tab ? 0 : -1;
     byId(`panel-${name}`).hidden = name !== tab;
   }
+  // on a phone the tabs are wider than the screen
+  const [open, list] = [byId(`tab-${tab}`), document.querySelector(".tabs")];
+  list.scrollLeft = open.offsetLeft - list.offsetLeft - (list.clientWidth - open.offsetWidth) / 2;
 }
 
 function chosen() {

@@ -173,11 +173,11 @@ export function muonOf(given) {
   };
 }
 
-/** What is said of a muon's direction. */
+/** What is said of a muon's direction: the angle, and in which view where it is known in one alone. */
 export function direction(muon) {
-  if (muon.zenith !== null) return `${muon.zenith.toFixed(1)}°`;
+  if (muon.zenith !== null) return [`${muon.zenith.toFixed(1)}°`, ""];
   const [track] = muon.tracks;
-  return track ? `${((Math.atan(track.tan) * 180) / Math.PI).toFixed(1)}° in view ${track.view}` : "–";
+  return track ? [`${((Math.atan(track.tan) * 180) / Math.PI).toFixed(1)}°`, `in view ${track.view}`] : ["–", ""];
 }
 
 /** When a muon came. */

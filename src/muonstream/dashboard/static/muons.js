@@ -46,7 +46,7 @@ export class Muons {
       this.placesOf = places.detector;
       this.drawn = null;
     }
-    showChambers(muons.chambers, numbers.chambers, colors);
+    showChambers(muons.chambers, numbers.chambers, colors, this.telescope);
     if (muons.last) this.remember([muons.last]);
     if (this.live && this.seen.length) this.shown = this.seen.at(-1);
     this.draw();
@@ -169,7 +169,7 @@ export class Muons {
     if (!shown || !this.telescope.length || this.drawn === shown) return;
     this.drawn = shown;
     byId("event").dataset.muon = shown.id;
-    byId("event-zenith").textContent = direction(shown);
+    byId("event-zenith").textContent = direction(shown).join(" ").trim();
     byId("event-time").textContent = when(shown);
     byId("event-hits").textContent = `${shown.hits.length}, ${shown.hits.filter((hit) => hit.side).length} in segments`;
     byId("event-t0").textContent = `${format(shown.t0, "ns")} into orbit ${format(shown.orbit)}`;
@@ -182,13 +182,14 @@ function showLast(muon, telescope) {
   const card = byId("last-muon");
   if (card.dataset.muon === muon.id) return;
   card.dataset.muon = muon.id;
-  byId("last-zenith").textContent = direction(muon);
-  byId("last-time").textContent = `at ${when(muon)}`;
+  const [angle, view] = direction(muon);
+  byId("last-zenith").textContent = angle;
+  byId("last-time").textContent = [view, `at ${when(muon)}`].filter(Boolean).join(", ");
   const views = ["x", "y"].filter((view) => telescope.some((chamber) => chamber.view === view));
   byId("last-picture").replaceChildren(...views.map((view) => wholeView(telescope, view, muon)));
 }
 
-function showChambers(chambers, named, colors) {
+function showChambers(chambers, named, colors, telescope) {
   const place = byId("muon-chambers");
   if (place.children.length !== chambers.length) {
     place.replaceChildren(
@@ -209,7 +210,10 @@ function showChambers(chambers, named, colors) {
     write(".full", `segments, ${chamber.segments ? format(chamber.full / chamber.segments, "percent") : "–"} in all layers`);
     const { efficiency_low: low, efficiency_high: high } = chamber;
     const interval = `(${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
-    write(".share", chamber.efficiency === null ? "efficiency not known" : `efficiency ${format(chamber.efficiency, "percent")} ${interval}`);
+    const { view } = telescope[c];
+    const alone = telescope.filter((other) => other.view === view).length < 2;
+    const unknown = `efficiency not known${alone ? `: no other chamber in view ${view}` : ""}`;
+    write(".share", chamber.efficiency === null ? unknown : `efficiency ${format(chamber.efficiency, "percent")} ${interval}`);
     write(".sigma", chamber.sigma_um === null ? "resolution not known" : `resolution ${chamber.sigma_um.toFixed(0)} ± ${chamber.sigma_error_um.toFixed(0)} um`);
   });
 }

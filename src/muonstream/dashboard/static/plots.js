@@ -14,6 +14,7 @@ export class Plots {
     const place = document.querySelector(`.plots[data-tab="${tab}"]`);
     const key = [theme, scale, reference, detector].join();
     if (!place || this.tabs.get(tab)?.key === key) return;
+    if (!place.children.length) place.append(element("p", "loading", "The plots are on their way …"));
     const answer = await fetch(`plots.json?tab=${tab}&theme=${theme}&scale=${scale}&reference=${reference}`);
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
