@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -63,9 +64,10 @@ class Costs:
     word_s: float
 
     def seconds(self, words: float, workers: int, partitions: int) -> float:
-        """A micro-batch of so many words on workers of one core each."""
+        """A micro-batch of so many words on workers of one core each; partitions are read whole, by one task each."""
         tasks = min(workers, partitions)
-        return self.batch_s + self.task_s + self.driver_s * tasks + words * self.word_s / tasks
+        largest = math.ceil(partitions / tasks) / partitions
+        return self.batch_s + self.task_s + self.driver_s * tasks + words * self.word_s * largest
 
     def rate(self, words: float, workers: int, partitions: int) -> float:
         """Words a second at most, with micro-batches of so many words."""
@@ -193,8 +195,7 @@ def model(found: Costs) -> list[str]:
     """What many workers would carry, by the measured costs: the table's lines."""
     rows = []
     for workers in WORKERS:
-        partitions = max(PARTITIONS, workers)
-        rates = [found.rate(words, workers, partitions) for words in BATCH_WORDS]
+        rates = [found.rate(words, workers, workers) for words in BATCH_WORDS]
         few = found.rate(BATCH_WORDS[1], workers, PARTITIONS)
         limit = NETWORK_BYTES_PER_S / WORD_BYTES
         rows.append(
@@ -203,7 +204,7 @@ def model(found: Costs) -> list[str]:
                 *(f"{rate / 1e6:,.0f}" for rate in rates),
                 f"{few / 1e6:,.0f}",
                 f"{rates[1] * WORD_BYTES / 1e9:.2f} GB/s" + (" (more than a broker has)" if rates[1] > limit else ""),
-                f"{found.driver_s * min(workers, partitions) / found.seconds(BATCH_WORDS[0], workers, partitions):.0%}",
+                f"{found.driver_s * workers / found.seconds(BATCH_WORDS[0], workers, workers):.0%}",
             ]
         )
     small, large = (f"{words / 1e6:.0f} M" for words in BATCH_WORDS)

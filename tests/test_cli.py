@@ -101,6 +101,18 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
         (["process", str(tmp_path / "binary.txt"), "--format", "course"], "not the format course that was named"),
         (["process", str(tmp_path / "noise.dat")], "found neither text nor words"),
         (["process", str(tmp_path / "prose.csv")], "no table of 6 columns"),
+        (["process", "kafka://here/frames"], "found a topic, allowed are files; muonstream run takes it"),
+        (["process", "sim:"], "found a simulation, allowed are files; muonstream run takes it"),
+        (["process", str(simulated), "--format", "dma"], "found words of the boards one after another, which is not"),
+        (["topics", "create", "kafka://here/frames"], "allowed is kafka://host:port[,host:port], without a topic"),
+        (["topics", "list", "here:9092"], "found 'here:9092', allowed is kafka://host:port[,host:port]\n"),
+        (["replay", str(simulated), "--to", "here:9092"], "--to: found 'here:9092', allowed is kafka://"),
+        (["run", str(simulated), "--results", "here"], "--results: found 'here', allowed is kafka://"),
+        (["run", str(simulated), "--snapshots", "here"], "--snapshots: found 'here', allowed is kafka://"),
+        (["simulate", str(simulated), "--words", "1"], "is there already; allowed is a new file, or --force"),
+        (["simulate", str(tmp_path / "s.dat"), "--truth", "/proc/t.parquet"], "/proc/t.parquet: cannot be written: "),
+        (["calibrate", str(simulated), "--output", str(tmp_path / "no" / "o.toml")], "no is no folder"),
+        (["calibrate", str(simulated), "--output", str(tmp_path / "o"), "--pictures", "/proc/x"], "cannot be made"),
         (["process", str(simulated), "--summary", str(tmp_path / "no" / "out.json")], "out.json: cannot be written"),
         (["process", str(simulated), "--detector", "nowhere"], "no such file; allowed are a TOML file or a bundled"),
         (["detector", "check", str(tmp_path / "bad.toml")], "bad.toml: chambers: found 3"),
@@ -114,6 +126,8 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
         assert reason in done.stderr, arguments
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert "Traceback" not in done.stderr
+    assert not (tmp_path / "s.dat").exists()
+    assert not (tmp_path / "o").exists()
 
 
 def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Path, simulated: Path) -> None:

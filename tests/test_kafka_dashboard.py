@@ -99,6 +99,21 @@ def test_what_is_no_snapshot_is_said_and_blocks_nothing(
     ]
 
 
+def test_a_topic_of_something_else_fills_no_screen(broker: Broker, new_topic: TopicMaker, snapshot: Snapshot) -> None:
+    topic, said, now = new_topic(), list[str](), [0.0]
+    send(broker.address, topic, message(snapshot, 1))
+    snapshots = follow_snapshots(connection(broker.address, topic), Event(), say=said.append, clock=lambda: now[0])
+    assert next_snapshot(snapshots).sequence == 1
+    send(broker.address, topic, *[("run 7", b"{}")] * 100, message(snapshot, 2))
+    assert next_snapshot(snapshots).sequence == 2
+    assert len(said) == 5
+    now[0] += 61
+    send(broker.address, topic, ("run 7", b"{}"), message(snapshot, 3))
+    assert next_snapshot(snapshots).sequence == 3
+    assert said[5] == "and 95 more that are no snapshots: is this a topic of snapshots?"
+    assert len(said) == 7
+
+
 def test_a_broker_that_dies_is_a_problem_until_it_is_back(own_broker: Broker, snapshot: Snapshot) -> None:
     topic, errors = make_topic(own_broker.address), list[str]()
     send(own_broker.address, topic, message(snapshot, 1))

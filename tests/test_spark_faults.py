@@ -132,6 +132,11 @@ def test_a_driver_that_was_killed_goes_on(
     driver = Driver(broker, topic, tmp_path, *LOCAL)
     driver.ends_well()
     assert differences(driver.summary(), wanted) == 0
+    # once more shows what is stored, for which Spark is not needed
+    again = Driver(broker, topic, tmp_path, *LOCAL)
+    assert "Starting Spark" not in again.ends_well()
+    assert again.said() == ""
+    assert differences(again.summary(), wanted) == 0
 
 
 def test_a_driver_that_is_told_to_end_does_so_with_its_summary(

@@ -11,8 +11,9 @@ COSTS = Costs(batch_s=0.1, task_s=0.03, driver_s=0.01, word_s=50e-9)
 
 def test_workers_share_the_words_and_not_the_fixed_costs() -> None:
     assert COSTS.seconds(20_000_000, 1, 16) == pytest.approx(0.1 + 0.03 + 0.01 + 1.0)
-    assert COSTS.seconds(20_000_000, 10, 16) == pytest.approx(0.1 + 0.03 + 0.1 + 0.1)
-    assert COSTS.rate(20_000_000, 10, 16) == pytest.approx(20_000_000 / 0.33)
+    assert COSTS.seconds(20_000_000, 10, 16) == pytest.approx(0.1 + 0.03 + 0.1 + 1.0 * 2 / 16)
+    assert COSTS.seconds(20_000_000, 10, 10) == pytest.approx(0.1 + 0.03 + 0.1 + 0.1)
+    assert COSTS.rate(20_000_000, 10, 10) == pytest.approx(20_000_000 / 0.33)
     assert COSTS.rate(20_000_000, 100, 16) == COSTS.rate(20_000_000, 16, 16)
 
 

@@ -268,7 +268,7 @@ def simulate(
     duration: Annotated[
         float | None, typer.Option(min=1e-3, help="Seconds of data; --words may end it sooner.")
     ] = None,
-    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second; muons may bring more.")] = 5000.0,
+    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second, those of muons among them.")] = 5000.0,
     muon_rate_hz: Annotated[float, typer.Option(min=0, max=1e6, help="Muons a second.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same words.")] = 1,
     start_orbit: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The orbit counter at the beginning.")] = 0,

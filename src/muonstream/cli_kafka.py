@@ -63,7 +63,7 @@ def replay(
     ] = FormName.frames,
     fast: Annotated[bool, typer.Option("--fast", help="As fast as possible, not in the data's own time.")] = False,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=1, max=1e9, help="Hits a second, not the data's own time.")
+        float | None, typer.Option("--rate", min=1, max=1e9, help="Words a second, not the data's own time.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on as the file grows; a folder always does.")] = False,
     run_number: Annotated[int, typer.Option(min=0, max=10**18 - 1, help="The run's number.")] = 0,

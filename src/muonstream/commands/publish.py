@@ -27,10 +27,14 @@ class PublishOptions:
     timeout_s: float = TIMEOUT_S
 
 
-def _ready(address: str, default_topic: str, options: PublishOptions) -> Connection:
+def _ready(option: str, address: str, default_topic: str, options: PublishOptions) -> Connection:
     """A connection whose broker answers and has the topic. Raises KafkaAccessError."""
     connection = connect(
-        address, default_topic=default_topic, properties=options.properties, timeout_s=options.timeout_s
+        address,
+        option=option,
+        default_topic=default_topic,
+        properties=options.properties,
+        timeout_s=options.timeout_s,
     )
     admin = connection.wait(say=say)
     if admin is not None:
@@ -50,10 +54,10 @@ class Publishing:
             intervals = Intervals(pipeline.catalogue, windows=Intervals.windows_of(options.interval_s))
             pipeline.intervals = intervals
             self._results = ResultsSink(
-                _ready(options.results, RESULTS, options), pipeline.catalogue, on_delivered=intervals.drop
+                _ready("--results", options.results, RESULTS, options), pipeline.catalogue, on_delivered=intervals.drop
             )
         if options.snapshots:
-            self._snapshots = SnapshotsSink(_ready(options.snapshots, SNAPSHOTS, options))
+            self._snapshots = SnapshotsSink(_ready("--snapshots", options.snapshots, SNAPSHOTS, options))
 
     def publish(self, snapshot: Snapshot) -> None:
         """Send what is new. Waits for nothing."""

@@ -22,7 +22,7 @@ from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.tails import Tail, read_tails
 from muonstream.kafka.topics import FRAMES, HITS
 from muonstream.messages import EndMessage, Kind, Run
-from muonstream.sinks.gateway import Gateway, warm_up
+from muonstream.sinks.gateway import Gateway, check_tails, warm_up
 from muonstream.sources.block import Block
 from muonstream.sources.files import read_blocks
 from muonstream.sources.follow import follow
@@ -160,6 +160,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
         run = Run(options.run_number, options.run_name or source.name)
         connection = connect(
             options.to,
+            option="--to",
             default_topic=FRAMES if kind is Kind.FRAME else HITS,
             properties=options.properties,
             timeout_s=options.timeout_s,
@@ -171,6 +172,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
             if admin is None:
                 return common.INTERRUPTED
             tails = read_tails(connection, connection.partitions(admin), run)
+            check_tails(connection, run, kind, tails)
             where = f"{connection.address}: run {run.number} {run.name!r}"
             if all(tail.ended for tail in tails):
                 line = (

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from muonstream.engines.spark_session import (
     spark_session,
     spark_version,
 )
+from muonstream.engines.topic import TopicEngine
 from muonstream.kafka.java import java_properties
 from muonstream.kafka.topics import FRAMES
 from muonstream.sinks.store import Store
@@ -126,28 +127,24 @@ def run_spark(
             say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
             return messages, record_batch
 
-        engines: list[SparkEngine] = []
+        engines: list[TopicEngine] = []
         ends = TopicEnds(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
         stack.callback(ends.close)
         if not ends.open(stop, say):
             return status[0]
         name = str(connection.address)
         choice = Choice(ends, store, name, options)
-        folder = stack.enter_context(_folder(spark, options.store))
-        log = stack.enter_context(_log_file(spark, options.store, folder))
-        stack.enter_context(_logging(log))
-        starting = f"Starting Spark {spark_version()} on {settings.master}"
-        say(f"{starting}; its log is {log}")
-        if server is not None:
-            server.feed.say(starting + ".")
-        size = ends.words_per_message()
-        address = connection.address
-        large = size > 1 if size else address.topic == FRAMES
-        session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=large)))
-        asked = QueryOptions(address.servers, address.topic, folder, trigger_s, kafka=java)
         pipeline = _pipeline(detector, run, name, reconstruct)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
-        engine = SparkEngine(ends, pipeline, deliveries, Query(session, asked), store=store, name=name, limits=limits)
+        if choice.saved is not None and choice.saved.ended:
+            # nothing is left to be read: Spark would start for nothing
+            engine = TopicEngine(ends, pipeline, deliveries, store=store, name=name)
+        else:
+            starting = f"Starting Spark {spark_version()} on {settings.master}"
+            if server is not None:
+                server.feed.say(starting + ".")
+            query = stack.enter_context(_query(spark, settings, options.store, ends, trigger_s, java, starting))
+            engine = SparkEngine(ends, pipeline, deliveries, query, store=store, name=name, limits=limits)
         topics = Publishing(publishing, pipeline)
         engines[:], problems[:] = [engine], [topics]
         with pipeline:
@@ -160,6 +157,29 @@ def run_spark(
         if strict:
             common.strictly(snapshot)
     return status[0]
+
+
+@contextmanager
+def _query(
+    spark: SparkOptions,
+    settings: SparkSettings,
+    store: Path | None,
+    ends: TopicEnds,
+    trigger_s: float,
+    java: Mapping[str, str],
+    starting: str,
+) -> Iterator[Query]:
+    """A query of the topic in a session of its own, for what the topic's messages hold."""
+    address = ends.connection.address
+    with ExitStack() as stack:
+        folder = stack.enter_context(_folder(spark, store))
+        log = stack.enter_context(_log_file(spark, store, folder))
+        stack.enter_context(_logging(log))
+        say(f"{starting}; its log is {log}")
+        size = ends.words_per_message()
+        large = size > 1 if size else address.topic == FRAMES
+        session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=large)))
+        yield Query(session, QueryOptions(address.servers, address.topic, folder, trigger_s, kafka=java))
 
 
 def _settings(spark: SparkOptions) -> SparkSettings:

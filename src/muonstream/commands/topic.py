@@ -56,6 +56,10 @@ class Choice:
             self.saved = store.load(name, run)
         if number is not None:
             self.wanted = Run(number)
+            newest = reader.newest_run()
+            if newest is None or newest.number != number:
+                there = f"its newest run is {stored_name(newest)}" if newest else "there is no run yet"
+                say(f"{name}: {there}; if run {number} is not in it, it is waited for")
         elif self.saved is None or self.saved.ended:
             self._newest(reader, options)
 

@@ -18,13 +18,15 @@ def connect(
     address: str,
     *,
     default_topic: str = "",
+    brokers_only: bool = False,
+    option: str = "",
     properties: Path | None,
     timeout_s: float,
     on_error: Callable[[KafkaAccessError], None] | None = None,
 ) -> Connection:
     """The connection that an address and the Kafka options ask for. Raises KafkaAccessError."""
     return Connection(
-        KafkaAddress.parse(address, default_topic=default_topic),
+        KafkaAddress.parse(address, default_topic=default_topic, brokers_only=brokers_only, option=option),
         Login.read(properties),
         timeout_s=timeout_s,
         on_error=on_error,
@@ -42,7 +44,7 @@ def create_topics(
     """Make our topics where they are missing; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status):
-        connection = connect(address, properties=properties, timeout_s=timeout_s)
+        connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
         admin = connection.wait(say=say)
         assert admin is not None
         wanted = topics.specs(prefix=prefix, retention_hours=retention_hours)
@@ -55,7 +57,7 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
     """Show the cluster's topics; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status):
-        connection = connect(address, properties=properties, timeout_s=timeout_s)
+        connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
         admin = connection.wait(say=say)
         assert admin is not None
         found = topics.states(connection, admin, group=group)

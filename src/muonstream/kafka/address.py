@@ -50,14 +50,28 @@ class KafkaAddress:
     topic: str = ""
 
     @classmethod
-    def parse(cls, text: str, *, default_topic: str = "") -> Self:
-        """Take an address apart. Raises KafkaAccessError, which never repeats what stands before an @."""
+    def parse(cls, text: str, *, default_topic: str = "", brokers_only: bool = False, option: str = "") -> Self:
+        """Take an address apart; option: what it was given as, for messages.
+
+        Raises KafkaAccessError, which never repeats what stands before an @.
+        """
+        form = FORM.partition("/topic")[0] if brokers_only else FORM
+        try:
+            found = cls._parse(text, default_topic, form)
+        except KafkaAccessError as error:
+            raise KafkaAccessError(f"{option}: {error}" if option else str(error)) from None
+        if brokers_only and found.topic:
+            raise KafkaAccessError(f"found {text!r}, allowed is {form}, without a topic")
+        return found
+
+    @classmethod
+    def _parse(cls, text: str, default_topic: str, form: str) -> Self:
         if not is_kafka(text):
-            raise KafkaAccessError(f"found {text!r}, allowed is {FORM}")
+            raise KafkaAccessError(f"found {text!r}, allowed is {form}")
         where, _, topic = text.removeprefix(SCHEME).partition("/")
         if "@" in where:
             raise KafkaAccessError(
-                f"found a user in the address, allowed is {FORM}; names and passwords go into a file for "
+                f"found a user in the address, allowed is {form}; names and passwords go into a file for "
                 "--kafka-properties"
             )
         servers = [cls._server(server, text) for server in where.split(",")]

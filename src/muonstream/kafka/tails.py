@@ -87,8 +87,8 @@ def read_tails(connection: Connection, partitions: Sequence[int], run: Run) -> l
             pending = {
                 p: search
                 for p, search in pending.items()
-                # an end alone does not say what came before it, nor need it: nothing comes after
-                if search.tail == Tail()
+                # an end alone does not say in which form the run was sent
+                if search.tail.kind is None
                 and search.begin > search.low
                 and span < LOOK_BACK_MESSAGES
                 and search.size < LOOK_BACK_BYTES

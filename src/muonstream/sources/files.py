@@ -28,6 +28,9 @@ def open_bytes(name: str) -> BinaryIO:
 
     Raises SourceError in one line.
     """
+    for scheme, what in (("kafka://", "a topic"), ("sim:", "a simulation")):
+        if name.startswith(scheme):
+            raise SourceError(f"{name}: found {what}, allowed are files; muonstream run takes it")
     if name == "-":
         # unbuffered, so that a live stream is not waited for until a whole piece is there
         return open(0, "rb", buffering=0, closefd=False)

@@ -73,6 +73,9 @@ def check(sample: bytes, named: Format, name: str) -> None:
     if _is_text(sample) == (named in BINARY):
         kind = "text" if named in BINARY else "binary data"
         raise SourceError(f"{name}: found {kind}, which is not the format {named} that was named")
+    words = np.frombuffer(sample, "<u8", len(sample) // 8)
+    if named is Format.DMA and len(words) > DMA_WORDS and _plausible(words[::DMA_WORDS]):
+        raise SourceError(f"{name}: found words of the boards one after another, which is not the format dma")
     if named is Format.JSON and not sample.lstrip().startswith(b"{"):
         raise SourceError(f"{name}: found no JSON objects, which is not the format json that was named")
     if named in (Format.COURSE, Format.FIRMWARE2019):

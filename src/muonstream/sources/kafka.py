@@ -137,6 +137,11 @@ class TopicReader:
         self._stopped.clear()
         self._paused = frozenset()
         ends = self.all_watermarks()
+        if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
+            raise SourceError(
+                f"--from: found partition {unknown[0]}, allowed are the topic's: {min(self.partitions)} to "
+                f"{max(self.partitions)}"
+            )
         for partition in self.partitions:
             self.next[partition] = self._first(partition, stored.get(partition), ends[partition])
         self._stopped |= set(ended)

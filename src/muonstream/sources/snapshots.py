@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
 POLL_S: Final = 0.25
+SAID_AT_ONCE: Final = 5
+SAID_AGAIN_S: Final = 60.0
 SILENT_S: Final = 10.0
 """A run that has said nothing for so long gives way to another that speaks."""
 
@@ -41,6 +43,27 @@ class Choice:
         self._shown, self._ended, self._heard = snapshot.run, snapshot.state == "ended", self._clock()
 
 
+class _Passed:
+    """Says what is passed over, some lines a minute, then how many more: other topics shall not fill the screen."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._say = say
+        self._clock = clock
+        self._begun = -SAID_AGAIN_S
+        self._said = self._more = 0
+
+    def __call__(self, line: str) -> None:
+        if self._clock() - self._begun >= SAID_AGAIN_S:
+            if self._more:
+                self._say(f"and {self._more:,} more that are no snapshots: is this a topic of snapshots?")
+            self._begun, self._said, self._more = self._clock(), 0, 0
+        if self._said < SAID_AT_ONCE:
+            self._said += 1
+            self._say(line)
+        else:
+            self._more += 1
+
+
 def follow_snapshots(
     connection: Connection,
     stop: Event,
@@ -59,11 +82,12 @@ def follow_snapshots(
         return
     partitions = connection.partitions(admin)
     consumer = connection.consumer(auto_offset_reset="latest")
+    tell = _Passed(say, clock)
     choice = Choice(run, clock=clock)
     try:
         _go_to_tail(connection, consumer, partitions, whole=bool(run))
         while not stop.is_set():
-            newest = _newest(connection, consumer.consume(500, timeout=POLL_S), choice, say)
+            newest = _newest(connection, consumer.consume(500, timeout=POLL_S), choice, tell)
             connection.check()
             yield newest
     finally:
@@ -86,7 +110,7 @@ def _go_to_tail(connection: Connection, consumer: Consumer, partitions: list[int
 
 
 def _newest(
-    connection: Connection, messages: list[Message], choice: Choice, say: Callable[[str], None]
+    connection: Connection, messages: list[Message], choice: Choice, tell: Callable[[str], None]
 ) -> Snapshot | None:
     """The last snapshot among the messages that the choice wants."""
     found: Snapshot | None = None
@@ -102,7 +126,7 @@ def _newest(
         try:
             found = decode(value if isinstance(value, bytes) else value.encode())
         except SnapshotError as error:
-            say(f"{connection.address}: partition {message.partition()}, offset {message.offset()}: {error}")
+            tell(f"{connection.address}: partition {message.partition()}, offset {message.offset()}: {error}")
         else:
             choice.shown(found)
     return found
