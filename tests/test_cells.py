@@ -94,6 +94,19 @@ def test_what_chance_could_do_is_not_dead() -> None:
     assert judge_cells(CHAMBER, strict, counts(hot={7: 790}, each=1000)).levels[7] == Level.BAD
 
 
+def test_a_noisy_cell_that_has_fewer_hits_than_others_is_not_dead() -> None:
+    """In a chamber whose hits are nearly all of muons, noise of 100 hits is much, and 300 hits are few."""
+    hits = np.full(CHAMBER.cells, 400, dtype=np.int64)
+    with_passage = hits.copy()
+    hits[5], with_passage[5] = 300, 200
+    verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, CellCounts(hits, with_passage, 10.0))
+    said = {one.check: one for one in verdicts.findings}
+    assert verdicts.levels[5] == Level.BAD
+    assert said["noisy cell"].level is Level.BAD
+    assert said["dead cells"].reason == "0 of 64 cells are dead"
+    assert set(said) == {"noisy cell", "dead cells"}
+
+
 @pytest.mark.parametrize(("hz", "level"), [(200, Level.GOOD), (201, Level.MEDIUM), (501, Level.BAD)])
 def test_noise_is_judged_in_hertz_where_all_cells_have_it(hz: int, level: Level) -> None:
     verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, counts(each=10 * hz))
