@@ -6,7 +6,7 @@ import pytest
 from muonstream.analysis.echoes import judge_echoes
 from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.detector import Detector
+from muonstream.detector import Detector, parse
 
 TELESCOPE = Catalogue(Detector.default())
 CHAMBER = 1
@@ -14,6 +14,24 @@ NAME = TELESCOPE.detector.chambers[CHAMBER].name
 FIRST = int(TELESCOPE.channel_map.cell_base[CHAMBER])
 LONG = 10_000_000
 """Orbits in which chance brings hardly any pairs."""
+ONE_LAYER = Catalogue(
+    parse(
+        """
+        name = "one layer"
+        [[chambers]]
+        number = 1
+        name = "Flat"
+        board = 0
+        first_channel = 0
+        layers = 1
+        cells_per_layer = 6
+        layer_of_channel = [0]
+        layer_shift_mm = [0.0]
+        z_mm = 0.0
+        """,
+        "flat.toml",
+    )
+)
 
 
 def counts(hits: int = 1000, orbits: int = LONG) -> Counts:
@@ -128,6 +146,14 @@ def test_the_quieter_of_two_neighbours_is_what_counts() -> None:
     TELESCOPE.view(data, "pair_next")[0, FIRST + 20] = 150
     pair = found(data)["crosstalking cells", f"{NAME} cells 20 and 21"]
     assert pair.value == pytest.approx(0.75, abs=0.01)
+
+
+def test_of_one_layer_the_next_channel_is_the_next_cell_and_said_once() -> None:
+    data = ONE_LAYER.zeros()
+    ONE_LAYER.view(data, "pair_hits")[:6] = 1000
+    ONE_LAYER.view(data, "pair_orbits")[0] = LONG
+    ONE_LAYER.view(data, "pair_next")[:, 2] = 300
+    assert ("crosstalking cells", "Flat cells 2 and 3") in found(data, ONE_LAYER, 0)
 
 
 def test_other_chambers_are_left_alone() -> None:
