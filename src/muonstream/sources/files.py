@@ -69,10 +69,15 @@ def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[
     """
     gzip: zlib._Decompress | None = None
     begun = inside = False
+    first = b""
     try:
         for piece in _raw_pieces(handle, live):
             if piece and not begun:
-                begun = True
+                if (first + piece) == _GZIP[:1]:
+                    # a pipe may give one byte alone
+                    first = piece
+                    continue
+                begun, piece, first = True, first + piece, b""
                 gzip = zlib.decompressobj(wbits=31) if piece.startswith(_GZIP) else None
             if gzip is None or not piece:
                 yield piece
@@ -87,6 +92,8 @@ def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[
                     gzip = zlib.decompressobj(wbits=31)
         if inside:
             raise SourceError(f"{name}: gzip data end too early")
+        if first:
+            yield first
     except zlib.error as error:
         raise SourceError(f"{name}: broken gzip data: {error}") from None
 
