@@ -103,6 +103,7 @@ def test_what_is_no_host_is_refused(value: str) -> None:
         ("evil.example", "127.0.0.1", 421),
         ("evil.example", "0.0.0.0", 421),
         ("127.0.0.1.evil.example", "0.0.0.0", 421),
+        ("labpc.example", "LabPC.example", 200),
     ],
 )
 def test_a_host_must_be_one_of_ours(host: str, bound_to: str, status: int) -> None:
