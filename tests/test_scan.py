@@ -17,6 +17,7 @@ from muonstream.control import (
     LATE,
     LINK,
     MAX_HELD,
+    NEWEST,
     NO_KEY,
     PENDING_AT,
     PENDING_WORDS,
@@ -139,3 +140,8 @@ def test_ancillary_words_alone_have_no_time() -> None:
     found, made = scanned(words, [1])
     assert found.tolist() == [TIMELESS, TIMELESS]
     assert made.control[ROW + S_CURRENT] == TIMELESS
+
+
+def test_words_that_are_looked_at_together_tell_their_own_boards_time() -> None:
+    _, made = scanned(words_of([(2, 0, 3)] * 2 + [(2, 5, 3)] * AT_ONCE), [])
+    assert [int(made.control[i + NEWEST]) for i in rows(made.control)] == [3, 3]
