@@ -9,23 +9,13 @@ import pytest
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.board import Board, Change
-from muonstream.analysis.cells import CellCounts, judge_cells
-from muonstream.analysis.findings import Level, chi_squared, kolmogorov
+from muonstream.analysis.findings import Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.detector import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 
 DETECTOR = Detector.default()
-CHAMBER = DETECTOR.chambers[0]
-
-
-def counts(*, dead: tuple[int, ...] = (), hot: dict[int, int] | None = None, each: int = 400) -> CellCounts:
-    hits = np.full(CHAMBER.cells, each, dtype=np.int64)
-    hits[list(dead)] = 0
-    for cell, n in (hot or {}).items():
-        hits[cell] = n
-    return CellCounts(hits, np.zeros(CHAMBER.cells, dtype=np.int64), 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +28,6 @@ def snapshot() -> Snapshot:
 
 def aged(snapshot: Snapshot, data_time_s: float, age_s: float) -> Snapshot:
     return replace(snapshot, data_time_s=data_time_s, wall_time=snapshot.data_wall_time + age_s)
-
-
-def test_nothing_is_said_of_cells_before_there_are_enough_hits() -> None:
-    verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, counts(dead=(3,), each=99))
-    assert set(verdicts.levels.tolist()) == {Level.NULL}
-    assert verdicts.findings == ()
-
-
-def test_known_dead_cells_are_told_apart_from_new_ones() -> None:
-    chamber = CHAMBER.model_copy(update={"dead_cells": (3, 4)})
-    verdicts = judge_cells(chamber, DETECTOR.thresholds, counts(dead=(3, 9)))
-    found = {finding.subject: finding for finding in verdicts.findings if finding.check == "dead cell"}
-    assert found["Chamber 1 cell 9"].level is Level.BAD
-    assert found["Chamber 1 cell 4"].reason == "listed as dead, but has 400 hits"
-    assert "Chamber 1 cell 3" not in found
-    assert verdicts.levels[3] == Level.NULL
-
-
-def test_rows_of_dead_cells_are_named() -> None:
-    layer = np.flatnonzero(CHAMBER.layer_of_cell() == 1)
-    verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, counts(dead=tuple(layer[:7].tolist())))
-    assert [f.subject for f in verdicts.findings if f.check == "dead row"] == ["Chamber 1 layer 1"]
-    verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, counts(dead=tuple(layer.tolist())))
-    assert [f.subject for f in verdicts.findings if f.check == "dead layer"] == ["Chamber 1 layer 1"]
-
-
-def test_a_cell_is_noisy_for_its_chamber_and_for_what_it_was() -> None:
-    for hits, level in ((1900, Level.GOOD), (2100, Level.MEDIUM), (4100, Level.BAD)):
-        assert judge_cells(CHAMBER, DETECTOR.thresholds, counts(hot={5: hits})).levels[5] == level
-    before = counts(hot={5: 200})
-    found = judge_cells(CHAMBER, DETECTOR.thresholds, counts(hot={5: 1300}), before).findings
-    assert "6.5 times what it was" in next(f for f in found if f.check == "noisy cell").reason
 
 
 def test_a_level_that_comes_and_goes_does_not_flap(snapshot: Snapshot) -> None:
@@ -130,20 +88,6 @@ def test_lost_words_are_judged_by_their_share(snapshot: Snapshot) -> None:
     for second in range(4):
         board.update(replace(snapshot, account=account, data_time_s=snapshot.data_time_s + second))
     assert {(a.finding.check, a.finding.level) for a in board.verdicts.alarms} == {("late words", Level.BAD)}
-
-
-def test_kolmogorov_and_chi_squared_tell_shapes_apart() -> None:
-    rng = np.random.default_rng(4)
-    a, b = rng.poisson(1000, 64), rng.poisson(3000, 64)
-    distance, scaled = kolmogorov(a, b)
-    assert distance < 0.01
-    assert scaled < 1.6
-    chi2, free = chi_squared(a, b)
-    assert free == 63
-    assert 30 < chi2 < 110
-    b[:32] *= 2
-    assert kolmogorov(a, b)[0] == pytest.approx(1 / 6, abs=0.01)
-    assert chi_squared(a, b)[0] > 1000
 
 
 @pytest.mark.parametrize("value", ["3", "[3]", "[5, 2]", '["a", 1]', "[0, 1]", "[true, 2]"])

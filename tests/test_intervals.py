@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +8,6 @@ from hypothesis import strategies as st
 from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.intervals import Interval, Intervals
-from muonstream.analysis.results import course_results
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -145,25 +141,3 @@ def test_a_state_of_other_intervals_is_refused() -> None:
 @pytest.mark.parametrize(("seconds", "windows"), [(5.0, 55), (0.01, 1), (WINDOW_SECONDS * 7, 7)])
 def test_seconds_become_whole_windows(seconds: float, windows: int) -> None:
     assert Intervals.windows_of(seconds) == windows
-
-
-def test_results_have_the_courses_keys_and_add_up_to_the_run() -> None:
-    found = run(WORDS, 11, [])
-    objects: list[dict[str, Any]] = [
-        json.loads(json.dumps(course_results(interval, CATALOGUE, run="run 7", unix_time=1.5), allow_nan=False))
-        for interval in found
-    ]
-    one = objects[0]
-    assert list(one) == ["Index", "Run", "Sequence", "Total Count", "Chamber_1", "Chamber_2", "Chamber_3", "Chamber_4"]
-    assert (one["Index"], one["Run"], one["Sequence"]) == (1.5, "run 7", 1)
-    assert list(one["Chamber_1"]) == ["Count", "Hist_1", "Hist_2", "Hist_3", "Hist_4"]
-    assert one["Chamber_2"]["Hist_1"]["Bins"] == [5.0 * i for i in range(26)]
-    assert one["Chamber_2"]["Hist_4"]["Bins"][-1] == 990.0
-    whole = ACCUMULATE(frames_of(WORDS)).total
-    assert sum(one["Total Count"] for one in objects) == int(CATALOGUE.chamber_hits(whole).sum())
-    for c, chamber in enumerate(CATALOGUE.detector.chambers):
-        of_chamber = [one[f"Chamber_{chamber.number}"] for one in objects]
-        assert sum(one["Count"] for one in of_chamber) == int(CATALOGUE.chamber_hits(whole)[c])
-        for name, (_, counts) in CATALOGUE.course_histograms(whole, c).items():
-            added = np.sum([one[name.capitalize()]["Counts"] for one in of_chamber], axis=0)
-            assert np.array_equal(added, counts)

@@ -193,14 +193,6 @@ def test_residuals_are_hit_less_fit_and_words_are_the_hits() -> None:
     )
 
 
-def test_a_crowd_is_given_up_and_counted() -> None:
-    chamber = DETECTOR.chambers[0]
-    hits = [(cell, 1 + 7 * turn) for turn in range(40) for cell in range(16)]
-    found = SegmentFinder(DETECTOR)(framed(words_of(chamber, hits)))
-    assert found.given_up.sum() > 0
-    assert len(found.segments) > 0
-
-
 def test_settings_that_are_not_allowed_are_named() -> None:
     with pytest.raises(ValueError, match=r"most_tan: found 0, allowed are 0.01 to 100"):
         SegmentConfig(most_tan=0)

@@ -56,11 +56,12 @@ def judge_cells(
         found.append(finding)
         levels[cell] = finding.level
         odd[cell] = True
+    # before a noisy cell is bad too
+    dead = levels == Level.BAD
     for finding, cell in _noisy(chamber, thresholds, now, before, known):
         found.append(finding)
         levels[cell] = max(int(levels[cell]), finding.level)
         odd[cell] = True
-    dead = (levels == Level.BAD) & (now.hits < expected) & ~known
     found += _rows(chamber, thresholds, dead, known)
     share = float(dead.sum() / max(alive.sum(), 1))
     level, limit = graded(share, thresholds.dead_cells)

@@ -56,7 +56,8 @@ def _crosstalk(catalogue: Catalogue, chamber: int, hits: Counts, pairs: Counts, 
     """Pairs of neighbours, each kind beside those that lie alike: muons bring some together, by where wires are."""
     room, thresholds = catalogue.detector.chambers[chamber], catalogue.detector.thresholds
     worst, where = 0.0, "no pair of cells"
-    for kind, distance in enumerate((1, room.layers)):
+    # of one layer the next channel is the next cell
+    for kind, distance in enumerate(dict.fromkeys((1, room.layers))):
         mine, other, together = hits[:-distance], hits[distance:], pairs[kind, :-distance]
         fewer = np.minimum(mine, other)
         chance = accidental_pairs(mine, other, CROSSTALK_TDC, orbits)

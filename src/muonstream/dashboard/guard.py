@@ -54,7 +54,8 @@ def is_address(host: str) -> bool:
 
 
 def own_hosts(bound_to: str) -> frozenset[str]:
-    """Names by which a server bound to this host may be called, besides addresses."""
+    """Names, in lower case, by which a server bound to this host may be called, besides addresses."""
+    bound_to = bound_to.lower()
     if is_loopback(bound_to):
         return frozenset({*LOOPBACK_NAMES, bound_to})
     return frozenset({*LOOPBACK_NAMES, bound_to, socket.gethostname().lower(), socket.getfqdn().lower()})

@@ -85,9 +85,16 @@ def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[
     """
     gzip: zlib._Decompress | None = None
     begun = inside = False
+    first = b""
     try:
         for piece in _raw_pieces(handle, live):
             if piece and not begun:
+                if first:
+                    piece, first = b"".join((first, piece)), b""
+                if piece == _GZIP[:1]:
+                    # a pipe may give one byte alone
+                    first = bytes(piece)
+                    continue
                 begun = True
                 gzip = zlib.decompressobj(wbits=31) if piece[: len(_GZIP)] == _GZIP else None
             if gzip is None or not piece:
@@ -103,6 +110,8 @@ def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[
                     gzip = zlib.decompressobj(wbits=31)
         if inside:
             raise SourceError(f"{name}: gzip data end too early")
+        if first:
+            yield first
     except zlib.error as error:
         raise SourceError(f"{name}: broken gzip data: {error}") from None
 

@@ -51,12 +51,16 @@ class _Growing:
 
     def finish(self) -> Block:
         """The end of the file as it was: what is left of it."""
-        self._handle.close()
+        self.close()
         if self._decoder is not None:
             return self._decoder.feed(b"", last=True)
         if self._sample:
             return Block(malformed=1, faults=[f"{self._path}: byte 0: found {len(self._sample)} bytes of no format"])
         return Block()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._handle.close()
 
     def changed(self) -> bool:
         """Whether the file under this name is no longer the one being read, or was truncated."""
@@ -80,34 +84,38 @@ def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
     done: set[Path] = set()
     current: _Growing | None = None
     at: Path | None = None
-    while True:
-        if current is None:
-            at = path if not path.is_dir() else _next(path, done)
-            if at is not None and at.exists():
-                try:
-                    current = _Growing(at, format)
-                except OSError as error:
-                    raise SourceError(f"{at}: cannot be read: {error.strerror or error}") from None
-        block = current.read() if current is not None else None
-        if block is not None:
-            yield block
-            continue
-        if stop.is_set():
-            if current is not None:
-                yield current.finish()
-            return
-        if current is not None and at is not None:
-            if current.changed():
-                yield current.finish()
-                current = None
+    try:
+        while True:
+            if current is None:
+                at = path if not path.is_dir() else _next(path, done)
+                if at is not None and at.exists():
+                    try:
+                        current = _Growing(at, format)
+                    except OSError as error:
+                        raise SourceError(f"{at}: cannot be read: {error.strerror or error}") from None
+            block = current.read() if current is not None else None
+            if block is not None:
+                yield block
                 continue
-            if path.is_dir() and _next(path, {*done, at}) is not None:
-                yield current.finish()
-                done.add(at)
-                current = None
-                continue
-        yield Block(idle=True)
-        stop.wait(POLL_S)
+            if stop.is_set():
+                if current is not None:
+                    yield current.finish()
+                return
+            if current is not None and at is not None:
+                if current.changed():
+                    yield current.finish()
+                    current = None
+                    continue
+                if path.is_dir() and _next(path, {*done, at}) is not None:
+                    yield current.finish()
+                    done.add(at)
+                    current = None
+                    continue
+            yield Block(idle=True)
+            stop.wait(POLL_S)
+    finally:
+        if current is not None:
+            current.close()
 
 
 def _next(folder: Path, done: set[Path]) -> Path | None:

@@ -147,14 +147,20 @@ def word_of_object(text: bytes) -> int:
         value = found[name]
         ancillary = name not in ("HEAD", "FPGA") and found["HEAD"] != Head.HIT
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name}: found {value!r}, allowed are whole numbers from 0 to {high}"[:200])
-        if ancillary:
-            # what ancillary fields carry is not kept
+            raise _wrong(name, value, high)
+        # a number too large for a float is infinite, and has no whole part
+        fits = 0 <= value <= high and value == int(value)
+        if ancillary and not fits:
+            # what ancillary fields carry besides whole numbers in range is not kept
             value = int(value) & high if name in ("TDC_CHANNEL", "ORBIT_CNT") and abs(value) < 1e15 else 0
-        if value != int(value) or not 0 <= value <= high:
-            raise ValueError(f"{name}: found {value!r}, allowed are whole numbers from 0 to {high}")
+        elif not fits:
+            raise _wrong(name, value, high)
         word |= int(value) << shift
     return word
+
+
+def _wrong(name: str, value: object, high: int) -> ValueError:
+    return ValueError(f"{name}: found {repr(value)[:60]}, allowed are whole numbers from 0 to {high}")
 
 
 def _no_constant(name: str) -> float:

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from muonstream.dashboard.guard import SECURITY_HEADERS, Guard, is_address, is_loopback, own_hosts, split_host
+
+TOKEN = "secret-secret"
+
+
+async def page(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("seen")
+
+
+async def feed(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("seen")
+    await socket.close()
+
+
+APP = Starlette(routes=[Route("/", page), Route("/folder/page", page), WebSocketRoute("/feed", feed)])
+
+
+def client(
+    base_url: str = "http://127.0.0.1:8050", *, bound_to: str = "127.0.0.1", token: str | None = None
+) -> TestClient:
+    return TestClient(Guard(APP, bound_to=bound_to, token=token), base_url=base_url, follow_redirects=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.2", False),
+        ("localhost.evil.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("1.2.3.4", True), ("::1", True), ("1.2.3.4.example", False), ("1.2.3", False), ("", False)]
+)
+def test_an_address_is_no_name(host: str, expected: bool) -> None:
+    assert is_address(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("localhost", ("localhost", None)),
+        ("LabPC.Example.:8050", ("labpc.example", 8050)),
+        ("[::1]:80", ("::1", 80)),
+        ("10.0.0.1", ("10.0.0.1", None)),
+    ],
+)
+def test_a_host_is_a_name_and_a_port(value: str, expected: tuple[str, int | None]) -> None:
+    assert split_host(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        ":80",
+        "a b",
+        "a\t",
+        "user@localhost",
+        "localhost/path",
+        "localhost?x",
+        "localhost#x",
+        "localhost:x",
+        "a:99999",
+        "[::1",
+    ],
+)
+def test_what_is_no_host_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        split_host(value)
+    assert client().get("/", headers={"host": value}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    ("host", "bound_to", "status"),
+    [
+        ("localhost:8050", "127.0.0.1", 200),
+        ("[::1]:8050", "::1", 200),
+        ("LOCALHOST.", "127.0.0.1", 200),
+        ("192.168.1.2", "127.0.0.1", 421),
+        ("192.168.1.2", "0.0.0.0", 200),
+        ("evil.example", "127.0.0.1", 421),
+        ("evil.example", "0.0.0.0", 421),
+        ("127.0.0.1.evil.example", "0.0.0.0", 421),
+        ("labpc.example", "LabPC.example", 200),
+    ],
+)
+def test_a_host_must_be_one_of_ours(host: str, bound_to: str, status: int) -> None:
+    assert client(bound_to=bound_to).get("/", headers={"host": host}).status_code == status
+
+
+def test_bound_to_all_addresses_our_own_names_are_ours() -> None:
+    assert {"localhost", "127.0.0.1", "::1"} < own_hosts("0.0.0.0")
+    assert own_hosts("127.0.0.1") == {"localhost", "127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://127.0.0.1:8050"}, 200),
+        ({"origin": "https://127.0.0.1:8050"}, 200),
+        ({"origin": "http://127.0.0.1"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+    ],
+)
+def test_requests_come_from_our_own_page_or_from_none(headers: dict[str, str], status: int) -> None:
+    assert client().get("/", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/", "/none"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "evil.example"])
+def test_every_answer_carries_the_headers(path: str, host: str) -> None:
+    answer = client().get(path, headers={"host": host})
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"Basic {TOKEN}", 401),
+        (f"Bearer {TOKEN}x", 401),
+        ("Bearer ", 401),
+        ("Bearer", 401),
+        (TOKEN, 401),
+    ],
+)
+def test_a_program_brings_its_token_as_bearer(authorization: str, status: int) -> None:
+    answer = client(token=TOKEN).get("/", headers={"authorization": authorization})
+    assert answer.status_code == status
+    assert status == 200 or answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("given", ["", "wrong", "é", TOKEN[:-1], TOKEN.upper()])
+def test_a_wrong_token_is_no_use(given: str) -> None:
+    answer = client(token=TOKEN).get("/", params={"token": given})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        (f"/?token={TOKEN}", "./"),
+        (f"/?a=1&token={TOKEN}&b=x%26y", "./?a=1&b=x%26y"),
+        (f"/folder/page?token={TOKEN}", "./page"),
+        (f"//evil.example/?token={TOKEN}", "./"),
+        (f"//evil.example?token={TOKEN}", "./evil.example"),
+    ],
+)
+def test_the_token_goes_from_the_address_into_a_cookie(path: str, location: str) -> None:
+    browser = client(token=TOKEN)
+    answer = browser.get(f"http://127.0.0.1:8050{path}")
+    assert (answer.status_code, answer.headers["location"]) == (303, location)
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("muonstream_8050=")
+    assert TOKEN not in cookie
+    for part in ("HttpOnly", "SameSite=strict"):
+        assert part in cookie
+    assert "Secure" not in cookie
+    assert answer.headers["cache-control"] == "no-store"
+    assert browser.get("/").text == "seen"
+
+
+def test_over_tls_the_cookie_stays_there() -> None:
+    answer = client("https://127.0.0.1:8050", token=TOKEN).get("/", params={"token": TOKEN})
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_from_another_site_the_page_is_opened_once_more() -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    answer = client(token=TOKEN).get("/", params={"token": TOKEN}, headers=headers)
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh"' in answer.text
+    assert TOKEN not in answer.text
+    assert "set-cookie" in answer.headers
+
+
+def test_the_cookie_of_another_token_or_port_is_no_use() -> None:
+    cookie = client(token=TOKEN).get("/", params={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    assert client(token=TOKEN).get("/", headers={"cookie": cookie}).status_code == 200
+    assert client(token="another").get("/", headers={"cookie": cookie}).status_code == 401
+    elsewhere = client("http://127.0.0.1:8051", token=TOKEN)
+    assert elsewhere.get("/", headers={"cookie": cookie}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "seen"),
+    [
+        ("/feed", {}, False),
+        (f"/feed?token={TOKEN}", {}, False),
+        ("/feed", {"authorization": f"Bearer {TOKEN}"}, True),
+        ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://127.0.0.1:8050"}, True),
+        ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://evil.example"}, False),
+        ("/feed", {"authorization": f"Bearer {TOKEN}", "host": "evil.example"}, False),
+    ],
+)
+def test_a_websocket_is_guarded_as_well(path: str, headers: dict[str, str], seen: bool) -> None:
+    browser = client(token=TOKEN)
+    if seen:
+        with browser.websocket_connect(path, headers={"host": "127.0.0.1:8050", **headers}) as socket:
+            assert socket.receive_text() == "seen"
+        return
+    with (
+        pytest.raises(WebSocketDisconnect) as caught,
+        browser.websocket_connect(path, headers={"host": "127.0.0.1:8050", **headers}),
+    ):
+        pass
+    assert caught.value.code == 1008
