@@ -85,7 +85,7 @@ def test_a_cell_is_dead_by_what_it_lacks(hits: int, level: Level) -> None:
     said = found(counts(hot={7: hits})).get(("dead cell", cell_name(CHAMBER, 7)))
     assert (said is not None) == (level > Level.GOOD)
     if said is not None:
-        assert said.reason == f"{hits} hits where a cell of this chamber has 400"
+        assert said.reason == f"{hits} hits in 10 s, where a cell of this chamber has 400"
 
 
 def test_what_chance_could_do_is_not_dead() -> None:
