@@ -411,3 +411,35 @@ def test_frames_keep_what_they_had_while_more_is_pushed() -> None:
         kept.append((frames, frames.gather().words.copy()))
     for frames, then in kept:
         assert np.array_equal(frames.gather().words, then)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_slow_run_with_a_window_a_word_is_built_as_any(step: int) -> None:
+    # more windows close than the table of open ones has room for, in a push as in a chunk of it
+    words = hits(WINDOW_ORBITS * step * np.arange(200_000))
+    frames, counts = build(words)
+    assert counts.words == len(frames.words) == len(frames.keys) == 200_000
+    assert np.array_equal(frames.words, words)
+    assert np.array_equal(frames.keys, step * np.arange(200_000))
+
+
+def test_windows_that_a_silent_board_holds_open_are_bounded_however_few_words_they_have() -> None:
+    # the other board says nothing more and is waited for, for ever
+    builder = FrameBuilder((0, 1), idle_seconds=1e5)
+    builder.push(hits([0, 1], 1))
+    frames = Frames.join([builder.push(hits(WINDOW_ORBITS * np.arange(100_000))), builder.finish()])
+    assert builder.counts.forced > 0
+    assert builder.counts.late == 0
+    assert len(frames.words) == 100_002
+    assert len(frames.keys) == 100_000
+
+
+def test_a_counter_that_is_stuck_does_not_fill_the_memory() -> None:
+    stuck = np.repeat(stream(1), 100_000)
+    builder = FrameBuilder((0,), max_held_words=1000)
+    given = [len(builder.push(part).words) for part in np.split(stuck, 7 * np.arange(1, 10_000))]
+    assert given.index(1001) == 1001 // 7 - 1
+    assert builder.held_words == 0
+    assert builder.counts.late == len(stuck) - 1001
+    whole, counts = build(stuck, max_held_words=1000)
+    assert (len(whole.words), counts.late) == (1001, len(stuck) - 1001)

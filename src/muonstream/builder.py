@@ -168,9 +168,10 @@ class FrameBuilder:
             end = min(begin + CHUNK_WORDS, len(words))
             # what was set aside before or in this chunk may be released in it
             self._reserve(end - begin, end - begin)
-            st = self._state
-            scan(st.control, st.table, st.runs, st.pending, st.log, row, words, begin, end)
-            self._collect(closed)
+            st, at = self._state, begin
+            while at < end:
+                at = scan(st.control, st.table, st.runs, st.pending, st.log, row, words, at, end)
+                self._collect(closed)
         self._keep(words)
         return closed.frames()
 

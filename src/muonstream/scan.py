@@ -15,14 +15,20 @@ from muonstream.control import (
     ALL_TOP,
     BOUNDARY,
     CLOSED,
+    CLOSING,
     EPOCH,
+    HELD,
     IN_CHUNK,
     LATE,
+    MAX_HELD,
     NEWEST,
     NO_KEY,
+    OPEN,
+    OPEN_WINDOWS,
     RESETS,
     S_CURRENT,
     S_INPUT,
+    TABLE,
     WATCH,
 )
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
@@ -72,9 +78,24 @@ def _continue(current: int, want: Any, epoch: Any, newest: Any) -> Any:
     return _HIT | bits if together else ~np.uint64(0)
 
 
+@inlined
+def _stop(c: Any, begin: int, end: int) -> int:
+    """How far a run that begins at `begin` may go before more is held than may be."""
+    return int(min(end, begin + max(c[MAX_HELD] - c[HELD], 0) + 1))
+
+
+@inlined
+def _crowded(c: Any) -> bool:
+    """Whether the table of open windows has become so full, of those that wait to be collected, that it must stop."""
+    return bool(c[OPEN] + c[CLOSING] >= 3 * TABLE // 4)
+
+
 @compiled
-def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, words: Any, begin: int, end: int) -> None:
-    """Take words[begin:end] of one source: runs of them, by window, are added to the state's."""
+def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, words: Any, begin: int, end: int) -> int:
+    """Take words[begin:end] of one source: runs of them, by window, are added to the state's.
+
+    Gives how far it came: before the end where closed windows have to be collected first, for want of room.
+    """
     mask = np.zeros(64, np.uint64)
     want = np.zeros(64, np.uint64)
     epoch = np.full(64, -1, np.int64)
@@ -96,9 +117,10 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
         usual = _continue(current, want, epoch, newest)
         word, code, key = np.uint64(0), 0, 0
         tried = n
-        while n < end:
+        stop = _stop(c, begin, end)
+        while n < stop:
             if n >= tried:
-                if n + AT_ONCE <= end and _all_usual(words, n, usual):
+                if n + AT_ONCE <= stop and _all_usual(words, n, usual):
                     n += AT_ONCE
                     tried = n
                     continue
@@ -111,6 +133,10 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if n > begin:
                 add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
                 begin = n
+                if _crowded(c):
+                    end = n
+                    break
+                stop = _stop(c, begin, end)
             key = epoch[code] | window_of(word)
             if not closed < key <= newest[code] or current >= NO_KEY:
                 break
@@ -119,6 +145,14 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             n += 1
         if n == end:
             break
+        if n == stop:
+            add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
+            begin = n
+            make_room(c, table, runs)
+            if _crowded(c):
+                end = n
+                break
+            continue
         i = c[source + S_INPUT + (code & 7)]
         one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
         if 0 <= newest[code] < key <= reach(c, i) and closed < key and one_epoch:
@@ -139,7 +173,11 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             current = key
             make_room(c, table, runs)
         _steady(c, i, code, mask, epoch, newest)
+        if _crowded(c):
+            end = n
+            break
     add_run(c, table, runs, IN_CHUNK + begin, end - begin, current)
-    if current >= NO_KEY:
+    if current >= NO_KEY or c[OPEN] >= OPEN_WINDOWS or c[HELD] > c[MAX_HELD]:
         make_room(c, table, runs)
     c[source + S_CURRENT] = current
+    return end

@@ -82,7 +82,7 @@ def make_room(c: Any, table: Any, runs: Any) -> None:
         for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
             give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
         set_closed(c, table, c[CLOSED] + 1)
-    while (c[HELD] > c[MAX_HELD] and c[OPEN] > 1) or c[OPEN] >= OPEN_WINDOWS:
+    while (c[HELD] > c[MAX_HELD] and c[OPEN] > 0) or c[OPEN] >= OPEN_WINDOWS:
         oldest = table[T_OPEN, 0]
         for i in range(1, c[OPEN]):
             oldest = min(oldest, table[T_OPEN, i])
