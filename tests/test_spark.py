@@ -76,6 +76,7 @@ class Spark:
     store: bool = True
     messages: int = 0
     wanted: Run | None = RUN
+    named: bool = False
     detector: Detector = DETECTOR
     login: Login = field(default_factory=Login)
     windows: int = 0
@@ -104,7 +105,7 @@ class Spark:
         with Pipeline(self.detector, builder=builder, reconstruct=self.muons) as pipeline:
             if self.windows:
                 pipeline.intervals = Intervals(pipeline.catalogue, windows=self.windows)
-            deliveries = Deliveries(wanted=self.wanted)
+            deliveries = Deliveries(wanted=self.wanted, named=self.named)
             query = Query(self.session, options)
             engine = SparkEngine(ends, pipeline, deliveries, query, store=store, name=NAME, limits=self.limits)
             saved = store.load(NAME) if store is not None else None
@@ -308,6 +309,37 @@ def test_a_micro_batch_that_comes_again_changes_nothing(new_run: NewRun) -> None
     # Spark gives it again now, as after a kill between our transaction and its own
     found = run.run()
     assert differences(counted(found), processed(SHORT)) == 0
+
+
+def test_a_checkpoint_that_is_older_than_the_store_loses_nothing(new_run: NewRun) -> None:
+    sent = as_hits(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 8)
+    run.run(lambda engine, snapshot: snapshot.account.words > 30_000)
+    # as after a power cut, or out of a backup: its newest plans are gone, and are made anew with other offsets
+    for folder in ("offsets", "commits"):
+        for file in (run.checkpoint / folder).iterdir():
+            if int(file.name.strip(".").split(".")[0]) > 0:
+                file.unlink()
+    run.messages = len(sent) // 3
+    found = run.run()
+    assert differences(counted(found), processed(SHORT)) == 0
+
+
+@pytest.mark.parametrize("form", ["frames", "hits"])
+def test_a_run_asked_for_by_its_number_is_taken_whole(new_run: NewRun, form: str) -> None:
+    sent = as_frames(SHORT, PARTITIONS) if form == "frames" else as_hits(SHORT, PARTITIONS)
+    run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 5, wanted=Run(RUN.number), named=True)
+    found = run.run()
+    assert len(run.batches) >= 3
+    assert found.run == RUN.name
+    assert differences(counted(found), processed(SHORT)) == 0
+
+
+def test_a_run_that_has_ended_leaves_no_checkpoint(new_run: NewRun) -> None:
+    run = new_run([*as_hits(SHORT[:5000], PARTITIONS), *ends(PARTITIONS)])
+    run.run()
+    assert list((run.folder / "checkpoint").iterdir()) == []
+    assert differences(counted(run.run()), processed(SHORT[:5000])) == 0
 
 
 def test_without_its_checkpoint_the_run_goes_on_from_the_store(new_run: NewRun) -> None:

@@ -28,6 +28,11 @@ ROUND_WORDS: Final = 1 << 20
 """Loose words are pushed in rounds of about so many, some of each partition, so that few are held."""
 
 
+def _undecided(run: Run | None, named: bool) -> bool:
+    """Whether it is open yet which run is taken: none has come, or the one asked for by its number has no name yet."""
+    return run is None or (named and run == Run(run.number))
+
+
 class StoppedError(Exception):
     """No more micro-batches are taken."""
 
@@ -138,8 +143,10 @@ class SparkEngine(TopicEngine):
             self.pipeline.finish()
             if self.over and self._error is None:
                 self.save(ended=True)
-            last = self._snapshot("ended")
-            publish(last)
+                self.query.discard()
+            with self._changed:
+                last = self._snapshot("ended")
+                publish(last)
         return last
 
     def _start(self) -> None:
@@ -162,15 +169,17 @@ class SparkEngine(TopicEngine):
             with self._changed:
                 if self._batch == shown:
                     self._changed.wait(LOOK_EVERY_S)
-                if self._error is not None and not stop.is_set():
+                if self._error is not None:
                     raise self._error
                 if not self.deliveries.framed:
                     self._let_idle_go()
                 now = self._batch != shown or time.monotonic() >= due
                 snapshot = self._snapshot() if now and not self.over else None
                 shown = self._batch
+                if snapshot is not None:
+                    # here, for what is published of intervals is what micro-batches add to
+                    publish(snapshot)
             if snapshot is not None:
-                publish(snapshot)
                 due = time.monotonic() + interval_s
             if (
                 self.query.begun
@@ -206,14 +215,13 @@ class SparkEngine(TopicEngine):
                 if self._closing:
                     raise StoppedError
                 self._check(number)
-                if number <= self._batch:
-                    return
                 order = self._order()
             shares = self._shares(messages, order)
             with self._changed:
                 if self._closing:
                     raise StoppedError
-                self._batch = number
+                # one that was taken before may hold more now, if its plan was lost: offsets decide, not its number
+                self._batch = max(self._batch, number)
                 self._take_shares(shares)
                 self.save()
                 self._changed.notify_all()
@@ -245,10 +253,9 @@ class SparkEngine(TopicEngine):
     def _shares(self, messages: Any, order: Order) -> list[Share]:
         """What the tasks make of a micro-batch. Where they do not agree on which run it is, they are told."""
         shares = self._collect(messages, order)
-        runs = {share.run for share in shares if share.run is not None}
-        if order.run is None and len(runs) > 1:
-            first = min((min(share.parts), share.run) for share in shares if share.run is not None)[1]
-            shares = self._collect(messages, replace(order, run=first))
+        found = sorted((min(share.parts), share.run) for share in shares if share.run not in (None, order.run))
+        if _undecided(order.run, order.named) and len({run for _, run in found}) > 1:
+            shares = self._collect(messages, replace(order, run=found[0][1]))
         return shares
 
     def _collect(self, messages: Any, order: Order) -> list[Share]:
@@ -260,7 +267,8 @@ class SparkEngine(TopicEngine):
         deliveries.reset()
         for share in shares:
             self._adopt_parts(share)
-            deliveries.run = deliveries.run or share.run
+            if _undecided(deliveries.run, deliveries.named) and share.run is not None:
+                deliveries.run = share.run
             deliveries.framed |= share.framed
             deliveries.accounts |= share.accounts
             deliveries.ended += share.ended

@@ -62,7 +62,7 @@ class Query:
     def anew(self) -> None:
         """Begin a checkpoint."""
         self.name = uuid.uuid4().hex[:12]
-        self._known = ""
+        self._known = self._identity = ""
         self.resumed = False
         """Whether it goes on from a checkpoint."""
 
@@ -113,7 +113,7 @@ class Query:
         if not self._starting:
             return self._known
         self._started.wait()
-        return str(self._query.id)
+        return self._identity
 
     def start(self, positions: Mapping[int, int], take: Callable[[Any, int], None]) -> None:
         """Begin, at these positions where there is no checkpoint; take: gets micro-batches and their numbers."""
@@ -145,6 +145,7 @@ class Query:
             self._query = writer.start()
         except Exception as error:
             raise SparkError(f"Spark: {first_line(str(error))}") from None
+        self._identity = str(self._query.id)
         self._started.set()
 
     def check(self) -> None:
@@ -184,6 +185,12 @@ class Query:
             if self._query is not None:
                 return [told for told in self._query.recentProgress if int(told["batchId"]) > batch]
         return []
+
+    def discard(self) -> None:
+        """Remove the checkpoint of a run that has ended and is stored: nobody goes on from it."""
+        with contextlib.suppress(Exception):  # Java has ended; it does no harm where it is
+            where, files = self._file(f"{self._options.checkpoint}/{self.name}")
+            files.delete(where, True)
 
     def stop(self) -> None:
         """End it. A micro-batch under way is not done, and comes again."""
