@@ -76,8 +76,10 @@ def check(sample: bytes, named: Format, name: str) -> None:
     words = np.frombuffer(sample, "<u8", len(sample) // 8)
     if named is Format.DMA and len(words) > DMA_WORDS and _plausible(words[::DMA_WORDS]):
         raise SourceError(f"{name}: found words of the boards one after another, which is not the format dma")
-    if named is Format.JSON and not sample.lstrip().startswith(b"{"):
-        raise SourceError(f"{name}: found no JSON objects, which is not the format json that was named")
+    objects = sample.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    if (named is Format.JSON) != objects and named not in BINARY:
+        found = "JSON objects" if objects else "no JSON objects"
+        raise SourceError(f"{name}: found {found}, which is not the format {named} that was named")
     if named in (Format.COURSE, Format.FIRMWARE2019):
         heads = _heads(sample)
         other = "2" if named is Format.FIRMWARE2019 else "1"
