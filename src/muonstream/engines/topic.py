@@ -27,6 +27,8 @@ HELD_HIGH: Final = 4 << 20
 """With so many words held, partitions that run ahead are not read."""
 HELD_LOW: Final = 2 << 20
 AHEAD_WINDOWS: Final = 16
+STUCK_S: Final = 5.0
+"""When nothing has come for so long, all are read: what a partition still has may be nothing for us."""
 ORDER_WINDOWS: Final = 2
 
 
@@ -54,7 +56,7 @@ class TopicEngine:
         self._store = store
         self._name = name
         self._clock = clock
-        self._idle_due = clock()
+        self._idle_due = self._read_at = clock()
         self._dirty = False
         self._accounted = False
         self._named = bool(pipeline.monitor.run)
@@ -160,6 +162,7 @@ class TopicEngine:
                 deliveries.take(partition, messages)
         if batch:
             self._dirty = True
+            self._read_at = self._clock()
         if deliveries.frames:
             if pipeline.intervals is not None:
                 pipeline.intervals.in_order = False
@@ -208,11 +211,14 @@ class TopicEngine:
         """Stop reading partitions that run ahead while too much is held; those that hold it back are read."""
         reader, builder = self.reader, self.pipeline.builder
         held = builder.held_words
-        if held < HELD_LOW:
+        if held < HELD_LOW or self._clock() - self._read_at > STUCK_S:
             reader.pause(())
-        elif held > HELD_HIGH:
-            open_parts = [p for p, part in self.deliveries.parts.items() if not part.ended]
+            return
+        open_parts = [p for p, part in self.deliveries.parts.items() if not part.ended]
+        ahead = set(reader.paused)
+        if held > HELD_HIGH:
             ahead = {p for p in open_parts if builder.lag_windows(p) > AHEAD_WINDOWS}
+        if ahead:
             # those that hold the others back may have nothing to read: then all must go on until that is certain
             reader.pause(ahead if any(not reader.caught_up(p) for p in open_parts if p not in ahead) else ())
 

@@ -1,0 +1,126 @@
+"""The engine on a topic with a reader that gives what it is told to, in the worst order there is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, cast
+
+import pytest
+from kafka_messages import RUN, Sent, as_hits, ends
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.detector import Detector
+from muonstream.engines import topic as topic_engine
+from muonstream.engines.pipeline import Pipeline
+from muonstream.engines.topic import TopicEngine
+from muonstream.simulation import simulate_words
+from muonstream.sources.deliveries import Deliveries
+
+WORDS = simulate_words(20_000, rate_hz=5000, seed=6)
+
+
+@dataclass
+class Message:
+    place: int
+    said: Sequence[tuple[str, bytes]]
+    content: bytes | None
+
+    def offset(self) -> int:
+        return self.place
+
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        return self.said
+
+    def value(self) -> bytes | None:
+        return self.content
+
+
+@dataclass
+class Reader:
+    """Gives the messages of the last partition that may be read, so many at a time.
+
+    never: partitions whose end cannot be reached, as behind a transaction's marker
+    """
+
+    waiting: dict[int, deque[Message]]
+    at_once: int
+    never: frozenset[int] = frozenset()
+    paused: frozenset[int] = frozenset()
+    ever_paused: set[int] = field(default_factory=set)
+    empty: int = 0
+
+    def __post_init__(self) -> None:
+        self.next = dict.fromkeys(self.waiting, 0)
+
+    def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
+        pass
+
+    def read(self) -> dict[int, list[Message]]:
+        for partition in reversed(self.waiting):
+            if self.waiting[partition] and partition not in self.paused:
+                several = [self.waiting[partition].popleft() for _ in range(self.at_once) if self.waiting[partition]]
+                self.next[partition] = several[-1].offset() + 1
+                return {partition: several}
+        self.empty += 1
+        assert self.empty < 100, "nothing is read any more"
+        return {}
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        self.paused = frozenset(partitions)
+        self.ever_paused |= self.paused
+
+    def caught_up(self, partition: int) -> bool:
+        return not self.waiting[partition] and partition not in self.never
+
+    def confirm(self, partition: int) -> bool:
+        return self.caught_up(partition)
+
+    def stop_at(self, partition: int, offset: int) -> None:
+        pass
+
+    def new_partitions(self) -> list[int]:
+        return []
+
+    @property
+    def lag(self) -> int:
+        return sum(map(len, self.waiting.values()))
+
+
+def parted(sent: Iterable[Sent], partitions: int) -> dict[int, deque[Message]]:
+    found: dict[int, deque[Message]] = {p: deque() for p in range(partitions)}
+    for partition, headers, value in sent:
+        found[partition].append(Message(len(found[partition]), headers, value))
+    return found
+
+
+def counted(reader: Reader) -> Snapshot:
+    """What the engine makes of it, each look of it a second after the one before."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1
+        return now[0]
+
+    with Pipeline(Detector.default(), workers=0) as pipeline:
+        engine = TopicEngine(cast(Any, reader), pipeline, Deliveries(wanted=RUN), clock=clock)
+        engine.begin()
+        return engine.run(Event(), publish=lambda snapshot: None)
+
+
+@pytest.mark.parametrize("at_once", [100, 700, 4000])
+@pytest.mark.parametrize("never", [frozenset[int](), frozenset({0})])
+def test_partitions_that_were_paused_are_read_when_nothing_else_is_left(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, never: frozenset[int]
+) -> None:
+    monkeypatch.setattr(topic_engine, "HELD_HIGH", 3000)
+    monkeypatch.setattr(topic_engine, "HELD_LOW", 500)
+    monkeypatch.setattr(topic_engine, "AHEAD_WINDOWS", 3)
+    reader = Reader(parted([*as_hits(WORDS, 3), *ends(3)], 3), at_once, never)
+    found = counted(reader)
+    assert reader.ever_paused
+    assert found.account.words == len(WORDS)
+    assert found.account.late == 0
+    assert found.account.balanced
