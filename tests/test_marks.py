@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.messages import Kind
+from muonstream.messages import Kind, Run
 from muonstream.sources.marks import Mark, groups
 
 OBJECT = b'{"HEAD":2}'
@@ -101,4 +103,44 @@ def test_headers_of_a_long_row_are_not_asked_for() -> None:
     [(mark, first, positions)] = groups(messages)
     assert (mark, first) == (Mark(Kind.JSON, b"1", b"cosmics", 100), 0)
     np.testing.assert_array_equal(positions, np.arange(100, 10_100))
-    assert asked == [0, 9_999]
+    assert asked[:4] == [0, 923, 924, 1947]
+    assert len(asked) == 20
+
+
+BLOCKS = st.lists(st.tuples(st.sampled_from([b"5", b"6"]), st.integers(0, 5), st.integers(1, 4)), max_size=12)
+
+
+@given(BLOCKS)
+def test_blocks_that_come_again_or_of_another_run_are_not_taken_for_what_they_replace(
+    blocks: list[tuple[bytes, int, int]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("muonstream.sources.marks.BLOCK_WORDS", 4)
+        said = [loose(4 * block + i, number) for number, block, n in blocks for i in range(n)]
+        messages = [Sent(i, head, OBJECT) for i, head in enumerate(said)]
+        found = [(mark.number, int(position)) for mark, _, positions in groups(messages) for position in positions]
+    assert found == [(mark.number, mark.position) for mark in map(mark_of, messages)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"run-number": None},
+        {"run-number": b"1" * 5000},
+        {"run-number": b"-1"},
+        {"run-name": None},
+        {"version": None},
+        {"kind": None},
+    ],
+)
+def test_headers_that_are_not_ours_are_looked_at_more_closely(wrong: dict[str, bytes | None]) -> None:
+    head: Any = [(name, wrong.get(name, value)) for name, value in loose(5)]
+    [(mark, _, _)] = groups([Sent(0, head, b"x")])
+    assert mark.kind is None
+
+
+@pytest.mark.parametrize("place", [None, b"", b"9" * 19, b"x"])
+def test_a_place_that_is_none_is_no_place(place: bytes | None) -> None:
+    head: Any = [(name, place if name == "position" else value) for name, value in loose(5)]
+    [(mark, _, positions)] = groups([Sent(0, head, OBJECT)])
+    assert (mark.kind, mark.run, positions.tolist()) == (Kind.JSON, Run(1, "cosmics"), [-1])

@@ -30,7 +30,10 @@ _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
 
 _FRAME_NAMES: Final = ["kind", "version", "run-name", *_COUNTS, "position"]
 _VERSION_TEXT: Final = b"%d" % VERSION
-_MOST_DIGITS: Final = 18
+MOST_DIGITS: Final = 18
+"""Of a number in a header, so that it fits 64 bits."""
+MOST_EPOCHS: Final = 1 << 20
+"""More resets of the orbit counter no run has: it wraps every four days."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Kafka allows headers without a value; ours all have one."""
@@ -119,8 +122,8 @@ class FrameMessage:
             number, epoch, window, part, parts, n = (_count(found, name) for name in _COUNTS)
             position = _count(found, "position")
             run = Run(number, (found.get("run-name") or b"").decode("utf-8", "replace"))
-        if window > KEY_WINDOW_MASK or not part < parts:
-            raise MessageError("wrong header", f"found window {window}, part {part} of {parts}")
+        if window > KEY_WINDOW_MASK or epoch >= MOST_EPOCHS or not part < parts:
+            raise MessageError("wrong header", f"found epoch {epoch}, window {window}, part {part} of {parts}")
         if value is None or len(value) % WORD_BYTES or len(value) != n * WORD_BYTES:
             size = "no value" if value is None else f"{len(value)} bytes"
             raise MessageError("truncated value", f"found {size}, its header says {n} words of {WORD_BYTES} bytes")
@@ -174,8 +177,10 @@ class EndMessage:
         try:
             account = json.loads(value or b"")
             counts = {name: int(account[name]) for name in ("words", "late", "stray", "malformed", "resets")}
+            if not all(0 <= n < 10**MOST_DIGITS for n in counts.values()):
+                raise ValueError(f"found {counts}")
             faults = tuple(str(fault) for fault in account["faults"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise MessageError("truncated value", f"found no account of a run: {error}"[:200]) from None
         return cls(run, **counts, faults=faults)
 
@@ -186,7 +191,7 @@ def _usual(headers: Headers) -> list[int] | None:
         return None
     texts = [text or b"" for _, text in headers]
     numbers = texts[3:]
-    if texts[1] != _VERSION_TEXT or not b"".join(numbers).isdigit() or max(map(len, numbers)) > _MOST_DIGITS:
+    if texts[1] != _VERSION_TEXT or not b"".join(numbers).isdigit() or max(map(len, numbers)) > MOST_DIGITS:
         return None
     return [int(text) for text in numbers] if all(numbers) else None
 
@@ -207,7 +212,7 @@ def _count(found: dict[str, bytes | None], name: str) -> int:
     text = found.get(name)
     if text is None:
         raise MessageError("missing header", f"{name}: found nothing, it must be given")
-    if not text.isdigit() or len(text) > _MOST_DIGITS:
+    if not text.isdigit() or len(text) > MOST_DIGITS:
         raise MessageError("wrong header", f"{name}: found {text[:40]!r}, allowed are digits")
     return int(text)
 

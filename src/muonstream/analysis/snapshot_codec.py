@@ -128,7 +128,7 @@ def decode(data: bytes) -> Snapshot:
             muons=tuple(MuonEvent.from_dict(event) for event in header.get("muons", ())),
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
         )
-    except (struct.error, ValueError, KeyError, TypeError, DetectorError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
     if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
         raise SnapshotError(f"found {len(snapshot.total)} counts, allowed are the detector's {catalogue.size}")

@@ -136,7 +136,7 @@ class Deliveries:
                         return
                 continue
             run = mark.run
-            if run is not None and not self._is_ours(partition, part, group[0].offset(), run):
+            if run is not None and not self._is_ours(partition, part, group[0].offset(), run, len(group)):
                 if not part.ended:
                     part.next = group[-1].offset() + 1
                 continue
@@ -245,8 +245,8 @@ class Deliveries:
         self._frame(partition, part, offset, decoded)
         return True
 
-    def _is_ours(self, partition: int, part: Part, offset: int, run: Run) -> bool:
-        """Whether a run is the one that is taken; another's words after ours are the end of ours."""
+    def _is_ours(self, partition: int, part: Part, offset: int, run: Run, n: int = 1) -> bool:
+        """Whether a run, with n messages of it, is the one that is taken; another's words after ours are our end."""
         if self.run is None:
             self.run = run
         if self.named and not part.begun and self.run == Run(run.number):
@@ -261,7 +261,7 @@ class Deliveries:
             part.ended = True
             self.ended.append(partition)
         else:
-            self.tally.add("another run", f"the last: run {run.number} {run.name}".rstrip())
+            self.tally.add("another run", f"the last: run {run.number} {run.name}".rstrip(), n)
         return False
 
     def _frame(self, partition: int, part: Part, offset: int, frame: FrameMessage) -> None:

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from muonstream.kafka.client import Connection, client_library
-from muonstream.messages import Run
+from muonstream.messages import MOST_DIGITS, Run
 from muonstream.sources.block import SourceError
 from muonstream.sources.marks import Message
 
@@ -315,9 +315,9 @@ class TopicReader:
             for message in messages:
                 if message.error() is None and waiting.pop(message.partition(), None) is not None:
                     headers = dict(message.headers() or ())
-                    number = headers.get("run-number", b"")
-                    if number.isdigit():
-                        run = Run(int(number), headers.get("run-name", b"").decode("utf-8", "replace"))
+                    number = headers.get("run-number") or b""
+                    if number.isdigit() and len(number) <= MOST_DIGITS:
+                        run = Run(int(number), (headers.get("run-name") or b"").decode("utf-8", "replace"))
                         found.append((message.timestamp()[1], message.partition(), run))
         self.consumer.unassign()
         return max(found, key=lambda entry: entry[:2])[2] if found else None

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.messages import DMA_WORDS, VERSION, WORD_BYTES, Kind, Run
+from muonstream.messages import BLOCK_WORDS, DMA_WORDS, MOST_DIGITS, VERSION, WORD_BYTES, Kind, Run
 
 FRAME_HEADER: Final = ("kind", b"frame")
 VERSION_HEADER: Final = b"%d" % VERSION
@@ -48,12 +48,12 @@ def _mark(message: Message) -> Mark:
         kind = found.get("kind")
         if kind is not None:
             if (kind == b"json" or kind == b"dma") and found.get("version") == VERSION_HEADER:
-                number, place = found.get("run-number", b""), found.get("position", b"")
-                if number.isdigit():
-                    position = int(place) if place.isdigit() and len(place) < 19 else -1
-                    return Mark(
-                        Kind.JSON if kind == b"json" else Kind.DMA, number, found.get("run-name", b""), position
-                    )
+                # Kafka allows headers without a value
+                number, name = found.get("run-number") or b"", found.get("run-name", b"")
+                if number.isdigit() and len(number) <= MOST_DIGITS and name is not None:
+                    place = found.get("position") or b""
+                    position = int(place) if place.isdigit() and len(place) <= MOST_DIGITS else -1
+                    return Mark(Kind.JSON if kind == b"json" else Kind.DMA, number, name, position)
             return Mark(None)
     value = message.value()
     if value:
@@ -75,8 +75,9 @@ def _is_bare(message: Message) -> bool:
 def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
     """Messages of one kind and run that follow one another: the first's mark and index, and all positions.
 
-    Loose hits are sent in long rows, each the next word: where the first and the last of a stretch are as far apart in
-    the source as they are here, so are those between, and their headers are not asked for.
+    Loose hits are sent in blocks, each the next word: where two of a block are as far apart in the source as they are
+    here, so are those between, and their headers are not asked for. Blocks go to any partition: nothing is taken for
+    granted from one to the next.
     """
     group: list[NDArray[np.int64]] = []
     begin, mark = 0, Mark(None)
@@ -94,27 +95,24 @@ def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.
 
 def _stretches(messages: Sequence[Message]) -> Iterator[tuple[int, int, Mark]]:
     """First and last index of stretches of messages that follow one another in their source, with the first's mark."""
-    if not messages:
-        return
-    waiting = [(0, len(messages) - 1, _mark(messages[0]), _mark(messages[-1]))]
-    while waiting:
-        first, last, begin, end = waiting.pop()
-        same = begin.kind is Kind.JSON and begin[:3] == end[:3] and begin.position >= 0
-        if first == last or (same and end.position - begin.position == last - first):
-            yield first, last, begin
-        elif begin.kind is Kind.JSON and begin.position >= 0:
-            middle = (first + last) // 2
-            left = begin if middle == first else _mark(messages[middle])
-            right = end if middle + 1 == last else _mark(messages[middle + 1])
-            waiting += [(middle + 1, last, right, end), (first, middle, begin, left)]
+    first, reach = 0, BLOCK_WORDS
+    while first < len(messages):
+        begin, last = _mark(messages[first]), first
+        if begin.kind is Kind.JSON and begin.position >= 0:
+            left = BLOCK_WORDS - begin.position % BLOCK_WORDS
+            n = tried = min(reach, left, len(messages) - first)
+            while n > 1 and not _follows(begin, n - 1, _mark(messages[first + n - 1])):
+                n //= 2
+            # where the rows are short, longer ones are not tried each time
+            reach = n if n < tried else min(2 * n, BLOCK_WORDS)
+            last = first + n - 1
         elif begin == _BARE:
-            after = first + 1
-            while after <= last and _is_bare(messages[after]):
-                after += 1
-            yield first, after - 1, begin
-            if after <= last:
-                waiting.append((after, last, end if after == last else _mark(messages[after]), end))
-        else:
-            yield first, first, begin
-            following = end if first + 1 == last else _mark(messages[first + 1])
-            waiting.append((first + 1, last, following, end))
+            while last + 1 < len(messages) and _is_bare(messages[last + 1]):
+                last += 1
+        yield first, last, begin
+        first = last + 1
+
+
+def _follows(begin: Mark, after: int, mark: Mark) -> bool:
+    """Whether a mark is that of the word so many after another's."""
+    return mark[:3] == begin[:3] and mark.position - begin.position == after
