@@ -9,7 +9,7 @@ from decoding import WORDS
 
 from muonstream.commands.simulate import table_of
 from muonstream.sources.block import Block, SourceError
-from muonstream.sources.follow import follow
+from muonstream.sources.follow import _Growing, follow
 from muonstream.sources.formats import ENOUGH_BYTES, Format
 
 
@@ -161,3 +161,36 @@ def test_a_file_grows_until_the_next_one_is_there(tmp_path: Path) -> None:
     assert sum(block.begins for block in found) == 1
     stop.set()
     assert words_of(list(blocks)) == []
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_what_is_written_before_another_takes_its_place_is_read(
+    tmp_path: Path, folder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = WORDS[:3000].astype("<u8").tobytes()
+    first = tmp_path / "1.dat"
+    first.write_bytes(data[:8000])
+    stop = Event()
+    blocks = follow(str(tmp_path if folder else first), None, stop)
+    assert words_of([next(blocks)]) == WORDS[:1000].tolist()
+    read = _Growing.read
+    late = [True]
+
+    def and_then(growing: _Growing) -> Block | None:
+        block = read(growing)
+        if block is None and late:
+            # the DAQ, just after nothing more was found
+            late.clear()
+            with first.open("ab") as handle:
+                handle.write(data[8000:16000])
+            if folder:
+                (tmp_path / "2.dat").write_bytes(data[16000:])
+            else:
+                first.rename(tmp_path / "old")
+                first.write_bytes(data[16000:])
+        return block
+
+    monkeypatch.setattr(_Growing, "read", and_then)
+    assert words_of(until_idle(blocks)) == WORDS[1000:3000].tolist()
+    stop.set()
+    list(blocks)

@@ -133,3 +133,14 @@ def test_damage_inside_is_found(tmp_path: Path) -> None:
         store.load("kafka://h:1/t")
     path.write_bytes(path.read_bytes()[:100] + b"\xff" * 8000)
     assert "no store, or damaged" in reason(path)
+
+
+def test_a_full_disk_is_named_and_what_was_stored_before_stays(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.db") as store:
+        store.save(saved(n=3))
+        store._database.execute("PRAGMA max_page_count = 20")
+        with pytest.raises(StoreError, match="disk is full"):
+            store.save(saved(n=100_000))
+        found = store.load("kafka://h:1/t")
+        assert found is not None
+        assert found.state["n"] == 3

@@ -161,7 +161,8 @@ class Store:
                 )
                 database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                if database.in_transaction:  # SQLite may have rolled back by itself, as for a full disk
+                    database.execute("ROLLBACK")
                 raise
 
     def load(self, source: str, run: str | None = None) -> Saved | None:

@@ -49,6 +49,12 @@ class _Growing:
         block.begins = True
         return block
 
+    def rest(self) -> Iterator[Block]:
+        """What is still to be read, and the end of the file."""
+        while (block := self.read()) is not None:
+            yield block
+        yield self.finish()
+
     def finish(self) -> Block:
         """The end of the file as it was: what is left of it."""
         self.close()
@@ -62,14 +68,18 @@ class _Growing:
         """Read no more."""
         self._handle.close()
 
-    def changed(self) -> bool:
-        """Whether the file under this name is no longer the one being read, or was truncated."""
+    def replaced(self) -> bool:
+        """Whether the file under this name is no longer the one being read."""
         try:
             now = os.stat(self._path)
         except FileNotFoundError:
             return False
         mine = os.fstat(self._handle.fileno())
-        return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev) or now.st_size < self._handle.tell()
+        return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
+
+    def truncated(self) -> bool:
+        """Whether the file has become shorter than what was read of it."""
+        return os.fstat(self._handle.fileno()).st_size < self._handle.tell()
 
 
 def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
@@ -102,13 +112,16 @@ def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
                     yield current.finish()
                 return
             if current is not None and at is not None:
-                if current.changed():
+                if current.truncated():
                     yield current.finish()
                     current = None
                     continue
-                if path.is_dir() and _next(path, {*done, at}) is not None:
-                    yield current.finish()
-                    done.add(at)
+                replaced = current.replaced()
+                if replaced or (path.is_dir() and _next(path, {*done, at}) is not None):
+                    # it may have grown after the last look, before another took its place
+                    yield from current.rest()
+                    if not replaced:
+                        done.add(at)
                     current = None
                     continue
             yield Block(idle=True)
