@@ -16,6 +16,7 @@ from muonstream.detector import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
+from muonstream.messages import Run
 from muonstream.simulation import simulate_words
 from muonstream.sources.deliveries import Deliveries
 
@@ -42,6 +43,7 @@ class Message:
 class Reader:
     """Gives the messages of the last partition that may be read, so many at a time.
 
+    added: partitions that the topic gets when there is nothing to read for the first time
     never: partitions whose end cannot be reached, as behind a transaction's marker
     """
 
@@ -50,6 +52,7 @@ class Reader:
     never: frozenset[int] = frozenset()
     paused: frozenset[int] = frozenset()
     ever_paused: set[int] = field(default_factory=set)
+    added: dict[int, deque[Message]] = field(default_factory=dict)
     empty: int = 0
 
     def __post_init__(self) -> None:
@@ -82,7 +85,11 @@ class Reader:
         pass
 
     def new_partitions(self) -> list[int]:
-        return []
+        new = [p for p in self.added if p not in self.waiting and self.empty]
+        for partition in new:
+            self.waiting[partition] = self.added[partition]
+            self.next[partition] = 0
+        return new
 
     @property
     def lag(self) -> int:
@@ -123,4 +130,31 @@ def test_partitions_that_were_paused_are_read_when_nothing_else_is_left(
     assert reader.ever_paused
     assert found.account.words == len(WORDS)
     assert found.account.late == 0
+    assert found.account.balanced
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_partition_that_is_added_in_mid_run_need_not_have_the_runs_end(others: bool) -> None:
+    sent = as_hits(WORDS, 2)
+    last = parted([*sent[-1000:], *ends(2)], 2)
+    waiting = parted(sent[:-1000], 2)
+    # another run begins where this one's gateway never sends anything
+    foreign = parted(as_hits(WORDS[:50], 1, run=Run(8, "next")), 1)[0] if others else deque[Message]()
+    reader = Reader(waiting, 500, added={2: foreign})
+    read = reader.read
+
+    def and_on() -> dict[int, list[Message]]:
+        found = read()
+        if not found and 2 in reader.waiting:
+            for partition in (0, 1):
+                begin = reader.next[partition]
+                waiting[partition].extend(Message(begin + m.place, m.said, m.content) for m in last[partition])
+            last[0].clear()
+            last[1].clear()
+        return found
+
+    reader.read = and_on  # type: ignore[method-assign]
+    found = counted(reader)
+    assert 2 in reader.waiting
+    assert found.account.words == len(WORDS)
     assert found.account.balanced

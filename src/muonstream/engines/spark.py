@@ -284,6 +284,8 @@ class SparkEngine(TopicEngine):
 
     def _adopt_parts(self, share: Share) -> None:
         for partition, part in share.parts.items():
+            if partition not in self.deliveries.parts:
+                self._added.add(partition)
             self.deliveries.parts[partition] = part
             self.ends.next[partition] = part.next
             self.pipeline.builder.add_source(partition)

@@ -58,6 +58,8 @@ class TopicEngine:
         self._clock = clock
         self._idle_due = self._read_at = clock()
         self._dirty = False
+        self._jumps: dict[int, int] = {}
+        self._added: set[int] = set()
         self._accounted = False
         self._named = bool(pipeline.monitor.run)
 
@@ -72,6 +74,7 @@ class TopicEngine:
         deliveries.run = Run(**kept["run"]) if kept["run"] else None
         deliveries.framed = bool(kept["framed"])
         self._accounted = bool(kept["accounted"])
+        self._added = set(kept.get("added", ()))
         for partition, at in saved.positions.items():
             key = at.epoch << KEY_WINDOW_BITS | at.window
             ended = partition in kept["ended"]
@@ -97,14 +100,16 @@ class TopicEngine:
 
     def lost(self, partition: int, first: int, last: int) -> None:
         """Count messages that nobody will read any more: offsets first to last - 1."""
+        self._jumps[partition] = last
         text = f"the last: partition {partition}, offsets {first} to {last - 1} were not read"
         self.deliveries.tally.add("lost", text, last - first)
 
     @property
     def over(self) -> bool:
-        """Whether every partition has had the run's end."""
+        """Whether every partition has had the run's end, but for those added in mid-run that have none of it."""
         parts = self.deliveries.parts
-        return bool(parts) and all(part.ended for part in parts.values())
+        ended = [p for p, part in parts.items() if part.ended]
+        return bool(ended) and all(p in self._added and not parts[p].begun for p in parts.keys() - set(ended))
 
     def run(
         self,
@@ -153,13 +158,19 @@ class TopicEngine:
         return pipeline.snapshot(state)
 
     def _take(self, batch: Mapping[int, list[Any]]) -> None:
-        if self.reader.new_partitions():
+        if added := self.reader.new_partitions():
+            self._added |= set(added)
             self.adopt()
         deliveries, pipeline = self.deliveries, self.pipeline
         deliveries.reset()
         for partition, messages in batch.items():
             if not deliveries.parts[partition].ended:
                 deliveries.take(partition, messages)
+        for partition, last in self._jumps.items():
+            # after what came before the jump, in the same batch
+            deliveries.parts[partition].next = max(deliveries.parts[partition].next, last)
+            self._dirty = True
+        self._jumps.clear()
         if batch:
             self._dirty = True
             self._read_at = self._clock()
@@ -258,6 +269,7 @@ class TopicEngine:
             "accounted": self._accounted,
             "begun": [p for p, part in parts.items() if part.begun],
             "ended": [p for p, part in parts.items() if part.ended],
+            "added": sorted(self._added),
         }
         return Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader)
 

@@ -33,6 +33,8 @@ class TopicEnds(TopicReader):
         if time.monotonic() < self._asked + ASK_EVERY_S:
             return
         self.connection.check()
+        # those that Spark has found since are known by what was taken of them
+        self.partitions = sorted({*self.partitions, *self.next})
         try:
             self._ends = {p: high for p, (_, high) in self.all_watermarks().items()}
         except SourceError:

@@ -142,9 +142,14 @@ class TopicReader:
                 f"--from: found partition {unknown[0]}, allowed are the topic's: {min(self.partitions)} to "
                 f"{max(self.partitions)}"
             )
-        for partition in self.partitions:
-            self.next[partition] = self._first(partition, stored.get(partition), ends[partition])
         self._stopped |= set(ended)
+        for partition in self.partitions:
+            # what has ended is read no more, so it need not be there any more
+            over = partition in self._stopped and partition in stored
+            first = stored[partition] if over else self._first(partition, stored.get(partition), ends[partition])
+            self.next[partition] = first
+        # offsets are for the first time only: what begins later, begins where this ended
+        self.begin = Begin() if self.begin.offsets is not None else self.begin
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
 
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
@@ -176,14 +181,12 @@ class TopicReader:
                     f"--from: partition {partition}: found {wanted}, but what is before {stored} is counted in the "
                     "store; go on from there, or begin a new store"
                 )
-        elif begin.word == "latest":
-            wanted = high
-        elif stored is not None and low <= stored <= high:
-            return stored
         elif stored is None:
-            return low
-        elif begin.word == "earliest" and stored < low:
-            wanted = low
+            return high if begin.word == "latest" else low
+        elif low <= stored <= high:
+            return stored
+        elif begin.word in ("earliest", "latest") and stored < low:
+            wanted = low if begin.word == "earliest" else high
         else:
             raise self._gone(partition, stored, low, high)
         if stored is not None and wanted > stored:
@@ -219,8 +222,7 @@ class TopicReader:
                 continue
             size += len(message)
             batch.setdefault(message.partition(), []).append(message)
-        for partition, messages in batch.items():
-            self.next[partition] = messages[-1].offset() + 1
+            self.next[message.partition()] = message.offset() + 1
         if found:
             self._most = min(max(BATCH_BYTES * len(found) // max(size, 1), 16), BATCH_MESSAGES)
         return batch

@@ -1,0 +1,134 @@
+"""Where a topic is begun and gone on with, by a client that has what it is told to have."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from muonstream.sources.block import SourceError
+from muonstream.sources.kafka import Begin, TopicReader
+
+GONE = 1
+
+
+class Reader(TopicReader):
+    """A reader with no broker: `watermarks` of each partition are given, and what its client consumes."""
+
+    def __init__(self, begin: str, ends: dict[int, tuple[int, int]], found: list[Any] | None = None) -> None:
+        self.lost: list[tuple[int, int, int]] = []
+        self.begin = Begin.parse(begin)
+        self.partitions = sorted(ends)
+        self.next = {}
+        self.ends = ends
+        self.sought: list[Any] = []
+        self.assigned: list[Any] = []
+        self.connection = SimpleNamespace(address="kafka://b:1/t", check=lambda: None)  # type: ignore[assignment]
+        self._stopped = set()
+        self._paused = frozenset()
+        self._most = 256
+        self._on_lost = lambda *lost: self.lost.append(lost)
+        self._library = SimpleNamespace(
+            KafkaError=SimpleNamespace(
+                _AUTO_OFFSET_RESET=-140,
+                OFFSET_OUT_OF_RANGE=GONE,
+                UNKNOWN_TOPIC_OR_PART=3,
+                TOPIC_AUTHORIZATION_FAILED=29,
+            )
+        )
+        given = [found or []]
+        self._consumer = SimpleNamespace(  # type: ignore[assignment]
+            consume=lambda n, timeout_s: given.pop() if given else [],
+            seek=self.sought.append,
+            assign=self.assigned.extend,
+        )
+
+    def all_watermarks(self) -> dict[int, tuple[int, int]]:
+        return self.ends
+
+    def watermarks(self, partition: int, timeout_s: float = 1.0) -> tuple[int, int]:
+        return self.ends[partition]
+
+    def _at(self, partition: int, offset: int | None = None) -> Any:
+        return partition, offset
+
+
+class Message:
+    def __init__(self, offset: int, code: int | None = None) -> None:
+        self._offset, self._code = offset, code
+
+    def error(self) -> Any:
+        code = self._code
+        return None if code is None else SimpleNamespace(code=lambda: code, fatal=lambda: False, str=lambda: "gone")
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def __len__(self) -> int:
+        return 8
+
+
+@pytest.mark.parametrize(
+    ("begin", "stored", "ends", "wanted", "lost"),
+    [
+        ("", None, (10, 90), 10, 0),
+        ("latest", None, (10, 90), 90, 0),
+        ("0:50", None, (10, 90), 50, 0),
+        # what is stored is gone on with, as long as it is there
+        ("", 40, (10, 90), 40, 0),
+        ("latest", 40, (10, 90), 40, 0),
+        ("earliest", 40, (10, 90), 40, 0),
+        ("0:50", 40, (10, 90), 50, 10),
+        # and where it is gone, one is told where to go on
+        ("earliest", 5, (10, 90), 10, 5),
+        ("latest", 5, (10, 90), 90, 85),
+    ],
+)
+def test_where_a_partition_is_begun(
+    begin: str, stored: int | None, ends: tuple[int, int], wanted: int, lost: int
+) -> None:
+    reader = Reader(begin, {0: ends})
+    reader.start({} if stored is None else {0: stored})
+    assert reader.next == {0: wanted}
+    assert reader.assigned == [(0, wanted)]
+    assert sum(last - first for _, first, last in reader.lost) == lost
+
+
+@pytest.mark.parametrize("begin", ["latest", "earliest", "0:50"])
+def test_the_next_run_begins_where_the_last_one_ended(begin: str) -> None:
+    reader = Reader(begin, {0: (0, 90)})
+    reader.start({})
+    reader.ends = {0: (0, 500)}
+    reader.start({0: 90})
+    assert reader.next == {0: 90}
+    assert reader.lost == []
+
+
+@pytest.mark.parametrize("begin", ["", "earliest", "latest"])
+def test_what_has_ended_need_not_be_retained(begin: str) -> None:
+    reader = Reader(begin, {0: (6000, 7000), 1: (0, 50)})
+    reader.start({0: 5000, 1: 7}, [0])
+    assert reader.next == {0: 5000, 1: 7}
+    assert reader.assigned == [(1, 7)]
+    assert reader.lost == []
+    with pytest.raises(SourceError, match="partition 0: offset 5000: "):
+        Reader("", {0: (6000, 7000)}).start({0: 5000})
+
+
+def test_a_partition_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SourceError, match="--from: found partition 9, allowed are the topic's: 0 to 1"):
+        Reader("9:1", {0: (0, 1), 1: (0, 1)}).start({})
+
+
+def test_an_offset_that_is_gone_in_mid_batch_loses_what_is_between() -> None:
+    messages = [Message(100), Message(101), Message(102), Message(103, GONE)]
+    reader = Reader("earliest", {0: (500, 900)}, messages)
+    reader.next = {0: 100}
+    assert [message.offset() for message in reader.read()[0]] == [100, 101, 102]
+    assert reader.lost == [(0, 103, 500)]
+    assert reader.sought == [(0, 500)]
+    assert reader.next == {0: 500}
