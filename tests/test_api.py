@@ -119,6 +119,11 @@ def test_alarms_are_acknowledged_only_by_json_of_our_own_page(client: TestClient
     assert client.post("/api/acknowledge", json={**alarm, "why": ""}).status_code == 400
     assert client.post("/api/acknowledge", json={**alarm, "why": "x" * 501}).status_code == 400
     assert client.post("/api/acknowledge", json={**alarm, "subject": "Nobody"}).status_code == 404
+    json_type = {"content-type": "application/json"}
+    for body in (b"[" * 3900, json.dumps({**alarm, "why": "\ud800"}).encode(), b"\xff", b"{"):
+        refused = client.post("/api/acknowledge", content=body, headers=json_type)
+        assert refused.status_code == 400
+        assert refused.text.startswith("allowed are check, subject and why")
     assert client.post("/api/acknowledge", json=alarm).status_code == 200
     assert client.get("/api/verdicts").json()["alarms"][0]["acknowledged"]["why"] == "known"
 

@@ -92,6 +92,12 @@ def test_a_busy_port_is_one_line(dashboard: Dashboard) -> None:
         Dashboard(port=port).start()
 
 
+def test_a_server_that_does_not_come_up_is_an_error_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muonstream.dashboard.server._Server.run", lambda server, sockets: None)
+    with pytest.raises(DashboardError, match=r"the page's server at port \d+ of 127.0.0.1 has not come up"):
+        Dashboard(port=0).start()
+
+
 def test_the_newest_message_comes_at_once_and_old_ones_do_not(pipeline: Pipeline) -> None:
     feed = Feed(interval_s=0)
     for _ in range(3):

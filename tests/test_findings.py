@@ -122,3 +122,13 @@ def test_chi_squared_is_of_the_shapes(pair: tuple[Counts, Counts], times: int) -
     assert chi2 == pytest.approx(expected, abs=1e-9)
     assert free == np.count_nonzero(a + b) - 1
     assert chi_squared(a, a * times)[0] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("usual", [50, 100, 200])
+def test_chance_in_what_is_compared_with_raises_nothing(usual: int) -> None:
+    random = np.random.default_rng(usual)
+    pairs = zip(random.poisson(usual, 20_000).tolist(), random.poisson(4 * usual, 20_000).tolist(), strict=True)
+    levels = [change(n, 4.0 * before, (0.3, 0.6), 5.0, 4.0)[0] for before, n in pairs]
+    assert levels == [Level.GOOD] * len(levels)
+    # and what is more than chance is found all the same
+    assert change(10.0 * usual, 4.0 * usual, (0.3, 0.6), 5.0, 4.0)[0] is Level.BAD

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from muonstream.analysis.segments import SegmentConfig, SegmentFinder
-from muonstream.analysis.tracks import TrackConfig, TrackFinder
+from muonstream.analysis.tracks import TrackConfig, TrackFinder, _probe
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.frames import Frames
@@ -107,3 +107,26 @@ def test_settings_that_are_not_allowed_are_named() -> None:
 def test_no_segments_make_no_tracks() -> None:
     tracked = TrackFinder(FINDER)(FINDER(Frames.empty()).segments)
     assert len(tracked.tracks) == 0
+
+
+@pytest.mark.parametrize("chambers", [3, 4, 6])
+@pytest.mark.parametrize("missing", [None, 0, 1, 2])
+def test_a_muon_crosses_each_chamber_once(chambers: int, missing: int | None) -> None:
+    # one vertical muon, with a full segment in each of so many parallel chambers but perhaps one
+    z = 100.0 * np.arange(chambers, 0, -1)
+    there = np.array([c for c in range(chambers) if c != missing])
+    n, zeros = len(there), np.zeros(len(there))
+    expected, found = np.zeros(chambers, np.int64), np.zeros(chambers, np.int64)
+    of_chambers = (
+        np.zeros(chambers, np.int64),
+        z,
+        np.full(chambers, 350.0),
+        np.array([chambers, 0]),
+        np.zeros(chambers),
+    )
+    lines = (zeros, z[there], zeros, zeros)
+    limits = (50.0, 0.25, 40.0)
+    _probe(0, n, there, np.zeros(n, np.int64), np.ones(n, np.bool_), lines, of_chambers, limits, 80.0, expected, found)
+    sure = np.array([n - (c != missing) >= 2 for c in range(chambers)])
+    assert expected.tolist() == sure.astype(int).tolist()
+    assert found.tolist() == (sure & (np.arange(chambers) != (-1 if missing is None else missing))).astype(int).tolist()

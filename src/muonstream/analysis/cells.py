@@ -111,8 +111,9 @@ def _noisy(
             text = f"{hz:.1f} Hz of noise, {factor:.1f} times the median of its chamber"
             judged.append((*graded(factor, thresholds.noisy_cell_factor), factor, "times", text))
         if before is not None and before.seconds > 0:
-            usual = max(float(before.noise[cell]), 1.0) / before.seconds * now.seconds
-            if significant(n, usual, sigmas):
+            scale = now.seconds / before.seconds
+            usual = max(float(before.noise[cell]), 1.0) * scale
+            if significant(n, usual, sigmas, scale):
                 factor = n / usual
                 text = f"{hz:.1f} Hz of noise, {factor:.1f} times what it was"
                 judged.append((*graded(factor, thresholds.changed_cell_factor), factor, "times", text))

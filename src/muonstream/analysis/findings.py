@@ -73,16 +73,23 @@ def graded(value: float, limits: tuple[float, float]) -> tuple[Level, float]:
     return (Level.MEDIUM, medium) if value > medium else (Level.GOOD, medium)
 
 
-def significant(n: float, expected: float, sigmas: float) -> bool:
-    """Whether a number of hits is that many standard deviations from what was expected."""
-    return abs(n - expected) > sigmas * sqrt(max(n, expected, 1.0))
+def significant(n: float, expected: float, sigmas: float, scale: float = 0.0) -> bool:
+    """Whether a number of hits is that many standard deviations from what was expected.
+
+    scale: what a number of hits was multiplied with to give `expected`, 0 where that is known exactly. Of two Poisson
+    numbers the variance of ``n - scale * usual`` is, if they are of one rate, ``scale * (n + usual)`` (Przyborowski and
+    Wilenski 1940, for large numbers); the larger of that and of what the single numbers give is taken.
+    """
+    return abs(n - expected) > sigmas * sqrt(max(n + scale * expected, expected + scale * n, 1.0))
 
 
-def change(n: float, expected: float, limits: tuple[float, float], sigmas: float) -> tuple[Level, float, float]:
-    """Level, relative change and limit of a number of hits against what was expected (its error included)."""
+def change(
+    n: float, expected: float, limits: tuple[float, float], sigmas: float, scale: float = 0.0
+) -> tuple[Level, float, float]:
+    """Level, relative change and limit of a number of hits against what was expected; scale: see `significant`."""
     relative = n / expected - 1 if expected > 0 else 0.0
     level, limit = graded(abs(relative), limits)
-    if level > Level.GOOD and not significant(n, expected, sigmas):
+    if level > Level.GOOD and not significant(n, expected, sigmas, scale):
         level, limit = Level.GOOD, limits[0]
     return level, relative, limit
 

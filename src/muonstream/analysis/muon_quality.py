@@ -18,12 +18,13 @@ SHARE_SIGMAS: Final = 3.0
 
 
 def judge_muons(
-    catalogue: Catalogue, chamber: int, now: Counts, long: Counts, change_of_rate: tuple[float, float] | None
+    catalogue: Catalogue, chamber: int, now: Counts, long: Counts, change_of_rate: tuple[float, float, float] | None
 ) -> Iterator[Finding]:
     """The verdicts on a chamber, by index.
 
     now, long: int64[size], of the newest data with enough segments, and of up to some minutes
-    change_of_rate: segments and how many were expected by what was before, None without anything to compare with
+    change_of_rate: segments, how many were expected by what was before, and how many times the number of before that
+        is; None without anything to compare with
     """
     yield _segments(catalogue, chamber, change_of_rate)
     yield from _efficiency(catalogue, chamber, now, long)
@@ -35,12 +36,12 @@ def segments_of(catalogue: Catalogue, counts: Counts, chamber: int) -> int:
     return int(catalogue.view(counts, "segment_hits")[chamber].sum())
 
 
-def _segments(catalogue: Catalogue, chamber: int, change_of_rate: tuple[float, float] | None) -> Finding:
+def _segments(catalogue: Catalogue, chamber: int, change_of_rate: tuple[float, float, float] | None) -> Finding:
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     if change_of_rate is None or change_of_rate[1] < thresholds.min_hits:
         return Finding("segments", name, Level.NULL, "nothing to compare with yet", name)
-    n, expected = change_of_rate
-    level, relative, limit = change(n, expected, thresholds.segment_rate_change, thresholds.significance)
+    n, expected, scale = change_of_rate
+    level, relative, limit = change(n, expected, thresholds.segment_rate_change, thresholds.significance, scale)
     reason = f"{n:.0f} segments, {relative:+.0%} against what it was"
     return Finding("segments", name, level, reason, name, relative, limit)
 

@@ -118,8 +118,12 @@ def _muons(catalogue: Catalogue, chamber: int, now: Window, long: Window, usual:
     """What reconstruction tells of a chamber, whose rate of segments is compared with what it was."""
     of_rate = None
     if usual is not None and usual.seconds > 0:
-        expected = segments_of(catalogue, usual.counts, chamber) / usual.seconds * now.seconds
-        of_rate = segments_of(catalogue, now.counts, chamber), expected
+        scale = now.seconds / usual.seconds
+        of_rate = (
+            segments_of(catalogue, now.counts, chamber),
+            segments_of(catalogue, usual.counts, chamber) * scale,
+            scale,
+        )
     return judge_muons(catalogue, chamber, now.counts, long.counts, of_rate)
 
 
@@ -177,11 +181,12 @@ def judge_noise(
     if usual is None or not usual.seconds or not now.seconds:
         yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, nothing to compare with yet", name, None)
         return
-    expected = float(usual.noise[~cells.odd].sum()) / usual.seconds * now.seconds
+    scale = now.seconds / usual.seconds
+    expected = float(usual.noise[~cells.odd].sum()) * scale
     if expected < thresholds.min_hits:
         yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, too few hits to compare", name, None)
         return
-    level, relative, limit = change(n, expected, thresholds.noise_change, thresholds.significance)
+    level, relative, limit = change(n, expected, thresholds.noise_change, thresholds.significance, scale)
     reason = f"{hz:.0f} Hz, {relative:+.0%} against what it was"
     yield Finding("noise", name, level, reason, name, relative, limit)
 
@@ -193,11 +198,12 @@ def judge_scintillator(catalogue: Catalogue, now: Window, usual: Window | None) 
         return
     n = catalogue.special(now.counts, SCINTILLATOR)
     hz = n / now.seconds if now.seconds else 0.0
-    was = catalogue.special(usual.counts, SCINTILLATOR) / usual.seconds * now.seconds if usual else 0.0
+    scale = now.seconds / usual.seconds if usual and usual.seconds else 0.0
+    was = catalogue.special(usual.counts, SCINTILLATOR) * scale if usual else 0.0
     if was < thresholds.min_hits:
         yield Finding("scintillator", "Scintillator", Level.NULL, f"{hz:.1f} Hz, nothing to compare with yet")
         return
-    level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance)
+    level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance, scale)
     reason = f"{hz:.1f} Hz, {relative:+.0%} against what it was"
     yield Finding("scintillator", "Scintillator", level, reason, value=relative, limit=limit)
 

@@ -95,7 +95,8 @@ class Found:
     """What was found in some frames.
 
     passage_ns: float64[n], the passage time of each segment's orbit, since the orbit's beginning, NaN for none
-    given_up: int64[k, 3], by window: hits, choices of hits, and fits that were not tried to keep the work bounded
+    given_up: int64[k, 3], by window: hits that were left out, hits with more choices than were tried, and fits that
+        were not kept, for the work to be bounded
     """
 
     segments: Segments

@@ -143,7 +143,8 @@ def _probe(
     """Chambers crossed for sure by what others saw, and whether they saw it, for one orbit's segments.
 
     The line is given by two chambers of the view, or, where the view has two in all, by the other one with hits in all
-    layers; where there is another view, a segment in it says that the chamber was crossed along its wires too.
+    layers; where there is another view, a segment in it says that the chamber was crossed along its wires too. A muon
+    crosses a chamber once, however many pairs of others saw it.
     """
     x, z, tan, t0 = lines
     chamber_view, chamber_z, chamber_half, in_view, origin = chambers
@@ -152,6 +153,13 @@ def _probe(
         for a in range(first, last):
             if view[a] != v or chamber[a] == c or not full[a]:
                 continue
+            if in_view[v] > 2:
+                seen = False
+                for e in range(first, last):
+                    before = view[e] == v and chamber[e] < chamber[a] and chamber[e] != c and full[e]
+                    seen = seen or (before and _agree(e, a, x, z, tan, t0, limits))
+                if seen:
+                    continue
             for b in range(first, last):
                 if in_view[v] > 2:
                     if chamber[b] <= chamber[a] or chamber[b] == c or view[b] != v or not full[b]:
@@ -176,6 +184,7 @@ def _probe(
                     if chamber[s] == c and abs(t0[s] - t0[a]) <= LOOSE * limits[0] and abs(x[s] - at) <= inside:
                         found[c] += 1
                         break
+                break
 
 
 @compiled

@@ -128,7 +128,8 @@ class Api:
             check, subject, why = (given[key] for key in ("check", "subject", "why"))
             if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in (check, subject, why)):
                 raise ValueError("text")
-        except (ValueError, KeyError, TypeError):
+            f"{check}{subject}{why}".encode()  # JSON may have half a pair of UTF-16, which nothing can show
+        except (ValueError, KeyError, TypeError, RecursionError):
             text = f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters\n"
             return PlainTextResponse(text, 400, NOT_KEPT)
         if not self.feed.acknowledge(check, subject, why):

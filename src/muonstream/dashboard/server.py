@@ -19,6 +19,7 @@ from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.detector import Detector
 
 SHORTEST_TOKEN: Final = 12
+UP_AGAIN_S: Final = 0.2
 
 
 class DashboardError(Exception):
@@ -99,7 +100,10 @@ class Dashboard:
         self._server = _Server(config, up)
         self._thread = Thread(target=self._server.run, kwargs={"sockets": [listening]}, name="dashboard", daemon=True)
         self._thread.start()
-        up.wait()
+        while not up.wait(UP_AGAIN_S):
+            if not self._thread.is_alive():
+                listening.close()
+                raise DashboardError(f"the page's server at port {self._port} of {self._host} has not come up")
 
     def prepare(self, detector: Detector) -> None:
         """Describe the plots that a viewer sees first, beside all else: the first time it takes more than a second."""
