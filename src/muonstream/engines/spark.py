@@ -20,6 +20,7 @@ from muonstream.engines.spark_task import worker
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.messages import FrameMessage, Run
 from muonstream.sinks.store import Saved, Store, StoreError
+from muonstream.sources.block import SourceError
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 
@@ -155,7 +156,11 @@ class SparkEngine(TopicEngine):
             self.pipeline.engine = (("Engine", self.query.where), ("Micro-batch", "none: no message yet"))
             if not self.ends.lag:
                 return
-            self.query.limit(*self._limits(self.ends.words_per_message()))
+            try:
+                size = self.ends.words_per_message()
+            except SourceError:
+                return  # the broker does not answer just now, and is asked again
+            self.query.limit(*self._limits(size))
         self.query.start(dict(self.ends.next), self._take_batch)
 
     def _watch(self, stop: Event, publish: Callable[[Snapshot], None], interval_s: float) -> None:
