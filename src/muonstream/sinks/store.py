@@ -161,7 +161,9 @@ class Store:
                 )
                 database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                # SQLite itself rolls back where the disk is full, and would complain of a second time
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
                 raise
 
     def load(self, source: str, run: str | None = None) -> Saved | None:
