@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 
@@ -159,5 +159,61 @@ def test_a_file_grows_until_the_next_one_is_there(tmp_path: Path) -> None:
     found = until_idle(blocks)
     assert words_of(found) == WORDS[100:300].tolist()
     assert sum(block.begins for block in found) == 1
+    stop.set()
+    assert words_of(list(blocks)) == []
+
+
+class Writer(Event):
+    """An event whose reader is between his last read and his look at the folder whenever he asks; then once writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write: Callable[[], None] | None = None
+
+    def is_set(self) -> bool:
+        write, self.write = self.write, None
+        if write is not None:
+            write()
+        return super().is_set()
+
+
+@pytest.mark.parametrize("how", ["next", "replaced"])
+def test_what_is_written_just_before_the_next_file_is_read(tmp_path: Path, how: str) -> None:
+    data = WORDS[:600].astype("<u8").tobytes()
+    path = tmp_path / "1.dat"
+    path.write_bytes(data[:1600])
+    stop = Writer()
+
+    def write() -> None:
+        with path.open("ab") as handle:
+            handle.write(data[1600:3200])
+        if how == "replaced":
+            path.rename(tmp_path / ".1.dat")
+        (tmp_path / ("1.dat" if how == "replaced" else "2.dat")).write_bytes(data[3200:])
+
+    stop.write = write
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    assert words_of(found) == WORDS[:600].tolist()
+    assert sum(block.begins for block in found) == 2
+    stop.set()
+    assert words_of(list(blocks)) == []
+
+
+def test_what_is_written_anew_is_no_end_of_what_was_truncated(tmp_path: Path) -> None:
+    data = WORDS[:300].astype("<u8").tobytes()
+    path = tmp_path / "1.dat"
+    path.write_bytes(data[:1600])
+    stop = Writer()
+
+    def write() -> None:
+        path.write_bytes(data[1600:2000])
+        (tmp_path / "2.dat").write_bytes(data[2000:])
+
+    stop.write = write
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    assert words_of(found) == WORDS[:300].tolist()
+    assert sum(block.begins for block in found) == 3
     stop.set()
     assert words_of(list(blocks)) == []

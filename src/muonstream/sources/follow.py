@@ -62,14 +62,18 @@ class _Growing:
         """Read no more."""
         self._handle.close()
 
-    def changed(self) -> bool:
-        """Whether the file under this name is no longer the one being read, or was truncated."""
+    def truncated(self) -> bool:
+        """Whether the file is shorter than what was read of it."""
+        return os.fstat(self._handle.fileno()).st_size < self._handle.tell()
+
+    def replaced(self) -> bool:
+        """Whether the file under this name is another one now."""
         try:
             now = os.stat(self._path)
         except FileNotFoundError:
             return False
         mine = os.fstat(self._handle.fileno())
-        return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev) or now.st_size < self._handle.tell()
+        return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
 
 
 def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
@@ -102,13 +106,14 @@ def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
                     yield current.finish()
                 return
             if current is not None and at is not None:
-                if current.changed():
+                truncated = current.truncated()
+                anew = truncated or current.replaced()
+                if anew or (path.is_dir() and _next(path, {*done, at}) is not None):
+                    if not truncated:  # what was written since we read, before the other file was made
+                        yield from iter(current.read, None)
                     yield current.finish()
-                    current = None
-                    continue
-                if path.is_dir() and _next(path, {*done, at}) is not None:
-                    yield current.finish()
-                    done.add(at)
+                    if not anew:
+                        done.add(at)
                     current = None
                     continue
             yield Block(idle=True)
