@@ -11,6 +11,7 @@ from kafka_fixtures import TopicMaker
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
 from muonstream.analysis.summary import summary
+from muonstream.commands.topic import Choice, TopicOptions
 from muonstream.detector import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
@@ -296,6 +297,62 @@ def test_where_to_begin_is_told_by_offsets(broker: Broker, new_topic: TopicMaker
     for bad in ("first", "0:1,0:2", "0", "-1:3", "0:x"):
         with pytest.raises(SourceError, match="--from: found"):
             Begin.parse(bad)
+
+
+def test_offsets_to_begin_at_are_for_the_first_start(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(2)
+    send(broker.address, topic, as_hits(WORDS[:6400], 2))
+    made = reader(broker.address, topic, "0:100")
+    try:
+        made.start({})
+        assert made.next == {0: 100, 1: 0}
+        made.start({0: 2000, 1: 1500})  # the next run
+        assert made.next == {0: 2000, 1: 1500}
+    finally:
+        made.close()
+
+
+def test_latest_passes_over_only_what_nobody_has_begun_to_read(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic()
+    send(broker.address, topic, as_hits(WORDS[:500]))
+    made = reader(broker.address, topic, "latest")
+    lost: list[tuple[int, int, int]] = []
+    made._on_lost = lambda *what: lost.append(what)
+    try:
+        made.start({})
+        assert made.next == {0: 500}
+        send(broker.address, topic, as_hits(WORDS[:300]))
+        made.start(made.next)  # the next run, some of which is waiting
+        assert (made.next, lost) == ({0: 500}, [])
+        delete_before(broker.address, topic, 600)
+        made.start({0: 700})
+        assert (made.next, lost) == ({0: 700}, [])
+        made.start({0: 500})
+        assert (made.next, lost) == ({0: 800}, [(0, 500, 800)])
+    finally:
+        made.close()
+
+
+def test_a_run_that_is_stored_whole_is_followed_by_the_next_wherever_it_began(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic = new_topic()
+    second = Run(8, "noise")
+    send(broker.address, topic, [*as_hits(WORDS[:1000]), *ends(), *as_hits(WORDS[:400], run=second), *ends(run=second)])
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic)
+        one = engine(made, store=store)
+        one.begin()
+        one.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        made = reader(broker.address, topic, "latest")
+        choice = Choice(made, store, "topic", TopicOptions(begin="latest", follow=True))
+        assert choice.saved is None
+        two = engine(made, store=store)
+        two.begin(choice.positions)
+        snapshot = two.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        assert (snapshot.run, snapshot.account.words) == ("noise", 400)
 
 
 def test_new_partitions_are_noticed(broker: Broker, new_topic: TopicMaker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -42,7 +42,7 @@ CONFIG: Final[Mapping[str, Any]] = {
 class Begin:
     """Where reading begins where nothing was stored, and goes on where an offset is gone.
 
-    word: earliest or latest, "" when nothing was asked for; offsets: by partition
+    word: earliest or latest, "" when nothing was asked for; offsets: by partition, for the first start alone
     """
 
     word: str = ""
@@ -133,7 +133,10 @@ class TopicReader:
         return int(found[0]), int(found[1])
 
     def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
-        """Begin to read: from stored offsets, elsewhere as `begin` says. Raises SourceError for one that is gone."""
+        """Begin to read: from stored offsets, elsewhere as `begin` says; its offsets are for the first time alone.
+
+        Raises SourceError for an offset that is gone.
+        """
         self._stopped.clear()
         self._paused = frozenset()
         ends = self.all_watermarks()
@@ -145,6 +148,7 @@ class TopicReader:
         for partition in self.partitions:
             self.next[partition] = self._first(partition, stored.get(partition), ends[partition])
         self._stopped |= set(ended)
+        self.begin = replace(self.begin, offsets=None)
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
 
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
@@ -176,10 +180,10 @@ class TopicReader:
                     f"--from: partition {partition}: found {wanted}, but what is before {stored} is counted in the "
                     "store; go on from there, or begin a new store"
                 )
-        elif begin.word == "latest":
-            wanted = high
         elif stored is not None and low <= stored <= high:
             return stored
+        elif begin.word == "latest":
+            wanted = high
         elif stored is None:
             return low
         elif begin.word == "earliest" and stored < low:
