@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kafka_fixtures import TopicMaker
+from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
 from muonstream.analysis.summary import summary
@@ -278,13 +278,31 @@ def test_an_offset_that_is_gone_is_said_and_gone_on_from_only_when_told(
         assert last.restarts == 1
 
 
-def delete_before(address: str, topic: str, offset: int) -> None:
-    from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import AdminClient
-
-    admin = AdminClient({"bootstrap.servers": address})
-    for future in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
-        future.result(30)
+@pytest.mark.parametrize("begin", ["", "earliest", "latest"])
+def test_a_run_that_has_ended_is_shown_again_though_its_messages_are_gone(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path, begin: str
+) -> None:
+    topic = new_topic()
+    second = Run(8, "noise")
+    send(broker.address, topic, [*as_hits(WORDS[:1000]), *ends(), *as_hits(WORDS[:400], run=second)])
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic)
+        first = engine(made, store=store)
+        first.begin()
+        snapshot = first.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        delete_before(broker.address, topic, 1200)
+        saved = store.load("topic")
+        assert saved is not None
+        made = reader(broker.address, topic, begin)
+        again = engine(made, store=store)
+        made._on_lost = again.lost
+        again.restore(saved)
+        again.begin()
+        found = again.run(Event(), publish=lambda snapshot: None)
+        assert made.next == {0: 1001}  # what is gone is missing in the next run, not in this one
+        made.close()
+        assert (found.account, found.faults) == (snapshot.account, ())
 
 
 def test_where_to_begin_is_told_by_offsets(broker: Broker, new_topic: TopicMaker) -> None:

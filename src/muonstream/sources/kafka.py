@@ -135,9 +135,10 @@ class TopicReader:
     def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
         """Begin to read: from stored offsets, elsewhere as `begin` says; its offsets are for the first time alone.
 
-        Raises SourceError for an offset that is gone.
+        Partitions that have ended are not read, and keep their stored offset, even one that is gone by now. Raises
+        SourceError for another that is gone.
         """
-        self._stopped.clear()
+        self._stopped = set(ended)
         self._paused = frozenset()
         ends = self.all_watermarks()
         if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
@@ -146,8 +147,10 @@ class TopicReader:
                 f"{max(self.partitions)}"
             )
         for partition in self.partitions:
-            self.next[partition] = self._first(partition, stored.get(partition), ends[partition])
-        self._stopped |= set(ended)
+            at = stored.get(partition)
+            if at is None or partition not in self._stopped:
+                at = self._first(partition, at, ends[partition])
+            self.next[partition] = at
         self.begin = replace(self.begin, offsets=None)
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
 
