@@ -21,6 +21,7 @@ from muonstream.kafka.client import Connection
 from muonstream.messages import Run
 from muonstream.simulation import simulate_words
 from muonstream.sinks.store import Store
+from muonstream.sources import kafka as kafka_source
 from muonstream.sources.block import SourceError
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import Begin, TopicReader
@@ -276,6 +277,52 @@ def test_an_offset_that_is_gone_is_said_and_gone_on_from_only_when_told(
             f"lost: {lost:,} messages; the last: partition 0, offsets {taken_before} to 38999"
         )
         assert last.restarts == 1
+
+
+def test_what_is_gone_in_the_middle_of_a_run_is_lost_once(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the client holds two record batches, of 50 messages, and fetches the third when less than 60 are left
+    monkeypatch.setattr(
+        kafka_source, "CONFIG", {**kafka_source.CONFIG, "queued_min_messages": 60, "fetch_message_max_bytes": 1}
+    )
+    topic = new_topic()
+    hits = as_hits(WORDS[:500])
+    for at in range(0, 500, 50):
+        send(broker.address, topic, hits[at : at + 50])
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic, "earliest")
+        run = engine(made, store=store)
+        made._on_lost = run.lost
+        run.begin()
+        made._most = 45
+        run._take(made.read())
+        before = made.next[0]
+        delete_before(broker.address, topic, 400)
+        for _ in range(50):  # until the client has been told, behind what it holds
+            made.watermarks(0)
+        made._most = 256
+        while made.next[0] < 400:
+            run._take(made.read())
+            if made.next[0] < 400:
+                before = made.next[0]
+        run.save()
+        made.close()
+        saved = store.load("topic")
+        assert saved is not None
+        lost = f"lost: {400 - before} messages; the last: partition 0, offsets {before} to 399 were not read"
+        assert before < 400
+        assert saved.positions[0].next >= 400
+        send(broker.address, topic, ends())
+        made = reader(broker.address, topic, "earliest")
+        again = engine(made, store=store)
+        made._on_lost = again.lost
+        again.restore(saved)
+        again.begin()
+        last = again.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        assert last.faults == (lost,)
+        assert last.account.words == 100 + before
 
 
 @pytest.mark.parametrize("begin", ["", "earliest", "latest"])

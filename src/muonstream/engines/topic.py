@@ -94,9 +94,11 @@ class TopicEngine:
             self.pipeline.builder.add_source(partition)
 
     def lost(self, partition: int, first: int, last: int) -> None:
-        """Count messages that nobody will read any more: offsets first to last - 1."""
-        text = f"the last: partition {partition}, offsets {first} to {last - 1} were not read"
-        self.deliveries.tally.add("lost", text, last - first)
+        """Count messages that nobody will read any more, offsets first to last - 1, and go on after them."""
+        self.deliveries.reset()
+        self.deliveries.skip(partition, first, last)
+        self._take_frames()
+        self._dirty = True
 
     @property
     def over(self) -> bool:
@@ -153,18 +155,23 @@ class TopicEngine:
     def _take(self, batch: Mapping[int, list[Any]]) -> None:
         if self.reader.new_partitions():
             self.adopt()
-        deliveries, pipeline = self.deliveries, self.pipeline
+        deliveries = self.deliveries
         deliveries.reset()
         for partition, messages in batch.items():
             if not deliveries.parts[partition].ended:
                 deliveries.take(partition, messages)
         if batch:
             self._dirty = True
-        if deliveries.frames:
+        self._take_frames()
+        self._count()
+
+    def _take_frames(self) -> None:
+        """Give the frames that were collected to the pipeline."""
+        pipeline = self.pipeline
+        if self.deliveries.frames:
             if pipeline.intervals is not None:
                 pipeline.intervals.in_order = False
-            pipeline.take(deliveries.joined())
-        self._count()
+            pipeline.take(self.deliveries.joined())
 
     def _count(self) -> None:
         """Count what the deliveries have collected, but for frames."""

@@ -88,6 +88,8 @@ class TopicReader:
         self._admin: Any = None
         self._paused: frozenset[int] = frozenset()
         self._stopped: set[int] = set()
+        self._errors: list[tuple[Any, Any]] = []
+        """what came instead of messages in the last batch"""
         self._looked = time.monotonic()
         self._most = 256
 
@@ -140,6 +142,7 @@ class TopicReader:
         """
         self._stopped = set(ended)
         self._paused = frozenset()
+        self._errors = []
         ends = self.all_watermarks()
         if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
             raise SourceError(
@@ -210,9 +213,13 @@ class TopicReader:
     def read(self, timeout_s: float = POLL_S) -> dict[int, list[Message]]:
         """The next messages of each partition, as many as are there; nothing when none come in the time given.
 
-        Raises SourceError when an offset is gone, KafkaAccessError when the broker refuses us.
+        What is lost between two batches is told before the second. Raises SourceError when an offset is gone,
+        KafkaAccessError when the broker refuses us.
         """
         self.connection.check()
+        errors, self._errors = self._errors, []
+        for message, error in errors:
+            self._take_error(message, error)
         found: list[Any] = self.consumer.consume(self._most, SHORT_S)
         if not found:
             found = self.consumer.consume(1, timeout_s)
@@ -222,7 +229,7 @@ class TopicReader:
         for message in found:
             error = message.error()
             if error is not None:
-                self._take_error(message, error)
+                self._errors.append((message, error))
                 continue
             size += len(message)
             batch.setdefault(message.partition(), []).append(message)
@@ -236,9 +243,14 @@ class TopicReader:
         codes = self._library.KafkaError
         if error.code() in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE):
             partition = message.partition()
+            if partition in self._stopped:
+                return
             first = self._first(partition, self.next[partition], self.watermarks(partition))
             self.next[partition] = first
-            self.consumer.seek(self._at(partition, first))
+            # the client has given the partition up, and would refuse a mere seek
+            self.consumer.incremental_unassign([self._at(partition)])
+            self.consumer.incremental_assign([self._at(partition, first)])
+            self._paused -= {partition}
         elif error.fatal() or error.code() in (codes.UNKNOWN_TOPIC_OR_PART, codes.TOPIC_AUTHORIZATION_FAILED):
             raise SourceError(f"{self.connection.address}: {error.str()}")
 
