@@ -67,6 +67,16 @@ def make_topic(address: str, partitions: int = 1, prefix: str = "test", **config
     return name
 
 
+def delete_before(address: str, topic: str, offset: int) -> None:
+    """Have the broker forget what is in partition 0 before an offset."""
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": address})
+    for future in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
+        future.result(30)
+
+
 @pytest.fixture
 def new_topic(broker: Broker) -> TopicMaker:
     """Make topics of the test's own on the broker that all tests share."""

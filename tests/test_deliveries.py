@@ -189,3 +189,23 @@ def test_whatever_comes_is_counted_and_nothing_raises(sent: list[tuple[Any, byte
     taken = sum(map(len, deliveries.words.get(0, []))) + len(deliveries.frames) + len(part.pieces)
     told = sum(deliveries.tally.counts.values()) + len(deliveries.accounts)
     assert part.ended or told + taken >= len(sent)
+
+
+def test_what_is_gone_is_passed_over_with_the_rest_of_its_window() -> None:
+    deliveries = new()
+    sent = as_frames(WORDS, part_words=100)
+    messages = [Stored(at, headers, value) for at, (_, headers, value) in enumerate(sent)]
+    parts = [int(dict(headers)["part"]) for _, headers, _ in sent]
+    cut = parts.index(2) + 1  # three parts of a window, of which there are more
+    assert parts[cut] == 3
+    deliveries.take(0, messages[:cut])
+    assert deliveries.parts[0].resume[0] == cut - 3
+    deliveries.skip(0, cut, cut + 40)
+    assert deliveries.parts[0].resume == (cut + 40, *deliveries.frames[-1].order)
+    assert len(deliveries.frames) == cut
+    assert deliveries.tally.counts == {"incomplete window": 1, "lost": 40}
+    deliveries.parts[0].ended = True
+    deliveries.skip(0, cut + 40, cut + 50)
+    assert (deliveries.parts[0].next, deliveries.tally.counts["lost"]) == (cut + 40, 50)
+    deliveries.skip(3, 0, 7)  # of a partition from which nothing was taken yet
+    assert deliveries.tally.counts["lost"] == 57

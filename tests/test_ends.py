@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from threading import Event
 
 import pytest
-from kafka_fixtures import TopicMaker
+from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import Sent, as_frames, as_hits, as_transfers, bare, send
 from kafka_messages import ends as end_messages
 
@@ -65,6 +65,17 @@ def test_an_offset_that_is_gone_is_an_error(broker: Broker, new_topic: TopicMake
     ends = opened(new_topic())
     with pytest.raises(SourceError, match=r"partition 0: offset 3: the topic ends at 0"):
         ends.start({0: 3})
+
+
+def test_a_partition_that_has_ended_may_have_lost_its_messages(
+    broker: Broker, new_topic: TopicMaker, opened: Opened
+) -> None:
+    topic = new_topic(2)
+    send(broker.address, topic, [(0, [], b"x")] * 5 + [(1, [], b"x")] * 3)
+    delete_before(broker.address, topic, 4)
+    ends = opened(topic)
+    ends.start({0: 2, 1: 1}, ended=[0])
+    assert (ends.next, ends.lag) == ({0: 4, 1: 1}, 2)
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ class Reader(TopicReader):
         self.partitions = sorted(ends)
         self.next = {}
         self.ends = ends
-        self.sought: list[Any] = []
         self.assigned: list[Any] = []
         self.connection = SimpleNamespace(address="kafka://b:1/t", check=lambda: None)  # type: ignore[assignment]
         self._stopped = set()
+        self._errors = []
         self._paused = frozenset()
         self._most = 256
         self._on_lost = lambda *lost: self.lost.append(lost)
@@ -40,8 +40,9 @@ class Reader(TopicReader):
         given = [found or []]
         self._consumer = SimpleNamespace(  # type: ignore[assignment]
             consume=lambda n, timeout_s: given.pop() if given else [],
-            seek=self.sought.append,
             assign=self.assigned.extend,
+            incremental_assign=self.assigned.extend,
+            incremental_unassign=lambda partitions: None,
         )
 
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
@@ -129,6 +130,9 @@ def test_an_offset_that_is_gone_in_mid_batch_loses_what_is_between() -> None:
     reader = Reader("earliest", {0: (500, 900)}, messages)
     reader.next = {0: 100}
     assert [message.offset() for message in reader.read()[0]] == [100, 101, 102]
+    # what came before is taken before it is told
+    assert (reader.lost, reader.next) == ([], {0: 103})
+    assert reader.read() == {}
     assert reader.lost == [(0, 103, 500)]
-    assert reader.sought == [(0, 500)]
+    assert reader.assigned == [(0, 500)]
     assert reader.next == {0: 500}

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kafka_fixtures import TopicMaker
+from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
 from muonstream.analysis.summary import summary
+from muonstream.commands.topic import Choice, TopicOptions
 from muonstream.detector import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
@@ -20,6 +21,7 @@ from muonstream.kafka.client import Connection
 from muonstream.messages import Run
 from muonstream.simulation import simulate_words
 from muonstream.sinks.store import Store
+from muonstream.sources import kafka as kafka_source
 from muonstream.sources.block import SourceError
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import Begin, TopicReader
@@ -277,13 +279,77 @@ def test_an_offset_that_is_gone_is_said_and_gone_on_from_only_when_told(
         assert last.restarts == 1
 
 
-def delete_before(address: str, topic: str, offset: int) -> None:
-    from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import AdminClient
+def test_what_is_gone_in_the_middle_of_a_run_is_lost_once(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the client holds two record batches, of 50 messages, and fetches the third when less than 60 are left
+    monkeypatch.setattr(
+        kafka_source, "CONFIG", {**kafka_source.CONFIG, "queued_min_messages": 60, "fetch_message_max_bytes": 1}
+    )
+    topic = new_topic()
+    hits = as_hits(WORDS[:500])
+    for at in range(0, 500, 50):
+        send(broker.address, topic, hits[at : at + 50])
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic, "earliest")
+        run = engine(made, store=store)
+        made._on_lost = run.lost
+        run.begin()
+        made._most = 45
+        run._take(made.read())
+        before = made.next[0]
+        delete_before(broker.address, topic, 400)
+        for _ in range(50):  # until the client has been told, behind what it holds
+            made.watermarks(0)
+        made._most = 256
+        while made.next[0] < 400:
+            run._take(made.read())
+            if made.next[0] < 400:
+                before = made.next[0]
+        run.save()
+        made.close()
+        saved = store.load("topic")
+        assert saved is not None
+        lost = f"lost: {400 - before} messages; the last: partition 0, offsets {before} to 399 were not read"
+        assert before < 400
+        assert saved.positions[0].next >= 400
+        send(broker.address, topic, ends())
+        made = reader(broker.address, topic, "earliest")
+        again = engine(made, store=store)
+        made._on_lost = again.lost
+        again.restore(saved)
+        again.begin()
+        last = again.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        assert last.faults == (lost,)
+        assert last.account.words == 100 + before
 
-    admin = AdminClient({"bootstrap.servers": address})
-    for future in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
-        future.result(30)
+
+@pytest.mark.parametrize("begin", ["", "earliest", "latest"])
+def test_a_run_that_has_ended_is_shown_again_though_its_messages_are_gone(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path, begin: str
+) -> None:
+    topic = new_topic()
+    second = Run(8, "noise")
+    send(broker.address, topic, [*as_hits(WORDS[:1000]), *ends(), *as_hits(WORDS[:400], run=second)])
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic)
+        first = engine(made, store=store)
+        first.begin()
+        snapshot = first.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        delete_before(broker.address, topic, 1200)
+        saved = store.load("topic")
+        assert saved is not None
+        made = reader(broker.address, topic, begin)
+        again = engine(made, store=store)
+        made._on_lost = again.lost
+        again.restore(saved)
+        again.begin()
+        found = again.run(Event(), publish=lambda snapshot: None)
+        assert made.next == {0: 1001}  # what is gone is missing in the next run, not in this one
+        made.close()
+        assert (found.account, found.faults) == (snapshot.account, ())
 
 
 def test_where_to_begin_is_told_by_offsets(broker: Broker, new_topic: TopicMaker) -> None:
@@ -296,6 +362,62 @@ def test_where_to_begin_is_told_by_offsets(broker: Broker, new_topic: TopicMaker
     for bad in ("first", "0:1,0:2", "0", "-1:3", "0:x"):
         with pytest.raises(SourceError, match="--from: found"):
             Begin.parse(bad)
+
+
+def test_offsets_to_begin_at_are_for_the_first_start(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(2)
+    send(broker.address, topic, as_hits(WORDS[:6400], 2))
+    made = reader(broker.address, topic, "0:100")
+    try:
+        made.start({})
+        assert made.next == {0: 100, 1: 0}
+        made.start({0: 2000, 1: 1500})  # the next run
+        assert made.next == {0: 2000, 1: 1500}
+    finally:
+        made.close()
+
+
+def test_latest_passes_over_only_what_nobody_has_begun_to_read(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic()
+    send(broker.address, topic, as_hits(WORDS[:500]))
+    made = reader(broker.address, topic, "latest")
+    lost: list[tuple[int, int, int]] = []
+    made._on_lost = lambda *what: lost.append(what)
+    try:
+        made.start({})
+        assert made.next == {0: 500}
+        send(broker.address, topic, as_hits(WORDS[:300]))
+        made.start(made.next)  # the next run, some of which is waiting
+        assert (made.next, lost) == ({0: 500}, [])
+        delete_before(broker.address, topic, 600)
+        made.start({0: 700})
+        assert (made.next, lost) == ({0: 700}, [])
+        made.start({0: 500})
+        assert (made.next, lost) == ({0: 800}, [(0, 500, 800)])
+    finally:
+        made.close()
+
+
+def test_a_run_that_is_stored_whole_is_followed_by_the_next_wherever_it_began(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic = new_topic()
+    second = Run(8, "noise")
+    send(broker.address, topic, [*as_hits(WORDS[:1000]), *ends(), *as_hits(WORDS[:400], run=second), *ends(run=second)])
+    with Store(tmp_path / "store.db") as store:
+        made = reader(broker.address, topic)
+        one = engine(made, store=store)
+        one.begin()
+        one.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        made = reader(broker.address, topic, "latest")
+        choice = Choice(made, store, "topic", TopicOptions(begin="latest", follow=True))
+        assert choice.saved is None
+        two = engine(made, store=store)
+        two.begin(choice.positions)
+        snapshot = two.run(Event(), publish=lambda snapshot: None)
+        made.close()
+        assert (snapshot.run, snapshot.account.words) == ("noise", 400)
 
 
 def test_new_partitions_are_noticed(broker: Broker, new_topic: TopicMaker) -> None:

@@ -70,6 +70,20 @@ def test_a_save_that_fails_leaves_what_was(tmp_path: Path) -> None:
         assert (found.state["n"], found.positions[0].next) == (1, 1)
 
 
+def test_a_full_disk_is_named_and_leaves_what_was(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.db") as store:
+        store.save(saved(n=1))
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count = {pages + 4}")
+        noise = np.random.default_rng(1).integers(0, 1 << 60, 50_000)
+        with pytest.raises(StoreError, match=r"store.db: cannot be used: database or disk is full$"):
+            store.save(Saved("kafka://h:1/t", "r", False, {"noise": noise}, {0: Position(2)}))
+        store.save(saved(n=2))  # and the store goes on
+        found = store.load("kafka://h:1/t", "r")
+        assert found is not None
+        assert (found.state["n"], found.positions[0].next) == (2, 2)
+
+
 HOLDER = """
 import sys, pathlib
 from muonstream.sinks.store import Position, Saved, Store

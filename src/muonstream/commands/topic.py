@@ -65,9 +65,10 @@ class Choice:
 
     def _newest(self, reader: TopicReader, options: TopicOptions) -> None:
         """No run is under way in the store: take the newest, or with --follow the next."""
-        if options.begin not in ("", "earliest"):
+        goes_on = self.saved is not None and options.follow
+        if not goes_on and options.begin not in ("", "earliest"):
             return
-        newest = None if self.saved is not None and options.follow else reader.newest_run()
+        newest = None if goes_on else reader.newest_run()
         if self.saved is not None and (
             options.follow or (newest is not None and stored_name(newest) != self.saved.run)
         ):

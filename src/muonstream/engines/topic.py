@@ -58,7 +58,6 @@ class TopicEngine:
         self._clock = clock
         self._idle_due = self._read_at = clock()
         self._dirty = False
-        self._jumps: dict[int, int] = {}
         self._added: set[int] = set()
         self._accounted = False
         self._named = bool(pipeline.monitor.run)
@@ -99,10 +98,11 @@ class TopicEngine:
             self.pipeline.builder.add_source(partition)
 
     def lost(self, partition: int, first: int, last: int) -> None:
-        """Count messages that nobody will read any more: offsets first to last - 1."""
-        self._jumps[partition] = last
-        text = f"the last: partition {partition}, offsets {first} to {last - 1} were not read"
-        self.deliveries.tally.add("lost", text, last - first)
+        """Count messages that nobody will read any more, offsets first to last - 1, and go on after them."""
+        self.deliveries.reset()
+        self.deliveries.skip(partition, first, last)
+        self._take_frames()
+        self._dirty = True
 
     @property
     def over(self) -> bool:
@@ -161,24 +161,24 @@ class TopicEngine:
         if added := self.reader.new_partitions():
             self._added |= set(added)
             self.adopt()
-        deliveries, pipeline = self.deliveries, self.pipeline
+        deliveries = self.deliveries
         deliveries.reset()
         for partition, messages in batch.items():
             if not deliveries.parts[partition].ended:
                 deliveries.take(partition, messages)
-        for partition, last in self._jumps.items():
-            # after what came before the jump, in the same batch
-            deliveries.parts[partition].next = max(deliveries.parts[partition].next, last)
-            self._dirty = True
-        self._jumps.clear()
         if batch:
             self._dirty = True
             self._read_at = self._clock()
-        if deliveries.frames:
+        self._take_frames()
+        self._count()
+
+    def _take_frames(self) -> None:
+        """Give the frames that were collected to the pipeline."""
+        pipeline = self.pipeline
+        if self.deliveries.frames:
             if pipeline.intervals is not None:
                 pipeline.intervals.in_order = False
-            pipeline.take(deliveries.joined())
-        self._count()
+            pipeline.take(self.deliveries.joined())
 
     def _count(self) -> None:
         """Count what the deliveries have collected, but for frames."""

@@ -148,6 +148,15 @@ class Deliveries:
                 words = self._json(partition, group) if mark.kind is Kind.JSON else self._dma(partition, group)
                 self.words.setdefault(partition, []).append(words)
 
+    def skip(self, partition: int, first: int, last: int) -> None:
+        """Go on after messages that are gone, offsets first to last - 1; a window of which some came is given so."""
+        text = f"the last: partition {partition}, offsets {first} to {last - 1} were not read"
+        self.tally.add("lost", text, last - first)
+        part = self.parts.get(partition)
+        if part is not None and not part.ended:
+            self._let_go(partition, part)
+            part.next = last
+
     def _risen(
         self, partition: int, part: Part, messages: Sequence[Message], positions: NDArray[np.int64]
     ) -> Sequence[Message]:

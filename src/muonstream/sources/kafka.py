@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -42,7 +42,7 @@ CONFIG: Final[Mapping[str, Any]] = {
 class Begin:
     """Where reading begins where nothing was stored, and goes on where an offset is gone.
 
-    word: earliest or latest, "" when nothing was asked for; offsets: by partition
+    word: earliest or latest, "" when nothing was asked for; offsets: by partition, for the first start alone
     """
 
     word: str = ""
@@ -88,6 +88,8 @@ class TopicReader:
         self._admin: Any = None
         self._paused: frozenset[int] = frozenset()
         self._stopped: set[int] = set()
+        self._errors: list[tuple[Any, Any]] = []
+        """what came instead of messages in the last batch"""
         self._looked = time.monotonic()
         self._most = 256
 
@@ -133,23 +135,26 @@ class TopicReader:
         return int(found[0]), int(found[1])
 
     def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
-        """Begin to read: from stored offsets, elsewhere as `begin` says. Raises SourceError for one that is gone."""
-        self._stopped.clear()
+        """Begin to read: from stored offsets, elsewhere as `begin` says; its offsets are for the first time alone.
+
+        Partitions that have ended are not read, and keep their stored offset, even one that is gone by now. Raises
+        SourceError for another that is gone.
+        """
+        self._stopped = set(ended)
         self._paused = frozenset()
+        self._errors = []
         ends = self.all_watermarks()
         if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
             raise SourceError(
                 f"--from: found partition {unknown[0]}, allowed are the topic's: {min(self.partitions)} to "
                 f"{max(self.partitions)}"
             )
-        self._stopped |= set(ended)
         for partition in self.partitions:
-            # what has ended is read no more, so it need not be there any more
-            over = partition in self._stopped and partition in stored
-            first = stored[partition] if over else self._first(partition, stored.get(partition), ends[partition])
-            self.next[partition] = first
-        # offsets are for the first time only: what begins later, begins where this ended
-        self.begin = Begin() if self.begin.offsets is not None else self.begin
+            at = stored.get(partition)
+            if at is None or partition not in self._stopped:
+                at = self._first(partition, at, ends[partition])
+            self.next[partition] = at
+        self.begin = replace(self.begin, offsets=None)
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
 
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
@@ -181,12 +186,14 @@ class TopicReader:
                     f"--from: partition {partition}: found {wanted}, but what is before {stored} is counted in the "
                     "store; go on from there, or begin a new store"
                 )
-        elif stored is None:
-            return high if begin.word == "latest" else low
-        elif low <= stored <= high:
+        elif stored is not None and low <= stored <= high:
             return stored
-        elif begin.word in ("earliest", "latest") and stored < low:
-            wanted = low if begin.word == "earliest" else high
+        elif begin.word == "latest":
+            wanted = high
+        elif stored is None:
+            return low
+        elif begin.word == "earliest" and stored < low:
+            wanted = low
         else:
             raise self._gone(partition, stored, low, high)
         if stored is not None and wanted > stored:
@@ -206,9 +213,13 @@ class TopicReader:
     def read(self, timeout_s: float = POLL_S) -> dict[int, list[Message]]:
         """The next messages of each partition, as many as are there; nothing when none come in the time given.
 
-        Raises SourceError when an offset is gone, KafkaAccessError when the broker refuses us.
+        What is lost between two batches is told before the second. Raises SourceError when an offset is gone,
+        KafkaAccessError when the broker refuses us.
         """
         self.connection.check()
+        errors, self._errors = self._errors, []
+        for message, error in errors:
+            self._take_error(message, error)
         found: list[Any] = self.consumer.consume(self._most, SHORT_S)
         if not found:
             found = self.consumer.consume(1, timeout_s)
@@ -218,11 +229,12 @@ class TopicReader:
         for message in found:
             error = message.error()
             if error is not None:
-                self._take_error(message, error)
+                self._errors.append((message, error))
                 continue
             size += len(message)
             batch.setdefault(message.partition(), []).append(message)
-            self.next[message.partition()] = message.offset() + 1
+        for partition, messages in batch.items():
+            self.next[partition] = messages[-1].offset() + 1
         if found:
             self._most = min(max(BATCH_BYTES * len(found) // max(size, 1), 16), BATCH_MESSAGES)
         return batch
@@ -231,9 +243,14 @@ class TopicReader:
         codes = self._library.KafkaError
         if error.code() in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE):
             partition = message.partition()
+            if partition in self._stopped:
+                return
             first = self._first(partition, self.next[partition], self.watermarks(partition))
             self.next[partition] = first
-            self.consumer.seek(self._at(partition, first))
+            # the client has given the partition up, and would refuse a mere seek
+            self.consumer.incremental_unassign([self._at(partition)])
+            self.consumer.incremental_assign([self._at(partition, first)])
+            self._paused -= {partition}
         elif error.fatal() or error.code() in (codes.UNKNOWN_TOPIC_OR_PART, codes.TOPIC_AUTHORIZATION_FAILED):
             raise SourceError(f"{self.connection.address}: {error.str()}")
 
