@@ -23,7 +23,7 @@ class Reader(TopicReader):
         self.next = {}
         self.ends = ends
         self.assigned: list[Any] = []
-        self.connection = SimpleNamespace(address="kafka://b:1/t", check=lambda: None)  # type: ignore[assignment]
+        self.connection = SimpleNamespace(address="kafka://b:1/t", check=lambda: None, timeout_s=1.0)  # type: ignore[assignment]
         self._stopped = set()
         self._errors = []
         self._paused = frozenset()
@@ -123,6 +123,26 @@ def test_what_has_ended_need_not_be_retained(begin: str) -> None:
 def test_a_partition_that_is_not_there_is_refused() -> None:
     with pytest.raises(SourceError, match="--from: found partition 9, allowed are the topic's: 0 to 1"):
         Reader("9:1", {0: (0, 1), 1: (0, 1)}).start({})
+
+
+def test_partitions_without_a_leader_for_a_moment_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muonstream.sources.kafka.POLL_S", 0.0)
+    reader = Reader("", {0: (3, 9)})
+    answers: list[dict[int, tuple[int, int]] | None] = [{0: (3, 9)}, None, None]
+
+    def asked() -> dict[int, tuple[int, int]]:
+        answer = answers.pop()
+        if answer is None:
+            raise SourceError("no leader")
+        return answer
+
+    monkeypatch.setattr(reader, "all_watermarks", asked)
+    reader.start({})
+    assert reader.next == {0: 3}
+    reader.connection.timeout_s = -1.0
+    answers[:] = [None]
+    with pytest.raises(SourceError, match="no leader"):
+        reader.start({})
 
 
 def test_an_offset_that_is_gone_in_mid_batch_loses_what_is_between() -> None:

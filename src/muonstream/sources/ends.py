@@ -25,7 +25,7 @@ class TopicEnds(TopicReader):
         """Find where to begin, as a reader does. Raises SourceError for an offset that is gone."""
         super().start(stored, ended)
         self.consumer.unassign()
-        found = self.all_watermarks()
+        found = self._watermarks_at_first()
         for partition in self._stopped:  # Spark reads these too, and can begin only where something is kept
             self.next[partition] = max(self.next[partition], found[partition][0])
         self._ends = {p: high for p, (_, high) in found.items()}

@@ -143,7 +143,7 @@ class TopicReader:
         self._stopped = set(ended)
         self._paused = frozenset()
         self._errors = []
-        ends = self.all_watermarks()
+        ends = self._watermarks_at_first()
         if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
             raise SourceError(
                 f"--from: found partition {unknown[0]}, allowed are the topic's: {min(self.partitions)} to "
@@ -156,6 +156,18 @@ class TopicReader:
             self.next[partition] = at
         self.begin = replace(self.begin, offsets=None)
         self.consumer.assign([self._at(p, self.next[p]) for p in self.partitions if p not in self._stopped])
+
+    def _watermarks_at_first(self) -> dict[int, tuple[int, int]]:
+        """The watermarks; partitions of a new topic, or of a broker just back, have no leader for a moment."""
+        end = time.monotonic() + self.connection.timeout_s
+        while True:
+            try:
+                return self.all_watermarks()
+            except SourceError:
+                self.connection.check()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(POLL_S)
 
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
         """The watermarks of all partitions, asked for together. Raises SourceError."""
@@ -323,7 +335,7 @@ class TopicReader:
 
     def newest_run(self) -> Run | None:
         """The run of the message written last, None where none says."""
-        ends = self.all_watermarks()
+        ends = self._watermarks_at_first()
         waiting = {p: high for p, (low, high) in ends.items() if high > low}
         found: list[tuple[int, int, Run]] = []
         messages: list[Any]
