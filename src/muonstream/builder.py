@@ -15,7 +15,7 @@ from muonstream.buffers import Buffers
 from muonstream.frames import Closed, Frames, ScatteredFrames, uniform
 from muonstream.framing import resolve_pending, update_closed
 from muonstream.scan import scan
-from muonstream.windows import close_all, collect, compact, keep, slot_of
+from muonstream.windows import close_all, closing_in_log, collect, compact, keep, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
 
 BUFFERS = 8
@@ -92,9 +92,9 @@ class FrameBuilder:
         self._state = fr.State(
             control=control,
             table=np.full((fr.TABLE_ROWS, fr.TABLE), -1, np.int64),
-            runs=np.zeros((CHUNK_WORDS, 3), np.int64),
+            runs=np.empty((0, 3), np.int64),
             pending=np.zeros((0, fr.PENDING_WORDS), np.uint64),
-            log=np.zeros(CHUNK_WORDS, np.uint64),
+            log=np.empty(0, np.uint64),
         )
         self._lay_out(np.zeros((0, fr.SOURCE_COLUMNS), np.int64), np.zeros((0, fr.INPUT_COLUMNS), np.int64))
 
@@ -183,7 +183,7 @@ class FrameBuilder:
             return
         # sorted here: numba takes seconds to compile a sort
         st.table[fr.T_CLOSING, :closing].sort()
-        room = closed.filled + int(st.control[fr.LOG])
+        room = closed.filled + closing_in_log(st.control, st.runs)
         if room > len(closed.held):
             grown = self._buffers.room(room)
             grown[: closed.filled] = closed.held[: closed.filled]
@@ -221,18 +221,20 @@ class FrameBuilder:
         st = self._state
         # any of the words set aside may be released: a word of the log and a run each
         released = st.pending.size
-        runs += int(st.control[fr.RUNS]) + 1 + released
+        used = int(st.control[fr.RUNS])
+        runs += used + 1 + released
         if runs > len(st.runs):
-            grown = np.zeros((2 * runs, 3), np.int64)
-            grown[: len(st.runs)] = st.runs
+            grown = np.empty((2 * runs, 3), np.int64)
+            grown[:used] = st.runs[:used]
             st = st._replace(runs=grown)
-        needed = int(st.control[fr.LOG]) + words + released
+        used = int(st.control[fr.LOG])
+        needed = used + words + released
         if needed > len(st.log):
             self._forget_dropped()
             live = self._held() + words + released
             if 2 * live > len(st.log):
-                grown_log = np.zeros(4 * live, np.uint64)
-                grown_log[: len(st.log)] = st.log
+                grown_log = np.empty(4 * live, np.uint64)
+                grown_log[:used] = st.log[:used]
                 st = st._replace(log=grown_log)
             compact(st.control, st.runs, st.log, _in_log(st))
         self._state = st
@@ -376,10 +378,7 @@ class FrameBuilder:
             slot = slot_of(table, key)
             table[[fr.T_KEY, fr.T_COUNT], slot] = key, words
             table[fr.T_OPEN, i] = key
-        runs = np.zeros((CHUNK_WORDS + len(state["runs"]), 3), np.int64)
-        runs[: len(state["runs"])] = state["runs"]
-        log = np.zeros(CHUNK_WORDS + len(state["log"]), np.uint64)
-        log[: len(state["log"])] = state["log"]
+        runs, log = np.array(state["runs"], np.int64).reshape(-1, 3), np.array(state["log"], np.uint64)
         self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
 
 

@@ -171,7 +171,8 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if current >= NO_KEY:
                 give_time(c, table, runs, current, key)
             current = key
-            make_room(c, table, runs)
+            if c[HELD] > c[MAX_HELD] or c[OPEN] >= OPEN_WINDOWS:
+                make_room(c, table, runs)
         _steady(c, i, code, mask, epoch, newest)
         if _crowded(c):
             end = n

@@ -128,6 +128,17 @@ def close_all(c: Any, table: Any, runs: Any) -> None:
 
 
 @compiled
+def closing_in_log(c: Any, runs: Any) -> int:
+    """How many words of closed windows are in the log."""
+    n = 0
+    for r in range(c[RUNS]):
+        offset, length, key = runs[r]
+        if key != DROPPED and key <= c[CLOSED] and offset < IN_CHUNK:
+            n += length
+    return n
+
+
+@compiled
 def collect(
     c: Any, table: Any, runs: Any, log: Any, held: Any, filled: int, stretches: Any, ends: Any, keys: Any
 ) -> tuple[int, int, int]:

@@ -36,11 +36,10 @@ from muonstream.analysis.tally import (
     tally_wide,
 )
 from muonstream.bits import popcount
-from muonstream.channels import MALFORMED, SCINTILLATOR
+from muonstream.channels import BLOCK_CELLS, MALFORMED, SCINTILLATOR
 from muonstream.compiled import compiled, inlined
 from muonstream.frames import KEY_WINDOW_MASK, Frames, ScatteredFrames, uniform
 from muonstream.words import (
-    BX_MASK,
     BX_PER_ORBIT,
     BX_SHIFT,
     CHANNEL_SHIFT,
@@ -58,7 +57,11 @@ SLOT_WINDOWS: Final = 33
 RECENT_SLOTS: Final = 10
 """The last ten slots, the newest still filling, are what `last 30 s` means."""
 
-CHOSEN_WORDS: Final = 512
+CHOSEN_WORDS: Final = 1024
+"""So many words are chosen before their drift times are counted."""
+_INSIDE_MASK: Final = np.uint64((1 << ORBIT_SHIFT) - 1)
+_INSIDE_END: Final = np.uint64(BX_PER_ORBIT << BX_SHIFT)
+"""The lowest bits of a word, its time inside the orbit, and where those of a bunch crossing that exists end."""
 
 NO_PASSAGE: Final = np.int32(2**31 - 1)
 
@@ -86,7 +89,8 @@ def _fill(
     first: int,
     n_words: int,
     codes: Any,
-    cell_codes: int,
+    block_at: Any,
+    bit_of: Any,
     counts: Any,
     active: Any,
     touched: Any,
@@ -100,75 +104,83 @@ def _fill(
     Gives how many (block, orbit) pairs were touched by now, listed in `touched`, how many orbits with a passage there
     are, listed in `passed`, and how many scintillator words there were. Unsigned throughout: numba need not ask whether
     an index is negative.
+
+    block_at, bit_of: uint64[cells], where a cell's block begins in `active`, and its bit in the set
     """
     n_scintillator = 0
-    malformed = np.uint64(cell_codes + MALFORMED)
-    scintillator = np.uint64(cell_codes + SCINTILLATOR)
-    one, six, low_bits = np.uint64(1), np.uint64(6), np.uint64(63)
+    cells = np.uint64(len(bit_of))
+    malformed = cells + np.uint64(MALFORMED)
+    scintillator = cells + np.uint64(SCINTILLATOR)
+    orbit_shift, orbit_mask = np.uint64(ORBIT_SHIFT), np.uint64(WINDOW_ORBITS - 1)
     for i in range(np.uint64(first), np.uint64(first + n_words)):
         word = words[i]
         code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
-        orbit = (word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)
-        bx = (word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK)
-        if bx >= np.uint64(BX_PER_ORBIT) and code < malformed:
+        inside = word & _INSIDE_MASK
+        if code < cells and inside < _INSIDE_END:
+            counts[code] += 1
+            where = block_at[code] | ((word >> orbit_shift) & orbit_mask)
+            before = active[where]
+            active[where] = before | bit_of[code]
+            touched[n_touched] = where
+            n_touched += np.uint64(before == np.uint64(0))
+            continue
+        if inside >= _INSIDE_END and code < malformed:
             code = malformed
         counts[code] += 1
-        where = (code >> six) << np.uint64(WINDOW_ORBIT_BITS) | orbit
-        before = active[where]
-        active[where] = before | (one << (code & low_bits))
-        touched[n_touched] = where
-        n_touched += np.uint64(before == np.uint64(0))
         if code == scintillator:
             n_scintillator += 1
-            time_tdc = np.int32(bx) * np.int32(TDC_PER_BX) + np.int32(word & np.uint64(TDC_MASK))
+            orbit = (word >> orbit_shift) & orbit_mask
             if passage[orbit] == NO_PASSAGE:
                 passed[n_passed] = orbit
                 n_passed += 1
-            passage[orbit] = min(passage[orbit], time_tdc)
+            passage[orbit] = min(passage[orbit], _time_tdc(inside))
     return n_touched, n_passed, n_scintillator
 
 
 @inlined
+def _time_tdc(inside: Any) -> Any:
+    """The time in its orbit that a word's lowest 17 bits tell, int32."""
+    return np.int32(inside >> np.uint64(BX_SHIFT)) * np.int32(TDC_PER_BX) + np.int32(inside & np.uint64(TDC_MASK))
+
+
+@inlined
+def _choose(words: Any, first: int, n_words: int, passage: Any, chosen: Any, n_chosen: Any) -> Any:
+    """Add the words of orbits with a passage time to `chosen`, without branching: few are, in no order to foresee."""
+    for i in range(np.uint64(first), np.uint64(first + n_words)):
+        word = words[i]
+        chosen[n_chosen] = word
+        n_chosen += np.uint64(passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)] != NO_PASSAGE)
+    return n_chosen
+
+
+@inlined
 def _drift(
-    words: Any,
-    first: int,
-    n_words: int,
+    chosen: Any,
+    n_chosen: Any,
     codes: Any,
-    cell_codes: int,
     chamber_of_block: Any,
     layer_of_code: Any,
     passage: Any,
-    chosen: Any,
     with_scintillator: Any,
     drift: Any,
     drift_layer: Any,
 ) -> None:
-    """Second pass over a stretch: hits of orbits with a passage time, and their time after it.
-
-    First the words of such orbits are chosen without branching: few are, in no order that could be foreseen.
-    """
-    orbit_shift, orbit_mask = np.uint64(ORBIT_SHIFT), np.uint64(WINDOW_ORBITS - 1)
-    last = drift.shape[1] - 1
-    last_layer = drift_layer.shape[1] - 1
-    for begin in range(first, first + n_words, CHOSEN_WORDS):
-        n_chosen = np.uint64(0)
-        for i in range(np.uint64(begin), np.uint64(min(begin + CHOSEN_WORDS, first + n_words))):
-            word = words[i]
-            chosen[n_chosen] = word
-            n_chosen += np.uint64(passage[(word >> orbit_shift) & orbit_mask] != NO_PASSAGE)
-        for i in range(n_chosen):
-            word = chosen[i]
-            code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
-            bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
-            if code >= np.uint64(cell_codes) or bx >= BX_PER_ORBIT:
-                continue
-            passed = np.int64(passage[(word >> orbit_shift) & orbit_mask])
-            after = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK)) - passed - DRIFT_FIRST_TDC
-            with_scintillator[code] += 1
-            chamber = np.uint64(chamber_of_block[code >> np.uint64(6)])
-            drift[chamber, np.uint64(min(max(after + 1, 0), last))] += 1
-            layer = np.uint64(layer_of_code[code])
-            drift_layer[layer, np.uint64(min(max((after >> LAYER_BIN_BITS) + 1, 0), last_layer))] += 1
+    """Second pass, over the chosen words: hits of orbits with a passage time, and their time after it."""
+    cells = np.uint64(len(with_scintillator))
+    last, last_layer = drift.shape[1] - 1, drift_layer.shape[1] - 1
+    for i in range(n_chosen):
+        word = chosen[i]
+        code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
+        inside = word & _INSIDE_MASK
+        if code >= cells or inside >= _INSIDE_END:
+            continue
+        passed = passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)]
+        after = np.int64(_time_tdc(inside)) - np.int64(passed) - DRIFT_FIRST_TDC
+        with_scintillator[code] += 1
+        chamber = np.uint64(chamber_of_block[code >> np.uint64(6)])
+        drift[chamber, np.uint64(min(max(after + 1, 0), last))] += 1
+        layer = np.uint64(layer_of_code[code])
+        drift_layer[layer, np.uint64(min(max((after >> LAYER_BIN_BITS) + 1, 0), last_layer))] += 1
 
 
 @compiled
@@ -180,7 +192,8 @@ def _accumulate(
     keys: Any,
     lump: Any,
     codes: Any,
-    cell_codes: int,
+    block_at: Any,
+    bit_of: Any,
     block_starts: Any,
     chamber_of_block: Any,
     layer_of_code: Any,
@@ -192,20 +205,19 @@ def _accumulate(
 ) -> None:
     chambers = len(block_starts) - 1
     layers = (offsets[7] - offsets[6]) // (DRIFT_BINS // (1 << LAYER_BIN_BITS) + 2)
-    blocks = (cell_codes >> 6) + 1
-    several = blocks - 1 > chambers
+    blocks = len(chamber_of_block)
+    several = blocks > chambers
     active = np.zeros(WINDOW_ORBITS * blocks, np.uint64)
     touched = np.empty(WINDOW_ORBITS * blocks + 1, np.uint64)
     in_chamber = np.zeros((chambers, WINDOW_ORBITS if several else 0), np.int64)
     passage = np.full(WINDOW_ORBITS, NO_PASSAGE, np.int32)
     passed = np.empty(WINDOW_ORBITS, np.uint64)
     occupied = np.zeros(WINDOW_ORBITS, np.uint8)
-    lanes = np.zeros((LANES, chambers + 1, max_cells + 1), np.int64)
+    lanes = np.zeros((LANES, chambers, max_cells + 1), np.int64)
     row_of_block = np.empty(blocks, np.uint64)
     for block in range(blocks):
-        chamber = chamber_of_block[block] if block < blocks - 1 else chambers
-        row_of_block[block] = chamber * (max_cells + 1)
-    chosen = np.empty(CHOSEN_WORDS, np.uint64)
+        row_of_block[block] = chamber_of_block[block] * (max_cells + 1)
+    chosen = np.empty(CHOSEN_WORDS + 1, np.uint64)
     summed = np.zeros(chambers, np.int64)
     packed = occupied.view(np.uint64)
     lanes_flat = lanes.reshape(-1)
@@ -232,7 +244,8 @@ def _accumulate(
                     offset if offset >= 0 else ~offset,
                     length,
                     codes,
-                    cell_codes,
+                    block_at,
+                    bit_of,
                     counts,
                     active,
                     touched,
@@ -249,36 +262,48 @@ def _accumulate(
             high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
             if not whole:
-                count_by_orbit(touched, n_touched, active, blocks, chamber_of_block, first_orbit, by_orbit)
+                count_by_orbit(touched, n_touched, active, chamber_of_block, first_orbit, by_orbit)
             most = max_cells
             if several:
-                tally_wide(touched, n_touched, active, blocks, chamber_of_block, occupied, in_chamber, lanes)
+                tally_wide(touched, n_touched, active, chamber_of_block, occupied, in_chamber, lanes)
             else:
                 most = min(
-                    tally(touched, n_touched, active, blocks, row_of_block, occupied, lanes_flat, lanes[0].size),
-                    max_cells,
+                    tally(touched, n_touched, active, row_of_block, occupied, lanes_flat, lanes[0].size), max_cells
                 )
             n_occupied = 0
             for i in range(len(packed)):
                 n_occupied += popcount(packed[i])
             orbits[0] += n_occupied
             if n_scintillator:
-                for s in range(firsts[k], firsts[k + 1]):
+                n_chosen, done, s = np.uint64(0), 0, firsts[k]
+                while s < firsts[k + 1]:
                     offset, length = stretches[s]
-                    _drift(
+                    n = min(length - done, CHOSEN_WORDS - np.int64(n_chosen))
+                    n_chosen = _choose(
                         words if offset >= 0 else held,
-                        offset if offset >= 0 else ~offset,
-                        length,
-                        codes,
-                        cell_codes,
-                        chamber_of_block,
-                        layer_of_code,
+                        (offset if offset >= 0 else ~offset) + done,
+                        n,
                         passage,
                         chosen,
-                        with_scintillator,
-                        drift,
-                        drift_layer,
+                        n_chosen,
                     )
+                    done += n
+                    if done == length:
+                        s += 1
+                        done = 0
+                    if s == firsts[k + 1] or n_chosen > np.uint64(CHOSEN_WORDS // 2):
+                        _drift(
+                            chosen,
+                            n_chosen,
+                            codes,
+                            chamber_of_block,
+                            layer_of_code,
+                            passage,
+                            with_scintillator,
+                            drift,
+                            drift_layer,
+                        )
+                        n_chosen = np.uint64(0)
                 orbits[1] += n_passed
                 for j in range(n_passed):
                     orbit = passed[j]
@@ -317,9 +342,11 @@ class Accumulator:
         self.catalogue = catalogue
         channel_map = catalogue.channel_map
         self._codes = channel_map.codes.astype(np.uint16)
-        self._cell_codes = channel_map.n_cell_codes
-        blocks = channel_map.n_cell_codes >> 6
-        self._block_starts = np.append(channel_map.cell_base >> 6, blocks).astype(np.int64)
+        cells = np.arange(channel_map.n_cell_codes, dtype=np.uint64)
+        self._block_at = cells // np.uint64(BLOCK_CELLS) << np.uint64(WINDOW_ORBIT_BITS)
+        self._bit_of = np.uint64(1) << cells % np.uint64(BLOCK_CELLS)
+        blocks = len(channel_map.chamber_of_block)
+        self._block_starts = np.append(channel_map.cell_base // BLOCK_CELLS, blocks).astype(np.int64)
         self._chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
         self._layer_of_code = np.ascontiguousarray(channel_map.layer_of_code)
         self._offsets = np.array([entry.offset for entry in catalogue.entries.values()], dtype=np.int64)
@@ -332,7 +359,7 @@ class Accumulator:
         if isinstance(frames, Frames):
             frames = frames.scattered()
         slot_of = frames.keys // SLOT_WINDOWS
-        slots = np.unique(slot_of)
+        slots = slot_of[np.flatnonzero(np.diff(slot_of, prepend=-1))]
         slots = slots[slots > slots[-1] - RECENT_SLOTS] if len(slots) else slots
         # the first row takes everything older than the recent slots
         lump = np.searchsorted(slots, slot_of, side="left") + 1
@@ -349,7 +376,8 @@ class Accumulator:
             frames.keys,
             lump,
             self._codes,
-            self._cell_codes,
+            self._block_at,
+            self._bit_of,
             self._block_starts,
             self._chamber_of_block,
             self._layer_of_code,

@@ -22,7 +22,6 @@ def tally(
     touched: Any,
     n_touched: Any,
     active: Any,
-    blocks: int,
     row_of_block: Any,
     occupied: Any,
     active_cells: Any,
@@ -30,19 +29,18 @@ def tally(
 ) -> int:
     """Active cells of every touched (block, orbit), which is emptied; `occupied` gets a 1 an orbit with hits.
 
-    Gives the most active cells there were.
+    Gives a number that no pair had more active cells than.
 
     active_cells: flat, by lane, chamber and number; a counter in memory takes its time to be read again, so successive
-    ones go to four lanes; the block of the special codes has a row of its own, so that nothing branches.
+    ones go to four lanes.
     """
-    special = np.uint64((blocks - 1) << WINDOW_ORBIT_BITS)
     most = 0
     for j in range(np.uint64(n_touched)):
         where = touched[j]
         n_active = popcount(active[where])
-        most = max(most, n_active)
+        most |= n_active
         active[where] = 0
-        occupied[where & np.uint64(WINDOW_ORBITS - 1)] |= np.uint8(where < special)
+        occupied[where & np.uint64(WINDOW_ORBITS - 1)] = 1
         active_cells[
             (j & np.uint64(LANES - 1)) * np.uint64(lane_size)
             + row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)]
@@ -56,7 +54,6 @@ def tally_wide(
     touched: Any,
     n_touched: Any,
     active: Any,
-    blocks: int,
     chamber_of_block: Any,
     occupied: Any,
     in_chamber: Any,
@@ -67,9 +64,8 @@ def tally_wide(
     for j in range(n_touched):
         where = np.int64(touched[j])
         block, orbit = where >> WINDOW_ORBIT_BITS, where & (WINDOW_ORBITS - 1)
-        if block < blocks - 1:
-            occupied[orbit] = 1
-            in_chamber[chamber_of_block[block], orbit] += popcount(active[where])
+        occupied[orbit] = 1
+        in_chamber[chamber_of_block[block], orbit] += popcount(active[where])
         active[where] = 0
     for chamber in range(chambers):
         for i in range(WINDOW_ORBITS):
@@ -80,15 +76,13 @@ def tally_wide(
 
 
 @compiled
-def count_by_orbit(
-    touched: Any, n_touched: Any, active: Any, blocks: int, chamber_of_block: Any, first: int, out: Any
-) -> None:
+def count_by_orbit(touched: Any, n_touched: Any, active: Any, chamber_of_block: Any, first: int, out: Any) -> None:
     """The course's orbit bins, orbit by orbit: only for windows on an edge of them."""
     for j in range(n_touched):
         where = np.int64(touched[j])
         orbit = first + (where & (WINDOW_ORBITS - 1))
         block = where >> WINDOW_ORBIT_BITS
-        if block < blocks - 1 and COURSE_ORBIT_FIRST <= orbit <= COURSE_ORBIT_LAST:
+        if COURSE_ORBIT_FIRST <= orbit <= COURSE_ORBIT_LAST:
             course_bin = (orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             out[chamber_of_block[block], course_bin] += popcount(active[where])
 
