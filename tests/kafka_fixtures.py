@@ -77,6 +77,14 @@ def delete_before(address: str, topic: str, offset: int) -> None:
         future.result(30)
 
 
+def add_partitions(address: str, topic: str, total: int) -> None:
+    """Give a topic more partitions, so that there are `total`."""
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.create_partitions([NewPartitions(topic, total)])[topic].result(30)
+
+
 @pytest.fixture
 def new_topic(broker: Broker) -> TopicMaker:
     """Make topics of the test's own on the broker that all tests share."""

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from threading import Event
 
 import pytest
-from kafka_fixtures import TopicMaker, delete_before
+from kafka_fixtures import TopicMaker, add_partitions, delete_before
 from kafka_messages import Sent, as_frames, as_hits, as_transfers, bare, send
 from kafka_messages import ends as end_messages
 
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words
+from muonstream.sources import ends as topic_ends
 from muonstream.sources.block import SourceError
 from muonstream.sources.ends import TopicEnds
 from muonstream.words import Words
@@ -78,6 +79,31 @@ def test_a_partition_that_has_ended_may_have_lost_its_messages(
     assert (ends.next, ends.lag) == ({0: 4, 1: 1}, 2)
 
 
+@pytest.mark.parametrize("taken", [0, 2])
+def test_what_waits_in_partitions_that_come_later_is_known(
+    broker: Broker, new_topic: TopicMaker, opened: Opened, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    monkeypatch.setattr(topic_ends, "ASK_EVERY_S", 0)
+    topic = new_topic(1)
+    ends = opened(topic)
+    ends.start({})
+    add_partitions(broker.address, topic, 2)
+    send(broker.address, topic, [(1, [], b"x")] * 5)
+    if taken:
+        ends.next[1] = taken  # by somebody who found them earlier
+        assert not ends.caught_up(1)
+    else:
+        while not ends.look():
+            pass
+    while not ends.lag:  # the client has yet to learn of it
+        ends.ask()
+    assert (ends.partitions, ends.next) == ([0, 1], {0: 0, 1: taken})
+    assert (ends.lag, ends.caught_up(0), ends.caught_up(1)) == (5 - taken, True, False)
+    ends.next[1] = 5
+    assert (ends.lag, ends.caught_up(1)) == (0, True)
+    assert not ends.consumer.assignment()
+
+
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
@@ -117,5 +143,4 @@ def test_nobody_who_can_be_told_to_wait_reads_here(broker: Broker, new_topic: To
     ends = opened(new_topic())
     ends.start({})
     ends.pause([0])
-    assert ends.new_partitions() == []
     assert not ends.consumer.assignment()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kafka_fixtures import TopicMaker
+from kafka_fixtures import TopicMaker, add_partitions
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, objects, send
 
 from muonstream.analysis.intervals import Intervals
@@ -31,6 +31,7 @@ from muonstream.kafka.java import java_properties
 from muonstream.messages import Run, loose_partition
 from muonstream.simulation import simulate_words
 from muonstream.sinks.store import Store, StoreError
+from muonstream.sources import kafka as kafka_source
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 from muonstream.sources.files import read_blocks
@@ -253,6 +254,28 @@ def test_of_several_runs_the_first_that_comes_is_taken(new_run: NewRun) -> None:
     one, two = as_frames(SHORT, 2), as_frames(other, 2, later)
     run = new_run([*one, *ends(2), *two, *ends(2, later)], 2, wanted=None)
     assert differences(counted(run.run()), processed(SHORT)) == 0
+
+
+def test_a_partition_that_comes_in_mid_run_is_known_before_it_has_messages(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_source, "NEW_PARTITIONS_S", 0)
+    sent = as_frames(SHORT, 1)
+    run = new_run(sent, 1)
+    told: list[str] = []
+
+    def until(engine: SparkEngine, snapshot: Snapshot) -> bool:
+        if snapshot.account.words and not told:
+            told.append("added")
+            add_partitions(run.address, run.topic, 2)
+        elif told == ["added"] and 1 in engine.deliveries.parts:
+            told.append("ended")
+            send(run.address, run.topic, ends(1))
+        return False
+
+    found = run.run(until)
+    assert told == ["added", "ended"]
+    assert differences(counted(found), processed(SHORT)) == 0
 
 
 def test_tasks_that_find_different_runs_are_told_which_it_is(new_run: NewRun) -> None:

@@ -168,6 +168,7 @@ class SparkEngine(TopicEngine):
         due, shown = time.monotonic(), self._batch
         while not self.over and not stop.is_set():
             self.ends.ask()
+            added = self.ends.new_partitions()
             if not self.query.begun:
                 self._start()
             self._tell()
@@ -176,6 +177,8 @@ class SparkEngine(TopicEngine):
                     self._changed.wait(LOOK_EVERY_S)
                 if self._error is not None:
                     raise self._error
+                if added:
+                    self.adopt(added)
                 if not self.deliveries.framed:
                     self._let_idle_go()
                 now = self._batch != shown or time.monotonic() >= due

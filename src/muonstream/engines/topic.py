@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from threading import Event
 from typing import Any, Final
@@ -89,8 +89,9 @@ class TopicEngine:
         self.reader.start(stored, [p for p, part in parts.items() if part.ended])
         self.adopt()
 
-    def adopt(self) -> None:
-        """Take the reader's partitions as they are now."""
+    def adopt(self, added: Iterable[int] = ()) -> None:
+        """Take the reader's partitions as they are now; added: those that came in mid-run."""
+        self._added |= set(added)
         for partition, offset in self.reader.next.items():
             part = self.deliveries.parts.setdefault(partition, Part(offset))
             if not part.ended:
@@ -159,8 +160,7 @@ class TopicEngine:
 
     def _take(self, batch: Mapping[int, list[Any]]) -> None:
         if added := self.reader.new_partitions():
-            self._added |= set(added)
-            self.adopt()
+            self.adopt(added)
         deliveries = self.deliveries
         deliveries.reset()
         for partition, messages in batch.items():

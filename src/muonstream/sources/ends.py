@@ -32,11 +32,13 @@ class TopicEnds(TopicReader):
         self._asked = time.monotonic()
 
     def ask(self) -> None:
-        """Ask the broker where the topic ends, now and then only; one that does not answer is asked again."""
+        """Ask the broker where the topic ends, now and then only; one that does not answer is asked again.
+
+        Partitions of which somebody has taken messages meanwhile are asked for, too.
+        """
         if time.monotonic() < self._asked + ASK_EVERY_S:
             return
         self.connection.check()
-        # those that Spark has found since are known by what was taken of them
         self.partitions = sorted({*self.partitions, *self.next})
         try:
             self._ends = {p: high for p, (_, high) in self.all_watermarks().items()}
@@ -69,8 +71,8 @@ class TopicEnds(TopicReader):
         return 0
 
     def caught_up(self, partition: int) -> bool:
-        """Whether, as far as the last answer says, nothing waits to be taken."""
-        return self._ends.get(partition, 0) <= self.next[partition]
+        """Whether, as far as the last answer says, nothing waits to be taken; not where none has told."""
+        return partition in self._ends and self._ends[partition] <= self.next[partition]
 
     @property
     def lag(self) -> int:
@@ -85,6 +87,7 @@ class TopicEnds(TopicReader):
         self.next[partition] = offset
         self._stopped.add(partition)
 
-    def new_partitions(self) -> list[int]:
-        """Spark finds them by itself, and the engine by their messages."""
-        return []
+    def _begin_new(self, partitions: Iterable[int]) -> None:
+        """Spark finds them by itself; messages of some may have been taken already."""
+        for partition in partitions:
+            self.next.setdefault(partition, 0)

@@ -326,12 +326,16 @@ class TopicReader:
             return []
         there = set(topics[self.topic].partitions) if self.topic in topics else set()
         new = sorted(there - set(self.partitions))
-        for partition in new:
-            self.next[partition] = 0
         if new:
             self.partitions = sorted({*self.partitions, *new})
-            self.consumer.incremental_assign([self._at(p, 0) for p in new])
+            self._begin_new(new)
         return new
+
+    def _begin_new(self, partitions: Iterable[int]) -> None:
+        """Read these, too, from their beginning."""
+        for partition in partitions:
+            self.next[partition] = 0
+        self.consumer.incremental_assign([self._at(p, 0) for p in partitions])
 
     def newest_run(self) -> Run | None:
         """The run of the message written last, None where none says."""
