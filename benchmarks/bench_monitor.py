@@ -34,7 +34,6 @@ def main() -> None:
         copied = np.empty_like(words)
         works: dict[str, Callable[[], object]] = {
             "copy into memory at hand": partial(np.copyto, copied, words),
-            "copy into new memory": words.copy,
             "monitor, one thread": partial(run_words, words, 0),
             "monitor, two kernel threads": partial(run_words, words, 2),
         }

@@ -26,19 +26,19 @@ FILE_BYTES = 1 << 30
 ROUNDS = 3
 
 
-def write_file(path: Path, words: Words) -> None:
-    """Write copies of words one after another, each later in time by what all before it took."""
-    with path.open("wb") as handle:
-        repeated(words, FILE_BYTES // words.nbytes).tofile(handle)
+def simulated(rate_hz: float) -> Words:
+    """A file's words: copies of some one after another, each later in time by what all before it took."""
+    words = simulate_words(BLOCK_WORDS, rate_hz=rate_hz)
+    return repeated(words, FILE_BYTES // words.nbytes)
 
 
 def main() -> None:
     """Measure and print."""
     for rate_hz in (5e3, 1e6):
-        words = simulate_words(BLOCK_WORDS, rate_hz=rate_hz)
+        words = simulated(rate_hz)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "words.dat"
-            write_file(path, words)
+            words.tofile(path)
             command = [sys.executable, "-m", "muonstream", "process", str(path), "--summary", f"{folder}/out.json"]
             memory, file, peaks = [], [], []
             run_words(words, 0)

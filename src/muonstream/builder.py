@@ -20,7 +20,7 @@ from muonstream.words import WINDOW_SECONDS, Words
 
 BUFFERS = 8
 """Buffers for frames that are kept to be used again."""
-CHUNK_WORDS = 1 << 17
+CHUNK_WORDS = 1 << 18
 """Words are looked at in chunks that stay in the processor's cache."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -356,4 +358,7 @@ def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or
 
 def main() -> None:
     """Entry point."""
+    # what numba and pydantic are made of is there to stay: looking through it for garbage costs a third of a second
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
     app()

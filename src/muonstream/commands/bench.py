@@ -15,7 +15,7 @@ from muonstream.simulation import simulate_words
 from muonstream.words import Words
 
 RUNS = 5
-PUSH_WORDS = 1 << 20
+PUSH_WORDS = 1 << 21
 
 
 def run_words(words: Words, workers: int) -> None:

@@ -10,7 +10,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.engines.pipeline import Pipeline
 from muonstream.sources.block import Block
 
-PIECE_WORDS: Final = 1 << 20
+PIECE_WORDS: Final = 1 << 21
 """Blocks are pushed in pieces of at most so many words, so that snapshots come on time."""
 
 

@@ -15,7 +15,7 @@ from muonstream.buffers import Buffers
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
 
-READ_BYTES: Final = 1 << 23
+READ_BYTES: Final = 1 << 24
 BUFFERS: Final = 8
 """Pieces of a file that are in use at once: one that is read, some that kernels count."""
 IDLE_S: Final = 0.1
