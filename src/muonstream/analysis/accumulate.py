@@ -144,12 +144,12 @@ def _time_tdc(inside: Any) -> Any:
 
 
 @inlined
-def _choose(words: Any, first: int, n_words: int, passage: Any, chosen: Any, n_chosen: Any) -> Any:
+def _choose(words: Any, first: int, n_words: int, crossed: Any, chosen: Any, n_chosen: Any) -> Any:
     """Add the words of orbits with a passage time to `chosen`, without branching: few are, in no order to foresee."""
     for i in range(np.uint64(first), np.uint64(first + n_words)):
         word = words[i]
         chosen[n_chosen] = word
-        n_chosen += np.uint64(passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)] != NO_PASSAGE)
+        n_chosen += np.uint64(crossed[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)])
     return n_chosen
 
 
@@ -212,6 +212,7 @@ def _accumulate(
     in_chamber = np.zeros((chambers, WINDOW_ORBITS if several else 0), np.int64)
     passage = np.full(WINDOW_ORBITS, NO_PASSAGE, np.int32)
     passed = np.empty(WINDOW_ORBITS, np.uint64)
+    crossed = np.zeros(WINDOW_ORBITS, np.uint8)
     occupied = np.zeros(WINDOW_ORBITS, np.uint8)
     lanes = np.zeros((LANES, chambers, max_cells + 1), np.int64)
     row_of_block = np.empty(blocks, np.uint64)
@@ -275,6 +276,8 @@ def _accumulate(
                 n_occupied += popcount(packed[i])
             orbits[0] += n_occupied
             if n_scintillator:
+                for j in range(n_passed):
+                    crossed[passed[j]] = 1
                 n_chosen, done, s = np.uint64(0), 0, firsts[k]
                 while s < firsts[k + 1]:
                     offset, length = stretches[s]
@@ -283,7 +286,7 @@ def _accumulate(
                         words if offset >= 0 else held,
                         (offset if offset >= 0 else ~offset) + done,
                         n,
-                        passage,
+                        crossed,
                         chosen,
                         n_chosen,
                     )
@@ -309,6 +312,7 @@ def _accumulate(
                     orbit = passed[j]
                     orbits[2] += passage[orbit] > edge_tdc
                     passage[orbit] = NO_PASSAGE
+                    crossed[orbit] = 0
                     occupied[orbit] = 1
             ends(packed, first_orbit, row)
             occupied[:] = 0
