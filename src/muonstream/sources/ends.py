@@ -39,7 +39,9 @@ class TopicEnds(TopicReader):
         if time.monotonic() < self._asked + ASK_EVERY_S:
             return
         self.connection.check()
-        self.partitions = sorted({*self.partitions, *self.next})
+        if not self.next.keys() <= set(self.partitions):
+            # a client that does not know a partition waits for it in vain
+            self.partitions = sorted({*self.partitions, *(self.next.keys() & self._there())})
         try:
             self._ends = {p: high for p, (_, high) in self.all_watermarks().items()}
         except SourceError:

@@ -320,16 +320,19 @@ class TopicReader:
     def look(self) -> list[int]:
         """The same at once."""
         self._looked = time.monotonic()
-        try:
-            topics = self._admin.list_topics(self.topic, timeout=1.0).topics
-        except self._library.KafkaException:
-            return []
-        there = set(topics[self.topic].partitions) if self.topic in topics else set()
-        new = sorted(there - set(self.partitions))
+        new = sorted(self._there() - set(self.partitions))
         if new:
             self.partitions = sorted({*self.partitions, *new})
             self._begin_new(new)
         return new
+
+    def _there(self) -> set[int]:
+        """The topic's partitions as the broker says now, which the client knows from then on; none if it is silent."""
+        try:
+            topics = self._admin.list_topics(self.topic, timeout=1.0).topics
+        except self._library.KafkaException:
+            return set()
+        return set(topics[self.topic].partitions) if self.topic in topics else set()
 
     def _begin_new(self, partitions: Iterable[int]) -> None:
         """Read these, too, from their beginning."""
