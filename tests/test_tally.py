@@ -14,8 +14,10 @@ from muonstream.analysis.tally import (
     ROW_FIRST_ORBIT,
     ROW_LAST_ORBIT,
     count_by_orbit,
+    drain,
     ends,
     sum_of,
+    sum_of_bytes,
     tally,
     tally_wide,
 )
@@ -50,14 +52,12 @@ def occupied_of(cells: dict[tuple[int, int], int]) -> list[int]:
 def test_each_orbits_active_cells_are_counted_once_and_emptied(cells: dict[tuple[int, int], int]) -> None:
     touched, active = laid_out(cells)
     occupied = np.zeros(WINDOW_ORBITS, np.uint8)
-    lanes = np.zeros((LANES, BLOCKS, 65), np.int64)
+    lanes = np.zeros((BLOCKS, 65, LANES), np.int64)
     rows = np.arange(BLOCKS, dtype=np.uint64) * np.uint64(65)
-    size = lanes[0].size
-    most = tally(touched, len(cells), active, rows, occupied, lanes.reshape(-1), size)
+    most = tally(touched, len(cells), active, rows, occupied, lanes.reshape(-1))
     expected = Counter((block, value.bit_count()) for (block, _), value in cells.items())
-    assert {(int(b), int(n)): int(lanes[:, b, n].sum()) for b, n in np.argwhere(lanes.sum(axis=0))} == expected
-    least = max((value.bit_count() for value in cells.values()), default=0)
-    assert least <= most <= 2 * least
+    assert {(int(b), int(n)): int(lanes[b, n].sum()) for b, n in np.argwhere(lanes.sum(axis=2))} == expected
+    assert most == max((value.bit_count() for value in cells.values()), default=0)
     assert np.flatnonzero(occupied).tolist() == occupied_of(cells)
     assert set(occupied.tolist()) <= {0, 1}
     assert not active.any()
@@ -68,16 +68,41 @@ def test_the_blocks_of_a_wide_chamber_count_together(cells: dict[tuple[int, int]
     touched, active = laid_out(cells)
     occupied = np.zeros(WINDOW_ORBITS, np.uint8)
     in_chamber = np.zeros((3, WINDOW_ORBITS), np.int64)
-    counted = np.zeros((LANES, 4, MOST_CELLS + 1), np.int64)
-    tally_wide(touched, len(cells), active, CHAMBER_OF_BLOCK, occupied, in_chamber, counted)
+    lanes = np.zeros((3, MOST_CELLS + 1, LANES), np.int64)
+    most = tally_wide(touched, len(cells), active, CHAMBER_OF_BLOCK, occupied, in_chamber, lanes.reshape(-1))
     sums: Counter[tuple[int, int]] = Counter()
     for (block, orbit), value in cells.items():
         sums[int(CHAMBER_OF_BLOCK[block]), orbit] += value.bit_count()
     expected = Counter((chamber, n) for (chamber, _), n in sums.items() if n)
-    assert {(int(c), int(n)): int(counted[:, c, n].sum()) for c, n in np.argwhere(counted.sum(axis=0))} == expected
+    assert {(int(c), int(n)): int(lanes[c, n].sum()) for c, n in np.argwhere(lanes.sum(axis=2))} == expected
+    assert most == max(sums.values(), default=0)
     assert np.flatnonzero(occupied).tolist() == occupied_of(cells)
     assert not active.any()
     assert not in_chamber.any()
+
+
+@given(st.data())
+def test_lanes_are_added_up_and_emptied(data: st.DataObject) -> None:
+    chambers, numbers, most = 3, 12, data.draw(st.integers(0, 11))
+    lanes = np.zeros((chambers, numbers, LANES), np.int64)
+    chamber = data.draw(st.integers(0, chambers - 1))
+    for c, n, lane in data.draw(
+        st.lists(st.tuples(st.just(chamber), st.integers(0, most), st.integers(0, LANES - 1)), max_size=50)
+    ):
+        lanes[c, n, lane] += n > 0
+    before = np.arange(chambers * numbers)
+    counted, times = before.copy(), lanes.sum(axis=2)
+    found = drain(lanes.reshape(-1), chamber * numbers, most, counted)
+    assert np.array_equal(counted - before, times.ravel())
+    assert found == (int((times * np.arange(numbers)).sum()), int(times.sum()))
+    assert not lanes.any()
+
+
+@given(st.sets(orbits), st.booleans())
+def test_bytes_of_one_are_counted(occupied: set[int], all_of_them: bool) -> None:
+    flags = np.full(WINDOW_ORBITS, int(all_of_them), np.uint8)
+    flags[list(occupied)] = 1
+    assert sum_of_bytes(flags.view(np.uint64)) == np.count_nonzero(flags)
 
 
 @given(

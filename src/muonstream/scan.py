@@ -36,7 +36,7 @@ from muonstream.framing import place, reach, reached, update_closed, window_of
 from muonstream.windows import add_run, give_time, make_room
 from muonstream.words import FPGA_SHIFT, HEAD_MASK, HEAD_SHIFT, WINDOW_SHIFT, Head
 
-AT_ONCE: Final = 8
+AT_ONCE: Final = 16
 """So many words are looked at together, without branching."""
 _HIT: Final = np.uint64(Head.HIT) << np.uint64(HEAD_SHIFT)
 _HEAD_AND_WINDOW: Final = np.uint64(HEAD_MASK) << np.uint64(HEAD_SHIFT) | np.uint64(KEY_WINDOW_MASK) << np.uint64(
@@ -46,10 +46,14 @@ _HEAD_AND_WINDOW: Final = np.uint64(HEAD_MASK) << np.uint64(HEAD_SHIFT) | np.uin
 
 @inlined
 def _all_usual(words: Any, n: int, usual: Any) -> bool:
-    """Whether all of the words from n on are hit words that continue the run."""
+    """Whether all of the words from n on are hit words that continue the run.
+
+    Unsigned: where numba must ask whether an index is negative, nothing is done several words at a time.
+    """
     other = np.uint64(0)
-    for j in range(AT_ONCE):
-        other |= (words[n + j] & _HEAD_AND_WINDOW) ^ usual
+    first = np.uint64(n)
+    for j in range(np.uint64(AT_ONCE)):
+        other |= (words[first + j] & _HEAD_AND_WINDOW) ^ usual
     return bool(other == np.uint64(0))
 
 

@@ -30,12 +30,13 @@ from muonstream.analysis.tally import (
     ROW_SCINTILLATOR,
     ROW_WORDS,
     count_by_orbit,
+    drain,
     ends,
     sum_of,
+    sum_of_bytes,
     tally,
     tally_wide,
 )
-from muonstream.bits import popcount
 from muonstream.channels import BLOCK_CELLS, MALFORMED, SCINTILLATOR
 from muonstream.compiled import compiled, inlined
 from muonstream.frames import KEY_WINDOW_MASK, Frames, ScatteredFrames, uniform
@@ -167,7 +168,7 @@ def _drift(
 ) -> None:
     """Second pass, over the chosen words: hits of orbits with a passage time, and their time after it."""
     cells = np.uint64(len(with_scintillator))
-    last, last_layer = drift.shape[1] - 1, drift_layer.shape[1] - 1
+    last = drift.shape[1] - 1
     for i in range(n_chosen):
         word = chosen[i]
         code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
@@ -178,9 +179,11 @@ def _drift(
         after = np.int64(_time_tdc(inside)) - np.int64(passed) - DRIFT_FIRST_TDC
         with_scintillator[code] += 1
         chamber = np.uint64(chamber_of_block[code >> np.uint64(6)])
-        drift[chamber, np.uint64(min(max(after + 1, 0), last))] += 1
+        fine = min(max(after + 1, 0), last)
+        drift[chamber, np.uint64(fine)] += 1
         layer = np.uint64(layer_of_code[code])
-        drift_layer[layer, np.uint64(min(max((after >> LAYER_BIN_BITS) + 1, 0), last_layer))] += 1
+        # whole bins of a layer are made of bins of a chamber, and so are both ends
+        drift_layer[layer, np.uint64(((fine - 1) >> LAYER_BIN_BITS) + 1)] += 1
 
 
 @compiled
@@ -214,14 +217,13 @@ def _accumulate(
     passed = np.empty(WINDOW_ORBITS, np.uint64)
     crossed = np.zeros(WINDOW_ORBITS, np.uint8)
     occupied = np.zeros(WINDOW_ORBITS, np.uint8)
-    lanes = np.zeros((LANES, chambers, max_cells + 1), np.int64)
+    lanes = np.zeros(chambers * (max_cells + 1) * LANES, np.int64)
     row_of_block = np.empty(blocks, np.uint64)
     for block in range(blocks):
         row_of_block[block] = chamber_of_block[block] * (max_cells + 1)
     chosen = np.empty(CHOSEN_WORDS + 1, np.uint64)
     summed = np.zeros(chambers, np.int64)
     packed = occupied.view(np.uint64)
-    lanes_flat = lanes.reshape(-1)
     k = 0
     while k < len(keys):
         # views of one lump's histograms are made once: making one costs as much as some dozens of words
@@ -229,7 +231,7 @@ def _accumulate(
         data = out[this_lump]
         counts = data[offsets[0] : offsets[1]]
         with_scintillator = data[offsets[1] : offsets[2]]
-        active_cells = data[offsets[2] : offsets[3]].reshape(chambers, max_cells + 1)
+        active_cells = data[offsets[2] : offsets[3]]
         orbits = data[offsets[3] : offsets[4]]
         by_orbit = data[offsets[4] : offsets[5]].reshape(chambers, -1)
         drift = data[offsets[5] : offsets[6]].reshape(chambers, -1)
@@ -264,17 +266,11 @@ def _accumulate(
             whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
             if not whole:
                 count_by_orbit(touched, n_touched, active, chamber_of_block, first_orbit, by_orbit)
-            most = max_cells
             if several:
-                tally_wide(touched, n_touched, active, chamber_of_block, occupied, in_chamber, lanes)
+                most = tally_wide(touched, n_touched, active, chamber_of_block, occupied, in_chamber, lanes)
             else:
-                most = min(
-                    tally(touched, n_touched, active, row_of_block, occupied, lanes_flat, lanes[0].size), max_cells
-                )
-            n_occupied = 0
-            for i in range(len(packed)):
-                n_occupied += popcount(packed[i])
-            orbits[0] += n_occupied
+                most = tally(touched, n_touched, active, row_of_block, occupied, lanes)
+            orbits[0] += sum_of_bytes(packed)
             if n_scintillator:
                 for j in range(n_passed):
                     crossed[passed[j]] = 1
@@ -319,15 +315,7 @@ def _accumulate(
             row[ROW_WORDS] = n_words
             row[ROW_SCINTILLATOR] = n_scintillator
             for c in range(chambers):
-                n_cells, n_orbits = 0, 0
-                for n in range(1, most + 1):
-                    times = 0
-                    for lane in range(LANES):
-                        times += lanes[lane, c, n]
-                        lanes[lane, c, n] = 0
-                    active_cells[c, n] += times
-                    n_cells += n * times
-                    n_orbits += times
+                n_cells, n_orbits = drain(lanes, c * (max_cells + 1), most, active_cells)
                 row[ROW_CHAMBERS + chambers + c] = n_cells
                 row[ROW_CHAMBERS + 2 * chambers + c] = n_orbits
                 now = sum_of(counts, block_starts[c] << 6, block_starts[c + 1] << 6)

@@ -16,6 +16,10 @@ ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 
 
 LANES: Final = 4
 
+_EVEN_BYTES: Final = np.uint64(0x00FF00FF00FF00FF)
+_TOP_OF_PAIRS: Final = np.uint64(0x0001000100010001)
+"""A product with this has the sum of the four 16-bit numbers on top."""
+
 
 @inlined
 def tally(
@@ -24,29 +28,47 @@ def tally(
     active: Any,
     row_of_block: Any,
     occupied: Any,
-    active_cells: Any,
-    lane_size: int,
+    lanes: Any,
 ) -> int:
     """Active cells of every touched (block, orbit), which is emptied; `occupied` gets a 1 an orbit with hits.
 
-    Gives a number that no pair had more active cells than.
+    Gives the highest number of active cells.
 
-    active_cells: flat, by lane, chamber and number; a counter in memory takes its time to be read again, so successive
-    ones go to four lanes.
+    lanes: flat, by chamber, number and lane; a counter in memory takes its time to be read again, so successive ones
+    go to four lanes.
     """
     most = 0
     for j in range(np.uint64(n_touched)):
         where = touched[j]
         n_active = popcount(active[where])
-        most |= n_active
+        most = max(most, n_active)
         active[where] = 0
         occupied[where & np.uint64(WINDOW_ORBITS - 1)] = 1
-        active_cells[
-            (j & np.uint64(LANES - 1)) * np.uint64(lane_size)
-            + row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)]
-            + np.uint64(n_active)
-        ] += 1
+        number = row_of_block[where >> np.uint64(WINDOW_ORBIT_BITS)] + np.uint64(n_active)
+        lanes[number * np.uint64(LANES) + (j & np.uint64(LANES - 1))] += 1
     return most
+
+
+@inlined
+def drain(lanes: Any, first: int, most: int, active_cells: Any) -> tuple[int, int]:
+    """Add a chamber's lanes to its active cells, and empty them.
+
+    Gives its cells, and its orbits with active cells.
+
+    first: where the chamber's numbers, from 0, begin; active_cells: flat, by chamber and number
+    """
+    n_cells, n_orbits = 0, 0
+    for n in range(1, most + 1):
+        number = np.uint64(first + n)
+        times = 0
+        for lane in range(np.uint64(LANES)):
+            times += lanes[number * np.uint64(LANES) + lane]
+        for lane in range(np.uint64(LANES)):
+            lanes[number * np.uint64(LANES) + lane] = 0
+        active_cells[number] += times
+        n_cells += n * times
+        n_orbits += times
+    return n_cells, n_orbits
 
 
 @compiled
@@ -57,10 +79,12 @@ def tally_wide(
     chamber_of_block: Any,
     occupied: Any,
     in_chamber: Any,
-    active_cells: Any,
-) -> None:
-    """The same where a chamber has more than 64 cells, so several blocks, whose sum counts."""
+    lanes: Any,
+) -> int:
+    """The same as `tally` where a chamber has more than 64 cells, so several blocks, whose sum counts."""
     chambers = in_chamber.shape[0]
+    numbers = len(lanes) // (LANES * chambers)
+    most = 0
     for j in range(n_touched):
         where = np.int64(touched[j])
         block, orbit = where >> WINDOW_ORBIT_BITS, where & (WINDOW_ORBITS - 1)
@@ -71,8 +95,10 @@ def tally_wide(
         for i in range(WINDOW_ORBITS):
             n_active = in_chamber[chamber, i]
             if n_active:
-                active_cells[0, chamber, n_active] += 1
+                lanes[(chamber * numbers + n_active) * LANES] += 1
                 in_chamber[chamber, i] = 0
+                most = max(most, n_active)
+    return most
 
 
 @compiled
@@ -109,3 +135,13 @@ def sum_of(counts: Any, first: int, last: int) -> int:
     for i in range(np.uint64(first), np.uint64(last)):
         n += counts[i]
     return n
+
+
+@inlined
+def sum_of_bytes(packed: Any) -> int:
+    """Sum of the bytes in at most 255 numbers (uint64[n]), each of which is 0 or 1."""
+    by_place = np.uint64(0)
+    for i in range(np.uint64(len(packed))):
+        by_place += packed[i]
+    pairs = (by_place & _EVEN_BYTES) + (by_place >> np.uint64(8) & _EVEN_BYTES)
+    return int(pairs * _TOP_OF_PAIRS >> np.uint64(48))
