@@ -66,15 +66,15 @@ def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> No
 
 
 @inlined
-def _continue(current: int, want: Any, epoch: Any, newest: Any) -> Any:
-    """Say which window bits continue the run of the key `current`.
+def _continue(current: int, boards: int, want: Any, epoch: Any, newest: Any) -> Any:
+    """Say which window bits continue the run of the key `current`, for the first so many boards.
 
     Gives what the head and window bits of hit words are that continue it, whichever board they are of: all ones, which
     none has, where boards differ.
     """
     bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
     together = True
-    for code in range(16, 24):
+    for code in range(np.uint64(16), np.uint64(16 + boards)):
         same = newest[code] >= current and epoch[code] == current >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
         # a mask of 0 and a want of 0: words of boards that no chamber has tell no time, like ancillary ones
         want[code] = bits if same else np.uint64(epoch[code] >= 0)
@@ -106,6 +106,10 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
     newest = np.full(64, -1, np.int64)
     current = c[source + S_CURRENT]
     resets = -1
+    boards = 0
+    for board in range(8):
+        if c[source + S_INPUT + board] >= 0:
+            boards = board + 1
     n = begin
     while True:
         closed = c[CLOSED]
@@ -118,7 +122,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             for board in range(8):
                 if c[source + S_INPUT + board] >= 0:
                     _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
-        usual = _continue(current, want, epoch, newest)
+        usual = _continue(current, boards, want, epoch, newest)
         word, code, key = np.uint64(0), 0, 0
         tried = n
         stop = _stop(c, begin, end)
@@ -145,7 +149,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if not closed < key <= newest[code] or current >= NO_KEY:
                 break
             current = key
-            usual = _continue(current, want, epoch, newest)
+            usual = _continue(current, boards, want, epoch, newest)
             n += 1
         if n == end:
             break
