@@ -64,6 +64,9 @@ _INSIDE_MASK: Final = np.uint64((1 << ORBIT_SHIFT) - 1)
 _INSIDE_END: Final = np.uint64(BX_PER_ORBIT << BX_SHIFT)
 """The lowest bits of a word, its time inside the orbit, and where those of a bunch crossing that exists end."""
 
+_BLOCK_BITS: Final = np.uint64(BLOCK_CELLS.bit_length() - 1)
+_IN_BLOCK: Final = np.uint64(BLOCK_CELLS - 1)
+
 NO_PASSAGE: Final = np.int32(2**31 - 1)
 
 
@@ -90,8 +93,7 @@ def _fill(
     first: int,
     n_words: int,
     codes: Any,
-    block_at: Any,
-    bit_of: Any,
+    cells: Any,
     counts: Any,
     active: Any,
     touched: Any,
@@ -106,22 +108,25 @@ def _fill(
     are, listed in `passed`, and how many scintillator words there were. Unsigned throughout: numba need not ask whether
     an index is negative.
 
-    block_at, bit_of: uint64[cells], where a cell's block begins in `active`, and its bit in the set
+    cells: codes below are cells', in blocks of 64; a block has its orbits side by side in `active`, a cell its bit
     """
     n_scintillator = 0
-    cells = np.uint64(len(bit_of))
     malformed = cells + np.uint64(MALFORMED)
     scintillator = cells + np.uint64(SCINTILLATOR)
-    orbit_shift, orbit_mask = np.uint64(ORBIT_SHIFT), np.uint64(WINDOW_ORBITS - 1)
+    orbit_shift, orbit_bits, orbit_mask = (
+        np.uint64(ORBIT_SHIFT),
+        np.uint64(WINDOW_ORBIT_BITS),
+        np.uint64(WINDOW_ORBITS - 1),
+    )
     for i in range(np.uint64(first), np.uint64(first + n_words)):
         word = words[i]
         code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
         inside = word & _INSIDE_MASK
         if code < cells and inside < _INSIDE_END:
             counts[code] += 1
-            where = block_at[code] | ((word >> orbit_shift) & orbit_mask)
+            where = code >> _BLOCK_BITS << orbit_bits | (word >> orbit_shift & orbit_mask)
             before = active[where]
-            active[where] = before | bit_of[code]
+            active[where] = before | np.uint64(1) << (code & _IN_BLOCK)
             touched[n_touched] = where
             n_touched += np.uint64(before == np.uint64(0))
             continue
@@ -178,7 +183,7 @@ def _drift(
         passed = passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)]
         after = np.int64(_time_tdc(inside)) - np.int64(passed) - DRIFT_FIRST_TDC
         with_scintillator[code] += 1
-        chamber = np.uint64(chamber_of_block[code >> np.uint64(6)])
+        chamber = np.uint64(chamber_of_block[code >> _BLOCK_BITS])
         fine = min(max(after + 1, 0), last)
         drift[chamber, np.uint64(fine)] += 1
         layer = np.uint64(layer_of_code[code])
@@ -195,8 +200,7 @@ def _accumulate(
     keys: Any,
     lump: Any,
     codes: Any,
-    block_at: Any,
-    bit_of: Any,
+    cells: Any,
     block_starts: Any,
     chamber_of_block: Any,
     layer_of_code: Any,
@@ -247,8 +251,7 @@ def _accumulate(
                     offset if offset >= 0 else ~offset,
                     length,
                     codes,
-                    block_at,
-                    bit_of,
+                    cells,
                     counts,
                     active,
                     touched,
@@ -334,9 +337,7 @@ class Accumulator:
         self.catalogue = catalogue
         channel_map = catalogue.channel_map
         self._codes = channel_map.codes.astype(np.uint16)
-        cells = np.arange(channel_map.n_cell_codes, dtype=np.uint64)
-        self._block_at = cells // np.uint64(BLOCK_CELLS) << np.uint64(WINDOW_ORBIT_BITS)
-        self._bit_of = np.uint64(1) << cells % np.uint64(BLOCK_CELLS)
+        self._cells = np.uint64(channel_map.n_cell_codes)
         blocks = len(channel_map.chamber_of_block)
         self._block_starts = np.append(channel_map.cell_base // BLOCK_CELLS, blocks).astype(np.int64)
         self._chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
@@ -368,8 +369,7 @@ class Accumulator:
             frames.keys,
             lump,
             self._codes,
-            self._block_at,
-            self._bit_of,
+            self._cells,
             self._block_starts,
             self._chamber_of_block,
             self._layer_of_code,
