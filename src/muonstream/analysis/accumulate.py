@@ -267,7 +267,7 @@ def _accumulate(
             low_bin = (first_orbit - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             high_bin = (first_orbit + WINDOW_ORBITS - 1 - COURSE_ORBIT_FIRST) // COURSE_ORBIT_WIDTH
             whole = low_bin == high_bin and first_orbit + WINDOW_ORBITS - 1 <= COURSE_ORBIT_LAST
-            if not whole:
+            if not whole and first_orbit <= COURSE_ORBIT_LAST:
                 count_by_orbit(touched, n_touched, active, chamber_of_block, first_orbit, by_orbit)
             if several:
                 most = tally_wide(touched, n_touched, active, chamber_of_block, occupied, in_chamber, lanes)
