@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from muonstream.bits import leading_zeros, popcount, trailing_zeros
+from muonstream.bits import EIGHT, any_of_eight, leading_zeros, popcount, trailing_zeros
 from muonstream.compiled import compiled
 
 
@@ -30,3 +31,23 @@ def test_bits_are_counted_as_in_the_number_written_out(value: int) -> None:
 @pytest.mark.parametrize("bit", range(64))
 def test_every_single_bit_is_found(bit: int) -> None:
     assert counts(np.uint64(1 << bit)) == (1, 63 - bit, bit)
+
+
+@compiled
+def found(words: NDArray[np.uint64], first: np.uint64, shift: np.uint64, members: np.uint64) -> bool:
+    return bool(any_of_eight(words, first, shift, members))
+
+
+uint64s = st.integers(0, 2**64 - 1)
+
+
+@given(
+    st.lists(uint64s, min_size=EIGHT, max_size=3 * EIGHT),
+    st.integers(0, 2 * EIGHT),
+    st.integers(0, 63),
+    st.one_of(uint64s, st.integers(0, 63).map(lambda bit: 1 << bit)),
+)
+def test_eight_numbers_are_looked_up_as_one_by_one(words: list[int], first: int, shift: int, members: int) -> None:
+    first = min(first, len(words) - EIGHT)
+    expected = any(members >> (word >> shift & 63) & 1 for word in words[first : first + EIGHT])
+    assert found(np.array(words, np.uint64), np.uint64(first), np.uint64(shift), np.uint64(members)) == expected

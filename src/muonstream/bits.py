@@ -1,8 +1,8 @@
-"""Bit counts of a uint64, for compiled code."""
+"""Bits of uint64s, for compiled code: what numba has no words for."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
@@ -26,3 +26,35 @@ def _bit_intrinsic(name: str) -> Any:
 popcount = _bit_intrinsic("ctpop")
 leading_zeros = _bit_intrinsic("ctlz")
 trailing_zeros = _bit_intrinsic("cttz")
+
+
+EIGHT: Final = 8
+
+
+def _any_of_eight(typing_context: Any, words: Any, first: Any, shift: Any, members: Any) -> Any:
+    vector = ir.VectorType(ir.IntType(64), EIGHT)
+    places = ir.VectorType(ir.IntType(32), EIGHT)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def eight(value: Any) -> Any:
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), ir.Constant(places, [0] * EIGHT))
+
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        at = builder.gep(array.data, [args[1]])
+        loaded = builder.load(builder.bitcast(at, vector.as_pointer()))
+        loaded.align = 8
+        number = builder.and_(builder.lshr(loaded, eight(args[2])), eight(ir.Constant(ir.IntType(64), 63)))
+        found = builder.lshr(eight(args[3]), number)
+        module, name = builder.module, f"llvm.vector.reduce.or.v{EIGHT}i64"
+        reduce = module.globals.get(name) or ir.Function(module, ir.FunctionType(ir.IntType(64), [vector]), name)
+        return builder.trunc(builder.call(reduce, [found]), ir.IntType(1))
+
+    return types.boolean(words, types.uint64, types.uint64, types.uint64), codegen
+
+
+any_of_eight: Any = intrinsic(_any_of_eight)
+"""any_of_eight(words, first, shift, members): whether any of words[first:first + 8] >> shift & 63 is a bit of members.
+
+All are uint64. All eight at once: numba would take a loop's one by one. The caller sees to it that there are eight.
+"""

@@ -18,12 +18,21 @@ from muonstream.analysis.histograms import (
     COURSE_ORBIT_LAST,
     COURSE_ORBIT_WIDTH,
     DRIFT_BINS,
-    DRIFT_FIRST_TDC,
     LAYER_BIN_BITS,
     Catalogue,
     Counts,
 )
 from muonstream.analysis.pairs import PairCounter
+from muonstream.analysis.passages import (
+    BLOCK_BITS,
+    CHOSEN_WORDS,
+    INSIDE_END,
+    INSIDE_MASK,
+    NEAR_BITS,
+    choose,
+    drift_times,
+    time_tdc,
+)
 from muonstream.analysis.tally import (
     LANES,
     ROW_CHAMBERS,
@@ -41,13 +50,9 @@ from muonstream.channels import BLOCK_CELLS, MALFORMED, SCINTILLATOR
 from muonstream.compiled import compiled, inlined
 from muonstream.frames import KEY_WINDOW_MASK, Frames, ScatteredFrames, uniform
 from muonstream.words import (
-    BX_PER_ORBIT,
-    BX_SHIFT,
     CHANNEL_SHIFT,
     NS_PER_TDC,
     ORBIT_SHIFT,
-    TDC_MASK,
-    TDC_PER_BX,
     TDC_PER_ORBIT,
     WINDOW_ORBIT_BITS,
     WINDOW_ORBITS,
@@ -58,13 +63,6 @@ SLOT_WINDOWS: Final = 33
 RECENT_SLOTS: Final = 10
 """The last ten slots, the newest still filling, are what `last 30 s` means."""
 
-CHOSEN_WORDS: Final = 1024
-"""So many words are chosen before their drift times are counted."""
-_INSIDE_MASK: Final = np.uint64((1 << ORBIT_SHIFT) - 1)
-_INSIDE_END: Final = np.uint64(BX_PER_ORBIT << BX_SHIFT)
-"""The lowest bits of a word, its time inside the orbit, and where those of a bunch crossing that exists end."""
-
-_BLOCK_BITS: Final = np.uint64(BLOCK_CELLS.bit_length() - 1)
 _IN_BLOCK: Final = np.uint64(BLOCK_CELLS - 1)
 
 NO_PASSAGE: Final = np.int32(2**31 - 1)
@@ -121,16 +119,16 @@ def _fill(
     for i in range(np.uint64(first), np.uint64(first + n_words)):
         word = words[i]
         code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
-        inside = word & _INSIDE_MASK
-        if code < cells and inside < _INSIDE_END:
+        inside = word & INSIDE_MASK
+        if code < cells and inside < INSIDE_END:
             counts[code] += 1
-            where = code >> _BLOCK_BITS << orbit_bits | (word >> orbit_shift & orbit_mask)
+            where = code >> BLOCK_BITS << orbit_bits | (word >> orbit_shift & orbit_mask)
             before = active[where]
             active[where] = before | np.uint64(1) << (code & _IN_BLOCK)
             touched[n_touched] = where
             n_touched += np.uint64(before == np.uint64(0))
             continue
-        if inside >= _INSIDE_END and code < malformed:
+        if inside >= INSIDE_END and code < malformed:
             code = malformed
         counts[code] += 1
         if code == scintillator:
@@ -139,56 +137,8 @@ def _fill(
             if passage[orbit] == NO_PASSAGE:
                 passed[n_passed] = orbit
                 n_passed += 1
-            passage[orbit] = min(passage[orbit], _time_tdc(inside))
+            passage[orbit] = min(passage[orbit], time_tdc(inside))
     return n_touched, n_passed, n_scintillator
-
-
-@inlined
-def _time_tdc(inside: Any) -> Any:
-    """The time in its orbit that a word's lowest 17 bits tell, int32."""
-    return np.int32(inside >> np.uint64(BX_SHIFT)) * np.int32(TDC_PER_BX) + np.int32(inside & np.uint64(TDC_MASK))
-
-
-@inlined
-def _choose(words: Any, first: int, n_words: int, crossed: Any, chosen: Any, n_chosen: Any) -> Any:
-    """Add the words of orbits with a passage time to `chosen`, without branching: few are, in no order to foresee."""
-    for i in range(np.uint64(first), np.uint64(first + n_words)):
-        word = words[i]
-        chosen[n_chosen] = word
-        n_chosen += np.uint64(crossed[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)])
-    return n_chosen
-
-
-@inlined
-def _drift(
-    chosen: Any,
-    n_chosen: Any,
-    codes: Any,
-    chamber_of_block: Any,
-    layer_of_code: Any,
-    passage: Any,
-    with_scintillator: Any,
-    drift: Any,
-    drift_layer: Any,
-) -> None:
-    """Second pass, over the chosen words: hits of orbits with a passage time, and their time after it."""
-    cells = np.uint64(len(with_scintillator))
-    last = drift.shape[1] - 1
-    for i in range(n_chosen):
-        word = chosen[i]
-        code = np.uint64(codes[word >> np.uint64(CHANNEL_SHIFT)])
-        inside = word & _INSIDE_MASK
-        if code >= cells or inside >= _INSIDE_END:
-            continue
-        passed = passage[(word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)]
-        after = np.int64(_time_tdc(inside)) - np.int64(passed) - DRIFT_FIRST_TDC
-        with_scintillator[code] += 1
-        chamber = np.uint64(chamber_of_block[code >> _BLOCK_BITS])
-        fine = min(max(after + 1, 0), last)
-        drift[chamber, np.uint64(fine)] += 1
-        layer = np.uint64(layer_of_code[code])
-        # whole bins of a layer are made of bins of a chamber, and so are both ends
-        drift_layer[layer, np.uint64(((fine - 1) >> LAYER_BIN_BITS) + 1)] += 1
 
 
 @compiled
@@ -275,17 +225,20 @@ def _accumulate(
                 most = tally(touched, n_touched, active, row_of_block, occupied, lanes)
             orbits[0] += sum_of_bytes(packed)
             if n_scintillator:
+                near = np.uint64(0)
                 for j in range(n_passed):
                     crossed[passed[j]] = 1
+                    near |= np.uint64(1) << (passed[j] >> np.uint64(NEAR_BITS))
                 n_chosen, done, s = np.uint64(0), 0, firsts[k]
                 while s < firsts[k + 1]:
                     offset, length = stretches[s]
                     n = min(length - done, CHOSEN_WORDS - np.int64(n_chosen))
-                    n_chosen = _choose(
+                    n_chosen = choose(
                         words if offset >= 0 else held,
                         (offset if offset >= 0 else ~offset) + done,
                         n,
                         crossed,
+                        near,
                         chosen,
                         n_chosen,
                     )
@@ -294,7 +247,7 @@ def _accumulate(
                         s += 1
                         done = 0
                     if s == firsts[k + 1] or n_chosen > np.uint64(CHOSEN_WORDS // 2):
-                        _drift(
+                        drift_times(
                             chosen,
                             n_chosen,
                             codes,
