@@ -40,8 +40,8 @@ def test_joined_frames_are_one_after_another(one: list[int], other: list[int]) -
     assert joined.starts[-1] == len(joined.words)
 
 
-@given(SIZES, st.randoms(use_true_random=False), st.integers(1, 4))
-def test_stretches_are_gathered_in_their_order(sizes: list[int], random: Random, longest: int) -> None:
+@given(SIZES, st.randoms(use_true_random=False), st.integers(1, 4), st.integers(1, 20))
+def test_stretches_are_gathered_in_their_order(sizes: list[int], random: Random, longest: int, max_words: int) -> None:
     frames = frames_of(sizes)
     # words cut into stretches that lie anywhere, in the words pushed or among those held
     cuts = [(i, *pair) for i in range(len(frames)) for pair in pieces(frames.starts[i], frames.starts[i + 1], longest)]
@@ -58,6 +58,9 @@ def test_stretches_are_gathered_in_their_order(sizes: list[int], random: Random,
     scattered = ScatteredFrames(words, held, stretches, firsts, frames.keys)
     assert scattered.n_words == len(frames.words)
     assert windows(scattered.gather()) == windows(frames)
+    parts = list(scattered.split(max_words))
+    assert [window for part in parts for window in windows(part.gather())] == windows(frames)
+    assert all(part.n_words <= max_words or len(part) == 1 for part in parts)
     assert windows(scattered.gather(np.empty(scattered.n_words + 3, np.uint64))) == windows(frames)
 
 

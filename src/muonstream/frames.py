@@ -77,13 +77,9 @@ class Frames:
 
     def split(self, max_words: int) -> Iterator[Frames]:
         """The same windows in pieces of about max_words words; a window is never cut."""
-        first = 0
-        while first < len(self):
-            last = int(np.searchsorted(self.starts, self.starts[first] + max_words, side="right")) - 1
-            last = min(max(last, first + 1), len(self))
+        for first, last in _pieces(self.starts, max_words):
             begin, end = int(self.starts[first]), int(self.starts[last])
             yield Frames(self.words[begin:end], self.starts[first : last + 1] - begin, self.keys[first:last])
-            first = last
 
     def scattered(self) -> ScatteredFrames:
         """The same windows, as what a kernel takes."""
@@ -117,13 +113,34 @@ class ScatteredFrames:
         """Words in these windows."""
         return int(self.stretches[:, 1].sum())
 
+    def _ends(self) -> NDArray[np.int64]:
+        """How many words there are up to each stretch, and in all, int64[s + 1]."""
+        return np.concatenate([_ZERO, np.cumsum(self.stretches[:, 1])])
+
+    def split(self, max_words: int) -> Iterator[ScatteredFrames]:
+        """The same windows in pieces of about max_words words; a window is never cut."""
+        for first, last in _pieces(self._ends()[self.firsts], max_words):
+            begin, end = int(self.firsts[first]), int(self.firsts[last])
+            firsts = self.firsts[first : last + 1] - begin
+            yield ScatteredFrames(self.words, self.held, self.stretches[begin:end], firsts, self.keys[first:last])
+
     def gather(self, out: Words | None = None) -> Frames:
         """The windows' words side by side, copied into `out` (uint64[at least n_words]) or into new memory."""
-        ends = np.concatenate([_ZERO, np.cumsum(self.stretches[:, 1])])
+        ends = self._ends()
         if out is None:
             out = np.empty(int(ends[-1]), np.uint64)
         _copy(self.words, self.held, self.stretches, out)
         return Frames(out[: ends[-1]], ends[self.firsts], self.keys)
+
+
+def _pieces(starts: NDArray[np.int64], max_words: int) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of successive windows that have at most max_words words, or are one; starts: int64[k + 1]."""
+    first = 0
+    while first < len(starts) - 1:
+        last = int(np.searchsorted(starts, starts[first] + max_words, side="right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
 
 
 class Closed:

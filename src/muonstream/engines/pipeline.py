@@ -22,7 +22,11 @@ from muonstream.frames import Frames, ScatteredFrames
 from muonstream.words import Words
 
 BATCH_WORDS: Final = 1 << 20
-"""Frames are handed to a kernel in batches of about so many words."""
+"""Frames are handed to kernels in batches of about so many words."""
+PIECE_WORDS: Final = 1 << 19
+"""With several kernels a batch is cut into pieces of about so many words, so that all of them end together."""
+PIECES_AHEAD: Final = 4
+"""So many pieces for each kernel, and as many more, are under way before the builder waits."""
 FAULTS_KEPT: Final = 20
 WARM_UP_WORDS: Final = 20_000
 
@@ -172,8 +176,10 @@ class Pipeline:
         if self._pool is None:
             self._add(self._analyse(frames))
             return
-        self._under_way.append(self._pool.submit(self._analyse, frames))
-        while self._under_way and (self._under_way[0].done() or len(self._under_way) > self._workers + 1):
+        for piece in frames.split(PIECE_WORDS):
+            self._under_way.append(self._pool.submit(self._analyse, piece))
+        most = PIECES_AHEAD * (self._workers + 1)
+        while self._under_way and (self._under_way[0].done() or len(self._under_way) > most):
             self._add(self._under_way.popleft().result())
 
     def _add(self, contribution: Contribution) -> None:
