@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from muonstream.simulation import simulate_words
 from muonstream.sources.formats import Decoder
-from muonstream.sources.text import COLUMNS
+from muonstream.sources.rows import COLUMNS
 from muonstream.words import Words, decode
 
 WORDS = simulate_words(2000, seed=11, start_orbit=3_000_000_000)

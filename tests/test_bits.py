@@ -6,7 +6,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.bits import EIGHT, any_of_eight, leading_zeros, popcount, trailing_zeros
+from muonstream.bits import (
+    EIGHT,
+    THIRTY_TWO,
+    any_of_eight,
+    bytes_between,
+    eight_bytes,
+    leading_zeros,
+    popcount,
+    trailing_zeros,
+)
 from muonstream.compiled import compiled
 
 
@@ -51,3 +60,19 @@ def test_eight_numbers_are_looked_up_as_one_by_one(words: list[int], first: int,
     first = min(first, len(words) - EIGHT)
     expected = any(members >> (word >> shift & 63) & 1 for word in words[first : first + EIGHT])
     assert found(np.array(words, np.uint64), np.uint64(first), np.uint64(shift), np.uint64(members)) == expected
+
+
+@compiled
+def looked_at(
+    data: NDArray[np.uint8], first: np.uint64, low: np.uint64, high: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    return bytes_between(data, first, low, high), eight_bytes(data, first)
+
+
+@given(st.binary(min_size=THIRTY_TWO, max_size=2 * THIRTY_TWO), st.data(), st.integers(0, 255), st.integers(0, 255))
+def test_bytes_are_looked_at_as_one_by_one(data: bytes, drawn: st.DataObject, low: int, high: int) -> None:
+    first = drawn.draw(st.integers(0, len(data) - THIRTY_TWO))
+    low, high = sorted((low, high))
+    found, eight = looked_at(np.frombuffer(data, np.uint8), np.uint64(first), np.uint64(low), np.uint64(high))
+    assert found == sum((low <= data[first + i] <= high) << i for i in range(THIRTY_TWO))
+    assert eight == int.from_bytes(data[first : first + 8], "little")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from muonstream.sources.block import FAULTS_KEPT
 from muonstream.sources.jsonlines import JsonDecoder, word_of_object, words_of_objects
-from muonstream.sources.text import COLUMNS, HIGHEST
+from muonstream.sources.rows import COLUMNS, HIGHEST
 from muonstream.words import encode
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from muonstream.commands.simulate import table_of
 from muonstream.sources.binary import WordDecoder
 from muonstream.sources.jsonlines import JsonDecoder
-from muonstream.sources.text import COLUMNS, TableDecoder
+from muonstream.sources.rows import COLUMNS
+from muonstream.sources.text import TableDecoder
 
 
 def test_tables_and_json_are_the_words_they_were_made_of() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.sources.block import FAULTS_KEPT
-from muonstream.sources.text import COLUMNS, HIGHEST, TableDecoder
+from muonstream.sources.rows import COLUMNS, HIGHEST
+from muonstream.sources.text import TableDecoder
 from muonstream.words import decode, encode
 
 HEADER = (",".join(COLUMNS) + "\n").encode()

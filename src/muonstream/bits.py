@@ -58,3 +58,48 @@ any_of_eight: Any = intrinsic(_any_of_eight)
 
 All are uint64. All eight at once: numba would take a loop's one by one. The caller sees to it that there are eight.
 """
+
+
+THIRTY_TWO: Final = 32
+
+
+def _bytes_between(typing_context: Any, data: Any, first: Any, low: Any, high: Any) -> Any:
+    vector = ir.VectorType(ir.IntType(8), THIRTY_TWO)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def each(value: Any) -> Any:
+            byte = builder.trunc(value, ir.IntType(8))
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
+            places = ir.Constant(ir.VectorType(ir.IntType(32), THIRTY_TWO), [0] * THIRTY_TWO)
+            return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), places)
+
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        loaded = builder.load(builder.bitcast(builder.gep(array.data, [args[1]]), vector.as_pointer()))
+        loaded.align = 1
+        above = builder.sub(loaded, each(args[2]))
+        inside = builder.icmp_unsigned("<=", above, each(builder.sub(args[3], args[2])))
+        return builder.zext(builder.bitcast(inside, ir.IntType(THIRTY_TWO)), ir.IntType(64))
+
+    return types.uint64(data, types.uint64, types.uint64, types.uint64), codegen
+
+
+bytes_between: Any = intrinsic(_bytes_between)
+"""bytes_between(data, first, low, high): bit i is set where low <= data[first + i] <= high, for 32 bytes.
+
+data: uint8[n], of which the caller sees to it that 32 are there; the others and the result are uint64.
+"""
+
+
+def _eight_bytes(typing_context: Any, data: Any, first: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        at = builder.gep(array.data, [args[1]])
+        loaded = builder.load(builder.bitcast(at, ir.IntType(64).as_pointer()))
+        loaded.align = 1
+        return loaded
+
+    return types.uint64(data, types.uint64), codegen
+
+
+eight_bytes: Any = intrinsic(_eight_bytes)
+"""eight_bytes(data, first): data[first:first + 8] (uint8, which the caller sees to) as a little-endian uint64."""

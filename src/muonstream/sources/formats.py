@@ -10,7 +10,8 @@ import numpy as np
 from muonstream.sources.binary import DMA_WORDS, DmaDecoder, WordDecoder
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.jsonlines import JsonDecoder
-from muonstream.sources.text import COLUMNS, TableDecoder
+from muonstream.sources.rows import COLUMNS
+from muonstream.sources.text import TableDecoder
 from muonstream.words import BX_PER_ORBIT, Head, decode
 
 SAMPLE_BYTES: Final = 1 << 16

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from muonstream.compiled import compiled, inlined
 from muonstream.sources.block import FAULTS_KEPT, Block
-from muonstream.sources.text import COLUMNS, HIGHEST
+from muonstream.sources.rows import COLUMNS, HIGHEST
 from muonstream.words import (
     BX_SHIFT,
     CHANNEL_SHIFT,
