@@ -23,11 +23,11 @@ def windows(frames: Frames) -> list[tuple[int, list[int]]]:
 
 
 @given(SIZES, st.integers(1, 20))
-def test_split_cuts_no_window_and_join_undoes_it(sizes: list[int], max_words: int) -> None:
+def test_split_cuts_no_window_and_join_undoes_it(sizes: list[int], about: int) -> None:
     frames = frames_of(sizes)
-    parts = list(frames.split(max_words))
+    parts = list(frames.split(about))
     assert [window for part in parts for window in windows(part)] == windows(frames)
-    assert all(len(part.words) <= max_words or len(part) == 1 for part in parts)
+    assert all(0 < len(part.words) < 1.5 * about + max(sizes) for part in parts)
     assert windows(Frames.join(parts)) == windows(frames)
 
 
@@ -41,7 +41,7 @@ def test_joined_frames_are_one_after_another(one: list[int], other: list[int]) -
 
 
 @given(SIZES, st.randoms(use_true_random=False), st.integers(1, 4), st.integers(1, 20))
-def test_stretches_are_gathered_in_their_order(sizes: list[int], random: Random, longest: int, max_words: int) -> None:
+def test_stretches_are_gathered_in_their_order(sizes: list[int], random: Random, longest: int, about: int) -> None:
     frames = frames_of(sizes)
     # words cut into stretches that lie anywhere, in the words pushed or among those held
     cuts = [(i, *pair) for i in range(len(frames)) for pair in pieces(frames.starts[i], frames.starts[i + 1], longest)]
@@ -58,9 +58,9 @@ def test_stretches_are_gathered_in_their_order(sizes: list[int], random: Random,
     scattered = ScatteredFrames(words, held, stretches, firsts, frames.keys)
     assert scattered.n_words == len(frames.words)
     assert windows(scattered.gather()) == windows(frames)
-    parts = list(scattered.split(max_words))
-    assert [window for part in parts for window in windows(part.gather())] == windows(frames)
-    assert all(part.n_words <= max_words or len(part) == 1 for part in parts)
+    parts = [part.gather() for part in scattered.split(about)]
+    assert [window for part in parts for window in windows(part)] == windows(frames)
+    assert [len(part) for part in parts] == [len(part) for part in frames.split(about)]
     assert windows(scattered.gather(np.empty(scattered.n_words + 3, np.uint64))) == windows(frames)
 
 

@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import Accumulator, Contribution
+from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.checkpoint import CheckpointError
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
-from muonstream.engines import pipeline as pipeline_module
 from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
-from muonstream.frames import Frames, ScatteredFrames
+from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
 from muonstream.words import encode
 
@@ -64,30 +63,6 @@ def test_any_pieces_and_any_snapshots_between_give_the_same(cuts: list[tuple[int
                 assert snapshot.total[: CATALOGUE.kernel_size].sum() > 0 or not at
         pipeline.finish()
         same(pipeline.snapshot("ended"))
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("batch_words", [400, 1 << 20])
-def test_kernels_are_given_small_pieces_of_large_batches(
-    monkeypatch: pytest.MonkeyPatch, workers: int, batch_words: int
-) -> None:
-    monkeypatch.setattr(pipeline_module, "BATCH_WORDS", batch_words)
-    monkeypatch.setattr(pipeline_module, "PIECE_WORDS", 500)
-    with Pipeline(TELESCOPE, workers=workers) as pipeline:
-        pieces: list[int] = []
-        analyse = pipeline._analyse
-
-        def noted(frames: Frames | ScatteredFrames) -> Contribution:
-            pieces.append(len(frames))
-            return analyse(frames)
-
-        pipeline._analyse = noted
-        for part in np.array_split(WORDS, 3):
-            pipeline.push(part)
-        pipeline.finish()
-        same(pipeline.snapshot("ended"))
-        assert len(pieces) >= len(WORDS) // 1000
-        assert sum(pieces) == len(all_frames())
 
 
 def test_a_provisional_snapshot_has_every_word(pipeline: Pipeline) -> None:

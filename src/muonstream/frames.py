@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -75,9 +76,9 @@ class Frames:
             np.concatenate([part.keys for part in parts]),
         )
 
-    def split(self, max_words: int) -> Iterator[Frames]:
-        """The same windows in pieces of about max_words words; a window is never cut."""
-        for first, last in _pieces(self.starts, max_words):
+    def split(self, about_words: int) -> Iterator[Frames]:
+        """The same windows in pieces of about so many words, all about alike; a window is never cut."""
+        for first, last in _pieces(self.starts, about_words):
             begin, end = int(self.starts[first]), int(self.starts[last])
             yield Frames(self.words[begin:end], self.starts[first : last + 1] - begin, self.keys[first:last])
 
@@ -117,9 +118,9 @@ class ScatteredFrames:
         """How many words there are up to each stretch, and in all, int64[s + 1]."""
         return np.concatenate([_ZERO, np.cumsum(self.stretches[:, 1])])
 
-    def split(self, max_words: int) -> Iterator[ScatteredFrames]:
-        """The same windows in pieces of about max_words words; a window is never cut."""
-        for first, last in _pieces(self._ends()[self.firsts], max_words):
+    def split(self, about_words: int) -> Iterator[ScatteredFrames]:
+        """The same windows in pieces of about so many words, all about alike; a window is never cut."""
+        for first, last in _pieces(self._ends()[self.firsts], about_words):
             begin, end = int(self.firsts[first]), int(self.firsts[last])
             firsts = self.firsts[first : last + 1] - begin
             yield ScatteredFrames(self.words, self.held, self.stretches[begin:end], firsts, self.keys[first:last])
@@ -133,14 +134,15 @@ class ScatteredFrames:
         return Frames(out[: ends[-1]], ends[self.firsts], self.keys)
 
 
-def _pieces(starts: NDArray[np.int64], max_words: int) -> Iterator[tuple[int, int]]:
-    """First and last + 1 of successive windows that have at most max_words words, or are one; starts: int64[k + 1]."""
-    first = 0
-    while first < len(starts) - 1:
-        last = int(np.searchsorted(starts, starts[first] + max_words, side="right")) - 1
-        last = max(last, first + 1)
-        yield first, last
-        first = last
+def _pieces(starts: NDArray[np.int64], about_words: int) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of successive windows, about as many words in each; starts: int64[k + 1], from 0."""
+    n_words = int(starts[-1])
+    n = max(round(n_words / about_words), 1)
+    edges = np.searchsorted(starts, np.arange(n + 1) * n_words // n)
+    edges[-1] = len(starts) - 1
+    for first, last in pairwise(edges.tolist()):
+        if first < last:
+            yield first, last
 
 
 class Closed:

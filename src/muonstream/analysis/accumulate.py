@@ -73,7 +73,8 @@ class Contribution:
     """What some windows add to a run.
 
     total: int64[size], by the catalogue, of all windows
-    slots: keys ``key // 33`` (epoch kept apart by the caller's keys), rising, of the newest at most 10 slots
+    slots: keys ``key // 33`` (epoch kept apart by the caller's keys), rising, of at most 10 slots: the newest ones of
+      the batch that the windows are of
     recent: int64[len(slots), size], the windows of each of these slots
     keys: int64[k], the windows' keys; rows: int64[k, 4 + 3C], see ROW_*
     """
@@ -83,6 +84,19 @@ class Contribution:
     recent: Counts
     keys: NDArray[np.int64]
     rows: NDArray[np.int64]
+
+
+def slots_of(keys: NDArray[np.int64], newest: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which slots windows bring that are among the newest ten, rising, and into which each window goes.
+
+    keys: int64[k], rising; newest: the newest key of all that they are a part of, if that is not their own
+    The second is int64[k]: 1 and up for windows of a slot, 0 for older ones.
+    """
+    slot_of = keys // SLOT_WINDOWS
+    slots = slot_of[np.flatnonzero(np.diff(slot_of, prepend=-1))]
+    if len(slots):
+        slots = slots[slots > (slots[-1] if newest is None else newest // SLOT_WINDOWS) - RECENT_SLOTS]
+    return slots, np.searchsorted(slots, slot_of, side="right").astype(np.int64)
 
 
 @inlined
@@ -300,17 +314,15 @@ class Accumulator:
         self._count_pairs = PairCounter(catalogue) if pairs else None
         self._edge_tdc = TDC_PER_ORBIT - round(longest_ns / NS_PER_TDC)
 
-    def __call__(self, frames: Frames | ScatteredFrames) -> Contribution:
-        """Accumulate whole windows into a new Contribution."""
+    def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> Contribution:
+        """Accumulate whole windows into a new Contribution.
+
+        newest: the newest key of the batch, where the frames are a part of one; what is older than its newest slots
+        need not be kept apart, which saves memory and so time
+        """
         if isinstance(frames, Frames):
             frames = frames.scattered()
-        slot_of = frames.keys // SLOT_WINDOWS
-        slots = slot_of[np.flatnonzero(np.diff(slot_of, prepend=-1))]
-        slots = slots[slots > slots[-1] - RECENT_SLOTS] if len(slots) else slots
-        # the first row takes everything older than the recent slots
-        lump = np.searchsorted(slots, slot_of, side="left") + 1
-        if len(slots):
-            lump[slot_of < slots[0]] = 0
+        slots, lump = slots_of(frames.keys, newest)
         out = np.zeros((len(slots) + 1, self.catalogue.counted_size), dtype=np.int64)
         chambers = len(self.catalogue.detector.chambers)
         rows = np.zeros((len(frames), ROW_CHAMBERS + 3 * chambers), dtype=np.int64)

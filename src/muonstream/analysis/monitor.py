@@ -20,8 +20,8 @@ from muonstream.analysis.tally import ROW_LAST_ORBIT
 from muonstream.detector import Detector
 from muonstream.frames import KEY_WINDOW_BITS
 
-UNMERGED = 64
-"""Contributions whose rate rows wait to be merged together."""
+UNMERGED, UNMERGED_ROWS = 64, 1 << 14
+"""So many contributions, or rate rows in them, wait to be merged together: more would not stay in the cache."""
 
 RATE_OVER_S = 10.0
 """Throughput is that of so long by the wall clock: Spark's words come a micro-batch at a time."""
@@ -106,6 +106,7 @@ class Monitor:
         self._recent_rates = RateBins(chambers, muons=with_muons)
         self._slots: dict[int, Counts] = {}
         self._unmerged: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._unmerged_rows = 0
         self._muons: tuple[MuonEvent, ...] = ()
         self._sequence = 0
         self._came = deque([(time.monotonic(), 0)])
@@ -126,7 +127,8 @@ class Monitor:
             oldest = max(self._slots) - RECENT_SLOTS
             for slot in [slot for slot in self._slots if slot <= oldest]:
                 del self._slots[slot]
-        if len(self._unmerged) >= UNMERGED:
+        self._unmerged_rows += len(contribution.keys)
+        if len(self._unmerged) >= UNMERGED or self._unmerged_rows >= UNMERGED_ROWS:
             self._merge_rates()
 
     def _merge_rates(self) -> None:
@@ -136,12 +138,15 @@ class Monitor:
         keys = np.concatenate([of_some for of_some, _ in self._unmerged])
         rows = np.concatenate([of_some for _, of_some in self._unmerged])
         self._unmerged.clear()
-        order = np.argsort(keys, kind="stable")
-        keys, rows = keys[order], rows[order]
+        self._unmerged_rows = 0
+        if (np.diff(keys) < 0).any():
+            order = np.argsort(keys, kind="stable")
+            keys, rows = keys[order], rows[order]
         self._rates.add(keys, rows)
-        first_slot = max(int(keys[-1]) // SLOT_WINDOWS, *self._slots) - RECENT_SLOTS + 1
+        first_slot = max((int(keys[-1]) // SLOT_WINDOWS, *self._slots)) - RECENT_SLOTS + 1
         new = keys // SLOT_WINDOWS >= first_slot
-        self._recent_rates.add(keys[new], rows[new])
+        if new.any():
+            self._recent_rates.add(keys[new], rows[new])
         self._recent_rates.drop_before(first_slot)
 
     @property
@@ -185,6 +190,7 @@ class Monitor:
         self._slots = dict(zip(state["slots"].tolist(), state["recent"], strict=True))
         self._muons = tuple(MuonEvent.from_dict(event) for event in state.get("muons", ()))
         self._unmerged.clear()
+        self._unmerged_rows = 0
         self._sequence = int(state["sequence"])
         self._data_wall_time = float(state["data_wall_time"])
         self._words_seen = int(state["words_seen"])

@@ -98,7 +98,8 @@ class RateBins:
     def add(self, keys: Array, rows: Array) -> None:
         """Add window rows (see `Contribution`), those with hits or passages; keys int64[k], rising."""
         timed = rows[:, ROW_FIRST_ORBIT] >= 0
-        keys, rows = keys[timed], rows[timed]
+        if not timed.all():
+            keys, rows = keys[timed], rows[timed]
         if not len(keys):
             return
         zeros = np.zeros(len(keys), np.int64)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator
+from muonstream.analysis.accumulate import Accumulator, slots_of
 from muonstream.analysis.events import MuonContribution, events_of
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muon_rates import VELOCITY_SUMS, MuonColumns
@@ -85,19 +85,16 @@ class Reconstruction:
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
 
-    def __call__(self, frames: Frames | ScatteredFrames) -> MuonContribution:
-        """What whole windows add, muons among it."""
+    def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> MuonContribution:
+        """What whole windows add, muons among it; newest: see `Accumulator`."""
         if isinstance(frames, ScatteredFrames):
             frames = frames.gather()
-        counted = self._accumulate(frames)
+        counted = self._accumulate(frames, newest)
         found = self.find_segments(frames)
         tracked = self.find_tracks(found.segments)
-        slot_of = frames.keys // SLOT_WINDOWS
-        lump = np.searchsorted(counted.slots, slot_of, side="left") + 1
-        if len(counted.slots):
-            lump[slot_of < counted.slots[0]] = 0
+        _, lump = slots_of(frames.keys, newest)
         filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))
-        self._fill(filler, found, tracked, lump.astype(np.int64))
+        self._fill(filler, found, tracked, lump)
         return MuonContribution(
             np.concatenate([counted.total, filler.data.sum(axis=0)]),
             counted.slots,

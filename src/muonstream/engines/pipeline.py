@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -18,15 +17,13 @@ from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
+from muonstream.engines.interrupts import held_back
+from muonstream.engines.kernels import Analysis, Kernels
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.words import Words
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""
-PIECE_WORDS: Final = 1 << 19
-"""With several kernels a batch is cut into pieces of about so many words, so that all of them end together."""
-PIECES_AHEAD: Final = 4
-"""So many pieces for each kernel, and as many more, are under way before the builder waits."""
 FAULTS_KEPT: Final = 20
 WARM_UP_WORDS: Final = 20_000
 
@@ -56,8 +53,10 @@ class Elsewhere:
 class Pipeline:
     """Builder, kernels and monitor of one run. Not for several threads at once; the kernels have their own.
 
-    With `workers=0` the kernel runs in the caller's thread; with `reconstruct` it looks for muons too. Without `pairs`
-    it leaves out pairs of hits, which only verdicts need.
+    Ctrl-C in the middle of a method is held back until its end, so that no word is counted nowhere.
+
+    With `workers=0` the kernel runs in the caller's thread alone; with `reconstruct` it looks for muons too. Without
+    `pairs` it leaves out pairs of hits, which only verdicts need.
     """
 
     def __init__(
@@ -76,12 +75,13 @@ class Pipeline:
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
-        self._analyse: Callable[[Frames | ScatteredFrames], Contribution] = Accumulator(self.catalogue, pairs=pairs)
+        analyse: Analysis = Accumulator(self.catalogue, pairs=pairs)
         if reconstruct:
             # imported only where it is wanted: it takes a twentieth of the time to start
             from muonstream.analysis.reconstruction import Reconstruction
 
-            self._analyse = Reconstruction(self.catalogue, pairs=pairs)
+            analyse = Reconstruction(self.catalogue, pairs=pairs)
+        self._kernels = Kernels(analyse, workers)
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
@@ -92,9 +92,6 @@ class Pipeline:
         self.restarts = 0
         self.engine: tuple[tuple[str, str], ...] = ()
         """What an engine says of itself: names and values."""
-        self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel") if workers else None
-        self._under_way: deque[Future[Contribution]] = deque()
         self._waiting: list[Frames] = []
         self._waiting_words = 0
         self._framed_words = 0
@@ -105,9 +102,9 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool:
-            self._pool.shutdown()
+        self._kernels.close()
 
+    @held_back()
     def push(self, words: Words, source: int = 0) -> None:
         """Take words (uint64[n]) of a source in order of arrival; they must stay as they are."""
         if self.intervals is not None or len(words) < BATCH_WORDS // 4:
@@ -118,18 +115,22 @@ class Pipeline:
             self._dispatch()
             self._submit(frames)
 
+    @held_back()
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source."""
         self._take(self.builder.boundary(source))
 
+    @held_back()
     def idle(self, sources: Iterable[int]) -> None:
         """These sources have nothing waiting to be read at this moment."""
         self._take(self.builder.idle(sources))
 
+    @held_back()
     def end(self, source: int = 0) -> None:
         """The source has no more words."""
         self._take(self.builder.end(source))
 
+    @held_back()
     def take(self, frames: Frames, elsewhere: Elsewhere | None = None) -> None:
         """Take frames that were built elsewhere, each once; elsewhere: what was left out of them, so far in the run."""
         self._framed_words += len(frames.words)
@@ -137,6 +138,7 @@ class Pipeline:
             self.elsewhere = elsewhere
         self._take(frames)
 
+    @held_back()
     def add(self, contributions: Iterable[Contribution], words: int) -> None:
         """Take what frames of so many words add, each of one interval, which were built and counted elsewhere."""
         self._framed_words += words
@@ -173,26 +175,22 @@ class Pipeline:
             self._submit(piece)
 
     def _submit(self, frames: Frames | ScatteredFrames) -> None:
-        if self._pool is None:
-            self._add(self._analyse(frames))
-            return
-        for piece in frames.split(PIECE_WORDS):
-            self._under_way.append(self._pool.submit(self._analyse, piece))
-        most = PIECES_AHEAD * (self._workers + 1)
-        while self._under_way and (self._under_way[0].done() or len(self._under_way) > most):
-            self._add(self._under_way.popleft().result())
+        for contribution in self._kernels.count(frames):
+            self._add(contribution)
 
     def _add(self, contribution: Contribution) -> None:
         self.monitor.add(contribution)
         if self.intervals is not None:
             self.intervals.add(contribution)
 
+    @held_back()
     def settle(self) -> None:
         """Wait for all kernels: afterwards the monitor has every closed frame."""
         self._dispatch()
-        while self._under_way:
-            self._add(self._under_way.popleft().result())
+        for contribution in self._kernels.settle():
+            self._add(contribution)
 
+    @held_back()
     def finish(self) -> None:
         """All sources have ended: count everything that is still held."""
         self._take(self.builder.finish())
@@ -218,6 +216,7 @@ class Pipeline:
             engine=self.engine,
         )
 
+    @held_back()
     def state(self) -> StateDict:
         """All that determines the run's results, at this moment, for `restore`."""
         self.settle()
@@ -255,9 +254,10 @@ class Pipeline:
         self.elsewhere = Elsewhere(**state["elsewhere"])
         self.restarts = int(state["restarts"]) + 1
 
+    @held_back()
     def snapshot(self, state: State = "running") -> Snapshot:
         """The run as it stands, words still held counted provisionally, so that it is never behind the data."""
         self.settle()
         held = self.builder.held()
-        provisional = self._analyse(held) if len(held) else None
+        provisional = self._kernels.analyse(held) if len(held) else None
         return self.monitor.snapshot(self.intake(), state=state, provisional=provisional)

@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM, which must not come while words are on their way from one place to the next."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Signals that would end a run wait until the end of the context, and then do what they would have done.
+
+    Else words that the builder has given out and no kernel has yet got would be counted nowhere. Threads other than the
+    main one are never interrupted; there it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append((number, frame))
+
+    # None: set by something other than Python, and nothing that could be set again
+    before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) is not None}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for came_number, frame in came:
+            then = before[signal.Signals(came_number)]
+            if callable(then):
+                then(came_number, frame)
+            elif then == signal.SIG_DFL:
+                os.kill(os.getpid(), came_number)

@@ -1,0 +1,92 @@
+"""A kernel on several threads: frames in, what they add out, in the order of the frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from muonstream.analysis.accumulate import Contribution
+from muonstream.frames import Frames, ScatteredFrames
+
+PIECE_WORDS: Final = 1 << 19
+"""Frames are cut into pieces of about so many words, so that all threads end together."""
+PIECES_AHEAD: Final = 4
+"""So many pieces for each thread may wait before the caller helps with them, and brings no more meanwhile."""
+
+
+class Analysis(Protocol):
+    """A kernel: whole windows in, what they add out; newest: the newest key of the batch that they are a part of."""
+
+    def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> Contribution: ...
+
+
+@dataclass(slots=True)
+class _Piece:
+    frames: Frames | ScatteredFrames
+    newest: int
+    elsewhere: Future[Contribution]
+    here: Contribution | None = None
+
+    def done(self) -> bool:
+        """Whether somebody has counted it."""
+        return self.here is not None or (self.elsewhere.done() and not self.elsewhere.cancelled())
+
+    def contribution(self) -> Contribution:
+        """What it adds; waits for the thread that counts it."""
+        return self.elsewhere.result() if self.here is None else self.here
+
+
+class Kernels:
+    """Has a kernel count frames in `workers` threads and in the caller's, which helps where it would have to wait.
+
+    The caller's is the thread that builds frames: with one more thread, two processors are busy all the time, and none
+    has two threads that take turns. With no workers all is counted in the caller's thread, at once.
+    """
+
+    def __init__(self, analyse: Analysis, workers: int) -> None:
+        self.analyse = analyse
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel") if workers else None
+        self._most = PIECES_AHEAD * workers
+        self._pieces: deque[_Piece] = deque()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool:
+            self._pool.shutdown()
+
+    def count(self, frames: Frames | ScatteredFrames) -> Iterator[Contribution]:
+        """Take frames, and give what those that are counted by now add, of these or of earlier ones.
+
+        The caller takes all of it before it goes on.
+        """
+        if self._pool is None:
+            yield self.analyse(frames)
+            return
+        newest = int(frames.keys[-1])
+        for piece in frames.split(PIECE_WORDS):
+            self._pieces.append(_Piece(piece, newest, self._pool.submit(self.analyse, piece, newest)))
+        yield from self._finished(self._most)
+
+    def settle(self) -> Iterator[Contribution]:
+        """Count all that waits, and give what is left."""
+        yield from self._finished(0)
+
+    def _finished(self, most: int) -> Iterator[Contribution]:
+        """What is counted by now, from the oldest on; with more than so many pieces left, help."""
+        pieces = self._pieces
+        while pieces and (pieces[0].done() or len(pieces) > most):
+            if not pieces[0].done():
+                self._help()
+            while pieces and pieces[0].done():
+                yield pieces.popleft().contribution()
+
+    def _help(self) -> None:
+        """Count the oldest piece that nobody has begun; where there is none, wait for the oldest of all."""
+        for piece in self._pieces:
+            if piece.here is None and piece.elsewhere.cancel():
+                piece.here = self.analyse(piece.frames, piece.newest)
+                return
+        self._pieces[0].contribution()
