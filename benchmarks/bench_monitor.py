@@ -75,7 +75,7 @@ def main() -> None:
             works: dict[str, Callable[[], object]] = {
                 COPY: partial(np.copyto, copied, words),
                 "monitor, one thread": partial(run_words, words, 0),
-                "monitor, two kernel threads": partial(run_words, words, 2),
+                "monitor, two threads": partial(run_words, words, 1),
                 "two processes of one thread": run_halves,
             }
             seconds = medians(works, ROUNDS)

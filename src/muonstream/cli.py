@@ -14,6 +14,7 @@ from muonstream import __version__
 from muonstream.cli_errors import Commands, unfit
 from muonstream.cli_kafka import kafka_app
 from muonstream.cli_options import (
+    WORKERS,
     CheckpointOption,
     DetectorOption,
     EngineName,
@@ -115,7 +116,7 @@ def run(
     summary: SummaryOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
-    workers: WorkersOption = 2,
+    workers: WorkersOption = WORKERS,
     reconstruct: ReconstructOption = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8765,
@@ -219,7 +220,7 @@ def process(
     summary: SummaryOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
-    workers: WorkersOption = 2,
+    workers: WorkersOption = WORKERS,
     reconstruct: ReconstructOption = False,
     together: Annotated[
         bool, typer.Option("--together", help="The files were written side by side, such as one a board.")

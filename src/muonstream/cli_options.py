@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -27,6 +28,14 @@ class FormName(StrEnum):
     dma = "dma"
 
 
+def _spare_processors() -> int:
+    """Processors beside that of the thread that builds frames, from 1 to 3: more could not be measured."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(processors - 1, 1), 3)
+
+
+WORKERS: Final = _spare_processors()
+
 DetectorOption = Annotated[
     str, typer.Option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
 ]
@@ -43,7 +52,15 @@ ReconstructOption = Annotated[
     bool,
     typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
 ]
-WorkersOption = Annotated[int, typer.Option(min=0, max=64, help="Threads for the kernel, beside the one that reads.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=64,
+        help="Threads that count hits, beside the one that builds frames, which helps them.",
+        show_default="as many as there are processors to spare, up to 3",
+    ),
+]
 KafkaOption = Annotated[
     Path | None,
     typer.Option("--kafka-properties", help="File of librdkafka's keys (TLS, SASL), key=value a line; keep it secret."),

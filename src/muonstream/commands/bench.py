@@ -40,7 +40,7 @@ def bench_machine(n: int) -> int:
     works: dict[str, Callable[[], None]] = {
         "copying the words": lambda: np.copyto(copied, words),
         "words to monitor, one thread": lambda: run_words(words, 0),
-        "words to monitor, two kernel threads": lambda: run_words(words, 2),
+        "words to monitor, two threads": lambda: run_words(words, 1),
     }
     for work in works.values():
         work()
