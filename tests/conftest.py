@@ -6,13 +6,24 @@ import signal
 from pathlib import Path
 
 import pytest
+from browser_fixtures import browser, chromium, running_browser
 from hypothesis import HealthCheck, settings
 from kafka_fixtures import broker, kafka_available, new_topic, own_broker
 from spark_fixtures import spark, spark_available
 
-from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
+from tools.machine import in_ci
 
-__all__ = ["broker", "kafka_available", "new_topic", "own_broker", "spark", "spark_available"]  # fixtures
+__all__ = [  # fixtures
+    "broker",
+    "browser",
+    "chromium",
+    "kafka_available",
+    "new_topic",
+    "own_broker",
+    "running_browser",
+    "spark",
+    "spark_available",
+]
 
 # A deadline would make a slow machine fail, and the first example pays for numba's compilation.
 settings.register_profile("muonstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,15 +53,3 @@ def shared_reference() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the reference answers to the real data, which are not part of the project")
     return folder
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Path:
-    """The browser's executable, for tests marked `browser`; without one they are skipped, and fail with CI=true."""
-    found = find_chromium()
-    if found is not None:
-        return found
-    reason = f"needs Chromium: {CHROMIUM_HINT}"
-    if in_ci():
-        pytest.fail(reason)
-    pytest.skip(reason)

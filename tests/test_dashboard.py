@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from browser_fixtures import LONGEST_WAIT_MS, Faults
+from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
 from muonstream.analysis.monitor import Snapshot
@@ -44,17 +44,6 @@ def dashboard() -> Iterator[Dashboard]:
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"],
-        )
-        yield launched
-        launched.close()
 
 
 def client(token: str | None = None, feed: Feed | None = None, host: str = "127.0.0.1") -> TestClient:
@@ -131,13 +120,9 @@ def test_viewers_are_told_what_is_being_done_until_there_is_something_to_see(pip
 
 def opened(browser: Browser, dashboard: Dashboard, **options: Any) -> tuple[Page, list[str]]:
     page = browser.new_context(**options).new_page()
-    faults: list[str] = []
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "request",
-        lambda request: None if request.url.startswith((dashboard.url, "data:")) else faults.append(request.url),
-    )
+    page.set_default_timeout(LONGEST_WAIT_MS)
+    faults = Faults()
+    faults.watch(page, dashboard.url)
     page.goto(dashboard.url)
     return page, faults
 

@@ -6,14 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from browser_fixtures import LONGEST_WAIT_MS, Faults
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from muonstream.analysis.acceptance import expected_zenith
 from muonstream.analysis.events import RING, MuonEvent
@@ -54,33 +54,11 @@ def dashboard(snapshots: list[Snapshot]) -> Iterator[Dashboard]:
     made.stop()
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"],
-        )
-        yield launched
-        launched.close()
-
-
-class Faults(list[str]):
-    """What a page complains of, and requests that leave the host."""
-
-    def watch(self, page: Page, url: str) -> None:
-        page.on("console", lambda message: self.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.append(str(error)))
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else self.append(asked.url),
-        )
-
-
 def opened(
     browser: Browser | BrowserContext, dashboard: Dashboard, address: str = "muons", faults: Faults | None = None
 ) -> Page:
     page = browser.new_page()
+    page.set_default_timeout(LONGEST_WAIT_MS)
     (faults if faults is not None else Faults()).watch(page, dashboard.url)
     page.goto(f"{dashboard.url}#{address}")
     page.wait_for_function("() => document.documentElement.dataset.shown")

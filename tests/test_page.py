@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from browser_fixtures import LONGEST_WAIT_MS, Faults
+from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
@@ -48,19 +49,16 @@ def dashboard(snapshots: list[Snapshot]) -> Iterator[Dashboard]:
     made.stop()
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"],
-        )
-        yield launched
-        launched.close()
-
-
-def opened(browser: Browser, dashboard: Dashboard, view: str) -> Page:
-    page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+def opened(
+    browser: Browser,
+    dashboard: Dashboard,
+    view: str,
+    faults: Faults | None = None,
+    scheme: Literal["light", "dark"] = "light",
+) -> Page:
+    page = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme).new_page()
+    page.set_default_timeout(LONGEST_WAIT_MS)
+    (faults if faults is not None else Faults()).watch(page, dashboard.url)
     page.goto(f"{dashboard.url}#{view}")
     page.wait_for_function("() => Number(document.documentElement.dataset.sequence) > 0")
     return page
@@ -178,6 +176,23 @@ def test_the_page_connects_again_by_itself(browser: Browser, snapshots: list[Sna
 
 
 @pytest.mark.browser
+def test_plots_that_cannot_be_had_are_asked_for_again_without_a_new_message(
+    browser: Browser, dashboard: Dashboard
+) -> None:
+    page, faults = opened(browser, dashboard, "overview"), Faults()
+    faults.watch(page, dashboard.url)
+    page.route("**/plots.json*", lambda route: route.fulfill(status=503))
+    page.click("#tab-orbits")
+    told = page.wait_for_selector(".plots[data-tab=orbits] .loading:text('trying again')")
+    assert told is not None
+    assert "plots.json: 503" in told.inner_text()
+    assert any("plots.json: 503" in fault for fault in faults)
+    page.unroute("**/plots.json*")
+    page.wait_for_function("() => document.documentElement.dataset.shown?.startsWith('orbits')")
+    assert sum(values(page, "orbits.active", "y0")) > 0
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(
     ("scheme", "views"),
     [
@@ -188,8 +203,7 @@ def test_the_page_connects_again_by_itself(browser: Browser, snapshots: list[Sna
 def test_every_view_is_accessible(
     browser: Browser, dashboard: Dashboard, scheme: Literal["light", "dark"], views: list[str]
 ) -> None:
-    page = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme).new_page()
-    page.goto(dashboard.url)
+    page = opened(browser, dashboard, "overview", scheme=scheme)
     axe, faults = Axe(), []
     for view in views:
         page.click(f"#tab-{view}")

@@ -8,6 +8,7 @@ import { decode, follow } from "./stream.js";
 import { showVerdicts } from "./verdicts.js";
 
 const STALE_SECONDS = 5;
+const AGAIN_MS = 2000;
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const tabs = [...document.querySelectorAll("[role=tab]")].map((button) => button.id.slice(4));
@@ -28,6 +29,7 @@ let connected = false;
 let starting = "";
 let clock = { server: Date.now() / 1000, here: performance.now() };
 let turn = Promise.resolve(); // what changes the plots goes one after another
+let again = null; // when it will be tried again
 
 const serverTime = () => clock.server + (performance.now() - clock.here) / 1000;
 const age = (dataTime) => Math.max(0, serverTime() - dataTime);
@@ -102,8 +104,20 @@ function refresh() {
     root.dataset.sequence = numbers.sequence;
     root.dataset.shown = Object.values(shown).join(" ");
   };
-  turn = turn.then(work).catch((error) => console.error(error));
+  turn = turn.then(work).catch(failed);
   return turn;
+}
+
+/** Say what went wrong, and try again: there may be no further message that would. */
+function failed(error) {
+  console.error(error);
+  const loading = document.querySelector(`.plots[data-tab="${tab}"] .loading`);
+  if (loading) loading.textContent = `The plots cannot be had (${error.message}); trying again.`;
+  if (!connected) return; // a new connection will
+  again ??= setTimeout(() => {
+    again = null;
+    refresh();
+  }, AGAIN_MS);
 }
 
 // --- choices, which the address keeps --------------------------------------------------------------------------------

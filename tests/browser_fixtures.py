@@ -1,0 +1,63 @@
+"""A real browser for tests, and what a page in it complains of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
+
+LONGEST_WAIT_MS: Final = 120_000
+"""A page that is not ready by then never will be: a busy machine takes a tenth of that."""
+
+
+class Faults(list[str]):
+    """What a page complains of, and requests that leave the host; printed too, for tests that wait in vain."""
+
+    def watch(self, page: Page, url: str) -> None:
+        page.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self._note(str(error)))
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else self._note(asked.url),
+        )
+
+    def _note(self, fault: str) -> None:
+        print(f"the page: {fault}")
+        self.append(fault)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The browser's executable, for tests marked `browser`; without one they are skipped, and fail with CI=true."""
+    found = find_chromium()
+    if found is not None:
+        return found
+    reason = f"needs Chromium: {CHROMIUM_HINT}"
+    if in_ci():
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def running_browser(chromium: Path) -> Iterator[Browser]:
+    """A browser for all tests of a module: no longer, since asyncio cannot run beside it."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"],
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def browser(running_browser: Browser) -> Iterator[Browser]:
+    """A browser without pages; those left open would go on working, and slow down the next."""
+    yield running_browser
+    for context in running_browser.contexts:
+        context.close()
