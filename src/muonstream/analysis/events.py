@@ -5,7 +5,7 @@ Kept is a ring of the newest; which they are depends on the data alone, not on t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import Contribution
 from muonstream.analysis.histograms import Catalogue
+from muonstream.channels import BLOCK_CELLS
 from muonstream.detector import Chamber
 from muonstream.frames import Frames
 from muonstream.geometry import VIEWS, depths_mm, from_frame, half_width_mm, middle_mm
-from muonstream.words import NS_PER_TDC, ORBIT_MASK, TDC_PER_ORBIT, WINDOW_ORBITS, decode, time_tdc
+from muonstream.words import CHANNEL_SHIFT, NS_PER_TDC, ORBIT_SHIFT, TDC_PER_ORBIT, WINDOW_ORBITS, time_tdc
 
 if TYPE_CHECKING:
     # a monitor without reconstruction does not wait for its kernels to load
@@ -113,47 +114,122 @@ def newest(events: Iterable[MuonEvent], most: int = RING) -> tuple[MuonEvent, ..
     return tuple(by_order[order] for order in sorted(by_order)[-most:])
 
 
-def events_of(
-    frames: Frames, catalogue: Catalogue, segments: Segments, tracked: Tracked, middle_height_mm: float
-) -> tuple[MuonEvent, ...]:
-    """The newest muons of some frames: those with a track, counted once where both views have one."""
-    tracks = tracked.tracks
-    # of a muon's two tracks the first stands for both; they are in order of window and orbit, the newest last
-    heads = np.flatnonzero((tracks.partner < 0) | (tracks.partner > np.arange(len(tracks))))
-    return newest(_event(frames, catalogue, segments, tracked, int(head), middle_height_mm) for head in heads[-RING:])
+@dataclass(frozen=True, slots=True)
+class _Muon:
+    """A muon that is to be shown: its tracks and segments by their places, and what its segments took.
+
+    taken: for words, by their places in the frames: the side (+1 or -1) and the t0 of the segment
+    """
+
+    frame: int
+    orbit: int
+    t0_ns: float
+    tracks: list[int]
+    segments: list[int]
+    taken: dict[int, tuple[int, float]]
 
 
-def _event(
-    frames: Frames, catalogue: Catalogue, s: Segments, tracked: Tracked, head: int, middle_height_mm: float
-) -> MuonEvent:
-    tracks, lines, detector = tracked.tracks, tracked.lines, catalogue.detector
+class EventMaker:
+    """Makes the newest muons of frames for an event display.
+
+    All their hits at once: this is Python's work, which threads do one after another.
+    """
+
+    def __init__(self, catalogue: Catalogue, middle_height_mm: float) -> None:
+        self._map = catalogue.channel_map
+        self._chambers = catalogue.detector.chambers
+        self._middle_height_mm = middle_height_mm
+        self._offset_ns = np.array([chamber.time_offset_ns for chamber in self._chambers], np.float64)
+        self._wires_mm = [chamber.wire_x_mm() - half_width_mm(chamber) for chamber in self._chambers]
+        self._heights_mm = [_heights_mm(chamber) for chamber in self._chambers]
+
+    def __call__(self, frames: Frames, segments: Segments, tracked: Tracked) -> tuple[MuonEvent, ...]:
+        """The newest muons: those with a track, counted once where both views have one."""
+        tracks, lines = tracked.tracks, tracked.lines
+        # of a muon's two tracks the first stands for both; they are in order of window and orbit, the newest last
+        heads = np.flatnonzero((tracks.partner < 0) | (tracks.partner > np.arange(len(tracks))))
+        muons = [_muon(segments, tracks, head) for head in heads[-RING:].tolist()]
+        return newest(
+            MuonEvent(
+                key=int(frames.keys[muon.frame]),
+                orbit=muon.orbit,
+                t0_ns=muon.t0_ns,
+                hits=tuple(hits),
+                segments=tuple(
+                    EventLine(
+                        chamber=self._chambers[int(segments.chamber[place])].number,
+                        view=VIEWS[int(lines.view[place])],
+                        x_mm=float(lines.x_mm[place]),
+                        z_mm=float(lines.z_mm[place]),
+                        tan=float(lines.tan[place]),
+                        chi2=float(segments.chi2[place]),
+                    )
+                    for place in muon.segments
+                ),
+                tracks=tuple(_track(tracks, one, self._middle_height_mm) for one in muon.tracks),
+            )
+            for muon, hits in zip(muons, self._hits(frames, muons), strict=True)
+        )
+
+    def _hits(self, frames: Frames, muons: list[_Muon]) -> list[list[EventHit]]:
+        """For each muon the hits of its orbit that are near its t0, chamber by chamber."""
+        found: list[list[EventHit]] = [[] for _ in muons]
+        if not muons:
+            return found
+        orbits = [_of_orbit(frames, muon.frame, muon.orbit) for muon in muons]
+        muon, at = np.repeat(np.arange(len(muons)), [len(places) for places in orbits]), np.concatenate(orbits)
+        code = self._map.codes[frames.words[at] >> np.uint64(CHANNEL_SHIFT)].astype(np.int64)
+        in_cell = code < self._map.n_cell_codes
+        muon, at, code = muon[in_cell], at[in_cell], code[in_cell]
+        chamber = self._map.chamber_of_block[code // BLOCK_CELLS]
+        t0_ns = np.array([one.t0_ns for one in muons])[muon]
+        inside_ns = (time_tdc(frames.words[at]) % TDC_PER_ORBIT) * NS_PER_TDC
+        drift_ns = inside_ns + self._offset_ns[chamber] - t0_ns
+        # a segment's hits drift from its own t0, so that its line goes through their images
+        taken = [
+            muons[one].taken.get(place, (0, muons[one].t0_ns)) for one, place in zip(muon, at.tolist(), strict=True)
+        ]
+        side, own_t0_ns = np.array(taken, np.float64).reshape(-1, 2).T
+        for c in range(len(self._chambers)):
+            here = np.flatnonzero((chamber == c) & (drift_ns > -BEFORE_NS) & (drift_ns < AFTER_NS))
+            own_drift_ns = drift_ns[here] + t0_ns[here] - own_t0_ns[here]
+            made = self._hits_in(c, code[here] - self._map.cell_base[c], own_drift_ns, side[here].astype(np.int64))
+            for one, hit in zip(muon[here].tolist(), made, strict=True):
+                found[one].append(hit)
+        return found
+
+    def _hits_in(
+        self, c: int, cells: NDArray[np.int64], drift_ns: NDArray[np.float64], sides: NDArray[np.int64]
+    ) -> Iterator[EventHit]:
+        """Hits of a chamber with their images, in its view; the tilt moves heights by too little to be seen."""
+        chamber, wires_mm = self._chambers[c], self._wires_mm[c][cells]
+        distance_mm = np.clip(drift_ns * chamber.drift_velocity_um_per_ns / 1000, 0.0, chamber.cell_width_mm / 2)
+        images = [
+            from_frame(chamber, wires_mm + way * distance_mm, np.zeros(len(cells)))[0].tolist() for way in (-1, 1)
+        ]
+        heights_mm = self._heights_mm[c][cells].tolist()
+        for cell, drift, low, high, height, side in zip(
+            cells.tolist(), drift_ns.tolist(), *images, heights_mm, sides.tolist(), strict=True
+        ):
+            yield EventHit(chamber.number, cell, drift, low, high, height, side)
+
+
+def _muon(s: Segments, tracks: Tracks, head: int) -> _Muon:
     both = [head] if tracks.partner[head] < 0 else [head, int(tracks.partner[head])]
-    t0_ns = float(np.mean(tracks.t0_ns[both]))
     places = [int(place) for one in both for place in tracks.segment[one] if place >= 0]
-    frame = int(tracks.frame[head])
     taken = {
         int(s.word[place, layer]): (1 if (int(s.sides[place]) >> layer) & 1 else -1, float(s.t0_ns[place]))
         for place in places
         for layer in np.flatnonzero(s.word[place] >= 0).tolist()
     }
-    return MuonEvent(
-        key=int(frames.keys[frame]),
-        orbit=int(tracks.orbit[head]),
-        t0_ns=t0_ns,
-        hits=tuple(_hits(frames, catalogue, frame, int(tracks.orbit[head]), t0_ns, taken)),
-        segments=tuple(
-            EventLine(
-                chamber=detector.chambers[int(s.chamber[place])].number,
-                view=VIEWS[int(lines.view[place])],
-                x_mm=float(lines.x_mm[place]),
-                z_mm=float(lines.z_mm[place]),
-                tan=float(lines.tan[place]),
-                chi2=float(s.chi2[place]),
-            )
-            for place in places
-        ),
-        tracks=tuple(_track(tracks, one, middle_height_mm) for one in both),
-    )
+    t0_ns = float(np.mean(tracks.t0_ns[both]))
+    return _Muon(int(tracks.frame[head]), int(tracks.orbit[head]), t0_ns, both, places, taken)
+
+
+def _of_orbit(frames: Frames, frame: int, orbit: int) -> NDArray[np.int64]:
+    """Where the words of an orbit of a window are in the frames, int64[n]."""
+    inside = (frames.window(frame) >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1)
+    return np.flatnonzero(inside == np.uint64(orbit & (WINDOW_ORBITS - 1))) + int(frames.starts[frame])
 
 
 def _track(tracks: Tracks, one: int, middle_height_mm: float) -> EventLine:
@@ -164,43 +240,6 @@ def _track(tracks: Tracks, one: int, middle_height_mm: float) -> EventLine:
         z_mm=middle_height_mm,
         tan=float(tracks.tan[one]),
         chi2=float(tracks.chi2[one]),
-    )
-
-
-def _hits(
-    frames: Frames, catalogue: Catalogue, frame: int, orbit: int, t0_ns: float, taken: dict[int, tuple[int, float]]
-) -> Iterable[EventHit]:
-    """The hits of an orbit that are near a t0, chamber by chamber."""
-    begin = int(frames.starts[frame])
-    words = frames.window(frame)
-    same = (decode(words).orbit & (WINDOW_ORBITS - 1)) == (orbit & ORBIT_MASK & (WINDOW_ORBITS - 1))
-    place = np.flatnonzero(same)
-    inside_ns = (time_tdc(words[place]) % TDC_PER_ORBIT) * NS_PER_TDC
-    channel_map = catalogue.channel_map
-    code = channel_map.codes[words[place] >> np.uint64(49)].astype(np.int64)
-    for c, chamber in enumerate(catalogue.detector.chambers):
-        cell = code - int(channel_map.cell_base[c])
-        drift_ns = inside_ns + chamber.time_offset_ns - t0_ns
-        near = (cell >= 0) & (cell < chamber.cells) & (drift_ns > -BEFORE_NS) & (drift_ns < AFTER_NS)
-        for i in np.flatnonzero(near).tolist():
-            # a segment's hits drift from its own t0, so that its line goes through their images
-            side, own_t0_ns = taken.get(begin + int(place[i]), (0, t0_ns))
-            yield _hit(chamber, int(cell[i]), float(drift_ns[i]) + t0_ns - own_t0_ns, side)
-
-
-def _hit(chamber: Chamber, cell: int, drift_ns: float, side: int) -> EventHit:
-    """A hit with its images, in the chamber's view; the tilt moves heights by too little to be seen."""
-    wire_mm = float(chamber.wire_x_mm()[cell]) - half_width_mm(chamber)
-    distance_mm = min(max(drift_ns * chamber.drift_velocity_um_per_ns / 1000, 0.0), chamber.cell_width_mm / 2)
-    images, _ = from_frame(chamber, np.array([wire_mm - distance_mm, wire_mm + distance_mm]), np.zeros(2))
-    return EventHit(
-        chamber=chamber.number,
-        cell=cell,
-        drift_ns=drift_ns,
-        low_x_mm=float(images[0]),
-        high_x_mm=float(images[1]),
-        z_mm=float(_heights_mm(chamber)[cell]),
-        side=side,
     )
 
 

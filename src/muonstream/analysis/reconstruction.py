@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import Accumulator, slots_of
-from muonstream.analysis.events import MuonContribution, events_of
+from muonstream.analysis.events import EventMaker, MuonContribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muon_rates import VELOCITY_SUMS, MuonColumns
 from muonstream.analysis.muons import (
@@ -84,6 +84,7 @@ class Reconstruction:
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
+        self._events = EventMaker(catalogue, self.find_tracks.middle_mm)
 
     def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> MuonContribution:
         """What whole windows add, muons among it; newest: see `Accumulator`."""
@@ -101,7 +102,7 @@ class Reconstruction:
             np.concatenate([counted.recent, filler.data[1:]], axis=1),
             counted.keys,
             np.concatenate([counted.rows, filler.rows], axis=1),
-            events_of(frames, self.catalogue, found.segments, tracked, self.find_tracks.middle_mm),
+            self._events(frames, found.segments, tracked),
         )
 
     def _fill(self, filler: _Filler, found: Found, tracked: Tracked, lump: NDArray[np.int64]) -> None:
