@@ -130,6 +130,33 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full, which Linux has")
+def test_a_full_disk_is_one_clear_line_and_what_was_counted_is_shown(simulated: Path, tmp_path: Path) -> None:
+    full = "cannot be written: No space left on device\n"
+    for arguments in (
+        ["simulate", "/dev/full", "--words", "100000"],
+        ["simulate", str(tmp_path / "s.dat"), "--words", "100", "--truth", "/dev/full"],
+        ["process", str(simulated), "--summary", "/dev/full"],
+    ):
+        done = muonstream(*arguments)
+        assert (done.returncode, done.stderr) == (1, f"muonstream: /dev/full: {full}"), arguments
+    assert "live " in done.stdout
+    with Path("/dev/full").open("wb") as out:
+        for arguments in (["process", str(simulated)], ["simulate", "-", "--words", "100000"], ["--help"]):
+            done = subprocess.run([*COMMAND, *arguments], stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+            assert (done.returncode, done.stderr) == (1, f"muonstream: standard output: {full}"), arguments
+
+
+def test_a_summary_can_go_down_a_pipe_and_replaces_a_longer_one(simulated: Path, tmp_path: Path) -> None:
+    done = muonstream("process", str(simulated), "--summary", "/dev/stdout")
+    assert done.returncode == 0, done.stderr
+    piped, _ = json.JSONDecoder().raw_decode(done.stdout)
+    path = tmp_path / "out.json"
+    path.write_text("x" * 100_000)
+    assert muonstream("process", str(simulated), "--summary", str(path)).returncode == 0
+    assert json.loads(path.read_text()) == piped
+
+
 def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Path, simulated: Path) -> None:
     cut = tmp_path / "cut.dat"
     cut.write_bytes(simulated.read_bytes()[:8003])

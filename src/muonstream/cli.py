@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
+import os
+import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -36,6 +39,8 @@ from muonstream.cli_options import (
     TriggerOption,
     WorkersOption,
 )
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="muonstream",
@@ -362,4 +367,12 @@ def main() -> None:
     # what numba and pydantic are made of is there to stay: looking through it for garbage costs a third of a second
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
-    app()
+    try:
+        app()
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"muonstream: standard output: cannot be written: {error.strerror}", file=sys.stderr)
+        # what waits to be written would be tried again at the end, and complained of
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -57,14 +57,12 @@ def calibrate_files(
             chamber_remarks=_remarks(calibration),
         )
         _report(calibration)
-        try:
-            with output.open("x", encoding="utf-8") as handle:
-                handle.write(text)
-            common.err.print(f"{output} written after {rounds} rounds", markup=False)
-            if pictures is not None:
+        with common.writing(output), output.open("x", encoding="utf-8") as handle:
+            handle.write(text)
+        common.err.print(f"{output} written after {rounds} rounds", markup=False)
+        if pictures is not None:
+            with common.writing(pictures):
                 _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
-        except OSError as error:
-            raise common.CommandError(f"{error.filename}: cannot be written: {error.strerror or error}") from None
     return status[0]
 
 

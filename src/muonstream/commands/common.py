@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -56,6 +57,18 @@ def clear_errors(status: list[int]) -> Iterator[None]:
         status[0] = FAILED
 
 
+@contextmanager
+def writing(name: object) -> Iterator[None]:
+    """Say which output cannot be written. Raises CommandError, unless a pipe is closed or a file is there."""
+    try:
+        yield
+    except (BrokenPipeError, FileExistsError):
+        raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CommandError(f"{name}: cannot be written: {reason}") from None
+
+
 def refuse(problem: str) -> int:
     """Say what is wrong before anything is begun, and give the exit code."""
     complain(problem)
@@ -82,26 +95,35 @@ def writable(path: Path | None) -> Iterator[IO[str] | None]:
         yield None
         return
     new = not path.exists()
+    with writing(path):
+        # what was there stays until there is something else to write; what is no file, as a pipe, has nothing
+        handle = path.open("a" if new or path.is_file() else "w", encoding="utf-8")
     try:
-        handle = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be written: {error.strerror or error}") from None
-    try:
-        with handle:
-            yield handle
+        yield handle
     finally:
+        with suppress(OSError):  # of what could not be written it was said already
+            handle.close()
         if new and path.is_file() and path.stat().st_size == 0:
             path.unlink()
 
 
-def write_summary(handle: IO[str] | None, snapshot: Snapshot) -> None:
-    """Replace the file's content by the summary."""
-    if handle is None:
-        return
+def conclude(handle: IO[str] | None, snapshot: Snapshot) -> None:
+    """Write the summary, if it is asked for, and show the account; also when the one cannot be written."""
+    try:
+        if handle is not None:
+            _write_summary(handle, snapshot)
+    finally:
+        report(snapshot, out)
+
+
+def _write_summary(handle: IO[str], snapshot: Snapshot) -> None:
+    """Replace the file's content by the summary. Raises CommandError."""
     text = json.dumps(summary(snapshot), indent=1, allow_nan=False)
-    handle.seek(0)
-    handle.truncate()
-    handle.write(text + "\n")
+    with writing(handle.name):
+        if Path(handle.name).is_file():
+            handle.truncate(0)
+        handle.write(text + "\n")
+        handle.flush()
 
 
 def report(snapshot: Snapshot, console: Console) -> None:

@@ -71,8 +71,7 @@ def process_files(
             finally:
                 snapshot = pipeline.snapshot("ended")
                 if snapshot.account.words:
-                    common.write_summary(handle, snapshot)
-                    common.report(snapshot, common.out)
+                    common.conclude(handle, snapshot)
             if strict:
                 common.strictly(snapshot)
     return status[0]

@@ -243,8 +243,7 @@ def watched(
     finally:
         snapshot = pipeline.snapshot("ended")
         if snapshot.account.words:
-            common.write_summary(handle, snapshot)
-            common.report(snapshot, common.out)
+            common.conclude(handle, snapshot)
         published = topics.finish()
     return snapshot, published
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,7 +86,7 @@ def simulate_file(
             handle = stack.enter_context(_opened(output, force))
             bar = stack.enter_context(Progress(console=common.err, disable=quiet))
             task = bar.add_task("words", total=words or round(total_s * rate_hz))
-            for block in _blocks(simulation, truth):
+            for block in _blocks(simulation, truth, truth_path):
                 handle.write(table_of(block) if text else block.astype("<u8").tobytes())
                 written += len(block)
                 bar.update(task, completed=written)
@@ -102,34 +101,42 @@ def _truth_file(path: Path | None) -> Iterator[TruthFile | None]:
         yield None
         return
     try:
-        file = TruthFile(path)
+        with common.writing(path):
+            file = TruthFile(path)
     except ImportError as error:
         raise common.CommandError(f"--truth: {error}") from None
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise common.CommandError(f"{path}: cannot be written: {reason}") from None
-    with file:
+    with common.writing(path), file:
         yield file
 
 
-def _blocks(simulation: Simulation, truth: TruthFile | None) -> Iterator[Words]:
-    """The simulated words, slab by slab, with their truth written down."""
+def _blocks(simulation: Simulation, truth: TruthFile | None, truth_path: Path | None) -> Iterator[Words]:
+    """The simulated words, slab by slab, with their truth written down. Raises CommandError."""
     if truth is None:
         yield from simulation.blocks()
         return
     for slab in with_truth(simulation):
-        truth.write(slab)
+        with common.writing(truth_path):
+            truth.write(slab)
         yield slab.words
 
 
-def _opened(output: str, force: bool) -> BinaryIO:
+@contextmanager
+def _opened(output: str, force: bool) -> Iterator[BinaryIO]:
+    """What to write to. Raises CommandError, also when it is full."""
     if output == "-":
-        return sys.stdout.buffer
-    path = Path(output)
+        output, handle = "standard output", sys.stdout.buffer
+    else:
+        path = Path(output)
+        try:
+            # what is no file, as a pipe, is there to be written to
+            with common.writing(output):
+                handle = path.open("wb" if force or (path.exists() and not path.is_file()) else "xb")
+        except FileExistsError:
+            raise common.CommandError(f"{output}: is there already; allowed is a new file, or --force") from None
     try:
-        # what is no file, as a pipe, is there to be written to
-        return path.open("wb" if force or (path.exists() and not path.is_file()) else "xb")
-    except FileExistsError:
-        raise common.CommandError(f"{output}: is there already; allowed is a new file, or --force") from None
-    except OSError as error:
-        raise common.CommandError(f"{output}: cannot be written: {error.strerror or error}") from None
+        with common.writing(output):
+            yield handle
+            handle.flush()
+    finally:
+        with suppress(OSError):  # of what could not be written it was said already
+            handle.close()
