@@ -340,7 +340,7 @@ def calibrate(
 
 @app.command()
 def bench(
-    words: Annotated[int, typer.Option(min=100_000, max=200_000_000, help="How many words.")] = 5_000_000,
+    words: Annotated[int, typer.Option(min=100_000, max=200_000_000, help="How many words.")] = 20_000_000,
 ) -> None:
     """Measure this machine: words in memory to a finished monitor, beside copying the same words.
 
