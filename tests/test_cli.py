@@ -33,12 +33,12 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_without_words_leaves_summaries_as_they_are(tmp_path: Path) -> None:
     new, old = tmp_path / "new.json", tmp_path / "old.json"
-    old.write_text("as it was", encoding="utf-8")
+    old.write_text(was := '{\n "run": "",\n "source": "an earlier run"\n}\n', encoding="utf-8")
     for path in (new, old):
         done = muonstream("process", str(tmp_path / "none.dat"), "--summary", str(path))
         assert done.returncode == 1
     assert not new.exists()
-    assert old.read_text("utf-8") == "as it was"
+    assert old.read_text("utf-8") == was
 
 
 def test_files_written_side_by_side_give_what_one_file_gives(simulated: Path, tmp_path: Path) -> None:
@@ -152,18 +152,62 @@ def test_a_summary_can_go_down_a_pipe_and_replaces_a_longer_one(simulated: Path,
     assert done.returncode == 0, done.stderr
     piped, _ = json.JSONDecoder().raw_decode(done.stdout)
     path = tmp_path / "out.json"
-    path.write_text("x" * 100_000)
+    path.write_text(done.stdout[: done.stdout.index("}") + 1] + "x" * 100_000)
     assert muonstream("process", str(simulated), "--summary", str(path)).returncode == 0
     assert json.loads(path.read_text()) == piped
+
+
+def test_files_that_are_not_there_are_named_before_any_is_read(simulated: Path, tmp_path: Path) -> None:
+    done = muonstream("process", str(simulated), str(tmp_path / "a"), str(tmp_path / "b"))
+    named = "".join(f"muonstream: {tmp_path / name}: no such file\n" for name in "ab")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", named)
+
+
+@pytest.mark.parametrize(("command", "source"), [("process", "run.dat"), ("process", "-"), ("run", "run.dat")])
+def test_data_are_never_written_over_by_a_summary(simulated: Path, tmp_path: Path, command: str, source: str) -> None:
+    data = tmp_path / "run.dat"
+    data.write_bytes(before := simulated.read_bytes())
+    source = source if source == "-" else str(data)
+    done = muonstream(command, "--summary", str(data), source, stdin=before)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"muonstream: --summary: found {data}, which ")
+    assert data.read_bytes() == before
+
+
+def test_a_summary_on_standard_output_is_alone_there(simulated: Path) -> None:
+    done = muonstream("process", str(simulated), "--summary", "-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["words"] == 60_000
+    assert "60,000  words" in done.stderr
+    assert not Path("-").exists()
+
+
+def test_simulate_writes_over_nothing_unless_it_is_forced_to(tmp_path: Path) -> None:
+    words, truth = tmp_path / "s.dat", tmp_path / "t.parquet"
+    truth.write_text("precious")
+    arguments = ["simulate", str(words), "--words", "100", "--truth"]
+    done = muonstream(*arguments, str(truth))
+    reason = f"muonstream: {truth}: is there already; allowed is a new file, or --force\n"
+    assert (done.returncode, done.stderr, truth.read_text()) == (1, reason, "precious")
+    assert not words.exists()
+    assert muonstream(*arguments, str(words)).returncode == 1
+    assert not words.exists()
+    assert muonstream(*arguments, str(truth), "--force").returncode == 0
+    assert truth.read_bytes()[:4] == b"PAR1"
+    table = muonstream("simulate", str(tmp_path / "t.csv"), "--words", "100")
+    assert (table.returncode, (tmp_path / "t.csv").exists()) == (1, False)
+    assert "or --text" in table.stderr
 
 
 def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Path, simulated: Path) -> None:
     cut = tmp_path / "cut.dat"
     cut.write_bytes(simulated.read_bytes()[:8003])
     out = tmp_path / "out.json"
-    done = muonstream("process", str(cut), str(tmp_path / "none.dat"), "--summary", str(out))
+    other = tmp_path / "other.dat"
+    other.write_bytes(bytes(range(256)) * 100)
+    done = muonstream("process", str(cut), str(other), "--summary", str(out))
     assert done.returncode == 1
-    assert "none.dat: no such file" in done.stderr
+    assert "other.dat: found neither text nor words" in done.stderr
     account = json.loads(out.read_text())["account"]
     assert (account["words"], account["malformed"], account["balanced"]) == (1001, 1, True)
     assert "byte 8000: found 3 bytes at the end" in done.stdout
@@ -268,7 +312,7 @@ def test_simulate_writes_the_truth_beside_the_words(tmp_path: Path) -> None:
     assert {row["origin"] for row in rows} >= {"noise", "muon", "delta", "afterpulse", "scintillator"}
     assert all((row["muon"] is None) == (row["origin"] == "noise") for row in rows)
     assert all(abs(row["distance_mm"]) <= 21 for row in rows if row["origin"] == "muon")
-    done = muonstream("simulate", str(data), *options, "--truth", str(tmp_path / "no" / "t.parquet"))
+    done = muonstream("simulate", str(tmp_path / "c.dat"), *options, "--truth", str(tmp_path / "no" / "t.parquet"))
     assert done.returncode == 1
     assert "t.parquet: cannot be written" in done.stderr
 

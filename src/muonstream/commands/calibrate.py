@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_in
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.commands import common
-from muonstream.commands.process import file_blocks
+from muonstream.commands.process import check_there, file_blocks
 from muonstream.detector import Detector
 from muonstream.detector_file import detector_toml
 from muonstream.engines.local import run_blocks
@@ -46,6 +46,7 @@ def calibrate_files(
             raise common.CommandError(f"--pictures: {pictures}: cannot be made: {error.strerror or error}") from None
         if "-" in files:
             raise common.CommandError("FILES: found -, allowed are files, which are read several times")
+        check_there(files)
         before = common.load_detector(detector_name)
         try:
             calibration, counts, rounds = _converged(files, before, format_name)

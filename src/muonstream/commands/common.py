@@ -1,21 +1,17 @@
-"""What commands share: loading, messages, the account, the summary."""
+"""What commands share: loading, messages, the account."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.summary import summary
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
 from muonstream.kafka.address import KafkaAccessError
@@ -83,47 +79,6 @@ def load_detector(name: str) -> Detector:
 def format_of(name: str | None) -> Format | None:
     """The format an option named."""
     return None if name is None else Format(name)
-
-
-@contextmanager
-def writable(path: Path | None) -> Iterator[IO[str] | None]:
-    """Open an output before work begins, so that one that cannot be written is found at once. Raises CommandError.
-
-    A new file to which nothing came to be written is taken away again.
-    """
-    if path is None:
-        yield None
-        return
-    new = not path.exists()
-    with writing(path):
-        # what was there stays until there is something else to write; what is no file, as a pipe, has nothing
-        handle = path.open("a" if new or path.is_file() else "w", encoding="utf-8")
-    try:
-        yield handle
-    finally:
-        with suppress(OSError):  # of what could not be written it was said already
-            handle.close()
-        if new and path.is_file() and path.stat().st_size == 0:
-            path.unlink()
-
-
-def conclude(handle: IO[str] | None, snapshot: Snapshot) -> None:
-    """Write the summary, if it is asked for, and show the account; also when the one cannot be written."""
-    try:
-        if handle is not None:
-            _write_summary(handle, snapshot)
-    finally:
-        report(snapshot, out)
-
-
-def _write_summary(handle: IO[str], snapshot: Snapshot) -> None:
-    """Replace the file's content by the summary. Raises CommandError."""
-    text = json.dumps(summary(snapshot), indent=1, allow_nan=False)
-    with writing(handle.name):
-        if Path(handle.name).is_file():
-            handle.truncate(0)
-        handle.write(text + "\n")
-        handle.flush()
 
 
 def report(snapshot: Snapshot, console: Console) -> None:

@@ -8,12 +8,21 @@ from pathlib import Path
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.commands import common
+from muonstream.commands.summary_file import conclude, summary_file
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.sources.ahead import ahead
 from muonstream.sources.block import Block
 from muonstream.sources.files import read_blocks
 from muonstream.sources.formats import Format
+
+
+def check_there(files: list[str]) -> None:
+    """Raise CommandError for those that are not there, before any is read."""
+    named = [file for file in files if file != "-" and "://" not in file and not file.startswith("sim:")]
+    missing = [file for file in named if not Path(file).exists()]
+    if missing:
+        raise common.CommandError("\n".join(f"{file}: no such file" for file in missing))
 
 
 def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
@@ -54,7 +63,8 @@ def process_files(
 ) -> int:
     """Process files and give the exit code; what was good before an error is counted and shown."""
     status = [common.OK]
-    with common.clear_errors(status), common.writable(summary_path) as handle:
+    with common.clear_errors(status), summary_file(summary_path, files) as file:
+        check_there(files)
         detector = common.load_detector(detector_name)
         # nobody sees verdicts here, so nothing that only they need is counted
         source = ", ".join(files)
@@ -71,7 +81,7 @@ def process_files(
             finally:
                 snapshot = pipeline.snapshot("ended")
                 if snapshot.account.words:
-                    common.conclude(handle, snapshot)
+                    conclude(file, snapshot)
             if strict:
                 common.strictly(snapshot)
     return status[0]

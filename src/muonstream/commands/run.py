@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
 from types import FrameType
-from typing import IO
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
+from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.detector import Detector
@@ -224,12 +224,16 @@ def watched(
     server: Dashboard | None,
     alarms: Alarms,
     topics: Publishing,
-    handle: IO[str] | None,
+    summary: SummaryFile | None,
+    *,
+    even_empty: bool = True,
 ) -> tuple[Snapshot, bool]:
     """Feed a run, which publishes snapshots as it goes on, then write and show what was counted, whatever ended it.
 
+    A run without any word has an account too, unless an error ended it, or even_empty says otherwise.
     Gives the last snapshot, and whether all that was to be published has been.
     """
+    whole = False
 
     def publish(snapshot: Snapshot) -> None:
         if server is not None:
@@ -240,10 +244,11 @@ def watched(
 
     try:
         feed(publish)
+        whole = True
     finally:
         snapshot = pipeline.snapshot("ended")
-        if snapshot.account.words:
-            common.conclude(handle, snapshot)
+        if snapshot.account.words or (whole and even_empty):
+            conclude(summary, snapshot)
         published = topics.finish()
     return snapshot, published
 
@@ -276,7 +281,7 @@ def _live(
         run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
 
     with (
-        common.writable(summary_path) as handle,
+        summary_file(summary_path, [pipeline.monitor.source]) as summary,
         pipeline,
         alarms,
         served(dashboard, alarms, stale_after_s=stale_after_s, problems=topics.problems) as server,
@@ -284,7 +289,7 @@ def _live(
         # until the first word there is nothing to finish: Ctrl-C just ends it
         get_ready(pipeline, server)
         with stopping(stop):
-            snapshot, published = watched(pipeline, feed, server, alarms, topics, handle)
+            snapshot, published = watched(pipeline, feed, server, alarms, topics, summary)
             if stay:
                 stays(server, stop)
             common.check_published(published)

@@ -79,6 +79,9 @@ def simulate_file(
             simulation = Simulation(config, common.load_detector(detector_name))
         except ValueError as error:
             raise common.CommandError(str(error)) from None
+        if output.endswith(".csv") and not text:
+            raise common.CommandError(f"{output}: found the name of a table; allowed is another, or --text")
+        _check_new(output, truth_path, force)
         written = 0
         quiet = not common.err.is_terminal
         with ExitStack() as stack:
@@ -92,6 +95,17 @@ def simulate_file(
                 bar.update(task, completed=written)
         common.err.print(f"{written:,} words written to {output}", markup=False)
     return status[0]
+
+
+def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
+    """Raise CommandError when something is there that would be written over, or one output is the other."""
+    path = Path(output)
+    if truth_path is not None and output != "-" and truth_path.resolve() == path.resolve():
+        raise common.CommandError(f"--truth: found {truth_path}, which is for the words, allowed is another file")
+    # what is no file, as a pipe, is there to be written to
+    for there in (path, truth_path):
+        if there is not None and there.is_file() and not force and str(there) != "-":
+            raise common.CommandError(f"{there}: is there already; allowed is a new file, or --force")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.run import get_ready, served, stays, stopping, watched
+from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topic import Choice, TopicOptions, feeding
 from muonstream.commands.topics import connect, say
 from muonstream.detector import Detector
@@ -106,7 +107,7 @@ def run_spark(
         begin = Begin.parse(options.begin)
         stop = Event()
         alarms = stack.enter_context(Alarms(alarm_options, detector, run or source))
-        handle = stack.enter_context(common.writable(summary_path))
+        summary = stack.enter_context(summary_file(summary_path, [options.store]))
         stack.enter_context(stopping(stop))
         connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
         java = java_properties(connection.login)
@@ -150,7 +151,7 @@ def run_spark(
         with pipeline:
             get_ready(pipeline, server)
             feed = feeding(engine, choice, options, stop, interval_s)
-            snapshot, published = watched(pipeline, feed, server, alarms, topics, handle)
+            snapshot, published = watched(pipeline, feed, server, alarms, topics, summary)
         if stay:
             stays(server, stop)
         common.check_published(published)

@@ -13,6 +13,7 @@ from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.run import get_ready, served, stays, stopping, watched
+from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topics import connect, say
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -101,7 +102,7 @@ def run_topic(
         begin = Begin.parse(options.begin)
         stop = Event()
         alarms = stack.enter_context(Alarms(alarm_options, detector, run or source))
-        handle = stack.enter_context(common.writable(summary_path))
+        summary = stack.enter_context(summary_file(summary_path, [options.store]))
         stack.enter_context(stopping(stop))
         connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
         store = stack.enter_context(Store(options.store)) if options.store is not None else None
@@ -121,6 +122,7 @@ def run_topic(
             return status[0]
         name = str(connection.address)
         choice = Choice(reader, store, name, options)
+        first = True
         while True:
             engine = _engine(detector, reader, choice, options, store, run, workers, reconstruct)
             topics = Publishing(publishing, engine.pipeline)
@@ -128,7 +130,8 @@ def run_topic(
             with engine.pipeline:
                 feed = feeding(engine, choice, options, stop, interval_s)
                 get_ready(engine.pipeline, server)
-                snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, handle)
+                snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, summary, even_empty=first)
+            first = False
             if not options.follow or stop.is_set():
                 break
             choice.saved, choice.wanted, choice.positions = None, None, dict(reader.next)

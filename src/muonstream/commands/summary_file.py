@@ -1,0 +1,104 @@
+"""Where a run's summary goes: a file of its own, a pipe, or standard output."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.summary import summary
+from muonstream.commands import common
+
+_BEGINNING: Final = re.compile(rb'\s*\{\s*"run"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"source"\s*:')
+"""How a summary begins, also one that was cut off while it was written."""
+_LOOKED_AT_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryFile:
+    """What is open for the summary, and what it is called in messages."""
+
+    handle: IO[str]
+    name: str
+
+    @property
+    def on_standard_output(self) -> bool:
+        """Whether the summary is all that may be written there."""
+        return self.handle is sys.stdout
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Replace the content by the summary. Raises CommandError when it cannot be written."""
+        text = json.dumps(summary(snapshot), indent=1, allow_nan=False)
+        with common.writing(self.name):
+            if not self.on_standard_output and Path(self.name).is_file():
+                self.handle.truncate(0)
+            self.handle.write(text + "\n")
+            self.handle.flush()
+
+
+@contextmanager
+def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) -> Iterator[SummaryFile | None]:
+    """Open an output before work begins, so that one that cannot be written is found at once; `-` is standard output.
+
+    others: names of what the run reads, or writes besides; those that are no files do not matter
+    A new file to which nothing came to be written is taken away again.
+    Raises CommandError, also for what holds anything but an earlier summary: data are never written over.
+    """
+    if path is None:
+        yield None
+        return
+    if str(path) == "-":
+        yield SummaryFile(sys.stdout, "standard output")
+        return
+    for other in others:
+        _check_apart(path, other)
+    new = not path.exists()
+    with common.writing(path):
+        if path.is_file():
+            _check_content(path)
+        # what was there stays until there is something else to write; what is no file, as a pipe, has nothing
+        handle = path.open("a" if new or path.is_file() else "w", encoding="utf-8")
+    try:
+        yield SummaryFile(handle, str(path))
+    finally:
+        with suppress(OSError):  # of what could not be written it was said already
+            handle.close()
+        if new and path.is_file() and path.stat().st_size == 0:
+            path.unlink()
+
+
+def conclude(file: SummaryFile | None, snapshot: Snapshot) -> None:
+    """Write the summary, if it is asked for, and show the account; also when the one cannot be written."""
+    try:
+        if file is not None:
+            file.write(snapshot)
+    finally:
+        common.report(snapshot, common.err if file is not None and file.on_standard_output else common.out)
+
+
+def _check_apart(path: Path, other: str | Path | None) -> None:
+    """Raise CommandError when the path is another of the run's files, or in the folder that it reads."""
+    if other is None or str(other) == "-" or "://" in str(other) or str(other).startswith("sim:"):
+        return
+    beside = Path(other)
+    if beside.is_dir():
+        if path.resolve().parent == beside.resolve():
+            raise common.CommandError(f"--summary: found {path}, allowed is a file outside the folder that is read")
+    elif path.resolve() == beside.resolve() or (path.is_file() and beside.is_file() and path.samefile(beside)):
+        raise common.CommandError(f"--summary: found {path}, which is the run's own, allowed is another file")
+
+
+def _check_content(path: Path) -> None:
+    """Raise CommandError when a file holds anything but a summary, and OSError when it cannot be read."""
+    with path.open("rb") as handle:
+        content = handle.read(_LOOKED_AT_BYTES)
+    if content and not _BEGINNING.match(content):
+        raise common.CommandError(
+            f"--summary: found {path}, which holds something else, allowed is a new file or one with a summary"
+        )
