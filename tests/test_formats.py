@@ -10,6 +10,7 @@ from muonstream.commands.simulate import table_of
 from muonstream.sources.block import SourceError
 from muonstream.sources.files import read_blocks
 from muonstream.sources.formats import BINARY, Format, check, decoder, recognise
+from muonstream.sources.rows import COLUMNS
 from muonstream.words import encode
 
 
@@ -64,7 +65,14 @@ def test_small_samples_are_told_apart(sample: bytes, format: Format) -> None:
             b"hello\nworld\n",
             "f: found text that is no table of 6 columns and no JSON, as 'hello'; allowed are words, dma",
         ),
-        (b"HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", "f: found text that is no table of 6 columns"),
+        (b"HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", "f: found the header of a table, and no rows"),
+        (b"head,fpga,tdc_channel,orbit_cnt,bx_counter,tdc_meas\nx\n", "f: found the header of a table, and no rows"),
+        (
+            b"HEAD,FPGA,TDC_CHANNEL,BX_COUNTER,ORBIT_CNT,TDC_MEAS\n2,0,1,1,1,1\n",
+            "f: found a table with the columns HEAD, FPGA, TDC_CHANNEL, BX_COUNTER, ORBIT_CNT, TDC_MEAS; allowed are "
+            "HEAD, FPGA, TDC_CHANNEL, ORBIT_CNT, BX_COUNTER, TDC_MEAS, in this order",
+        ),
+        (b'"FPGA","HEAD","RUN"\n0,2,1\n', "f: found a table with the columns FPGA, HEAD, RUN; allowed are HEAD"),
         (b"1,0,1,1,1,1\n0,0,1,1,1,1\n", "found 0 rows of HEAD 2 and 1 of HEAD 1 among the first 2"),
         (b"\xff" * 64, "f: found neither text nor words of the boards"),
     ],
@@ -73,6 +81,14 @@ def test_what_is_not_recognised_is_one_line(sample: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=reason) as caught:
         recognise(sample, "f")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [Format.COURSE, Format.FIRMWARE2019])
+def test_columns_in_another_order_are_refused_also_when_the_format_is_named(named: Format) -> None:
+    row = b"2,0,1,1,1,1\n" if named is Format.COURSE else b"1,0,1,1,1,1\n"
+    check(",".join(COLUMNS).encode() + b"\n" + row, named, "f")
+    with pytest.raises(SourceError, match=r"f: found a table with the columns FPGA, HEAD, .*in this order$"):
+        check(b"FPGA,HEAD,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n" + row, named, "f")
 
 
 def test_a_row_that_the_samples_end_cuts_does_not_count() -> None:

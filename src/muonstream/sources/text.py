@@ -7,11 +7,22 @@ channels from 1, and has TDC_MEAS one less, except on the event-number channels 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.sources.block import FAULTS_KEPT, Block
 from muonstream.sources.rows import COLUMNS, FEW, HIGHEST, MANY, scan_rows
+
+_LONGEST_HEADER: Final = 1 << 12
+
+
+def header_columns(data: bytes) -> list[str] | None:
+    """The names in a table's first line; None where it is not a whole line, or a row and no header."""
+    line, newline, _ = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    names = [name.strip(' \t\r"').upper() for name in line.decode("ascii", "replace").split(",")]
+    return names if newline and not set(names).isdisjoint(COLUMNS) else None
 
 
 def _described(data: NDArray[np.uint8], begin: int, column: int, what: int, old_firmware: bool) -> str:
@@ -47,11 +58,10 @@ class TableDecoder:
         self._rest = data[end:]
         if not end:
             return Block()
-        if self._line == 1 and data.startswith((b"HEAD", b'"HEAD"', b"\xef\xbb\xbfHEAD")):
+        skip = 0
+        if self._line == 1 and header_columns(data[:_LONGEST_HEADER]) is not None:
             skip = data.index(b"\n") + 1
             self._line += 1
-        else:
-            skip = 0
         rows = np.frombuffer(data, np.uint8, end - skip, skip)
         words = np.empty(len(rows) // 12 + 1, np.uint64)
         faults = np.empty((FAULTS_KEPT, 4), np.int64)
