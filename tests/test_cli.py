@@ -281,6 +281,53 @@ def test_standard_input_is_shown_while_it_waits_and_ctrl_c_ends_it(simulated: Pa
     assert "10,000  words" in stdout
 
 
+def test_a_named_pipe_is_waited_for_and_read_to_its_end(simulated: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(
+        [*COMMAND, "run", str(pipe), "--port", "0", "--no-stay"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split(" at ")[1].split()[0]
+        data = simulated.read_bytes()
+        with pipe.open("wb", buffering=0) as handle:
+            handle.write(data[:80_000])
+            wait_for_words(url, 10_000)
+            handle.write(data[80_000:])
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "60,000  words" in stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file", "folder"])
+def test_ctrl_c_before_the_first_word_gives_an_account_of_none(tmp_path: Path, kind: str) -> None:
+    source, out = tmp_path / "source", tmp_path / "out.json"
+    if kind == "pipe":
+        os.mkfifo(source)
+    elif kind == "file":
+        source.touch()
+    else:
+        source.mkdir()
+    with subprocess.Popen(
+        [*COMMAND, "run", str(source), "--port", "0", "--summary", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        wait_for_words(process.stderr.readline().split(" at ")[1].split()[0], 0)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "0  words" in stdout
+    assert json.loads(out.read_text())["account"]["words"] == 0
+
+
 def wait_for_words(url: str, words: int) -> None:
     """Ask the page until it has seen so many words."""
     import time

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -192,5 +194,71 @@ def test_what_is_written_before_another_takes_its_place_is_read(
 
     monkeypatch.setattr(_Growing, "read", and_then)
     assert words_of(until_idle(blocks)) == WORDS[1000:3000].tolist()
+    stop.set()
+    list(blocks)
+
+
+@pytest.mark.parametrize("n_before", [3, 100, 1000, 1400, 2000])  # words, few and many beside those remembered
+def test_a_file_written_anew_is_read_from_its_beginning(tmp_path: Path, n_before: int) -> None:
+    path = tmp_path / "daq.dat"
+    data = WORDS.astype("<u8").tobytes()
+    path.write_bytes(data[: 8 * n_before])
+    stop = Event()
+    said: list[str] = []
+    blocks = follow(str(path), Format.WORDS, stop, said.append)
+    assert words_of(until_idle(blocks)) == WORDS[:n_before].tolist()
+    path.write_bytes(data[4_000:15_200])  # the same file, now of 1400 other words
+    found = until_idle(blocks)
+    assert words_of(found) == WORDS[500:1900].tolist()
+    assert sum(block.begins for block in found) == 1
+    with path.open("ab") as handle:
+        handle.write(data[15_200:])
+    assert words_of(until_idle(blocks)) == WORDS[1900:].tolist()
+    stop.set()
+    assert words_of(list(blocks)) == []
+    assert said == [f"{path}: was cut short or written anew, and is read from its beginning"]
+
+
+def test_a_file_that_cannot_be_read_any_more_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "daq.dat"
+    path.write_bytes(WORDS.astype("<u8").tobytes())
+    blocks = follow(str(path), None, Event())
+    until_idle(blocks)
+
+    def broken(descriptor: int, size: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(SourceError, match=rf"^{path}: cannot be read: Input/output error$"):
+        next(blocks)
+
+
+def test_what_is_written_anew_just_before_the_end_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "daq.dat"
+    data = WORDS.astype("<u8").tobytes()
+    path.write_bytes(data[:800])
+    stop = Event()
+    blocks = follow(str(path), None, stop)
+    until_idle(blocks)
+    path.write_bytes(data[8000:16000])
+    stop.set()
+    assert words_of(list(blocks)) == WORDS[1000:2000].tolist()
+
+
+def test_a_file_that_goes_away_and_comes_again_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "daq.dat"
+    data = WORDS.astype("<u8").tobytes()
+    path.write_bytes(data[:800])
+    stop = Event()
+    said: list[str] = []
+    blocks = follow(str(path), None, stop, said.append)
+    until_idle(blocks)
+    path.rename(tmp_path / "old")
+    for _ in range(2):
+        assert words_of(until_idle(blocks)) == []
+    assert said == [f"{path}: is gone; one of its name is waited for"]
+    path.write_bytes(data[800:1600])
+    assert words_of(until_idle(blocks)) == WORDS[100:200].tolist()
+    assert said[1:] == [f"{path}: is another file now, which is read from its beginning"]
     stop.set()
     list(blocks)

@@ -43,7 +43,9 @@ FormatOption = Annotated[
     FormatName | None,
     typer.Option("--format", "-f", help="What the files hold; recognised by content if not named."),
 ]
-SummaryOption = Annotated[Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")]
+SummaryOption = Annotated[
+    Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
 HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]

@@ -24,7 +24,7 @@ from muonstream.kafka.topics import FRAMES, HITS
 from muonstream.messages import EndMessage, Kind, Run
 from muonstream.sinks.gateway import Gateway, check_tails, warm_up
 from muonstream.sources.block import Block
-from muonstream.sources.files import read_blocks
+from muonstream.sources.files import is_stream, read_blocks
 from muonstream.sources.follow import follow
 from muonstream.sources.formats import Format
 from muonstream.sources.pace import held_after, paced, rated
@@ -85,7 +85,7 @@ class _Source:
     @classmethod
     def of(cls, files: list[str], options: ReplayOptions, detector: Detector) -> _Source:
         growing = options.follow or any(Path(file).is_dir() for file in files)
-        alone = [file for file in files if file == "-" or file.startswith("sim:")]
+        alone = [file for file in files if is_stream(file) or file.startswith("sim:")]
         if (growing or alone) and len(files) > 1:
             what = alone[0] if alone else "a source that grows"
             raise common.CommandError(f"found {len(files)} sources, allowed is one with {what}")
@@ -99,7 +99,7 @@ class _Source:
 
     @property
     def rewinds(self) -> bool:
-        return self.files != ["-"]
+        return not any(is_stream(file) for file in self.files)
 
     @property
     def endless(self) -> bool:
@@ -113,13 +113,13 @@ class _Source:
         """What the run is called unless it is named."""
         if self.simulation:
             return "sim"
-        return "stdin" if not self.rewinds else Path(self.files[0]).name.split(".")[0]
+        return "stdin" if self.files == ["-"] else Path(self.files[0]).name.split(".")[0]
 
     def blocks(self, stop: Event) -> Iterator[Block]:
         if self.simulation:
             yield from simulated(parse(self.files[0]), self.detector)
         elif self.growing:
-            yield from follow(self.files[0], self.format, stop)
+            yield from follow(self.files[0], self.format, stop, say)
         else:
             for file in self.files:
                 yield from read_blocks(file, self.format, live=True)
@@ -184,8 +184,9 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
                 return common.OK
             begun = any(tail != Tail() for tail in tails)
             if begun and not source.rewinds:
+                what = "standard input" if files == ["-"] else files[0]
                 raise common.CommandError(
-                    f"{where} has begun, and standard input cannot be read again from its beginning: "
+                    f"{where} has begun, and {what} cannot be read again from its beginning: "
                     "name another run (--run-name)"
                 )
             if begun:

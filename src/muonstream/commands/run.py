@@ -21,7 +21,7 @@ from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.scenario import SimulationConfig
 from muonstream.sources.block import Block
-from muonstream.sources.files import read_blocks
+from muonstream.sources.files import is_stream, read_blocks
 from muonstream.sources.follow import follow
 from muonstream.sources.formats import Format
 from muonstream.sources.pace import paced
@@ -87,11 +87,11 @@ def _blocks(
 ) -> Iterator[Block]:
     """The blocks that a source name, a pace and --follow ask for.
 
-    A file or folder is followed unless it is paced; a folder always is, standard input and URLs never are.
+    A file or folder is followed unless it is paced; a folder always is, standard input, pipes and URLs never are.
     """
     simulation = source.startswith("sim:")
     multiple = _multiple(pace, 1.0 if simulation else None)
-    local = not simulation and source != "-" and "://" not in source
+    local = not simulation and not is_stream(source) and "://" not in source
     if follow_it is None:
         follow_it = local and (multiple is None or Path(source).is_dir())
     elif follow_it and not local:
@@ -99,7 +99,7 @@ def _blocks(
     if simulation:
         blocks = simulated(parse(source), detector)
     elif follow_it:
-        blocks = follow(source, format, stop)
+        blocks = follow(source, format, stop, lambda line: common.err.print(line, markup=False))
     else:
         blocks = read_blocks(source, format, live=True)
     if multiple is not None:

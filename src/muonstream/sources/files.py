@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import zlib
 from collections.abc import Iterator
@@ -23,8 +24,16 @@ IDLE_S: Final = 0.1
 _GZIP: Final = b"\x1f\x8b"
 
 
-def open_bytes(name: str) -> BinaryIO:
+def is_stream(name: str) -> bool:
+    """Whether a name stands for what can be read but once, as standard input and named pipes can."""
+    path = Path(name)
+    return name == "-" or ("://" not in name and path.exists() and not (path.is_file() or path.is_dir()))
+
+
+def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
     """Open a file, `-` for standard input, or a URL such as s3://bucket/file for reading.
+
+    wait: open a named pipe only when somebody writes to it
 
     Raises SourceError in one line.
     """
@@ -40,6 +49,11 @@ def open_bytes(name: str) -> BinaryIO:
     try:
         if path.is_dir():
             raise SourceError(f"{name}: found a folder, allowed is a file")
+        if not wait and path.is_fifo():
+            # once open it is waited for with select, until somebody writes
+            pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            os.set_blocking(pipe, True)
+            return open(pipe, "rb", buffering=0)
         return path.open("rb", buffering=0)
     except FileNotFoundError:
         raise SourceError(f"{name}: no such file") from None
@@ -119,13 +133,14 @@ def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[
 def read_blocks(name: str, format: Format | None = None, *, live: bool = False) -> Iterator[Block]:
     """All blocks of a file; its format is recognised unless it is named.
 
-    live: standard input gives idle blocks while nothing comes, so that the one who reads can do other things on time
+    live: standard input and pipes give idle blocks while nothing comes, so that who reads can do other things on time
 
     Raises SourceError for a file that is not there, empty, unreadable, or of no or another format.
     """
-    handle = open_bytes(name)
+    live = live and is_stream(name)
+    handle = open_bytes(name, wait=not live)
     with handle:
-        pieces = read_pieces(handle, name, live=live and name == "-")
+        pieces = read_pieces(handle, name, live=live)
         sample = b""
         try:
             for piece in pieces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO, Final
@@ -13,10 +13,12 @@ from muonstream.sources.files import READ_BYTES
 from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
 
 POLL_S: Final = 0.1
+REMEMBERED_BYTES: Final = 4096
+"""So much of a file's beginning is remembered, to see whether it is still the same file."""
 
 
 class _Growing:
-    """One file that may grow, be truncated, or be replaced by another of its name."""
+    """One file that may grow, be truncated or written anew, or be replaced by another of its name."""
 
     def __init__(self, path: Path, format: Format | None) -> None:
         self._path = path
@@ -24,11 +26,16 @@ class _Growing:
         self._handle: BinaryIO = path.open("rb", buffering=0)
         self._decoder: Decoder | None = None
         self._sample = b""
+        self._beginning = b""
+        self._anew = False
+        self.missed = False
+        """Whether it was said that the file is gone."""
 
     def read(self) -> Block | None:
         """What has come, or None when there is nothing new."""
         data = self._handle.read(READ_BYTES)
-        if not data:
+        # looked at after the data are there: what was written over the beginning before that is not taken for more
+        if not self._same() or not data:
             return None
         if self._decoder is not None:
             return self._decoder.feed(data)
@@ -49,6 +56,13 @@ class _Growing:
         block.begins = True
         return block
 
+    def _same(self) -> bool:
+        """Whether the file still begins as it did."""
+        now = os.pread(self._handle.fileno(), REMEMBERED_BYTES, 0)
+        self._anew = self._anew or not now.startswith(self._beginning)
+        self._beginning = now
+        return not self._anew
+
     def rest(self) -> Iterator[Block]:
         """What is still to be read, and the end of the file."""
         while (block := self.read()) is not None:
@@ -68,8 +82,12 @@ class _Growing:
         """Read no more."""
         self._handle.close()
 
+    def gone(self) -> bool:
+        """Whether no file has this name any more."""
+        return not os.path.lexists(self._path)
+
     def replaced(self) -> bool:
-        """Whether the file under this name is no longer the one being read."""
+        """Whether another file has this name now."""
         try:
             now = os.stat(self._path)
         except FileNotFoundError:
@@ -78,15 +96,18 @@ class _Growing:
         return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
 
     def truncated(self) -> bool:
-        """Whether the file has become shorter than what was read of it."""
-        return os.fstat(self._handle.fileno()).st_size < self._handle.tell()
+        """Whether the file has become shorter than what was read of it, or begins otherwise than it did."""
+        return self._anew or os.fstat(self._handle.fileno()).st_size < self._handle.tell()
 
 
-def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
+def follow(
+    name: str, format: Format | None, stop: Event, say: Callable[[str], None] = lambda line: None
+) -> Iterator[Block]:
     """Blocks of a file or of a folder's files, in order of names, and of what is written to them, until `stop` is set.
 
-    A truncated or replaced file is read anew, and begins again. In a folder, a file is left for the next when that
-    one is there and nothing more comes. Raises SourceError for a file that is not there or not recognised.
+    A file that is truncated, written anew or replaced is read from its beginning, and `say` gets a line about it, as
+    when it is gone. In a folder, a file is left for the next when that one is there and nothing more comes.
+    Raises SourceError for a file that is not there, not recognised, or cannot be read.
     """
     path = Path(name)
     if not path.exists():
@@ -99,24 +120,27 @@ def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
             if current is None:
                 at = path if not path.is_dir() else _next(path, done)
                 if at is not None and at.exists():
-                    try:
-                        current = _Growing(at, format)
-                    except OSError as error:
-                        raise SourceError(f"{at}: cannot be read: {error.strerror or error}") from None
+                    current = _Growing(at, format)
             block = current.read() if current is not None else None
             if block is not None:
                 yield block
+                continue
+            if current is not None and current.truncated():
+                say(f"{at}: was cut short or written anew, and is read from its beginning")
+                yield current.finish()
+                current = None
                 continue
             if stop.is_set():
                 if current is not None:
                     yield current.finish()
                 return
             if current is not None and at is not None:
-                if current.truncated():
-                    yield current.finish()
-                    current = None
-                    continue
                 replaced = current.replaced()
+                if replaced:
+                    say(f"{at}: is another file now, which is read from its beginning")
+                elif current.gone() and not current.missed:
+                    current.missed = True
+                    say(f"{at}: is gone; one of its name is waited for")
                 if replaced or (path.is_dir() and _next(path, {*done, at}) is not None):
                     # it may have grown after the last look, before another took its place
                     yield from current.rest()
@@ -126,6 +150,8 @@ def follow(name: str, format: Format | None, stop: Event) -> Iterator[Block]:
                     continue
             yield Block(idle=True)
             stop.wait(POLL_S)
+    except OSError as error:
+        raise SourceError(f"{error.filename or at or name}: cannot be read: {error.strerror or error}") from None
     finally:
         if current is not None:
             current.close()
