@@ -67,6 +67,15 @@ def test_who_was_told_of_an_alarm_is_told_when_another_run_begins(snapshot: Snap
     assert [(change.check, change.before, change.after) for change in told[1:]] == [("stalled", Level.BAD, Level.NULL)]
 
 
+def test_a_stream_that_had_stalled_is_not_called_good_when_its_run_ends(snapshot: Snapshot) -> None:
+    told: list[Change] = []
+    board = Board(listener=told.append)
+    for age_s in (0.0, 100.0, 110.0):
+        board.update(aged(snapshot, 60.0, age_s))
+    board.update(aged(replace(snapshot, state="ended"), 60.0, 111.0))
+    assert [(change.after, change.reason) for change in told[1:]] == [(Level.NULL, "the run has ended")]
+
+
 def test_an_alarm_is_acknowledged_until_it_is_worse(snapshot: Snapshot) -> None:
     board = Board()
     unbalanced = replace(snapshot, account=replace(snapshot.account, words=snapshot.account.words + 5))

@@ -242,7 +242,7 @@ class Board:
         changes = []
         for key, status in list(self._statuses.items()):
             if key not in found:  # only what is not good is found of cells
-                found[key] = replace(status.finding, level=Level.GOOD, value=None, reason="as it should be again")
+                found[key] = _over(status.finding)
         for key, finding in found.items():
             shown = self._statuses.get(key)
             was = shown.finding.level if shown else Level.NULL
@@ -283,6 +283,13 @@ class Board:
         own = worst(s.finding.level for s in statuses if not s.finding.part)
         level = worst([own, *chambers.values()])
         self.verdicts = Verdicts(level, chambers, statuses, judgement, tuple(self._history))
+
+
+def _over(finding: Finding) -> Finding:
+    """What becomes of a finding that is no longer made."""
+    if finding.check == "stalled":  # no words are due any more, which does not say that they came again
+        return replace(finding, level=Level.NULL, value=None, reason="the run has ended")
+    return replace(finding, level=Level.GOOD, value=None, reason="as it should be again")
 
 
 def _released(finding: Finding, shown: Finding) -> Finding:

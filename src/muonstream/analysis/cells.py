@@ -103,9 +103,8 @@ def _noisy(
         hz = n / now.seconds
         subject = cell_name(chamber, int(cell))
         # the gravest of: too many a second, too many for its chamber, too many for what it was
-        judged = [
-            (*graded(hz, thresholds.noisy_cell_hz), hz, "Hz", f"{hz:.1f} Hz of noise"),
-        ]
+        level, limit = graded(hz, thresholds.noisy_cell_hz)
+        judged = [(level, limit, hz, "Hz", f"{hz:.1f} Hz of noise, beyond {limit:g} Hz")]
         if significant(n, median, sigmas):
             factor = n / median
             text = f"{hz:.1f} Hz of noise, {factor:.1f} times the median of its chamber"
