@@ -27,7 +27,9 @@ def test_bytes_left_at_the_end_are_one_malformed_word(n: int, more: int, cuts: l
     assert words == WORDS[:n].tolist()
     assert malformed == len(faults) == bool(more)
     if more:
-        assert faults == [f"f: byte {8 * n}: found {more} bytes at the end, allowed are whole words of 8"]
+        assert faults == [
+            f"f: byte {8 * n}: found {more} byte{'s' if more > 1 else ''} at the end, allowed are whole words of 8"
+        ]
 
 
 @given(st.integers(0, 400), st.lists(st.integers(0, 3300), max_size=6))

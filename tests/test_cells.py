@@ -107,6 +107,15 @@ def test_a_noisy_cell_that_has_fewer_hits_than_others_is_not_dead() -> None:
     assert set(said) == {"noisy cell", "dead cells"}
 
 
+def test_a_noisy_cell_is_told_with_the_limit_that_it_passed() -> None:
+    hits = np.full(CHAMBER.cells, 3000, dtype=np.int64)
+    hits[5] = 6010
+    verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, CellCounts(hits, np.zeros_like(hits), 10.0))
+    said = {one.subject: one for one in verdicts.findings if one.check == "noisy cell"}
+    assert said[cell_name(CHAMBER, 5)].reason == "601.0 Hz of noise, beyond 500 Hz"
+    assert said[cell_name(CHAMBER, 6)].reason == "300.0 Hz of noise, beyond 200 Hz"
+
+
 @pytest.mark.parametrize(("hz", "level"), [(200, Level.GOOD), (201, Level.MEDIUM), (501, Level.BAD)])
 def test_noise_is_judged_in_hertz_where_all_cells_have_it(hz: int, level: Level) -> None:
     verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, counts(each=10 * hz))

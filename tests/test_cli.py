@@ -13,6 +13,7 @@ import pytest
 
 from muonstream.simulation import simulate_words
 from muonstream.sources.files import read_blocks
+from muonstream.words import encode
 
 COMMAND = [sys.executable, "-m", "muonstream"]
 
@@ -79,6 +80,18 @@ def test_inspect_names_the_hot_and_the_dead_cell(simulated: Path) -> None:
     hottest = done.stdout.split("Hottest cells")[1].splitlines()[2].split()
     assert hottest[1:4] == ["Chamber", "2", "17"]
     assert "without any hit: Chamber 3 cell 40" in done.stdout
+
+
+def test_inspect_tells_dead_cells_that_are_known_from_others_and_no_silent_ones_as_hottest(tmp_path: Path) -> None:
+    path = tmp_path / "few.dat"
+    encode(fpga=0, channel=3, orbit=np.arange(9) * 70, bx=7, tdc=3).astype("<u8").tofile(path)
+    done = muonstream("inspect", "-d", "run591", str(path))
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split("Hottest cells")[1].split("without")[0].splitlines()) == 3
+    silent = [line for line in done.stdout.splitlines() if line.startswith("without any hit")]
+    assert silent[0].startswith("without any hit: Chamber 1 cell 0, Chamber 1 cell 1,")
+    known = "Chamber 1 cell 11, Chamber 1 cell 13, Chamber 1 cell 51, Chamber 1 cell 54"
+    assert silent[1] == f"without any hit, as the detector file says: {known}"
 
 
 def test_simulate_text_and_binary_are_the_same_words(tmp_path: Path) -> None:

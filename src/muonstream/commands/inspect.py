@@ -67,10 +67,12 @@ def _tables(snapshot: Snapshot, pipeline: Pipeline, boards: _Boards) -> None:
         for cell, hits in enumerate(snapshot.catalogue.hits_per_cell(snapshot.total, index).tolist())
     ]
     hot = Table("Hz", "chamber", "cell", "board", "channel", title="Hottest cells", title_justify="left", box=None)
-    for rate_hz, name, cell, board, channel in sorted(cells, reverse=True)[:HOTTEST]:
+    for rate_hz, name, cell, board, channel in sorted((one for one in cells if one[0]), reverse=True)[:HOTTEST]:
         hot.add_row(f"{rate_hz:,.1f}", name, str(cell), str(board), str(channel))
     common.out.print(hot)
-    silent = [f"{name} cell {cell}" for rate_hz, name, cell, _, _ in cells if rate_hz == 0]
-    if silent:
-        more = f" and {len(silent) - 12} more" if len(silent) > 12 else ""
-        common.out.print(f"without any hit: {', '.join(silent[:12])}{more}", markup=False)
+    known = {(chamber.name, cell) for chamber in snapshot.detector.chambers for cell in chamber.dead_cells}
+    for dead, remark in ((False, ""), (True, ", as the detector file says")):
+        silent = [f"{name} cell {cell}" for hz, name, cell, *_ in cells if hz == 0 and ((name, cell) in known) is dead]
+        if silent:
+            more = f" and {len(silent) - 12} more" if len(silent) > 12 else ""
+            common.out.print(f"without any hit{remark}: {', '.join(silent[:12])}{more}", markup=False)

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.sources.block import Block
+from muonstream.sources.block import Block, counted
 
 WORD_BYTES: Final = 8
 DMA_WORDS: Final = 129
@@ -31,7 +31,7 @@ class WordDecoder:
         if last and self._rest:
             block.malformed = 1
             block.faults = [
-                f"{self._name}: byte {self._position}: found {len(self._rest)} bytes at the end, "
+                f"{self._name}: byte {self._position}: found {counted(len(self._rest), 'byte')} at the end, "
                 f"allowed are whole words of {WORD_BYTES}"
             ]
             self._rest = b""

@@ -16,6 +16,11 @@ class SourceError(Exception):
     """A source that cannot be read: one line with its name and the reason."""
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things, as "1 byte", "2 bytes"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 @dataclass(slots=True)
 class Block:
     """Words in order of arrival (uint64[n]), and how many rows or pieces of bytes could not be words.

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import BinaryIO, Final
 
-from muonstream.sources.block import Block, SourceError
+from muonstream.sources.block import Block, SourceError, counted
 from muonstream.sources.files import READ_BYTES
 from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
 
@@ -75,7 +75,9 @@ class _Growing:
         if self._decoder is not None:
             return self._decoder.feed(b"", last=True)
         if self._sample:
-            return Block(malformed=1, faults=[f"{self._path}: byte 0: found {len(self._sample)} bytes of no format"])
+            return Block(
+                malformed=1, faults=[f"{self._path}: byte 0: found {counted(len(self._sample), 'byte')} of no format"]
+            )
         return Block()
 
     def close(self) -> None:
