@@ -170,6 +170,13 @@ def test_a_summary_can_go_down_a_pipe_and_replaces_a_longer_one(simulated: Path,
     assert json.loads(path.read_text()) == piped
 
 
+def test_a_file_without_words_has_an_account_of_none(tmp_path: Path) -> None:
+    (tmp_path / "header.csv").write_text("HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n")
+    done = muonstream("process", str(tmp_path / "header.csv"), "--format", "course", "--summary", "-")
+    assert (done.returncode, json.loads(done.stdout)["account"]["words"]) == (0, 0)
+    assert "0  words" in done.stderr
+
+
 def test_files_that_are_not_there_are_named_before_any_is_read(simulated: Path, tmp_path: Path) -> None:
     done = muonstream("process", str(simulated), str(tmp_path / "a"), str(tmp_path / "b"))
     named = "".join(f"muonstream: {tmp_path / name}: no such file\n" for name in "ab")

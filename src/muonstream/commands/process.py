@@ -71,6 +71,7 @@ def process_files(
         with Pipeline(
             detector, run=run, source=source, workers=workers, reconstruct=reconstruct, pairs=False
         ) as pipeline:
+            whole = False
             columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
             try:
                 with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
@@ -78,9 +79,10 @@ def process_files(
                     format = common.format_of(format_name)
                     blocks = together(pipeline, files, format) if side_by_side else file_blocks(files, format)
                     run_blocks(pipeline, blocks, progress=lambda n: bar.advance(task, n))
+                whole = True
             finally:
                 snapshot = pipeline.snapshot("ended")
-                if snapshot.account.words:
+                if snapshot.account.words or whole:
                     conclude(file, snapshot)
             if strict:
                 common.strictly(snapshot)
