@@ -170,6 +170,26 @@ def test_a_summary_can_go_down_a_pipe_and_replaces_a_longer_one(simulated: Path,
     assert json.loads(path.read_text()) == piped
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "loop"])
+def test_names_that_no_file_can_have_are_one_line(simulated: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "loop":
+        path.symlink_to(path)
+    for arguments in (
+        ["process", str(path)],
+        ["run", str(path), "--no-page"],
+        ["inspect", str(path)],
+        ["process", str(simulated), "--summary", str(path)],
+        ["simulate", str(path), "--words", "10"],
+        ["simulate", str(path), "--words", "10", "--truth", str(tmp_path / "t.parquet"), "--force"],
+        ["simulate", str(tmp_path / "s.dat"), "--words", "10", "--truth", str(path)],
+    ):
+        done = muonstream(*arguments)
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert done.stderr.startswith(f"muonstream: {path}: "), done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+
+
 def test_a_file_without_words_has_an_account_of_none(tmp_path: Path) -> None:
     (tmp_path / "header.csv").write_text("HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n")
     done = muonstream("process", str(tmp_path / "header.csv"), "--format", "course", "--summary", "-")
@@ -214,6 +234,9 @@ def test_simulate_writes_over_nothing_unless_it_is_forced_to(tmp_path: Path) -> 
     assert not words.exists()
     assert muonstream(*arguments, str(truth), "--force").returncode == 0
     assert truth.read_bytes()[:4] == b"PAR1"
+    link = tmp_path / "link"
+    os.link(words, link)
+    assert muonstream(*arguments, str(link), "--force").returncode == 1
     table = muonstream("simulate", str(tmp_path / "t.csv"), "--words", "100")
     assert (table.returncode, (tmp_path / "t.csv").exists()) == (1, False)
     assert "or --text" in table.stderr

@@ -113,6 +113,44 @@ def test_what_was_never_recognised_is_malformed_at_the_end(tmp_path: Path) -> No
     assert [fault for block in found for fault in block.faults] == [f"{path}: byte 0: found 5 bytes of no format"]
 
 
+def test_a_table_of_other_columns_is_refused_as_soon_as_its_header_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "daq.csv"
+    for format in (None, Format.COURSE):
+        path.write_text("FPGA,HEAD")
+        blocks = follow(str(path), format, Event())
+        assert words_of(until_idle(blocks)) == []
+        with path.open("a") as handle:
+            handle.write(",TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n2,2,5,100,7,3\n")
+        with pytest.raises(SourceError, match="found a table with the columns FPGA, HEAD, "):
+            until_idle(blocks)
+
+
+def test_a_header_alone_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "daq.csv"
+    path.write_text("HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n")
+    stop = Event()
+    blocks = follow(str(path), None, stop)
+    until_idle(blocks)
+    stop.set()
+    assert [block.malformed for block in blocks] == [0]
+
+
+def test_a_finished_file_that_is_taken_from_a_folder_is_not_missed(tmp_path: Path) -> None:
+    data = WORDS.astype("<u8").tobytes()
+    (tmp_path / "1.dat").write_bytes(data[:800])
+    stop = Event()
+    said: list[str] = []
+    blocks = follow(str(tmp_path), None, stop, said.append)
+    until_idle(blocks)
+    (tmp_path / "1.dat").unlink()
+    until_idle(blocks)
+    (tmp_path / "2.dat").write_bytes(data[800:1600])
+    assert words_of(until_idle(blocks)) == WORDS[100:200].tolist()
+    assert said == []
+    stop.set()
+    list(blocks)
+
+
 @pytest.mark.parametrize("folder", [True, False])
 def test_an_empty_file_and_an_empty_folder_are_idle(tmp_path: Path, folder: bool) -> None:
     path = tmp_path / "daq"

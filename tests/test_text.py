@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from muonstream.sources.block import FAULTS_KEPT
 from muonstream.sources.rows import COLUMNS, HIGHEST
-from muonstream.sources.text import TableDecoder
+from muonstream.sources.text import HeaderError, TableDecoder
 from muonstream.words import decode, encode
 
 HEADER = (",".join(COLUMNS) + "\n").encode()
@@ -66,11 +66,18 @@ def test_hits_are_their_numbers_however_written(rows: list[tuple[tuple[tuple[str
     assert malformed == len(faults) == len(rows) - len(good)
 
 
-@pytest.mark.parametrize("head", [b"", HEADER, b"\xef\xbb\xbf" + HEADER, b'"HEAD","FPGA",x\r\n'])
+@pytest.mark.parametrize("head", [b"", HEADER, b"\xef\xbb\xbf" + HEADER, HEADER.replace(b",", b'", "').lower()])
 def test_a_header_is_left_out_and_counts_as_a_line(head: bytes) -> None:
     words, malformed, faults = fed(TableDecoder("t"), head + b"2,0,5,100,10,3\n2,0,5\n", [1, 3])
     assert (len(words), malformed) == (1, 1)
     assert faults == [f"t:{3 if head else 2}: found 3 columns, allowed are 6: '2,0,5'"]
+
+
+@pytest.mark.parametrize("head", [b"FPGA,HEAD,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", b'"HEAD","FPGA",x\r\n'])
+def test_a_header_of_other_columns_is_refused_however_it_comes(head: bytes) -> None:
+    for cuts in ([], [2], [len(head) - 1]):
+        with pytest.raises(HeaderError, match=r"^t: found a table with the columns .* allowed are HEAD, FPGA, "):
+            fed(TableDecoder("t"), head + b"2,0,5,100,10,3\n", cuts)
 
 
 def test_a_second_header_is_a_faulty_row() -> None:

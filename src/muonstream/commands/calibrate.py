@@ -16,6 +16,7 @@ from muonstream.detector_file import detector_toml
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.picture import histogram_svg
+from muonstream.sources.files import is_stream
 
 MOST_ROUNDS = 8
 FEW = 5000
@@ -44,8 +45,8 @@ def calibrate_files(
                 pictures.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise common.CommandError(f"--pictures: {pictures}: cannot be made: {error.strerror or error}") from None
-        if "-" in files:
-            raise common.CommandError("FILES: found -, allowed are files, which are read several times")
+        if streams := [file for file in files if is_stream(file)]:
+            raise common.CommandError(f"FILES: found {streams[0]}, allowed are files, which are read several times")
         check_there(files)
         before = common.load_detector(detector_name)
         try:

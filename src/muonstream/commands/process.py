@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,19 @@ from muonstream.sources.formats import Format
 def check_there(files: list[str]) -> None:
     """Raise CommandError for those that are not there, before any is read."""
     named = [file for file in files if file != "-" and "://" not in file and not file.startswith("sim:")]
-    missing = [file for file in named if not Path(file).exists()]
+    missing = [file for file in named if _missing(file)]
     if missing:
         raise common.CommandError("\n".join(f"{file}: no such file" for file in missing))
+
+
+def _missing(file: str) -> bool:
+    try:
+        os.stat(file)
+    except FileNotFoundError:
+        return True
+    except OSError:  # what else is wrong with it is said when it is opened
+        pass
+    return False
 
 
 def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
@@ -30,7 +41,7 @@ def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
     for file in files:
         blocks = read_blocks(file, format)
         # a pipe may be waited for, and Ctrl-C should end that
-        yield from ahead(blocks) if Path(file).is_file() or "://" in file else blocks
+        yield from ahead(blocks) if os.path.isfile(file) or "://" in file else blocks
 
 
 def together(pipeline: Pipeline, files: list[str], format: Format | None) -> Iterator[Block]:

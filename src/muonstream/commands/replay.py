@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ class _Source:
 
     @classmethod
     def of(cls, files: list[str], options: ReplayOptions, detector: Detector) -> _Source:
-        growing = options.follow or any(Path(file).is_dir() for file in files)
+        growing = options.follow or any(os.path.isdir(file) for file in files)
         alone = [file for file in files if is_stream(file) or file.startswith("sim:")]
         if (growing or alone) and len(files) > 1:
             what = alone[0] if alone else "a source that grows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ def _blocks(
     multiple = _multiple(pace, 1.0 if simulation else None)
     local = not simulation and not is_stream(source) and "://" not in source
     if follow_it is None:
-        follow_it = local and (multiple is None or Path(source).is_dir())
+        follow_it = local and (multiple is None or os.path.isdir(source))
     elif follow_it and not local:
         raise common.CommandError(f"--follow: found {source}, allowed are a file or a folder")
     if simulation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,6 +13,7 @@ import numpy as np
 from rich.progress import Progress
 
 from muonstream.commands import common
+from muonstream.commands.summary_file import same_file
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
 from muonstream.sinks.truth import TruthFile
@@ -99,12 +101,12 @@ def simulate_file(
 
 def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
     """Raise CommandError when something is there that would be written over, or one output is the other."""
-    path = Path(output)
-    if truth_path is not None and output != "-" and truth_path.resolve() == path.resolve():
+    taken = None if output == "-" else output
+    if truth_path is not None and taken is not None and same_file(taken, truth_path):
         raise common.CommandError(f"--truth: found {truth_path}, which is for the words, allowed is another file")
     # what is no file, as a pipe, is there to be written to
-    for there in (path, truth_path):
-        if there is not None and there.is_file() and not force and str(there) != "-":
+    for there in (taken, truth_path):
+        if there is not None and os.path.isfile(there) and not force:
             raise common.CommandError(f"{there}: is there already; allowed is a new file, or --force")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -58,9 +59,9 @@ def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) ->
         return
     for other in others:
         _check_apart(path, other)
-    new = not path.exists()
+    new = not os.path.exists(path)
     with common.writing(path):
-        if path.is_file():
+        if os.path.isfile(path):
             _check_content(path)
         # what was there stays until there is something else to write; what is no file, as a pipe, has nothing
         handle = path.open("a" if new or path.is_file() else "w", encoding="utf-8")
@@ -82,15 +83,21 @@ def conclude(file: SummaryFile | None, snapshot: Snapshot) -> None:
         common.report(snapshot, common.err if file is not None and file.on_standard_output else common.out)
 
 
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two names are of one file, which need not be there yet."""
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def _check_apart(path: Path, other: str | Path | None) -> None:
     """Raise CommandError when the path is another of the run's files, or in the folder that it reads."""
     if other is None or str(other) == "-" or "://" in str(other) or str(other).startswith("sim:"):
         return
-    beside = Path(other)
-    if beside.is_dir():
-        if path.resolve().parent == beside.resolve():
+    if os.path.isdir(other):
+        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(other):
             raise common.CommandError(f"--summary: found {path}, allowed is a file outside the folder that is read")
-    elif path.resolve() == beside.resolve() or (path.is_file() and beside.is_file() and path.samefile(beside)):
+    elif same_file(path, other):
         raise common.CommandError(f"--summary: found {path}, which is the run's own, allowed is another file")
 
 

@@ -26,8 +26,8 @@ _GZIP: Final = b"\x1f\x8b"
 
 def is_stream(name: str) -> bool:
     """Whether a name stands for what can be read but once, as standard input and named pipes can."""
-    path = Path(name)
-    return name == "-" or ("://" not in name and path.exists() and not (path.is_file() or path.is_dir()))
+    there = name != "-" and "://" not in name and os.path.exists(name)
+    return name == "-" or (there and not (os.path.isfile(name) or os.path.isdir(name)))
 
 
 def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from muonstream.sources.block import Block, SourceError, counted
 from muonstream.sources.files import READ_BYTES
 from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
+from muonstream.sources.text import HeaderError, has_header
 
 POLL_S: Final = 0.1
 REMEMBERED_BYTES: Final = 4096
@@ -27,7 +28,8 @@ class _Growing:
         self._decoder: Decoder | None = None
         self._sample = b""
         self._beginning = b""
-        self._anew = False
+        self.anew = False
+        """Whether it begins otherwise than it did."""
         self.missed = False
         """Whether it was said that the file is gone."""
 
@@ -46,6 +48,8 @@ class _Growing:
             else:
                 check(self._sample[:SAMPLE_BYTES], self._format, str(self._path))
                 found = self._format
+        except HeaderError:
+            raise
         except SourceError:
             if len(self._sample) < ENOUGH_BYTES:
                 return Block()
@@ -59,9 +63,9 @@ class _Growing:
     def _same(self) -> bool:
         """Whether the file still begins as it did."""
         now = os.pread(self._handle.fileno(), REMEMBERED_BYTES, 0)
-        self._anew = self._anew or not now.startswith(self._beginning)
+        self.anew = self.anew or not now.startswith(self._beginning)
         self._beginning = now
-        return not self._anew
+        return not self.anew
 
     def rest(self) -> Iterator[Block]:
         """What is still to be read, and the end of the file."""
@@ -74,7 +78,7 @@ class _Growing:
         self.close()
         if self._decoder is not None:
             return self._decoder.feed(b"", last=True)
-        if self._sample:
+        if self._sample and not has_header(self._sample, str(self._path)):
             return Block(
                 malformed=1, faults=[f"{self._path}: byte 0: found {counted(len(self._sample), 'byte')} of no format"]
             )
@@ -99,7 +103,7 @@ class _Growing:
 
     def truncated(self) -> bool:
         """Whether the file has become shorter than what was read of it, or begins otherwise than it did."""
-        return self._anew or os.fstat(self._handle.fileno()).st_size < self._handle.tell()
+        return self.anew or os.fstat(self._handle.fileno()).st_size < self._handle.tell()
 
 
 def follow(
@@ -112,8 +116,12 @@ def follow(
     Raises SourceError for a file that is not there, not recognised, or cannot be read.
     """
     path = Path(name)
-    if not path.exists():
-        raise SourceError(f"{name}: no such file or folder")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise SourceError(f"{name}: no such file or folder") from None
+    except OSError as error:
+        raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from None
     done: set[Path] = set()
     current: _Growing | None = None
     at: Path | None = None
@@ -140,13 +148,13 @@ def follow(
                 replaced = current.replaced()
                 if replaced:
                     say(f"{at}: is another file now, which is read from its beginning")
-                elif current.gone() and not current.missed:
+                elif current.gone() and not current.missed and not path.is_dir():
                     current.missed = True
                     say(f"{at}: is gone; one of its name is waited for")
                 if replaced or (path.is_dir() and _next(path, {*done, at}) is not None):
                     # it may have grown after the last look, before another took its place
                     yield from current.rest()
-                    if not replaced:
+                    if not (replaced or current.anew):
                         done.add(at)
                     current = None
                     continue

@@ -11,7 +11,7 @@ from muonstream.sources.binary import DMA_WORDS, DmaDecoder, WordDecoder
 from muonstream.sources.block import Block, SourceError
 from muonstream.sources.jsonlines import JsonDecoder
 from muonstream.sources.rows import COLUMNS
-from muonstream.sources.text import TableDecoder, header_columns
+from muonstream.sources.text import TableDecoder, has_header
 from muonstream.words import BX_PER_ORBIT, Head, decode
 
 SAMPLE_BYTES: Final = 1 << 16
@@ -82,7 +82,7 @@ def check(sample: bytes, named: Format, name: str) -> None:
         found = "JSON objects" if objects else "no JSON objects"
         raise SourceError(f"{name}: found {found}, which is not the format {named} that was named")
     if named in (Format.COURSE, Format.FIRMWARE2019):
-        _check_header(sample, name)
+        has_header(sample, name)
         heads = _heads(sample)
         other = "2" if named is Format.FIRMWARE2019 else "1"
         hit = "1" if named is Format.FIRMWARE2019 else "2"
@@ -108,28 +108,17 @@ def _heads(sample: bytes) -> list[str]:
     ]
 
 
-def _check_header(sample: bytes, name: str) -> list[str] | None:
-    """The columns that a table's header names. Raises SourceError for others than ours, or in another order."""
-    columns = header_columns(sample)
-    if columns is not None and columns != list(COLUMNS):
-        raise SourceError(
-            f"{name}: found a table with the columns {', '.join(columns)[:200]}; allowed are {', '.join(COLUMNS)}, "
-            "in this order"
-        )
-    return columns
-
-
 def _recognise_text(sample: bytes, name: str) -> Format:
     if sample.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return Format.JSON
-    columns = _check_header(sample, name)
+    header = has_header(sample, name)
     heads = _heads(sample)
     hits, ones = heads.count("2"), heads.count("1")
     if hits > ones:
         return Format.COURSE
     if ones > 0.9 * len(heads) and not hits:
         return Format.FIRMWARE2019
-    if columns is not None and not heads:
+    if header and not heads:
         raise SourceError(f"{name}: found the header of a table, and no rows yet that would tell its format")
     if not heads:
         first = sample.split(b"\n")[0][:60].decode("ascii", "backslashreplace")

@@ -12,17 +12,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.sources.block import FAULTS_KEPT, Block
+from muonstream.sources.block import FAULTS_KEPT, Block, SourceError
 from muonstream.sources.rows import COLUMNS, FEW, HIGHEST, MANY, scan_rows
 
 _LONGEST_HEADER: Final = 1 << 12
 
 
-def header_columns(data: bytes) -> list[str] | None:
-    """The names in a table's first line; None where it is not a whole line, or a row and no header."""
-    line, newline, _ = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    names = [name.strip(' \t\r"').upper() for name in line.decode("ascii", "replace").split(",")]
-    return names if newline and not set(names).isdisjoint(COLUMNS) else None
+class HeaderError(SourceError):
+    """A table of other columns than ours, or in another order."""
+
+
+def has_header(data: bytes, name: str) -> bool:
+    """Whether a table's first line, once it is whole, is our header. Raises HeaderError for one of other columns."""
+    line, newline, _ = data[:_LONGEST_HEADER].removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    columns = [column.strip(' \t\r"').upper() for column in line.decode("ascii", "replace").split(",")]
+    if not newline or set(columns).isdisjoint(COLUMNS):
+        return False
+    if columns != list(COLUMNS):
+        raise HeaderError(
+            f"{name}: found a table with the columns {', '.join(columns)[:200]}; allowed are {', '.join(COLUMNS)}, "
+            "in this order"
+        )
+    return True
 
 
 def _described(data: NDArray[np.uint8], begin: int, column: int, what: int, old_firmware: bool) -> str:
@@ -50,7 +61,7 @@ class TableDecoder:
         self._line = 1
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
-        """Take bytes in order; give the words of the rows that they complete."""
+        """Take bytes in order; give the words of the rows that they complete. Raises HeaderError."""
         data = b"".join((self._rest, data))
         if last and data and not data.endswith(b"\n"):
             data += b"\n"
@@ -59,7 +70,7 @@ class TableDecoder:
         if not end:
             return Block()
         skip = 0
-        if self._line == 1 and header_columns(data[:_LONGEST_HEADER]) is not None:
+        if self._line == 1 and has_header(data, self._name):
             skip = data.index(b"\n") + 1
             self._line += 1
         rows = np.frombuffer(data, np.uint8, end - skip, skip)
