@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,21 @@ def muonstream(*arguments: str, stdin: bytes | None = None) -> subprocess.Comple
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     )
+
+
+@contextmanager
+def live(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that serves its page on a free port, and the page's address; its standard input stays open."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments, "--port", "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        yield process, process.stderr.readline().split(" at ")[1].split()[0]
 
 
 @pytest.fixture(scope="module")
@@ -283,15 +300,7 @@ def test_ctrl_c_ends_a_followed_run_with_its_account(simulated: Path, tmp_path: 
     data = simulated.read_bytes()
     growing.write_bytes(data[:80_000])
     out = tmp_path / "out.json"
-    with subprocess.Popen(
-        [*COMMAND, "run", str(growing), "--port", "0", "--summary", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        url = process.stderr.readline().split(" at ")[1].split()[0]
+    with live("run", str(growing), "--summary", str(out)) as (process, url):
         with growing.open("ab") as handle:
             handle.write(data[80_000:])
         wait_for_words(url, 60_000)
@@ -303,23 +312,14 @@ def test_ctrl_c_ends_a_followed_run_with_its_account(simulated: Path, tmp_path: 
 
 
 def test_standard_input_is_shown_while_it_waits_and_ctrl_c_ends_it(simulated: Path) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "run", "-", "--port", "0"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:
+    with live("run", "-") as (process, url):
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdin.write(simulated.read_bytes()[:80_000])
-        process.stdin.flush()
-        url = process.stderr.readline().decode().split(" at ")[1].split()[0]
+        assert os.write(process.stdin.fileno(), simulated.read_bytes()[:80_000]) == 80_000
         # standard input stays open and nothing more comes
         wait_for_words(url, 10_000)
         process.send_signal(signal.SIGINT)
-        stdout = process.stdout.read().decode()
+        stdout = process.stdout.read()
         assert process.wait(timeout=60) == 0
     assert "10,000  words" in stdout
 
@@ -327,15 +327,7 @@ def test_standard_input_is_shown_while_it_waits_and_ctrl_c_ends_it(simulated: Pa
 def test_a_named_pipe_is_waited_for_and_read_to_its_end(simulated: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen(
-        [*COMMAND, "run", str(pipe), "--port", "0", "--no-stay"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        url = process.stderr.readline().split(" at ")[1].split()[0]
+    with live("run", str(pipe), "--no-stay") as (process, url):
         data = simulated.read_bytes()
         with pipe.open("wb", buffering=0) as handle:
             handle.write(data[:80_000])
@@ -355,15 +347,8 @@ def test_ctrl_c_before_the_first_word_gives_an_account_of_none(tmp_path: Path, k
         source.touch()
     else:
         source.mkdir()
-    with subprocess.Popen(
-        [*COMMAND, "run", str(source), "--port", "0", "--summary", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        wait_for_words(process.stderr.readline().split(" at ")[1].split()[0], 0)
+    with live("run", str(source), "--summary", str(out)) as (process, url):
+        wait_for_words(url, 0)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr

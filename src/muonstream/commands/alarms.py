@@ -33,7 +33,7 @@ class Alarms:
         """Raise CommandError for a reference that cannot be used, or an address that is none."""
         self.reference = _reference(options.reference, detector) if options.reference else None
         try:
-            self._webhook = Webhook(options.webhook, run, failed=_tell) if options.webhook else None
+            self._webhook = Webhook(options.webhook, run, failed=common.say) if options.webhook else None
         except WebhookError as error:
             raise common.CommandError(f"--{error}") from None
         window = Window(self.reference.total, self.reference.live_time_s) if self.reference else None
@@ -50,13 +50,9 @@ class Alarms:
 
     def _changed(self, change: Change) -> None:
         at = time.strftime("%H:%M:%S", time.localtime(change.time))
-        _tell(f"{at} {change.after.title}: {change.subject}: {change.check}: {change.reason}")
+        common.say(f"{at} {change.after.title}: {change.subject}: {change.check}: {change.reason}")
         if self._webhook is not None:
             self._webhook(change)
-
-
-def _tell(text: str) -> None:
-    common.err.print(text, markup=False)
 
 
 def _reference(name: str, detector: Detector) -> Snapshot:

@@ -61,7 +61,7 @@ def calibrate_files(
         _report(calibration)
         with common.writing(output), output.open("x", encoding="utf-8") as handle:
             handle.write(text)
-        common.err.print(f"{output} written after {rounds} rounds", markup=False)
+        common.say(f"{output} written after {rounds} rounds")
         if pictures is not None:
             with common.writing(pictures):
                 _draw(pictures, Catalogue(calibration.detector, muons=True), counts)

@@ -31,6 +31,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
 
 
+def say(line: str) -> None:
+    """A line of progress on standard error."""
+    err.print(line, markup=False)
+
+
 def complain(message: str) -> None:
     """One line on standard error for each line of the message."""
     for line in message.splitlines():

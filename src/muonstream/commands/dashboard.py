@@ -7,7 +7,6 @@ from threading import Event, Lock
 
 from muonstream.commands import common
 from muonstream.commands.run import stopping
-from muonstream.commands.topics import say
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
@@ -57,8 +56,8 @@ def show(
         try:
             server.feed.say(f"Nothing has been published to {connection.address} yet.")
             with stopping(stop):
-                common.err.print(f"The page of {connection.address} is at {server.url} (Ctrl-C ends it)", markup=False)
-                for snapshot in follow_snapshots(connection, stop, run=run, say=say):
+                common.say(f"The page of {connection.address} is at {server.url} (Ctrl-C ends it)")
+                for snapshot in follow_snapshots(connection, stop, run=run, say=common.say):
                     if snapshot is not None:
                         trouble.over()
                         server.publish(snapshot)

@@ -14,14 +14,13 @@ from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.sources.ahead import ahead
 from muonstream.sources.block import Block
-from muonstream.sources.files import read_blocks
+from muonstream.sources.files import is_local, is_stream, read_blocks
 from muonstream.sources.formats import Format
 
 
 def check_there(files: list[str]) -> None:
     """Raise CommandError for those that are not there, before any is read."""
-    named = [file for file in files if file != "-" and "://" not in file and not file.startswith("sim:")]
-    missing = [file for file in named if _missing(file)]
+    missing = [file for file in files if is_local(file) and _missing(file)]
     if missing:
         raise common.CommandError("\n".join(f"{file}: no such file" for file in missing))
 
@@ -41,7 +40,7 @@ def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
     for file in files:
         blocks = read_blocks(file, format)
         # a pipe may be waited for, and Ctrl-C should end that
-        yield from ahead(blocks) if os.path.isfile(file) or "://" in file else blocks
+        yield from blocks if is_stream(file) else ahead(blocks)
 
 
 def together(pipeline: Pipeline, files: list[str], format: Format | None) -> Iterator[Block]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
-from muonstream.commands.topics import connect, say
+from muonstream.commands.topics import connect
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import TIMEOUT_S, Connection
@@ -36,7 +36,7 @@ def _ready(option: str, address: str, default_topic: str, options: PublishOption
         properties=options.properties,
         timeout_s=options.timeout_s,
     )
-    admin = connection.wait(say=say)
+    admin = connection.wait(say=common.say)
     if admin is not None:
         connection.partitions(admin)
     return connection
@@ -78,7 +78,7 @@ class Publishing:
         for sink in (self._results, self._snapshots):
             try:
                 if sink is not None:
-                    sink.finish(say=say)
+                    sink.finish(say=common.say)
             except KafkaAccessError as error:
                 common.complain(str(error))
                 complete = False

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.commands import common
 from muonstream.commands.run import compiling
-from muonstream.commands.topics import connect, say
+from muonstream.commands.topics import connect
 from muonstream.detector import Detector
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.tails import Tail, read_tails
@@ -120,7 +120,7 @@ class _Source:
         if self.simulation:
             yield from simulated(parse(self.files[0]), self.detector)
         elif self.growing:
-            yield from follow(self.files[0], self.format, stop, say)
+            yield from follow(self.files[0], self.format, stop, common.say)
         else:
             for file in self.files:
                 yield from read_blocks(file, self.format, live=True)
@@ -146,7 +146,7 @@ class _Trouble:
         now = time.monotonic()
         if str(error) != self._last or now - self._said > SAID_AGAIN_S:
             self._last, self._said = str(error), now
-            say(f"{error}; waiting for it (Ctrl-C twice gives up)")
+            common.say(f"{error}; waiting for it (Ctrl-C twice gives up)")
 
 
 def replay_files(files: list[str], options: ReplayOptions) -> int:
@@ -169,7 +169,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
         )
         stop = _Stop()
         with stop.listening():
-            admin = connection.wait(say=say, stop=stop)
+            admin = connection.wait(say=common.say, stop=stop)
             if admin is None:
                 return common.INTERRUPTED
             tails = read_tails(connection, connection.partitions(admin), run)
@@ -181,7 +181,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
                 )
                 if source.endless:
                     raise common.CommandError(line)
-                say(line)
+                common.say(line)
                 return common.OK
             begun = any(tail != Tail() for tail in tails)
             if begun and not source.rewinds:
@@ -191,7 +191,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
                     "name another run (--run-name)"
                 )
             if begun:
-                say(f"{where} has begun: only what is missing is sent")
+                common.say(f"{where} has begun: only what is missing is sent")
             gateway = Gateway(connection, run, kind, tails, boards=detector.boards)
             try:
                 with compiling():
@@ -229,7 +229,7 @@ def _send(gateway: Gateway, source: _Source, options: ReplayOptions, tails: list
                 break
     if stop.is_set() and not (source.endless and stop.number == signal.SIGINT):
         gateway.leave()
-        say(f"{where} stays open after {gateway.words:,} words: the same command goes on with it")
+        common.say(f"{where} stays open after {gateway.words:,} words: the same command goes on with it")
         return common.INTERRUPTED if stop.number == signal.SIGINT else TERMINATED
     end = gateway.finish()
     _report(gateway, end, where, time.monotonic() - began)

@@ -22,7 +22,7 @@ from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.scenario import SimulationConfig
 from muonstream.sources.block import Block
-from muonstream.sources.files import is_stream, read_blocks
+from muonstream.sources.files import is_local, is_stream, read_blocks
 from muonstream.sources.follow import follow
 from muonstream.sources.formats import Format
 from muonstream.sources.pace import paced
@@ -56,7 +56,7 @@ def compiling(tell_page: Callable[[str], None] | None = None) -> Iterator[None]:
     """Kernels are made ready meanwhile: say so on the terminal and the page if that takes long."""
 
     def tell() -> None:
-        common.err.print(COMPILING, markup=False)
+        common.say(COMPILING)
         if tell_page is not None:
             tell_page(COMPILING)
 
@@ -92,7 +92,7 @@ def _blocks(
     """
     simulation = source.startswith("sim:")
     multiple = _multiple(pace, 1.0 if simulation else None)
-    local = not simulation and not is_stream(source) and "://" not in source
+    local = is_local(source) and not is_stream(source)
     if follow_it is None:
         follow_it = local and (multiple is None or os.path.isdir(source))
     elif follow_it and not local:
@@ -100,7 +100,7 @@ def _blocks(
     if simulation:
         blocks = simulated(parse(source), detector)
     elif follow_it:
-        blocks = follow(source, format, stop, lambda line: common.err.print(line, markup=False))
+        blocks = follow(source, format, stop, common.say)
     else:
         blocks = read_blocks(source, format, live=True)
     if multiple is not None:
@@ -204,7 +204,7 @@ def served(
         server.start()
     except DashboardError as error:
         raise common.CommandError(str(error)) from None
-    common.err.print(f"The live page is at {server.url} (Ctrl-C ends the run)", markup=False)
+    common.say(f"The live page is at {server.url} (Ctrl-C ends the run)")
     try:
         yield server
     finally:
@@ -257,7 +257,7 @@ def watched(
 def stays(server: Dashboard | None, stop: Event) -> None:
     """Leave the page open until Ctrl-C."""
     if server is not None and not stop.is_set():
-        common.err.print(f"The source has ended; its page stays at {server.url} until Ctrl-C", markup=False)
+        common.say(f"The source has ended; its page stays at {server.url} until Ctrl-C")
         stop.wait()
 
 

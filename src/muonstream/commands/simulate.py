@@ -95,8 +95,12 @@ def simulate_file(
                 handle.write(table_of(block) if text else block.astype("<u8").tobytes())
                 written += len(block)
                 bar.update(task, completed=written)
-        common.err.print(f"{written:,} words written to {output}", markup=False)
+        common.say(f"{written:,} words written to {output}")
     return status[0]
+
+
+def _taken(name: str | Path) -> common.CommandError:
+    return common.CommandError(f"{name}: is there already; allowed is a new file, or --force")
 
 
 def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
@@ -107,7 +111,7 @@ def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
     # what is no file, as a pipe, is there to be written to
     for there in (taken, truth_path):
         if there is not None and os.path.isfile(there) and not force:
-            raise common.CommandError(f"{there}: is there already; allowed is a new file, or --force")
+            raise _taken(there)
 
 
 @contextmanager
@@ -148,7 +152,7 @@ def _opened(output: str, force: bool) -> Iterator[BinaryIO]:
             with common.writing(output):
                 handle = path.open("wb" if force or (path.exists() and not path.is_file()) else "xb")
         except FileExistsError:
-            raise common.CommandError(f"{output}: is there already; allowed is a new file, or --force") from None
+            raise _taken(output) from None
     try:
         with common.writing(output):
             yield handle

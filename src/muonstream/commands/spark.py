@@ -20,7 +20,7 @@ from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.run import get_ready, served, stays, stopping, watched
 from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topic import Choice, TopicOptions, feeding
-from muonstream.commands.topics import connect, say
+from muonstream.commands.topics import connect
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.spark import SparkEngine
@@ -125,13 +125,13 @@ def run_spark(
         def limits(words_per_message: float) -> tuple[int, int]:
             messages, record_batch = sizes(words_per_message, spark.most_words)
             words = round(messages * max(words_per_message, 1))
-            say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
+            common.say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
             return messages, record_batch
 
         engines: list[TopicEngine] = []
         ends = TopicEnds(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
         stack.callback(ends.close)
-        if not ends.open(stop, say):
+        if not ends.open(stop, common.say):
             return status[0]
         name = str(connection.address)
         choice = Choice(ends, store, name, options)
@@ -176,7 +176,7 @@ def _query(
         folder = stack.enter_context(_folder(spark, store))
         log = stack.enter_context(_log_file(spark, store, folder))
         stack.enter_context(_logging(log))
-        say(f"{starting}; its log is {log}")
+        common.say(f"{starting}; its log is {log}")
         size = ends.words_per_message()
         large = size > 1 if size else address.topic == FRAMES
         session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=large)))

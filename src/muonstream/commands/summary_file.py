@@ -15,6 +15,7 @@ from typing import IO, Final
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.summary import summary
 from muonstream.commands import common
+from muonstream.sources.files import is_local
 
 _BEGINNING: Final = re.compile(rb'\s*\{\s*"run"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"source"\s*:')
 """How a summary begins, also one that was cut off while it was written."""
@@ -61,10 +62,11 @@ def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) ->
         _check_apart(path, other)
     new = not os.path.exists(path)
     with common.writing(path):
-        if os.path.isfile(path):
+        is_file = os.path.isfile(path)
+        if is_file:
             _check_content(path)
         # what was there stays until there is something else to write; what is no file, as a pipe, has nothing
-        handle = path.open("a" if new or path.is_file() else "w", encoding="utf-8")
+        handle = path.open("a" if new or is_file else "w", encoding="utf-8")
     try:
         yield SummaryFile(handle, str(path))
     finally:
@@ -92,7 +94,7 @@ def same_file(one: str | Path, other: str | Path) -> bool:
 
 def _check_apart(path: Path, other: str | Path | None) -> None:
     """Raise CommandError when the path is another of the run's files, or in the folder that it reads."""
-    if other is None or str(other) == "-" or "://" in str(other) or str(other).startswith("sim:"):
+    if other is None or not is_local(str(other)):
         return
     if os.path.isdir(other):
         if os.path.dirname(os.path.realpath(path)) == os.path.realpath(other):

@@ -14,7 +14,7 @@ from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.run import get_ready, served, stays, stopping, watched
 from muonstream.commands.summary_file import summary_file
-from muonstream.commands.topics import connect, say
+from muonstream.commands.topics import connect
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine, stored_name
@@ -60,7 +60,7 @@ class Choice:
             newest = reader.newest_run()
             if newest is None or newest.number != number:
                 there = f"its newest run is {stored_name(newest)}" if newest else "there is no run yet"
-                say(f"{name}: {there}; if run {number} is not in it, it is waited for")
+                common.say(f"{name}: {there}; if run {number} is not in it, it is waited for")
         elif self.saved is None or self.saved.ended:
             self._newest(reader, options)
 
@@ -118,7 +118,7 @@ def run_topic(
         engines: list[TopicEngine] = []
         reader = TopicReader(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
         stack.callback(reader.close)
-        if not reader.open(stop, say):
+        if not reader.open(stop, common.say):
             return status[0]
         name = str(connection.address)
         choice = Choice(reader, store, name, options)
@@ -171,7 +171,7 @@ def feeding(
         run = choice.saved.run if choice.saved is not None else stored_name(choice.wanted) or "the first that comes"
         words = engine.pipeline.intake().words
         after = f"after {words:,} words" if words else "from its beginning"
-        say(f"Reading {engine.reader.connection.address}, run {run}, {after}")
+        common.say(f"Reading {engine.reader.connection.address}, run {run}, {after}")
         engine.run(stop, publish=publish, interval_s=interval_s, store_every_s=options.store_every_s)
 
     return feed

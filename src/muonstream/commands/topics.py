@@ -33,11 +33,6 @@ def connect(
     )
 
 
-def say(line: str) -> None:
-    """A line of progress on standard error."""
-    common.err.print(line, markup=False)
-
-
 def create_topics(
     address: str, *, properties: Path | None, timeout_s: float, prefix: str, retention_hours: float, replication: int
 ) -> int:
@@ -45,7 +40,7 @@ def create_topics(
     status = [common.OK]
     with common.clear_errors(status):
         connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
-        admin = connection.wait(say=say)
+        admin = connection.wait(say=common.say)
         assert admin is not None
         wanted = topics.specs(prefix=prefix, retention_hours=retention_hours)
         for line in topics.create(connection, admin, wanted, replication):
@@ -58,7 +53,7 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
     status = [common.OK]
     with common.clear_errors(status):
         connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
-        admin = connection.wait(say=say)
+        admin = connection.wait(say=common.say)
         assert admin is not None
         found = topics.states(connection, admin, group=group)
         table = Table(box=None, pad_edge=False)

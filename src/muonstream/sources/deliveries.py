@@ -22,6 +22,7 @@ from muonstream.messages import (
     dma_words,
     kind_of,
 )
+from muonstream.sources.block import counted
 from muonstream.sources.jsonlines import KEYS, scan_objects, word_of_object
 from muonstream.sources.marks import FRAME_HEADER, Mark, Message, groups
 from muonstream.words import Words
@@ -51,9 +52,7 @@ class Tally:
 
     def lines(self) -> tuple[str, ...]:
         """A line for each."""
-        return tuple(
-            f"{name}: {n:,} message{'s' if n != 1 else ''}; {self.last[name]}" for name, n in self.counts.items()
-        )
+        return tuple(f"{name}: {counted(n, 'message')}; {self.last[name]}" for name, n in self.counts.items())
 
     def state(self) -> dict[str, Any]:
         """As JSON types, for `restore`."""

@@ -24,9 +24,14 @@ IDLE_S: Final = 0.1
 _GZIP: Final = b"\x1f\x8b"
 
 
+def is_local(name: str) -> bool:
+    """Whether a source's name is a path: not standard input, nor a URL, a topic or a simulation."""
+    return name != "-" and "://" not in name and not name.startswith("sim:")
+
+
 def is_stream(name: str) -> bool:
     """Whether a name stands for what can be read but once, as standard input and named pipes can."""
-    there = name != "-" and "://" not in name and os.path.exists(name)
+    there = is_local(name) and os.path.exists(name)
     return name == "-" or (there and not (os.path.isfile(name) or os.path.isdir(name)))
 
 

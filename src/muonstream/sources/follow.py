@@ -116,16 +116,11 @@ def follow(
     Raises SourceError for a file that is not there, not recognised, or cannot be read.
     """
     path = Path(name)
-    try:
-        os.stat(path)
-    except FileNotFoundError:
-        raise SourceError(f"{name}: no such file or folder") from None
-    except OSError as error:
-        raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from None
     done: set[Path] = set()
     current: _Growing | None = None
     at: Path | None = None
     try:
+        os.stat(path)
         while True:
             if current is None:
                 at = path if not path.is_dir() else _next(path, done)
@@ -160,6 +155,8 @@ def follow(
                     continue
             yield Block(idle=True)
             stop.wait(POLL_S)
+    except FileNotFoundError as error:
+        raise SourceError(f"{error.filename}: no such file or folder") from None
     except OSError as error:
         raise SourceError(f"{error.filename or at or name}: cannot be read: {error.strerror or error}") from None
     finally:

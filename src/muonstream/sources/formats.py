@@ -103,9 +103,7 @@ def _heads(sample: bytes) -> list[str]:
     if len(sample) >= SAMPLE_BYTES:
         lines = lines[:-1]  # perhaps cut
     rows = [line.split(",") for line in lines]
-    return [
-        row[0].strip() for row in rows if len(row) == len(COLUMNS) and row[0].strip('\ufeff "').upper() != COLUMNS[0]
-    ]
+    return [row[0].strip() for row in rows if len(row) == len(COLUMNS) and row[0].strip(' \t"').upper() != COLUMNS[0]]
 
 
 def _recognise_text(sample: bytes, name: str) -> Format:
