@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+from muonstream.formats.recognise import Decoder
+from muonstream.formats.rows import COLUMNS
 from muonstream.simulation import simulate_words
-from muonstream.sources.formats import Decoder
-from muonstream.sources.rows import COLUMNS
 from muonstream.words import Words, decode
 
 WORDS = simulate_words(2000, seed=11, start_orbit=3_000_000_000)

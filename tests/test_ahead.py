@@ -6,8 +6,8 @@ from threading import Event
 import numpy as np
 import pytest
 
+from muonstream.formats.block import Block, SourceError
 from muonstream.sources.ahead import ahead
-from muonstream.sources.block import Block, SourceError
 
 
 def block(n: int) -> Block:

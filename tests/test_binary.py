@@ -6,8 +6,8 @@ from decoding import WORDS, fed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.sources.binary import DMA_WORDS, DmaDecoder, WordDecoder
-from muonstream.sources.formats import Format, recognise
+from muonstream.formats.binary import DMA_WORDS, DmaDecoder, WordDecoder
+from muonstream.formats.recognise import Format, recognise
 
 
 def test_dma_transfers_lose_their_run_words() -> None:

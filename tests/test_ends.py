@@ -8,11 +8,11 @@ from kafka_fixtures import TopicMaker, add_partitions, delete_before
 from kafka_messages import Sent, as_frames, as_hits, as_transfers, bare, send
 from kafka_messages import ends as end_messages
 
+from muonstream.formats.block import SourceError
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words
 from muonstream.sources import ends as topic_ends
-from muonstream.sources.block import SourceError
 from muonstream.sources.ends import TopicEnds
 from muonstream.words import Words
 from tools.kafka_broker import Broker

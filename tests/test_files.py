@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.commands.simulate import table_of
-from muonstream.sources.block import SourceError
+from muonstream.formats.block import SourceError
 from muonstream.sources.files import open_bytes, read_blocks, read_pieces
 
 

@@ -10,9 +10,9 @@ import pytest
 from decoding import WORDS
 
 from muonstream.commands.simulate import table_of
-from muonstream.sources.block import Block, SourceError
+from muonstream.formats.block import Block, SourceError
+from muonstream.formats.recognise import ENOUGH_BYTES, Format
 from muonstream.sources.follow import _Growing, follow
-from muonstream.sources.formats import ENOUGH_BYTES, Format
 
 
 def test_a_growing_truncated_and_replaced_file_is_followed(tmp_path: Path) -> None:

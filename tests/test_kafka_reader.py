@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from muonstream.sources.block import SourceError
+from muonstream.formats.block import SourceError
 from muonstream.sources.kafka import Begin, TopicReader
 
 GONE = 1

@@ -16,13 +16,13 @@ from muonstream.detector import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
+from muonstream.formats.block import SourceError
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import Run
 from muonstream.simulation import simulate_words
 from muonstream.sinks.store import Store
 from muonstream.sources import kafka as kafka_source
-from muonstream.sources.block import SourceError
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import Begin, TopicReader
 from muonstream.words import Words

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.sources.block import Block
+from muonstream.formats.block import Block
 from muonstream.sources.pace import held_after, rated
 from muonstream.words import Words
 

@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from muonstream.builder import FrameBuilder
 from muonstream.cli import app
 from muonstream.detector import Detector
+from muonstream.formats.hits_json import JsonDecoder
 from muonstream.frames import Frames
 from muonstream.messages import (
     PART_WORDS,
@@ -37,7 +38,6 @@ from muonstream.messages import (
 )
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation, simulate_words
-from muonstream.sources.jsonlines import JsonDecoder
 from muonstream.words import ORBIT_SHIFT, Words
 from tools.kafka_broker import Broker
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from muonstream.sources.rows import HIGHEST, USUAL_BYTES, scan_rows
+from muonstream.formats.rows import HIGHEST, USUAL_BYTES, scan_rows
 from muonstream.words import HEAD_SHIFT, Head, encode
 
 PADDING = b"\n" * USUAL_BYTES

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.commands.simulate import table_of
-from muonstream.sources.binary import WordDecoder
-from muonstream.sources.jsonlines import JsonDecoder
-from muonstream.sources.rows import COLUMNS
-from muonstream.sources.text import TableDecoder
+from muonstream.formats.binary import WordDecoder
+from muonstream.formats.hits_json import JsonDecoder
+from muonstream.formats.rows import COLUMNS
+from muonstream.formats.table import TableDecoder
 
 
 def test_tables_and_json_are_the_words_they_were_made_of() -> None:

@@ -14,10 +14,10 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
+from muonstream.formats.block import SourceError
+from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
-from muonstream.sources.block import SourceError
-from muonstream.sources.formats import Format
 
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130

@@ -9,7 +9,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
-from muonstream.sources.block import Block
+from muonstream.formats.block import Block
 from muonstream.sources.files import read_blocks
 from muonstream.words import ORBIT_SECONDS, Head, decode
 

@@ -12,10 +12,10 @@ from muonstream.commands import common
 from muonstream.commands.summary_file import conclude, summary_file
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
+from muonstream.formats.block import Block
+from muonstream.formats.recognise import Format
 from muonstream.sources.ahead import ahead
-from muonstream.sources.block import Block
 from muonstream.sources.files import is_local, is_stream, read_blocks
-from muonstream.sources.formats import Format
 
 
 def check_there(files: list[str]) -> None:

@@ -19,15 +19,15 @@ from muonstream.commands import common
 from muonstream.commands.run import compiling
 from muonstream.commands.topics import connect
 from muonstream.detector import Detector
+from muonstream.formats.block import Block
+from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.tails import Tail, read_tails
 from muonstream.kafka.topics import FRAMES, HITS
 from muonstream.messages import EndMessage, Kind, Run
 from muonstream.sinks.gateway import Gateway, check_tails, warm_up
-from muonstream.sources.block import Block
 from muonstream.sources.files import is_stream, read_blocks
 from muonstream.sources.follow import follow
-from muonstream.sources.formats import Format
 from muonstream.sources.pace import held_after, paced, rated
 from muonstream.sources.simulated import parse, simulated
 

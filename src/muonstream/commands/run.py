@@ -20,11 +20,11 @@ from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline, warm_up
+from muonstream.formats.block import Block
+from muonstream.formats.recognise import Format
 from muonstream.scenario import SimulationConfig
-from muonstream.sources.block import Block
 from muonstream.sources.files import is_local, is_stream, read_blocks
 from muonstream.sources.follow import follow
-from muonstream.sources.formats import Format
 from muonstream.sources.pace import paced
 from muonstream.sources.simulated import parse, simulated
 

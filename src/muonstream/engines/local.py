@@ -8,7 +8,7 @@ from typing import Final
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.engines.pipeline import Pipeline
-from muonstream.sources.block import Block
+from muonstream.formats.block import Block
 
 PIECE_WORDS: Final = 1 << 21
 """Blocks are pushed in pieces of at most so many words, so that snapshots come on time."""

@@ -18,9 +18,9 @@ from muonstream.engines.spark_session import SparkError, first_line
 from muonstream.engines.spark_share import SCHEMA, Order, Share, read_shares
 from muonstream.engines.spark_task import worker
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
+from muonstream.formats.block import SourceError
 from muonstream.messages import FrameMessage, Run
 from muonstream.sinks.store import Saved, Store, StoreError
-from muonstream.sources.block import SourceError
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 

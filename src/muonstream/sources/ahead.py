@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from muonstream.sources.block import Block
+from muonstream.formats.block import Block
 
 
 def ahead(blocks: Iterator[Block]) -> Generator[Block]:

@@ -9,9 +9,9 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.formats.hits_json import KEYS, scan_objects
 from muonstream.messages import DMA_WORDS, WORD_BYTES, Kind
 from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.jsonlines import KEYS, scan_objects
 from muonstream.sources.marks import Mark, Message
 from muonstream.words import Words
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.formats.block import counted
+from muonstream.formats.hits_json import KEYS, scan_objects, word_of_object
 from muonstream.frames import Frames
 from muonstream.messages import (
     EndMessage,
@@ -22,8 +24,6 @@ from muonstream.messages import (
     dma_words,
     kind_of,
 )
-from muonstream.sources.block import counted
-from muonstream.sources.jsonlines import KEYS, scan_objects, word_of_object
 from muonstream.sources.marks import FRAME_HEADER, Mark, Message, groups
 from muonstream.words import Words
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from muonstream.formats.block import SourceError
 from muonstream.messages import DMA_WORDS, WORD_BYTES, Kind, MessageError, kind_of
-from muonstream.sources.block import SourceError
 from muonstream.sources.kafka import ASK_TIMEOUT_S, TopicReader
 
 ASK_EVERY_S: Final = 0.25

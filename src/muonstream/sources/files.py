@@ -13,8 +13,8 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from muonstream.buffers import Buffers
-from muonstream.sources.block import Block, SourceError
-from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
+from muonstream.formats.block import Block, SourceError
+from muonstream.formats.recognise import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
 
 READ_BYTES: Final = 1 << 24
 BUFFERS: Final = 8

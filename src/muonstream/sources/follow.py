@@ -8,10 +8,10 @@ from pathlib import Path
 from threading import Event
 from typing import BinaryIO, Final
 
-from muonstream.sources.block import Block, SourceError, counted
+from muonstream.formats.block import Block, SourceError, counted
+from muonstream.formats.recognise import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
+from muonstream.formats.table import HeaderError, has_header
 from muonstream.sources.files import READ_BYTES
-from muonstream.sources.formats import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
-from muonstream.sources.text import HeaderError, has_header
 
 POLL_S: Final = 0.1
 REMEMBERED_BYTES: Final = 4096

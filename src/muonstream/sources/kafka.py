@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from muonstream.formats.block import SourceError
 from muonstream.kafka.client import Connection, client_library
 from muonstream.messages import MOST_DIGITS, Run
-from muonstream.sources.block import SourceError
 from muonstream.sources.marks import Message
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.compiled import compiled
-from muonstream.sources.block import Block
+from muonstream.formats.block import Block
 from muonstream.words import HEAD_SHIFT, ORBIT_MASK, ORBIT_SECONDS, ORBIT_SHIFT, Head
 
 STEP_S: Final = 0.05

@@ -7,9 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from muonstream.detector import Detector
+from muonstream.formats.block import Block, SourceError
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
-from muonstream.sources.block import Block, SourceError
 
 
 def parse(name: str) -> SimulationConfig:

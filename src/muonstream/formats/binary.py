@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.sources.block import Block, counted
+from muonstream.formats.block import Block, counted
 
 WORD_BYTES: Final = 8
 DMA_WORDS: Final = 129

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.compiled import compiled, inlined
-from muonstream.sources.block import FAULTS_KEPT, Block
-from muonstream.sources.rows import COLUMNS, HIGHEST
+from muonstream.formats.block import FAULTS_KEPT, Block
+from muonstream.formats.rows import COLUMNS, HIGHEST
 from muonstream.words import (
     BX_SHIFT,
     CHANNEL_SHIFT,

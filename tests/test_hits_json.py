@@ -9,9 +9,9 @@ from decoding import fed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.sources.block import FAULTS_KEPT
-from muonstream.sources.jsonlines import JsonDecoder, word_of_object, words_of_objects
-from muonstream.sources.rows import COLUMNS, HIGHEST
+from muonstream.formats.block import FAULTS_KEPT
+from muonstream.formats.hits_json import JsonDecoder, word_of_object, words_of_objects
+from muonstream.formats.rows import COLUMNS, HIGHEST
 from muonstream.words import encode
 
 

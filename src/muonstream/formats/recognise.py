@@ -7,11 +7,11 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from muonstream.sources.binary import DMA_WORDS, DmaDecoder, WordDecoder
-from muonstream.sources.block import Block, SourceError
-from muonstream.sources.jsonlines import JsonDecoder
-from muonstream.sources.rows import COLUMNS
-from muonstream.sources.text import TableDecoder, has_header
+from muonstream.formats.binary import DMA_WORDS, DmaDecoder, WordDecoder
+from muonstream.formats.block import Block, SourceError
+from muonstream.formats.hits_json import JsonDecoder
+from muonstream.formats.rows import COLUMNS
+from muonstream.formats.table import TableDecoder, has_header
 from muonstream.words import BX_PER_ORBIT, Head, decode
 
 SAMPLE_BYTES: Final = 1 << 16

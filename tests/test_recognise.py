@@ -7,10 +7,10 @@ import pytest
 from decoding import WORDS, fed, json_of
 
 from muonstream.commands.simulate import table_of
-from muonstream.sources.block import SourceError
+from muonstream.formats.block import SourceError
+from muonstream.formats.recognise import BINARY, Format, check, decoder, recognise
+from muonstream.formats.rows import COLUMNS
 from muonstream.sources.files import read_blocks
-from muonstream.sources.formats import BINARY, Format, check, decoder, recognise
-from muonstream.sources.rows import COLUMNS
 from muonstream.words import encode
 
 

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.sources.block import FAULTS_KEPT, Block, SourceError
-from muonstream.sources.rows import COLUMNS, FEW, HIGHEST, MANY, scan_rows
+from muonstream.formats.block import FAULTS_KEPT, Block, SourceError
+from muonstream.formats.rows import COLUMNS, FEW, HIGHEST, MANY, scan_rows
 
 _LONGEST_HEADER: Final = 1 << 12
 

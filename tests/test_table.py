@@ -6,9 +6,9 @@ from decoding import FAULTY, fed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.sources.block import FAULTS_KEPT
-from muonstream.sources.rows import COLUMNS, HIGHEST
-from muonstream.sources.text import HeaderError, TableDecoder
+from muonstream.formats.block import FAULTS_KEPT
+from muonstream.formats.rows import COLUMNS, HIGHEST
+from muonstream.formats.table import HeaderError, TableDecoder
 from muonstream.words import decode, encode
 
 HEADER = (",".join(COLUMNS) + "\n").encode()
