@@ -1,0 +1,98 @@
+"""How the rows of a table are laid out: delimiter, decimal mark, and which column holds which field."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from muonstream.formats.rows import COLUMNS
+
+Dialect = Literal["course", "firmware2019", "head1"]
+"""The numbering of hits: HEAD 2, all as in words; HEAD 1, channel + 1, TDC - 1; HEAD 1, the others as in words."""
+
+DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "blanks"}
+MOST_COLUMNS: Final = 64
+_MARKS: Final = ("\ufeff", "\xef\xbb\xbf")
+_BLANKS: Final = " \t\r\n\f\v\xa0\x00\x1a"
+_NAMES: Final = {
+    "HEAD": 0,
+    "FPGA": 1,
+    "TDCCHANNEL": 2,
+    "TDCCH": 2,
+    "CHANNEL": 2,
+    "ORBITCNT": 3,
+    "ORBITCOUNT": 3,
+    "ORBITCOUNTER": 3,
+    "ORBIT": 3,
+    "BXCOUNTER": 4,
+    "BXCNT": 4,
+    "BXCOUNT": 4,
+    "BX": 4,
+    "TDCMEAS": 5,
+    "TDCMEASUREMENT": 5,
+    "TDC": 5,
+}
+"""Names of columns in capitals, letters only, and the field that each is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a table's fields are.
+
+    delimiter: a key of `DELIMITERS`; a blank stands for any number of blanks and tabs
+    columns: the field (index in COLUMNS) of each cell of a row, or -1 for one that is ignored
+    decimal: "." or ","; headed: whether a header said so, not the content of rows
+    """
+
+    delimiter: str = ","
+    columns: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    decimal: str = "."
+    headed: bool = False
+
+
+PLAIN: Final = Layout()
+
+
+@dataclass(frozen=True, slots=True)
+class WrongHeader:
+    """A header that names other columns than the six: its names as they are written, and what is wrong with them."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """The cells of a line, without blanks, quotes and brackets around them."""
+    line = line.strip(_BLANKS + "[]()")
+    cells = line.split() if delimiter == " " else line.split(delimiter)
+    return [cell.strip(_BLANKS + "\"'[]()") for cell in cells]
+
+
+def read_header(line: str) -> Layout | WrongHeader | None:
+    """What a line says of the columns, if it is a header of a table of hits; None for any other line.
+
+    Names may be in any order and case, quoted, after `#`, and written in ways that leave no doubt (`orbit cnt`, `BX`).
+    Columns of other names are ignored. Two columns of one field, or a field without one, are a `WrongHeader`.
+    """
+    for mark in _MARKS:
+        line = line.replace(mark, "")
+    line = line.strip(_BLANKS + "#%!/[]()")
+    if "head" not in line.lower():
+        return None
+    best: Layout | WrongHeader | None = None
+    for delimiter in DELIMITERS:
+        names = cells_of(line, delimiter)
+        columns = tuple(_NAMES.get(re.sub("[^A-Z]", "", name.upper()), -1) for name in names)
+        known = {column for column in columns if column >= 0}
+        if len(known) < 2 or 0 not in known:
+            continue
+        if known == set(range(len(COLUMNS))) and len(columns) <= MOST_COLUMNS:
+            if sum(column >= 0 for column in columns) == len(COLUMNS):
+                return Layout(delimiter, columns, headed=True)
+            twice = next(name for name, column in zip(names, columns, strict=True) if columns.count(column) > 1)
+            best = WrongHeader(tuple(names), f"{twice} more than once")
+        elif best is None:
+            missing = ", ".join(name for field, name in enumerate(COLUMNS) if field not in known)
+            best = WrongHeader(tuple(names), f"without {missing}")
+    return best
