@@ -33,7 +33,7 @@ EDGES: dict[str, frozenset[str]] = {
 CORE_LIBRARIES = frozenset({"numpy", "numba", "llvmlite"})  # the last is numba's own, for its intrinsics
 CORE_EXTRA_LIBRARIES = {"detector": frozenset({"pydantic"})}
 # Optional libraries that core may import, but only inside the function that needs them.
-CORE_LAZY_LIBRARIES = frozenset({"hist"})
+CORE_LAZY_LIBRARIES = frozenset({"hist", "zstandard", "compression"})  # the last is Python 3.14's own
 
 LONGEST_MODULE = 450
 
