@@ -1,4 +1,4 @@
-"""What this machine has that some tests need: a browser, Java, Maven."""
+"""What this machine has that some tests need: a browser, Java, Maven, Node.js."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ CHROMIUM_HINT: Final = f"apt-get install chromium, or set {CHROMIUM_VARIABLE} to
 JAVA_OLDEST: Final = 17
 JAVA_HINT: Final = "apt-get install openjdk-17-jre-headless"
 MAVEN_HINT: Final = "apt-get install maven"
+NODE_HINT: Final = "apt-get install nodejs npm"
 
 
 def in_ci() -> bool:
@@ -54,4 +55,10 @@ def find_java() -> Path | None:
 def find_maven() -> Path | None:
     """The Maven to fetch Kafka with, if there is one."""
     found = shutil.which("mvn")
+    return Path(found) if found else None
+
+
+def find_node() -> Path | None:
+    """The Node.js to draw ROOT's objects with, if there is one."""
+    found = shutil.which("node")
     return Path(found) if found else None

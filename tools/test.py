@@ -22,9 +22,11 @@ from tools.machine import (
     JAVA_HINT,
     JAVA_OLDEST,
     MAVEN_HINT,
+    NODE_HINT,
     find_chromium,
     find_java,
     find_maven,
+    find_node,
     in_ci,
 )
 
@@ -76,6 +78,7 @@ def look_around() -> list[str]:
             f"{JAVA_OLDEST} or newer runs Kafka and Spark. To get it: {JAVA_HINT}",
         ),
         ("Maven", "maven", find_maven, f"the tests with Kafka and Spark are skipped. To get it: {MAVEN_HINT}"),
+        ("Node.js", "npm", find_node, f"the test with JSROOT is skipped. To get it: {NODE_HINT}"),
     )
     say(f"Python     {sys.version.split()[0]} ({sys.executable})")
     missing = []

@@ -41,6 +41,26 @@ def _axis(name: str, title: str, bins: int, start: float, stop: float) -> dict[s
     }
 
 
+def _moments(inside: Counts, start: float, step: float) -> dict[str, float]:
+    """The sums that ROOT takes mean and width from, over the centres of the bins in range (int64[rows, bins]).
+
+    ROOT fills them with the values themselves, which are not kept here; from an object without them (fTsumw 0) it
+    takes these sums. A row's centre along y is its number plus a half.
+    """
+    rows, bins = inside.shape
+    x, y = start + (np.arange(bins) + 0.5) * step, np.arange(rows) + 0.5
+    by_x, by_y = inside.sum(axis=0), inside.sum(axis=1)
+    return {
+        "fTsumw": float(by_x.sum()),
+        "fTsumw2": float(by_x.sum()),
+        "fTsumwx": float(by_x @ x),
+        "fTsumwx2": float(by_x @ x**2),
+        "fTsumwy": float(by_y @ y),
+        "fTsumwy2": float(by_y @ y**2),
+        "fTsumwxy": float(y @ inside @ x),
+    }
+
+
 def root_json(entry: Entry, values: Counts) -> dict[str, Any]:
     """One entry of the catalogue (values in its shape) as a TH1D, or as a TH2D with one row a chamber or layer."""
     axis = entry.axis
@@ -49,7 +69,7 @@ def root_json(entry: Entry, values: Counts) -> dict[str, Any]:
     flow = rows if axis.flow else np.pad(rows, ((0, 0), (1, 1)))
     is_2d = values.ndim == 2
     cells = np.pad(flow, ((1, 1), (0, 0))) if is_2d else flow
-    inside = cells[1:-1, 1:-1] if is_2d else cells[0, 1:-1]
+    moments = _moments(flow[:, 1:-1], axis.start, axis.step)
     histogram = {
         **_object("TH2D" if is_2d else "TH1D", entry.name, entry.title),
         "fLineColor": 602,
@@ -67,10 +87,7 @@ def root_json(entry: Entry, values: Counts) -> dict[str, Any]:
         "fBarOffset": 0,
         "fBarWidth": 1000,
         "fEntries": float(cells.sum()),
-        "fTsumw": float(inside.sum()),
-        "fTsumw2": float(inside.sum()),
-        "fTsumwx": 0.0,
-        "fTsumwx2": 0.0,
+        **{name: moments[name] for name in ("fTsumw", "fTsumw2", "fTsumwx", "fTsumwx2")},
         "fMaximum": -1111,
         "fMinimum": -1111,
         "fNormFactor": 0,
@@ -85,5 +102,5 @@ def root_json(entry: Entry, values: Counts) -> dict[str, Any]:
         "fArray": cells.ravel().tolist(),
     }
     if is_2d:
-        histogram |= {"fScalefactor": 1, "fTsumwy": 0.0, "fTsumwy2": 0.0, "fTsumwxy": 0.0}
+        histogram |= {"fScalefactor": 1, **{name: moments[name] for name in ("fTsumwy", "fTsumwy2", "fTsumwxy")}}
     return histogram
