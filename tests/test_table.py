@@ -18,10 +18,10 @@ def test_faulty_rows_are_counted_named_and_left_out() -> None:
     words, malformed, faults = fed(TableDecoder("f.csv"), b"2,0,5,100,10,3\n" + FAULTY + b"2,1,6,7,8,9")
     assert words == encode(fpga=[0, 1], channel=[5, 6], orbit=[100, 7], bx=[10, 8], tdc=[3, 9]).tolist()
     assert malformed == len(faults) == 7
-    assert faults[0] == "f.csv:2: found 5 columns, allowed are 6: '2,0,5,100,10'"
-    assert faults[2] == "f.csv:4: FPGA: found 'a', allowed are whole numbers from 0 to 7"
-    assert faults[3] == "f.csv:5: FPGA: found '-1', allowed are whole numbers from 0 to 7"
-    assert faults[5] == "f.csv:7: TDC_MEAS: found '3.5', allowed are whole numbers from 0 to 31"
+    assert faults[0] == "f.csv:2: found 5 columns, expected 6: '2,0,5,100,10'"
+    assert faults[2] == "f.csv:4: FPGA: found 'a', expected whole numbers from 0 to 7"
+    assert faults[3] == "f.csv:5: FPGA: found '-1', expected whole numbers from 0 to 7"
+    assert faults[5] == "f.csv:7: TDC_MEAS: found '3.5', expected whole numbers from 0 to 31"
 
 
 def test_ancillary_rows_may_hold_anything_but_letters() -> None:
@@ -70,22 +70,22 @@ def test_hits_are_their_numbers_however_written(rows: list[tuple[tuple[tuple[str
 def test_a_header_is_left_out_and_counts_as_a_line(head: bytes) -> None:
     words, malformed, faults = fed(TableDecoder("t"), head + b"2,0,5,100,10,3\n2,0,5\n", [1, 3])
     assert (len(words), malformed) == (1, 1)
-    assert faults == [f"t:{3 if head else 2}: found 3 columns, allowed are 6: '2,0,5'"]
+    assert faults == [f"t:{3 if head else 2}: found 3 columns, expected 6: '2,0,5'"]
 
 
-@pytest.mark.parametrize("head", [b"FPGA,HEAD,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", b'"HEAD","FPGA",x\r\n'])
-def test_a_header_of_other_columns_is_refused_however_it_comes(head: bytes) -> None:
+def test_a_header_of_other_columns_is_refused_however_it_comes() -> None:
+    head = b'"HEAD","FPGA",x\r\n'
     for cuts in ([], [2], [len(head) - 1]):
-        with pytest.raises(HeaderError, match=r"^t: found a table with the columns .* allowed are HEAD, FPGA, "):
+        with pytest.raises(
+            HeaderError, match=r"^t: found a table with the columns HEAD, FPGA, x, without .* expected "
+        ):
             fed(TableDecoder("t"), head + b"2,0,5,100,10,3\n", cuts)
 
 
-def test_a_second_header_is_a_faulty_row() -> None:
-    assert fed(TableDecoder("t"), HEADER + HEADER) == (
-        [],
-        1,
-        ["t:2: HEAD: found 'HEAD', allowed are whole numbers from 0 to 7"],
-    )
+def test_a_header_of_other_columns_among_rows_is_a_faulty_row() -> None:
+    words, malformed, [fault] = fed(TableDecoder("t"), b"2,0,5,100,10,3\nHEAD,FPGA,x\n2,0,5,100,10,3\n")
+    assert (len(words), malformed) == (2, 1)
+    assert fault.startswith("t:2: found a table with the columns HEAD, FPGA, x, without TDC_CHANNEL, ")
 
 
 def test_empty_lines_are_no_rows_but_count_as_lines() -> None:
@@ -102,16 +102,17 @@ def test_without_rows_there_is_nothing(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        (b"8,0,1,1,1,1", "HEAD: found '8', allowed are whole numbers from 0 to 7"),
-        (b"2,8,1,1,1,1", "FPGA: found '8', allowed are whole numbers from 0 to 7"),
-        (b"4,9,1,1,1,1", "FPGA: found '9', allowed are whole numbers from 0 to 7"),
-        (b"2,0,512,1,1,1", "TDC_CHANNEL: found '512', allowed are whole numbers from 0 to 511"),
-        (b"2,0,1,4294967296,1,1", "ORBIT_CNT: found '4294967296', allowed are whole numbers from 0 to 4294967295"),
-        (b"2,0,1,1,3564,1", "BX_COUNTER: found '3564', allowed are whole numbers from 0 to 3563"),
-        (b"2,0,1,1,1,32", "TDC_MEAS: found '32', allowed are whole numbers from 0 to 31"),
-        (b"2,0,1,1,1e2,1", "BX_COUNTER: found '1e2', allowed are whole numbers from 0 to 3563"),
-        (b"2,0,1,1,,1", "BX_COUNTER: found '', allowed are whole numbers from 0 to 3563"),
-        (b"2,0,1,1,\xff,1", r"BX_COUNTER: found '\\xff', allowed are whole numbers from 0 to 3563"),
+        (b"8,0,1,1,1,1", "HEAD: found '8', expected whole numbers from 0 to 7"),
+        (b"2,8,1,1,1,1", "FPGA: found '8', expected whole numbers from 0 to 7"),
+        (b"4,9,1,1,1,1", "FPGA: found '9', expected whole numbers from 0 to 7"),
+        (b"2,0,512,1,1,1", "TDC_CHANNEL: found '512', expected whole numbers from 0 to 511"),
+        (b"2,0,1,4294967296,1,1", "ORBIT_CNT: found '4294967296', expected whole numbers from 0 to 4294967295"),
+        (b"2,0,1,1,3564,1", "BX_COUNTER: found '3564', expected whole numbers from 0 to 3563"),
+        (b"2,0,1,1,1,32", "TDC_MEAS: found '32', expected whole numbers from 0 to 31"),
+        (b"2,0,1,1,1e4,1", "BX_COUNTER: found '1e4', expected whole numbers from 0 to 3563"),
+        (b"2,0,1,1,15e-1,1", "BX_COUNTER: found '15e-1', expected whole numbers from 0 to 3563"),
+        (b"2,0,1,1,,1", "BX_COUNTER: found '', expected whole numbers from 0 to 3563"),
+        (b"2,0,1,1,\xff,1", r"BX_COUNTER: found '\\xff', expected whole numbers from 0 to 3563"),
     ],
 )
 def test_what_is_out_of_range_is_named(row: bytes, fault: str) -> None:
@@ -131,9 +132,9 @@ def test_limits_of_the_2019_firmware_are_its_own(row: str, channel: int, tdc: in
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        ("1,0,0,5,6,1", "TDC_CHANNEL: found '0', allowed are whole numbers from 1 to 512"),
-        ("1,0,513,5,6,1", "TDC_CHANNEL: found '513', allowed are whole numbers from 1 to 512"),
-        ("1,0,1,5,6,31", "TDC_MEAS: found '31', allowed are whole numbers from 0 to 30"),
+        ("1,0,0,5,6,1", "TDC_CHANNEL: found '0', expected whole numbers from 1 to 512"),
+        ("1,0,513,5,6,1", "TDC_CHANNEL: found '513', expected whole numbers from 1 to 512"),
+        ("1,0,1,5,6,31", "TDC_MEAS: found '31', expected whole numbers from 0 to 30"),
     ],
 )
 def test_what_the_2019_firmware_cannot_have_is_named(row: str, fault: str) -> None:

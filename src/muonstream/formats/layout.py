@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.formats.cells import BRACKETS, CELLS, DECIMAL, DELIMITER, HIT_HEAD, N_CELLS, PLAIN_ORDER, SHIFTED
 from muonstream.formats.rows import COLUMNS
 
 Dialect = Literal["course", "firmware2019", "head1"]
@@ -42,13 +46,34 @@ class Layout:
 
     delimiter: a key of `DELIMITERS`; a blank stands for any number of blanks and tabs
     columns: the field (index in COLUMNS) of each cell of a row, or -1 for one that is ignored
-    decimal: "." or ","; headed: whether a header said so, not the content of rows
+    decimal: "." or ","; brackets: whether rows stand in brackets; headed: whether a header named the columns
+    header_delimiter: the delimiter of that header where it may differ from the rows', as in numpy.savetxt's comments
     """
 
     delimiter: str = ","
     columns: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     decimal: str = "."
+    brackets: bool = False
     headed: bool = False
+    header_delimiter: str = ""
+
+    def form(self, dialect: Dialect) -> NDArray[np.int64]:
+        """The layout and a dialect as the kernel reads them: int64, see `cells.DELIMITER`."""
+        in_order = self.columns == tuple(range(len(COLUMNS)))
+        form = np.full(CELLS + MOST_COLUMNS, -1, np.int64)
+        form[DELIMITER] = ord(self.delimiter)
+        form[HIT_HEAD], form[SHIFTED] = 2 if dialect == "course" else 1, dialect == "firmware2019"
+        form[DECIMAL], form[BRACKETS] = ord(self.decimal), self.brackets
+        form[PLAIN_ORDER], form[N_CELLS] = in_order, len(self.columns)
+        form[CELLS : CELLS + len(self.columns)] = self.columns
+        return form
+
+    def headed_by(self, header: Layout) -> Layout:
+        """The layout that a header in the middle of such a table gives: rows may have one cell more in front."""
+        row_names = len(self.columns) == len(header.columns) + 1 and self.columns[0] < 0
+        columns = (-1, *header.columns) if row_names else header.columns
+        same = header.delimiter in (self.delimiter, self.header_delimiter)
+        return replace(self if same else header, columns=columns, headed=True)
 
 
 PLAIN: Final = Layout()
@@ -92,7 +117,7 @@ def read_header(line: str) -> Layout | WrongHeader | None:
                 return Layout(delimiter, columns, headed=True)
             twice = next(name for name, column in zip(names, columns, strict=True) if columns.count(column) > 1)
             best = WrongHeader(tuple(names), f"{twice} more than once")
-        elif best is None:
+        elif best is None and 2 * len(known) >= len(columns):
             missing = ", ".join(name for field, name in enumerate(COLUMNS) if field not in known)
             best = WrongHeader(tuple(names), f"without {missing}")
     return best

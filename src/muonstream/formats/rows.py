@@ -1,7 +1,11 @@
 """Rows of a table of hits into words, compiled.
 
-A row that is six plain numbers in range, what most are, is looked at all at once; any other one number by number, which
-says what is wrong with it.
+Most rows are six plain numbers in range and one delimiter each: these are read all at once. Every other line is read
+cell by cell, which takes numbers in any notation and says what is wrong with a row.
+
+A line ends with LF, CR or CR LF. A run of NUL bytes is a hole that a file system left after a crash: it ends the row
+before it, which is malformed because its last number may be cut, and the row after it is read. One NUL before a line's
+end belongs to a string of C and does no harm.
 """
 
 from __future__ import annotations
@@ -12,6 +16,31 @@ import numpy as np
 
 from muonstream.bits import bytes_between, eight_bytes, popcount, trailing_zeros
 from muonstream.compiled import compiled, inlined
+from muonstream.formats.cells import (
+    CR,
+    CUT,
+    DELIMITER,
+    DOUBLE,
+    FEW,
+    HIGH,
+    HIT_HEAD,
+    LF,
+    LONG,
+    MANY,
+    MINUS,
+    N_CELLS,
+    NO_NUMBER,
+    PLAIN_ORDER,
+    SHIFTED,
+    SINGLE,
+    SLASH,
+    ZERO,
+    after_blanks,
+    mark_width,
+    may_be_blank,
+    read_cells,
+    segment_end,
+)
 from muonstream.words import (
     BX_PER_ORBIT,
     BX_SHIFT,
@@ -22,61 +51,23 @@ from muonstream.words import (
     ORBIT_MASK,
     ORBIT_SHIFT,
     TDC_MASK,
+    Head,
 )
 
 COLUMNS: Final = ("HEAD", "FPGA", "TDC_CHANNEL", "ORBIT_CNT", "BX_COUNTER", "TDC_MEAS")
 HIGHEST: Final = (7, 7, CHANNEL_MASK, ORBIT_MASK, BX_PER_ORBIT - 1, TDC_MASK)
+SHIFTS: Final = (HEAD_SHIFT, FPGA_SHIFT, CHANNEL_SHIFT, ORBIT_SHIFT, BX_SHIFT, 0)
 EVENT_NUMBER_CHANNELS: Final = (137, 138)
 
-FEW, MANY, _NO_NUMBER, _NEGATIVE, _FRACTION, _HIGH = 1, 2, 3, 4, 5, 6
-_COMMA, _NEWLINE, _RETURN, _SPACE, _TAB, _MINUS, _PLUS, _POINT, _ZERO = 44, 10, 13, 32, 9, 45, 43, 46, 48
+LONGEST_ROW: Final = 1 << 16
+"""Bytes of a row at most; a longer one is malformed and need not be kept."""
 
-
-@compiled
-def _number(data: Any, at: int) -> tuple[int, int, int]:
-    """A number from `at` on: its value (the whole part), 0 or what is wrong with it, and where its column ends."""
-    n = len(data)
-    while at < n and (data[at] == _SPACE or data[at] == _TAB):
-        at += 1
-    negative = at < n and data[at] == _MINUS
-    if at < n and (negative or data[at] == _PLUS):
-        at += 1
-    value, digits, wrong = 0, 0, 0
-    while at < n:
-        digit = np.int64(data[at]) - _ZERO
-        if digit < 0 or digit > 9:
-            break
-        value = int(min(value * 10 + int(digit), 1 << 50))
-        digits += 1
-        at += 1
-    if at < n and data[at] == _POINT:
-        at += 1
-        while at < n and 0 <= np.int64(data[at]) - _ZERO <= 9:
-            if data[at] != _ZERO:
-                wrong = _FRACTION
-            digits += 1
-            at += 1
-    if digits and at + 1 < n and (data[at] == 101 or data[at] == 69):  # an exponent
-        wrong = _FRACTION
-        at += 1
-        if data[at] == _MINUS or data[at] == _PLUS:
-            at += 1
-        while at < n and 0 <= np.int64(data[at]) - _ZERO <= 9:
-            at += 1
-    while at < n and (data[at] == _SPACE or data[at] == _TAB or data[at] == _RETURN):
-        at += 1
-    if digits == 0 or (at < n and data[at] != _COMMA and data[at] != _NEWLINE):
-        wrong = _NO_NUMBER
-        while at < n and data[at] != _COMMA and data[at] != _NEWLINE:
-            at += 1
-    elif negative and value > 0 and wrong == 0:
-        wrong = _NEGATIVE
-    return value, wrong, at
-
+HEADERS, PADDING, FIRST_NUL, LAST_BLANK, N_COUNTS = 0, 1, 2, 3, 4
+"""Places in counts (int64): bytes of comments, blank lines and marks; NUL bytes; where the first NUL is, or -1; whether
+the last line of those read cell by cell was a comment or blank."""
 
 USUAL_BYTES: Final = 40
-"""So many bytes from where a row begins are looked at, or at least looked into, to see whether it is a usual one."""
-_OLD_HEAD, _HEAD = 1, 2
+"""Bytes that must follow where a row begins for the look at usual rows, which loads up to this many."""
 
 
 @inlined
@@ -93,28 +84,28 @@ def _plain(digits: Any, length: Any) -> Any:
 
 
 @inlined
-def _usual_row(data: Any, at: Any, old_firmware: bool) -> tuple[Any, Any]:
-    """The hit in the row from `at` on, and where the next row begins: `at` if this is no usual row.
+def _usual_row(data: Any, at: Any, hit_head: Any, shifted: bool, delimiter: Any) -> tuple[Any, Any]:
+    """The hit in the row from `at` on, and where the next row begins: `at` if this is not a usual row.
 
-    Usual is a hit of six numbers that are nothing but digits, one for the board, up to ten for the orbit. All is
-    unsigned: numba need not ask whether an index is negative.
+    Usual is a hit of six numbers that are nothing but digits, one for the board, up to ten for the orbit. Indices are
+    unsigned: numba would check signed ones for being negative.
     """
     one = np.uint64(1)
-    line = bytes_between(data, at, np.uint64(_NEWLINE), np.uint64(_NEWLINE))
+    line = bytes_between(data, at, np.uint64(LF), np.uint64(LF))
     if line == np.uint64(0) or line & one:
         return np.uint64(0), at
     end = np.uint64(trailing_zeros(line))
     next_at = at + end + one
-    end -= np.uint64(data[at + end - one] == np.uint64(_RETURN))
+    end -= np.uint64(data[at + end - one] == np.uint64(CR))
     here = (one << end) - one
-    commas = bytes_between(data, at, np.uint64(_COMMA), np.uint64(_COMMA)) & here
-    others = ~bytes_between(data, at, np.uint64(_ZERO), np.uint64(_ZERO + 9)) & here
+    commas = bytes_between(data, at, delimiter, delimiter) & here
+    others = ~bytes_between(data, at, np.uint64(ZERO), np.uint64(ZERO + 9)) & here
     begins = eight_bytes(data, at)
-    hit = np.uint64(_ZERO + _OLD_HEAD if old_firmware else _ZERO + _HEAD)
     if (
         commas != others
         or popcount(commas) != 5
-        or begins & np.uint64(0xFF00FFFF) != hit | np.uint64(_COMMA << 8 | _COMMA << 24)
+        or begins & np.uint64(0xFF00FFFF)
+        != np.uint64(ZERO) + hit_head | delimiter << np.uint64(8) | delimiter << np.uint64(24)
     ):
         return np.uint64(0), at
     commas &= ~np.uint64(0b1010)
@@ -140,7 +131,7 @@ def _usual_row(data: Any, at: Any, old_firmware: bool) -> tuple[Any, Any]:
         orbit = _plain(digits, more) * np.uint64(10**8) + lower
     bx = _plain(eight_bytes(data, at + third + one), n_bx)
     tdc = _plain(eight_bytes(data, at + fourth + one), n_tdc)
-    if old_firmware:
+    if shifted:
         tdc += one - np.uint64(
             channel == np.uint64(EVENT_NUMBER_CHANNELS[0]) or channel == np.uint64(EVENT_NUMBER_CHANNELS[1])
         )
@@ -153,100 +144,177 @@ def _usual_row(data: Any, at: Any, old_firmware: bool) -> tuple[Any, Any]:
         or tdc > np.uint64(HIGHEST[5])
     ):
         return np.uint64(0), at
-    word = np.uint64(_HEAD << HEAD_SHIFT) | board << np.uint64(FPGA_SHIFT) | channel << np.uint64(CHANNEL_SHIFT)
+    word = np.uint64(Head.HIT << HEAD_SHIFT) | board << np.uint64(FPGA_SHIFT) | channel << np.uint64(CHANNEL_SHIFT)
     return word | orbit << np.uint64(ORBIT_SHIFT) | bx << np.uint64(BX_SHIFT) | tdc, next_at
 
 
-@compiled
-def scan_rows(data: Any, old_firmware: bool, words: Any, faults: Any) -> tuple[int, int, int]:
-    """Scan whole lines of a table into words.
+@inlined
+def _word(values: Any, wrongs: Any, hit_head: Any, shifted: bool) -> tuple[Any, Any, Any]:
+    """The word of six fields, and 0, 0; or the first field that is wrong and what is wrong with it.
 
-    data: uint8[n], ending with a newline; words: uint64, room for a word each 12 bytes; faults: int64[m, 4], filled
-    with (line from 0, where it begins, column, what) of the first m faulty rows
-    Gives how many words, faulty rows and lines there were.
+    Of ancillary rows only HEAD and FPGA must be whole numbers in range; other cells may be any numbers.
+    """
+    hit = values[0] == hit_head and wrongs[0] == 0
+    word = np.uint64(0)
+    if wrongs[0] > 0 or values[0] > HIGHEST[0]:
+        return word, 0, wrongs[0] if wrongs[0] > 0 else HIGH
+    event_number = values[2] == EVENT_NUMBER_CHANNELS[0] or values[2] == EVENT_NUMBER_CHANNELS[1]
+    for field in range(1, 6):
+        value, wrong = values[field], wrongs[field]
+        if wrong < 0:
+            continue
+        if wrong > 0 and (hit or wrong == NO_NUMBER or field == 1):
+            return word, field, wrong
+        if hit or field == 1:
+            if hit and shifted:
+                # text numbers channels from 1, so that 0 is below the range
+                if field == 2:
+                    value -= 1
+                elif field == 5 and not event_number:
+                    value += 1
+            if value < 0 or value > HIGHEST[field]:
+                return word, field, HIGH
+        elif field == 2:
+            value &= CHANNEL_MASK
+        elif field == 3:
+            value &= ORBIT_MASK
+        else:
+            value = np.int64(0)
+        word |= np.uint64(value) << np.uint64(SHIFTS[field])
+    head = values[0]
+    if hit_head == 1:
+        # HEAD 2 of such a read-out is not a hit
+        head = np.int64(Head.HIT) if hit else np.int64(7)
+    return word | np.uint64(head) << np.uint64(HEAD_SHIFT), 0, 0
+
+
+@inlined
+def _names_head(data: Any, at: Any, end: Any) -> Any:
+    """Whether `head` is in data[at:end], in letters of any case."""
+    for i in range(at, end - 3):
+        if data[i] | 32 == 104 and data[i + 1] | 32 == 101 and data[i + 2] | 32 == 97 and data[i + 3] | 32 == 100:
+            return True
+    return False
+
+
+@inlined
+def _is_comment(data: Any, at: Any, end: Any) -> Any:
+    """Whether a line begins with #, %, ! or //, or is Excel's `sep=;`."""
+    c = data[at]
+    if c == 35 or c == 37 or c == 33 or (c == 47 and at + 1 < end and data[at + 1] == 47):
+        return True
+    return end - at == 5 and data[at] == 115 and data[at + 1] == 101 and data[at + 2] == 112 and data[at + 3] == 61
+
+
+@compiled
+def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tuple[int, int, int, int]:
+    """Scan whole lines of a table into words, up to a line that may be a header.
+
+    data: uint8[n], ending with a line's end or two NULs; form: int64, see `cells.DELIMITER`
+    words: uint64, room for a word each 12 bytes; counts: int64[N_COUNTS], added to, see `HEADERS`
+    faults: int64[m, 4], filled with (line from 0, where it begins, field or number of cells, what) of the first m
+    Gives how many words, faulty rows and lines there were, and where it stopped: at the end, or where a line begins in
+    which `head` is written, after # or in front of anything but a number.
     """
     n_words, n_faults, line = 0, 0, 0
-    at: Any = 0
-    n = len(data)
-    hit_head = 1 if old_firmware else 2
+    at: Any = np.int64(0)
+    n = np.int64(len(data))
+    values, wrongs = np.zeros(6, np.int64), np.zeros(6, np.int64)
+    usual, shifted = form[PLAIN_ORDER] != 0, form[SHIFTED] != 0
+    hit_head, delimiter = np.uint64(form[HIT_HEAD]), np.uint64(form[DELIMITER])
     while at < n:
-        if at + USUAL_BYTES <= n:
-            word, next_at = _usual_row(data, np.uint64(at), old_firmware)
+        if usual and at + USUAL_BYTES <= n:
+            word, next_at = _usual_row(data, np.uint64(at), hit_head, shifted, delimiter)
             if next_at != np.uint64(at):
                 words[n_words] = word
                 n_words += 1
                 line += 1
                 at = np.int64(next_at)
                 continue
-        begin = at
-        if data[at] == _NEWLINE or (data[at] == _RETURN and at + 1 < n and data[at + 1] == _NEWLINE):
-            at += 1 if data[at] == _NEWLINE else 2
-            line += 1
+        end = segment_end(data, at)
+        # a hole of NUL bytes ends the row, unless it is one byte in front of the line's end
+        next_at, hole, broken = end, False, 0
+        if end < n and data[end] == 0:
+            while next_at < n and data[next_at] == 0:
+                next_at += 1
+            hole = next_at - end > 1 or not (next_at >= n or data[next_at] == LF or data[next_at] == CR)
+        nul_end = next_at
+        if not hole and next_at < n:
+            next_at += 2 if data[next_at] == CR and next_at + 1 < n and data[next_at + 1] == LF else 1
+            broken = 1
+        while at < end and data[at] >= 0xEF and mark_width(data, at, end) > 0:
+            counts[HEADERS] += mark_width(data, at, end)
+            at += mark_width(data, at, end)
+        begin, first, comment = at, at, False
+        fault, fault_field = 0, 0
+        if end - begin > LONGEST_ROW:
+            fault = LONG
+        elif first < end:
+            if may_be_blank(data[first]):
+                first = after_blanks(data, first, end, form)
+            inner = first
+            if inner + 1 < end and (data[inner] == DOUBLE or data[inner] == SINGLE):
+                inner += 1
+            if first < end and not ((data[inner] > SLASH and data[inner] <= ZERO + 9) or data[inner] == MINUS):
+                comment = _is_comment(data, first, end)
+                if _names_head(data, first, end):
+                    return n_words, n_faults, line, begin
+        if nul_end > end and counts[FIRST_NUL] < 0:
+            counts[FIRST_NUL] = end
+        counts[PADDING] += nul_end - end
+        at = next_at
+        line += broken
+        counts[LAST_BLANK] = fault == 0 and (comment or first >= end)
+        if counts[LAST_BLANK]:
+            counts[HEADERS] += (end - begin) + (next_at - nul_end)
             continue
-        word = np.uint64(0)
-        fault, fault_column, hit, column = 0, 0, False, 0
-        while True:
-            # digits up to a comma are the usual thing
-            value: Any = np.int64(0)
-            start = at
-            while at < n:
-                digit = np.int64(data[at]) - _ZERO
-                if digit < 0 or digit > 9:
-                    break
-                value = value * 10 + digit
-                at += 1
-            wrong = 0
-            if at == start or at - start > 15 or (data[at] != _COMMA and data[at] != _NEWLINE):
-                value, wrong, at = _number(data, start)
-            if column == 0:
-                hit = value == hit_head
-                if wrong or value > 7:
-                    fault, fault_column = wrong if wrong else _HIGH, 0
-                head = value if not old_firmware else 2 if hit else 7
-                word |= np.uint64(head) << np.uint64(HEAD_SHIFT)
-            elif column < 6 and fault == 0:
-                if wrong and (hit or wrong == _NO_NUMBER or column == 1):
-                    fault, fault_column = wrong, column
-                elif hit or column == 1:
-                    if old_firmware and hit:
-                        if column == 2:
-                            # text numbers from 1, so 0 is below the range
-                            event_number = value == EVENT_NUMBER_CHANNELS[0] or value == EVENT_NUMBER_CHANNELS[1]
-                            value -= 1
-                            word |= np.uint64(event_number)
-                        elif column == 5:
-                            value += 1 - np.int64(word & np.uint64(1))
-                            word &= ~np.uint64(1)
-                    if value < 0 or value > HIGHEST[column]:
-                        fault, fault_column = _HIGH, column
-                    elif column == 1:
-                        word |= np.uint64(value) << np.uint64(FPGA_SHIFT)
-                    elif column == 2:
-                        word |= np.uint64(value) << np.uint64(CHANNEL_SHIFT)
-                    elif column == 3:
-                        word |= np.uint64(value) << np.uint64(ORBIT_SHIFT)
-                    elif column == 4:
-                        word |= np.uint64(value) << np.uint64(BX_SHIFT)
-                    else:
-                        word |= np.uint64(value)
-                elif column == 3:
-                    word |= np.uint64(value & ORBIT_MASK) << np.uint64(ORBIT_SHIFT)
-                elif column == 2:
-                    word |= np.uint64(value & CHANNEL_MASK) << np.uint64(CHANNEL_SHIFT)
-            column += 1
-            if at >= n or data[at] == _NEWLINE:
-                break
-            at += 1
-        at += 1
-        if fault == 0 and column != 6:
-            fault, fault_column = (FEW if column < 6 else MANY), column
+        if fault == 0:
+            n_cells = read_cells(data, first, end, form, values, wrongs)
+            word, fault_field, fault = _word(values, wrongs, form[HIT_HEAD], shifted)
+            if fault == 0 and n_cells != form[N_CELLS]:
+                fault, fault_field = (FEW if n_cells < form[N_CELLS] else MANY), n_cells
+            if fault == 0 and hole:
+                fault, fault_field = CUT, nul_end - end
         if fault:
             if n_faults < len(faults):
                 row = faults[n_faults]
-                row[0], row[1], row[2], row[3] = line, begin, fault_column, fault
+                row[0], row[1], row[2], row[3] = line - broken, begin, fault_field, fault
             n_faults += 1
         else:
             words[n_words] = word
             n_words += 1
-        line += 1
-    return n_words, n_faults, line
+    return n_words, n_faults, line, at
+
+
+WHOLE, NUMBERS, OTHER = 0, 1, 2
+"""Kinds of rows: whole numbers in every field; numbers, some of them not whole; anything else."""
+
+
+@compiled
+def read_fields(data: Any, form: Any, fields: Any, kinds: Any) -> int:
+    """Read the fields of a table's rows as they are, without a dialect; comments and blank lines are left out.
+
+    data: uint8[n], whole lines; form: int64, see `cells.DELIMITER`; fields: int64[m, 6], filled by row; kinds: uint8[m]
+    Gives how many rows there were, at most m.
+    """
+    n_rows = 0
+    at: Any = np.int64(0)
+    n = np.int64(len(data))
+    wrongs = np.zeros(6, np.int64)
+    while at < n and n_rows < len(fields):
+        end = segment_end(data, at)
+        while at < end and data[at] >= 0xEF and mark_width(data, at, end) > 0:
+            at += mark_width(data, at, end)
+        at = after_blanks(data, at, end, form)
+        if at < end and not _is_comment(data, at, end):
+            n_cells = read_cells(data, at, end, form, fields[n_rows], wrongs)
+            kind = WHOLE if n_cells == form[N_CELLS] else OTHER
+            for field in range(6):
+                if wrongs[field] == NO_NUMBER or wrongs[field] < 0:
+                    kind = OTHER
+                elif wrongs[field] > 0 and kind == WHOLE:
+                    kind = NUMBERS
+            kinds[n_rows] = kind
+            n_rows += 1
+        at = end + 1
+    return n_rows

@@ -1,21 +1,40 @@
 """Tables of hits as text, scanned straight into words.
 
-Two dialects with the columns HEAD, FPGA, TDC_CHANNEL, ORBIT_CNT, BX_COUNTER, TDC_MEAS: `course` holds the words' fields
-as they are, with other numbers, also fractions, in ancillary rows; `firmware2019` marks a hit with HEAD 1, counts
-channels from 1, and has TDC_MEAS one less, except on the event-number channels 137 and 138.
+There are three dialects of the columns HEAD, FPGA, TDC_CHANNEL, ORBIT_CNT, BX_COUNTER, TDC_MEAS. `course` holds the
+words' fields as they are, with any numbers in ancillary rows; `firmware2019` marks a hit with HEAD 1, counts channels
+from 1, and has TDC_MEAS one less, except on the event-number channels 137 and 138; `head1` marks a hit with HEAD 1 and
+holds the other fields as they are.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.formats.block import FAULTS_KEPT, Block, SourceError
-from muonstream.formats.rows import COLUMNS, FEW, HIGHEST, MANY, scan_rows
+from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, SourceError, counted
+from muonstream.formats.cells import CUT, FEW, LONG, MANY, NO_NUMBER
+from muonstream.formats.encoding import Encoding, Transcoder
+from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, read_header
+from muonstream.formats.rows import (
+    COLUMNS,
+    FIRST_NUL,
+    HEADERS,
+    HIGHEST,
+    LAST_BLANK,
+    LONGEST_ROW,
+    N_COUNTS,
+    PADDING,
+    scan_rows,
+)
+from muonstream.words import Words
 
 _LONGEST_HEADER: Final = 1 << 12
+_LINE_END: Final = re.compile(rb"\r\n|[\r\n\0]")
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
 
 
 class HeaderError(SourceError):
@@ -30,56 +49,254 @@ def has_header(data: bytes, name: str) -> bool:
         return False
     if columns != list(COLUMNS):
         raise HeaderError(
-            f"{name}: found a table with the columns {', '.join(columns)[:200]}; allowed are {', '.join(COLUMNS)}, "
+            f"{name}: found a table with the columns {', '.join(columns)[:200]}; expected {', '.join(COLUMNS)}, "
             "in this order"
         )
     return True
 
 
-def _described(data: NDArray[np.uint8], begin: int, column: int, what: int, old_firmware: bool) -> str:
-    """What is wrong with a row, in words."""
-    text = bytes(data[begin : begin + 200]).split(b"\n")[0].decode("ascii", "backslashreplace").rstrip("\r")
+def _text(data: NDArray[np.uint8], begin: int) -> str:
+    """The first 400 bytes of a line's text from a byte on, without its end."""
+    return _LINE_END.split(bytes(data[begin : begin + 400]), maxsplit=1)[0].decode("ascii", "backslashreplace")
+
+
+def described(text: str, field: int, what: int, layout: Layout, dialect: Dialect) -> str:
+    """What is wrong with a row, in words.
+
+    text: the row; field, what: as in the faults of `rows.scan_rows`
+    """
+    if what == LONG:
+        return f"found a line of more than {LONGEST_ROW:,} bytes, expected a row of {len(layout.columns)} columns"
+    if what == CUT:
+        return f"found {counted(field, 'NUL byte')} behind {text[-40:]!r}, expected a line end: the row may be cut"
     if what in (FEW, MANY):
-        return f"found {column} columns, allowed are 6: {text[:60]!r}"
-    cells = text.split(",")
-    found = cells[column].strip()[:40] if column < len(cells) else ""
-    low, high = 0, HIGHEST[column]
-    if old_firmware and column == 2:
+        delimiter = f" with {DELIMITERS[layout.delimiter]} between them" if layout.delimiter != "," else ""
+        return f"found {counted(field, 'column')}, expected {len(layout.columns)}{delimiter}: {text[:60]!r}"
+    cells, cell = cells_of(text, layout.delimiter), layout.columns.index(field)
+    found = cells[cell][:40] if cell < len(cells) else ""
+    low, high = 0, HIGHEST[field]
+    if dialect == "firmware2019" and field == 2:
         low, high = 1, high + 1
-    if old_firmware and column == 5:
+    if dialect == "firmware2019" and field == 5:
         high -= 1
-    return f"{COLUMNS[column]}: found {found!r}, allowed are whole numbers from {low} to {high}"
+    return f"{COLUMNS[field]}: found {found!r}, expected whole numbers from {low} to {high}"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a piece of text gave: as in `Block`, bytes by kind, in characters of one byte."""
+
+    words: list[Words] = field(default_factory=list)
+    malformed: int = 0
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    read: int = 0
+    headers: int = 0
+    padding: int = 0
+
+    def block(self, width: int, cut: int) -> Block:
+        """All of it; width: bytes of a character, cut: bytes at the end that are not a character."""
+        words = self.words[0] if len(self.words) == 1 else np.concatenate([np.empty(0, np.uint64), *self.words])
+        account = ByteAccount(
+            words=width * (self.read - self.headers - self.padding),
+            headers=width * self.headers,
+            padding=width * self.padding,
+            passed_over=cut,
+        )
+        return Block(words, self.malformed, self.faults[:FAULTS_KEPT], self.notes, account)
 
 
 class TableDecoder:
-    """Decodes a table as its bytes come; a row cut by the end of a piece waits for the next."""
+    """Decodes a table as its bytes come; a row cut by the end of a piece waits for the next.
 
-    def __init__(self, name: str, *, old_firmware: bool = False) -> None:
+    A header anywhere in the table, as in files joined together, says how the rows behind it are laid out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        old_firmware: bool = False,
+        dialect: Dialect | None = None,
+        layout: Layout = PLAIN,
+        encoding: Encoding = "utf-8",
+    ) -> None:
         self._name = name
-        self._old_firmware = old_firmware
+        self._dialect: Dialect = dialect or ("firmware2019" if old_firmware else "course")
+        self._layout = layout
+        self._form = layout.form(self._dialect)
+        self._transcoder = Transcoder(encoding)
         self._rest = b""
         self._line = 1
+        self._byte = 0
+        self._rows_begun = False
+        self._overlong = False
+        self._noted: set[str] = set()
+        self._header: tuple[str, Layout | WrongHeader | None] = ("", None)
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the rows that they complete. Raises HeaderError."""
-        data = b"".join((self._rest, data))
-        if last and data and not data.endswith(b"\n"):
-            data += b"\n"
-        end = data.rfind(b"\n") + 1
-        self._rest = data[end:]
+        found = _Found()
+        if -1 in self._layout.columns and not self._layout.headed:
+            self._note(found, "index", "the first column is not one of the six and is ignored")
+        data = b"".join((self._rest, self._transcoder.feed(data)))
+        if self._overlong:
+            data = self._skip_overlong(data, last, found)
+        if not self._overlong:
+            end = _whole_lines(data, last)
+            self._scan(data, end, found)
+            data = data[end:]
+            if last and data:
+                self._scan_last(data, found)
+                data = b""
+            elif len(data) > LONGEST_ROW + 2:
+                data = self._begin_overlong(data, found)
+        self._rest = data
+        cut = self._transcoder.cut if last else 0
+        if cut:
+            self._note(found, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
+        return found.block(self._transcoder.width, cut)
+
+    def _note(self, found: _Found, kind: str, text: str) -> None:
+        """Report something of the content, each kind once."""
+        if kind not in self._noted:
+            self._noted.add(kind)
+            found.notes.append(f"{self._name}: {text}")
+
+    def _scan(self, data: bytes, end: int, found: _Found) -> bool:
+        """Scan whole lines data[:end]; gives whether the last one was blank, a comment or a header."""
         if not end:
-            return Block()
-        skip = 0
-        if self._line == 1 and has_header(data, self._name):
-            skip = data.index(b"\n") + 1
-            self._line += 1
-        rows = np.frombuffer(data, np.uint8, end - skip, skip)
-        words = np.empty(len(rows) // 12 + 1, np.uint64)
+            return False
+        text = np.frombuffer(data, np.uint8, end)
+        words = np.empty(end // 11 + 1, np.uint64)
         faults = np.empty((FAULTS_KEPT, 4), np.int64)
-        n_words, n_faults, lines = scan_rows(rows, self._old_firmware, words, faults)
-        described = [
-            f"{self._name}:{self._line + line}: {_described(rows, begin, column, what, self._old_firmware)}"
-            for line, begin, column, what in faults[:n_faults].tolist()
-        ]
-        self._line += lines
-        return Block(words[:n_words], n_faults, described)
+        begin, n_words, headed = 0, 0, False
+        while begin < end:
+            counts = np.zeros(N_COUNTS, np.int64)
+            counts[FIRST_NUL] = -1
+            rows = text[begin:]
+            new, n_faults, lines, stop = scan_rows(rows, self._form, words[n_words:], faults, counts)
+            for line, at, of, what in faults[: min(n_faults, FAULTS_KEPT - len(found.faults))].tolist():
+                reason = described(_text(rows, at), of, what, self._layout, self._dialect)
+                found.faults.append(f"{self._name}:{self._line + line}: {reason}")
+            n_words += new
+            found.malformed += n_faults
+            found.headers += int(counts[HEADERS])
+            found.padding += int(counts[PADDING])
+            self._rows_begun |= new + n_faults > 0
+            self._line += lines
+            headed = bool(counts[LAST_BLANK])
+            if counts[FIRST_NUL] >= 0:
+                place = (self._byte + begin + int(counts[FIRST_NUL])) * self._transcoder.width
+                self._note(found, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
+            begin += stop
+            if begin < end:
+                begin, headed = self._read_header(data, begin, end, found)
+        found.words.append(words[:n_words])
+        found.read += end
+        self._byte += end
+        return headed
+
+    def _read_header(self, data: bytes, begin: int, end: int, found: _Found) -> tuple[int, bool]:
+        """Read a line that may be a header; gives where the next line begins, and whether this one counts as header."""
+        ending = _LINE_END.search(data, begin, end)
+        stop, next_at = ending.span() if ending is not None else (end, end)
+        line = data[begin:stop].decode("utf-8", "replace")
+        if self._header[0] != line:
+            self._header = (line, read_header(line))
+        header = self._header[1]
+        comment = line.lstrip().startswith(("#", "%", "!", "//"))
+        if isinstance(header, Layout):
+            self._rows_follow(header, line, found)
+        elif not comment:
+            reason = described(line, 0, NO_NUMBER, self._layout, self._dialect)
+            if header is not None:
+                reason = f"found a table with the columns {', '.join(header.names)[:200]}, {header.reason}"
+                reason += f"; expected {', '.join(COLUMNS)}"
+                if not self._rows_begun:
+                    raise HeaderError(f"{self._name}: {reason}")
+            found.malformed += 1
+            found.faults.append(f"{self._name}:{self._line}: {reason}")
+        if ending is not None and ending.group() != b"\0":
+            self._line += 1
+        elif ending is not None:
+            next_at = stop
+        is_header = comment or isinstance(header, Layout)
+        found.headers += is_header * (next_at - begin)
+        return next_at, is_header
+
+    def _rows_follow(self, header: Layout, line: str, found: _Found) -> None:
+        """Take the layout of rows behind a header."""
+        layout = self._layout.headed_by(header)
+        ignored = [cell for cell, of in zip(cells_of(line, header.delimiter), header.columns, strict=True) if of < 0]
+        if ignored:
+            names = ", ".join(cell or "(no name)" for cell in ignored)[:200]
+            self._note(found, f"ignored {names}", f"line {self._line}: columns that are not hits' are ignored: {names}")
+        if layout != self._layout:
+            self._layout = layout
+            self._form = layout.form(self._dialect)
+
+    def _scan_last(self, data: bytes, found: _Found) -> None:
+        """Scan the line at the end of the text that has no line end."""
+        malformed, line = found.malformed, self._line
+        headed = self._scan(data + b"\n", len(data) + 1, found)
+        found.read -= 1
+        found.headers -= headed
+        if not headed and found.malformed == malformed:
+            row = _text(np.frombuffer(data, np.uint8), 0)[:80]
+            self._note(found, "last", f"line {line}: the last row has no newline and may be cut: {row!r}")
+
+    def _begin_overlong(self, data: bytes, found: _Found) -> bytes:
+        """Count a row that is too long to be kept; gives what may belong to its end."""
+        while data.startswith(_UTF8_MARK):
+            data = data[len(_UTF8_MARK) :]
+            found.headers += len(_UTF8_MARK)
+            found.read += len(_UTF8_MARK)
+            self._byte += len(_UTF8_MARK)
+        if len(data) <= LONGEST_ROW + 2:
+            return data
+        self._overlong = True
+        self._rows_begun = True
+        found.malformed += 1
+        found.faults.append(f"{self._name}:{self._line}: {described('', 0, LONG, self._layout, self._dialect)}")
+        return self._pass(data, len(data) - data.endswith((b"\r", b"\0")), found)
+
+    def _pass(self, data: bytes, n: int, found: _Found) -> bytes:
+        """Count bytes of a row that is too long; gives those behind them."""
+        found.read += n
+        self._byte += n
+        return data[n:]
+
+    def _skip_overlong(self, data: bytes, last: bool, found: _Found) -> bytes:
+        """Pass over the rest of a row that is too long; gives what is behind it."""
+        ending = _LINE_END.search(data)
+        if ending is None:
+            self._overlong = not last
+            return self._pass(data, len(data), found)
+        begin, end = ending.span()
+        whole = last or end < len(data)
+        if ending.group() == b"\0" and data[end : end + 1] in (b"\n", b"\r"):
+            # a C string's NUL in front of the line's end
+            found.padding += 1
+            found.read += 1
+            self._byte += 1
+            return self._skip_overlong(data[:begin] + data[end:], last, found)
+        if not whole and ending.group() in (b"\0", b"\r"):
+            return self._pass(data, begin, found)
+        self._overlong = False
+        if ending.group() == b"\0":
+            return self._pass(data, begin, found)
+        self._line += 1
+        return self._pass(data, end, found)
+
+
+def _whole_lines(data: bytes, last: bool) -> int:
+    """The end of the last whole line. A CR at the end of a piece waits for the LF that may follow.
+
+    A line that is too long to be kept may end with a hole of NUL bytes, which may go on in the next piece.
+    """
+    end = data.rfind(b"\n") + 1
+    end = max(end, data.rfind(b"\r", end, len(data) if last else -1) + 1)
+    if len(data) - end > LONGEST_ROW:
+        end = max(end, data.rfind(b"\0\0", end) + 2 if b"\0\0" in data[end:] else 0)
+    return end

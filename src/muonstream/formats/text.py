@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Protocol, cast
 
 from muonstream.formats.block import Block
+from muonstream.formats.encoding import Encoding, Transcoder, encoding_of, width_of
 from muonstream.formats.evidence import Expected, Refused, Undecided
+from muonstream.formats.hit_rows import CLEARLY, FEWEST_HITS, dialect_of, hits_of
 from muonstream.formats.hits_json import JsonDecoder
-from muonstream.formats.layout import PLAIN, Layout
+from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout
+from muonstream.formats.layout_search import Table, find_table, shortened
+from muonstream.formats.lookalikes import is_certain, resembles
+from muonstream.formats.rows import COLUMNS
 from muonstream.formats.table import TableDecoder
 
 TextFormat = Literal["course", "firmware2019", "head1", "json"]
-Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+
+SAMPLE_BYTES: Final = 1 << 16
+"""Characters that are looked at of a sample's beginning, and again of its end if it is longer."""
+GIVEN_UP_BYTES: Final = 1 << 20
+"""So many bytes without one row of six numbers are refused, though more may come."""
+ENOUGH_ROWS: Final = 200
+"""Rows without a hit after which a format that was named is taken, since all may be ancillary."""
+_FEW: Final = 4
+_CONTROLS: Final = bytes([*range(1, 9), *range(14, 26), *range(27, 32), 127])
+_HIGH: Final = bytes(range(128, 256))
+_DIALECTS: Final[tuple[Dialect, ...]] = ("course", "firmware2019", "head1")
+_OBJECT: Final = re.compile(rb"[\s,\xa0]*(?:\[[\s\xa0]*)*\{[\s\xa0]*(?:[\"'}]|$)")
+_COLUMNS: Final = ", ".join(COLUMNS)
 
 
 class TextDecoder(Protocol):
@@ -40,7 +58,7 @@ def text_decoder(form: TextForm, name: str) -> TextDecoder:
     """A decoder of a form; `name` is the file's in messages."""
     if form.format == "json":
         return JsonDecoder(name)
-    return TableDecoder(name, old_firmware=form.format == "firmware2019")
+    return TableDecoder(name, dialect=form.format, layout=form.layout, encoding=form.encoding)
 
 
 def decide_text(
@@ -50,20 +68,170 @@ def decide_text(
 
     sample: the first bytes, cut anywhere; last: nothing more comes; expected: the channels whose hits are expected
     named: the format's name if the user gave one; before: the form of an earlier part of the same run
+
+    A decision that is taken while more may come holds for whatever comes: see `hit_rows.hits_of` and
+    `hit_rows.dialect_of` for what rows must show. The first and the newest 64 Ki characters are looked at.
     """
-    if not sample or sample.translate(None, bytes(range(32, 127)) + b"\t\r\n").strip(b"\xef\xbb\xbf"):
+    if not sample.strip(b"\0"):
         return None
-    lines = sample.decode("utf-8-sig", "replace").splitlines()
+    encoding = encoding_of(sample)
+    head, tail = _ends(sample, encoding, last)
+    if not (_is_text(head) and _is_text(tail or head)):
+        return None
+    beginning = head[: 1 << 14].decode("latin-1")
+    if is_certain(beginning):
+        return Refused(f"found {resembles(beginning)}; expected {_wanted(named)}")
+    found: TextForm | Undecided | Refused
+    if _OBJECT.match(head.replace(b"\xef\xbb\xbf", b"").lstrip(b"\xff")):
+        found = _decide_objects(head, tail, last, expected, named)
+    elif named is not None and named not in _DIALECTS:
+        found = Refused(f"found {resembles(beginning)}; expected {_wanted(named)}")
+    else:
+        found = _decide_table(head, tail, last, expected, named, before)
+        if isinstance(found, Undecided) and "rows" not in found.missing and len(sample) >= GIVEN_UP_BYTES:
+            found = Refused(f"found {found.looks_like}; expected {_wanted(named)}")
+    if isinstance(found, Refused) and b"\0" in head:
+        # neither hits nor plain text: binary content that begins with text
+        return None
+    return replace(found, encoding=encoding, why=found.why + _in(encoding)) if isinstance(found, TextForm) else found
+
+
+def _wanted(named: str | None) -> str:
+    """What is expected, in the words of a message."""
+    if named is None:
+        return f"words, a table with the columns {_COLUMNS}, or JSON objects with these keys"
+    if named == "json":
+        return f"JSON objects with the keys {_COLUMNS} (the format json was named)"
+    if named in _DIALECTS:
+        return f"a table with the columns {_COLUMNS} (the format {named} was named)"
+    return f"binary words (the format {named} was named)"
+
+
+def _in(encoding: Encoding) -> str:
+    return "" if encoding == "utf-8" else f", in {encoding.upper()}"
+
+
+def _ends(sample: bytes, encoding: Encoding, last: bool) -> tuple[bytes, bytes]:
+    """Whole lines of the sample's beginning and, if it is longer, of its end, one byte a character."""
+    width = width_of(encoding)
+    text = memoryview(sample)[len(sample) - len(sample.lstrip(b"\0")) & -width :]
+    size = SAMPLE_BYTES * width
+    long = len(text) > 2 * size
+    head = bytes(Transcoder(encoding).feed(text[:size] if long else text))
+    tail = b""
+    if long:
+        from_end = (len(text) - size) // width * width
+        tail = bytes(Transcoder(encoding).feed(text[from_end:]))
+        tail = tail[max(tail.find(b"\n"), tail.find(b"\r")) + 1 :]
+    if not last and tail:
+        tail = _whole(tail)
+    elif last and not long and not head.endswith((b"\n", b"\r")):
+        head += b"\n"
+    elif not last or long:
+        head = head if _whole(head) == b"" else _whole(head)
+    return head, tail
+
+
+def _whole(text: bytes) -> bytes:
+    """The whole lines of a text."""
+    return text[: max(text.rfind(b"\n"), text.rfind(b"\r")) + 1]
+
+
+def _is_text(text: bytes) -> bool:
+    """Whether bytes are text: at most one in 256 is a control character; one in 5 is not ASCII, or all are UTF-8."""
+    text = text.translate(None, b"\0")
+    n_controls = len(text) - len(text.translate(None, _CONTROLS))
+    n_high = len(text) - len(text.translate(None, _HIGH))
+    if not text or n_controls * 256 > len(text):
+        return False
+    return n_high * 5 <= len(text) or "\ufffd" not in text[:-3].decode("utf-8", "replace")[4:-4]
+
+
+def _decide_objects(
+    head: bytes, tail: bytes, last: bool, expected: Expected, named: str | None
+) -> TextForm | Undecided | Refused:
+    return TextForm("json", "objects")
+
+
+def _decide_table(
+    head: bytes, tail: bytes, last: bool, expected: Expected, named: str | None, before: TextForm | None
+) -> TextForm | Undecided | Refused:
+    """The form of a table. head, tail: whole lines, one byte a character."""
     if not last:
-        lines = lines[:-1]
-    if sample.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        return TextForm("json", "objects") if lines else Undecided("a whole object")
-    heads = [line.split(",")[0].strip() for line in lines if line.count(",") == 5]
-    two, one = heads.count("2"), heads.count("1")
-    if two > one and (two >= 16 or last):
-        return TextForm("course", f"{two} rows of HEAD 2")
-    if one > 0.9 * len(heads) and not two and (one >= 100 or last):
-        return TextForm("firmware2019", f"{one} rows of HEAD 1")
-    if last:
-        return Refused(f"found {two} rows of HEAD 2 and {one} of HEAD 1 among {len(lines)}")
-    return Undecided("rows of hits")
+        head = _whole(head)
+    table = find_table(head, tail)
+    if table.wrong is not None:
+        columns = f"{', '.join(table.wrong.names)[:200]} ({table.wrong.reason})"
+        return Refused(f"found a table with the columns {columns}; expected {_COLUMNS}, in any order")
+    if table.layout is None or 2 * table.n_numbers < table.n_rows:
+        like = resembles(head[: 1 << 14].decode("latin-1"), table.n_columns)
+        if last and table.n_columns:
+            return Refused(f"found {like} without a header; expected 6: {_COLUMNS}, or a header that names them")
+        if last:
+            return Refused(f"found {like}; expected {_wanted(named)}")
+        return Undecided("a table of hits, or JSON objects", like)
+    found = _decide_dialect(table, last, expected, cast("Dialect | None", named))
+    if isinstance(found, Undecided) and before is not None and before.format != "json":
+        found = _as_before(table, last, before) or found
+    if isinstance(found, Undecided) and last:
+        advice = (
+            "; a format can be named: course, firmware2019 or head1"
+            if "and 0 of HEAD 1 in" not in found.missing
+            else ""
+        )
+        return Refused(f"found {found.missing}{advice}")
+    if isinstance(found, TextForm) and shortened(head):
+        return Refused(
+            "found numbers that have lost digits, such as 2.8717e+09 for 2871700134; expected whole numbers: write "
+            "the table again with a format such as %d"
+        )
+    return found
+
+
+def _decide_dialect(
+    table: Table, last: bool, expected: Expected, named: Dialect | None
+) -> TextForm | Undecided | Refused:
+    """The form of a table whose layout is known: by its dialect, or by the format that was named."""
+    layout = table.layout or PLAIN
+    how = _how(layout)
+    if named is None:
+        verdict = dialect_of(table.fields, expected, headed=layout.headed, last=last)
+        if verdict.dialect is None:
+            return Undecided(verdict.why, "a table of 6 columns")
+        return TextForm(verdict.dialect, f"{verdict.why}{how}", layout=layout)
+    head = 2 if named == "course" else 1
+    hits = hits_of(table.fields, head, expected, headed=True)
+    others = hits_of(table.fields, 3 - head, expected, headed=True)
+    if others.n > CLEARLY * (hits.n + 1) and not others.missing:
+        return Refused(
+            f"found {others.n} rows of HEAD {3 - head} that look like hits and {hits.n} of HEAD {head}, which is not "
+            f"the format {named} that was named"
+        )
+    if hits.n >= FEWEST_HITS or len(table.fields) >= ENOUGH_ROWS or (last and table.n_numbers):
+        return TextForm(named, f"named, {hits.n} rows of HEAD {head}{how}", layout=layout)
+    return Undecided(f"rows of HEAD {head}", "a table of 6 columns")
+
+
+def _as_before(table: Table, last: bool, before: TextForm) -> TextForm | None:
+    """The form of an earlier part of the run, if the rows of this part can be of that form."""
+    layout = table.layout or PLAIN
+    agrees = layout.columns == before.layout.columns if not layout.headed else True
+    if before.layout.headed and not layout.headed and layout.columns == PLAIN.columns:
+        # the header is in the first part alone, and its order holds
+        agrees = len(before.layout.columns) == len(layout.columns) and layout.delimiter == before.layout.delimiter
+        layout = before.layout
+    if not agrees or (table.n_numbers < _FEW and not last):
+        return None
+    return TextForm(before.format, f"as the part before: {before.why}", layout=layout)
+
+
+def _how(layout: Layout) -> str:
+    """How a table is written, for the evidence."""
+    parts = ["columns by header"] if layout.headed else []
+    if layout.columns != PLAIN.columns and not layout.headed:
+        parts.append("a first column that counts rows")
+    if layout.delimiter != ",":
+        parts.append(DELIMITERS[layout.delimiter])
+    if layout.decimal == ",":
+        parts.append("decimal commas")
+    return "".join(f", {part}" for part in parts)

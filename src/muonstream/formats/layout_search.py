@@ -1,0 +1,145 @@
+"""How a table is laid out, by its header or by its rows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.formats.layout import DELIMITERS, PLAIN, Layout, WrongHeader, cells_of, read_header
+from muonstream.formats.rows import COLUMNS, OTHER, WHOLE, read_fields
+
+MOST_ROWS: Final = 4096
+"""Rows that are read at most of the beginning of a sample, and of its newest part."""
+_TRIED_LINES: Final = 64
+_LINE_END: Final = re.compile(rb"[\r\n\0]+")
+_NUMBER: Final = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
+_SHORTENED: Final = re.compile(rb"\d[.,]\d{1,5}[eE]\+?(0[6-9]|[1-9]\d)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a sample, as far as one layout reads them.
+
+    layout: how they are laid out, or None; fields: int64[n, 6], those of whole numbers; n_numbers: rows of six numbers;
+    n_rows: rows of any kind; wrong: a header of other columns; n_columns: the usual number of cells of number rows
+    """
+
+    layout: Layout | None
+    fields: NDArray[np.int64]
+    n_numbers: int
+    n_rows: int
+    wrong: WrongHeader | None = None
+    n_columns: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of rows that are six numbers."""
+        return self.n_numbers / max(self.n_rows, 1)
+
+
+def _read(text: bytes, layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Fields and kinds of the rows of a text."""
+    fields = np.zeros((MOST_ROWS, len(COLUMNS)), np.int64)
+    kinds = np.empty(MOST_ROWS, np.uint8)
+    n = read_fields(np.frombuffer(text, np.uint8), layout.form("course"), fields, kinds)
+    return fields[:n], kinds[:n]
+
+
+def _counts_up(cells: list[str]) -> bool:
+    """Whether numbers count up by one, as those in front of rows do."""
+    try:
+        numbers = [int(float(cell)) for cell in cells]
+    except ValueError:
+        return False
+    return len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers))
+
+
+def _without_header(lines: list[str], brackets: bool) -> list[Layout]:
+    """The layouts that rows without a header may have: six cells, or seven of which the first counts the rows."""
+    layouts = []
+    for delimiter in DELIMITERS:
+        rows = [cells_of(line, delimiter) for line in lines]
+        usual = Counter(len(row) - (row[-1] == "") for row in rows).most_common(1)[0][0]
+        columns: tuple[int, ...] | None = PLAIN.columns if usual == len(COLUMNS) else None
+        if usual == len(COLUMNS) + 1 and _counts_up([row[0] for row in rows if len(row) == usual]):
+            columns = (-1, *PLAIN.columns)
+        if columns is not None:
+            layouts.append(Layout(delimiter, columns, brackets=brackets))
+    return layouts
+
+
+def _with_header(header: Layout, brackets: bool) -> list[Layout]:
+    """The layouts that rows behind a header may have: with another delimiter, or with row names in front."""
+    delimiters = [header.delimiter, *(one for one in DELIMITERS if one != header.delimiter)]
+    return [
+        Layout(delimiter, columns, brackets=brackets, headed=True, header_delimiter=header.delimiter)
+        for delimiter in delimiters
+        for columns in (header.columns, (-1, *header.columns))
+    ]
+
+
+def _columns_of_numbers(lines: list[str]) -> int:
+    """How many cells the rows have that are numbers, whatever is between them; 0 where there are none."""
+    numbers = Counter(
+        len(cells)
+        for line in lines
+        if len(cells := [cell for cell in re.split(r"[,;\t| ]+", line.strip(" \"'[](),;")) if cell]) > 1
+        and all(_NUMBER.fullmatch(cell.strip("\"'")) for cell in cells)
+    )
+    return numbers.most_common(1)[0][0] if numbers else 0
+
+
+def find_table(head: bytes, tail: bytes = b"") -> Table:
+    """The rows of a text, in the layout that reads most of its first ones.
+
+    head: its beginning, whole lines, one byte a character; tail: its newest part, if that is not in head
+    """
+    lines = [line.decode("latin-1") for line in _LINE_END.split(head, maxsplit=4 * _TRIED_LINES)[: 4 * _TRIED_LINES]]
+    lines = [line.strip(" \t\f\v\x1a\xa0").removeprefix("\xef\xbb\xbf").removeprefix("\xff") for line in lines]
+    headers = [found for line in lines if (found := read_header(line)) is not None]
+    header = next((one for one in headers if isinstance(one, Layout)), None)
+    comments = ("#", "%", "!", "//", "sep=")
+    rows = [line for line in lines if line and not line.startswith(comments) and not read_header(line)][:_TRIED_LINES]
+    none = Table(None, np.zeros((0, len(COLUMNS)), np.int64), 0, len(rows))
+    wrong = next(
+        (h for line in lines if not line.startswith(comments) and isinstance(h := read_header(line), WrongHeader)), None
+    )
+    if header is None and wrong is not None:
+        return Table(None, none.fields, 0, len(rows), wrong)
+    if not rows:
+        return none
+    brackets = sum(line.startswith(("[", "(")) for line in rows) * 2 > len(rows)
+    tried = _with_header(header, brackets) if header is not None else _without_header(rows, brackets)
+    if brackets and header is None:
+        # numbers in brackets are not hits unless a header says so
+        tried = []
+    tried += [
+        Layout(one.delimiter, one.columns, ",", one.brackets, one.headed, one.header_delimiter)
+        for one in tried
+        if one.delimiter != ","
+    ]
+    text = "\n".join([*rows, ""]).encode("latin-1")
+    best, most = None, 0
+    for layout in tried:
+        n = int(np.count_nonzero(_read(text, layout)[1] != OTHER))
+        if n > most:
+            best, most = layout, n
+    if best is None:
+        return Table(None, none.fields, 0, len(rows), n_columns=_columns_of_numbers(rows))
+    fields, kinds = _read(head, best)
+    if tail:
+        tail_fields, tail_kinds = _read(tail, best)
+        fields, kinds = np.concatenate([fields, tail_fields]), np.concatenate([kinds, tail_kinds])
+    n_numbers = int(np.count_nonzero(kinds != OTHER))
+    return Table(best, fields[kinds == WHOLE], n_numbers, len(kinds))
+
+
+def shortened(head: bytes) -> bool:
+    """Whether numbers have lost digits, as 2.8717e+09 of 2871700134 has: a tenth of the lines have one such."""
+    return len(_SHORTENED.findall(head)) * 10 > head.count(b"\n") + head.count(b"\r")
