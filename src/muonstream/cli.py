@@ -256,17 +256,18 @@ def process(
 
 @app.command()
 def inspect(
-    file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
+    files: Annotated[list[str], typer.Argument(help="Files, each inspected by itself; - is standard input.")],
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Say what is in a file: words by kind, boards, orbits, live time, gaps, rates, hottest cells.
+    """Say what is in files and what looks wrong: boards, channels, counters, order, repeats, rates, odd stretches.
 
     Example: muonstream inspect run000123.dat
     """
-    from muonstream.commands.inspect import inspect_file
+    from muonstream.commands.inspect import inspect_files
 
-    raise typer.Exit(inspect_file(file, detector_name=detector, format_name=format))
+    raise typer.Exit(inspect_files(files, detector_name=detector, format_name=format, as_json=as_json))
 
 
 @app.command()

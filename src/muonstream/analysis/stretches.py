@@ -89,6 +89,16 @@ class Stretches:
         at = np.interp(np.linspace(0, total, n + 1), live_s, hits)
         return (np.diff(at) / (total / n)).tolist(), total / n
 
+    def head_shares(self, bars: int) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """The share of each HEAD that occurs, in equal pieces of the input: (head, float[at most bars])."""
+        rows = self.rows[:, HEADS : HEADS + 8]
+        if not len(rows):
+            return ()
+        together = -(-len(rows) // bars)
+        summed = np.add.reduceat(rows, np.arange(0, len(rows), together), axis=0)
+        shares = summed / summed.sum(axis=1, keepdims=True)
+        return tuple((head, tuple(shares[:, head].tolist())) for head in range(8) if rows[:, head].any())
+
 
 def departures(stretches: Stretches) -> list[Departure]:
     """The stretches whose shares or rate depart strongly from the median stretch's, neighbours joined, in order.
