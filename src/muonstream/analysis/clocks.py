@@ -94,9 +94,16 @@ class Clocks:
         """Hit words in a row of one board, at most."""
         return int(max(self.scalars[LONGEST_RUN], self.scalars[RUN]))
 
-    def wild(self, board: int) -> int:
-        """A board's words with orbits that no words beside them agreed with, those at the end included."""
-        return int(self.boards[board, WILD] + self.boards[board, CHAIN])
+    def wild(self, board: int) -> tuple[int, int, int]:
+        """A board's words with orbits that no words beside them agreed with: how many; place and orbit of the first, or -1.
+
+        Those at the very end count too, unless they are only as far ahead as words of this board were before.
+        """
+        c = self.boards[board]
+        pending = c[CHAIN] > 0 and not 0 < c[CHAIN_FIRST] - c[NOW] <= 4 * c[LONGEST_GAP]
+        if c[WILD]:
+            return int(c[WILD] + c[CHAIN] * pending), int(c[WILD_PLACE]), int(c[WILD_ORBIT])
+        return (int(c[CHAIN]), int(c[CHAIN_PLACE]), int(c[CHAIN_FIRST])) if pending else (0, -1, -1)
 
     def events(self) -> tuple[ClockEvent, ...]:
         """The first events in order of arrival, EVENTS_KEPT at most; all of them are counted."""

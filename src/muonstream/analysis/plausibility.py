@@ -15,6 +15,8 @@ BX_BIN: Final = 99
 """Evenness of the BX is judged in 36 bins of 99."""
 ENOUGH: Final = 20.0
 """Hits expected of a code before its absence counts."""
+MUON_HITS: Final = 16
+"""Hits that come at nearly the same time."""
 SIGMA: Final = 6.0
 DEPARTURE: Final = 0.25
 """Least relative departure from evenness that is reported."""
@@ -62,17 +64,20 @@ def board_fields(tdc: Array, bx: Array) -> BoardFields:
         tdc_counts=tuple(codes.tolist()),
         bx_outside=int(bx[BX_PER_ORBIT:].sum()),
         bx_stuck=_stuck(bx),
-        bx_uneven=tuple((index * BX_BIN, ratio) for index, ratio in _uneven(binned)),
+        bx_uneven=tuple((index * BX_BIN, ratio) for index, ratio in _uneven(binned, MUON_HITS)),
         bx_hottest=_hottest(good),
     )
 
 
-def _uneven(counts: Array) -> list[tuple[int, float]]:
-    """The entries far from the mean, as (index, count over the mean), the furthest first."""
+def _uneven(counts: Array, together: int = 1) -> list[tuple[int, float]]:
+    """The entries far from the mean, as (index, count over the mean), the furthest first.
+
+    together: entries that come together at most, as a muon's hits do, and so are no independent ones
+    """
     mean = float(counts.mean())
-    if mean < ENOUGH:
+    if mean < ENOUGH * together:
         return []
-    far = np.abs(counts - mean) > max(SIGMA * mean**0.5, DEPARTURE * mean)
+    far = np.abs(counts - mean) > max(SIGMA * (together * mean) ** 0.5, DEPARTURE * mean)
     found = [(int(index), float(counts[index]) / mean) for index in np.flatnonzero(far)]
     return sorted(found, key=lambda one: -abs(one[1] - 1))
 
@@ -93,6 +98,6 @@ def _stuck(bx: Array) -> tuple[tuple[int, int], ...]:
 def _hottest(good: Array) -> tuple[int, float] | None:
     mean = float(good.mean())
     top = int(good.argmax())
-    if good[top] <= 10 + mean + 10 * mean**0.5 or good[top] < 2 * mean:
+    if good[top] <= 3 * MUON_HITS + mean + 10 * mean**0.5 or good[top] < 2 * mean:
         return None
     return top, float(good[top]) / mean

@@ -76,11 +76,14 @@ class Stretches:
         sizes: Array = self.rows[:, HEADS : HEADS + 8].sum(axis=1)
         return sizes
 
-    def rates_hz(self, bars: int) -> tuple[list[float], float]:
-        """Hit words a second in equal pieces of live time, float[at most bars], and a piece's length in seconds."""
+    def rates_hz(self, bars: int, column: int = LIVE) -> tuple[list[float], float]:
+        """Hit words a second in equal pieces of TIME or LIVE time, float[at most bars], and a piece's length in seconds.
+
+        Repeated hits are left out, since they do not move the clocks either.
+        """
         rows = self.rows
-        live_s = np.concatenate([[0], np.cumsum(rows[:, LIVE])]) * ORBIT_SECONDS
-        hits = np.concatenate([[0], np.cumsum(rows[:, HEADS + 2])])
+        live_s = np.concatenate([[0], np.cumsum(rows[:, column])]) * ORBIT_SECONDS
+        hits = np.concatenate([[0], np.cumsum(rows[:, HEADS + 2] - rows[:, REPEATED])])
         total = float(live_s[-1]) if len(live_s) else 0.0
         if total <= 0:
             return [], 0.0
@@ -124,7 +127,7 @@ def departures(stretches: Stretches) -> list[Departure]:
     ]
     for what, part, whole in quantities:
         found += _shares(stretches, what, part, whole)
-    found += _rates(stretches, hits, rows[:, LIVE])
+    found += _rates(stretches, hits - rows[:, REPEATED], rows[:, LIVE])
     return sorted(found, key=lambda one: (one.first_word, one.what))
 
 

@@ -12,7 +12,7 @@ from muonstream.analysis import clocks
 from muonstream.analysis.clocks import GAP_ORBITS, LONGEST_PACKET
 from muonstream.analysis.plausibility import BoardFields, board_fields
 from muonstream.analysis.repeats import RepeatCounts
-from muonstream.analysis.stretches import Departure, departures
+from muonstream.analysis.stretches import LIVE, TIME, Departure, departures
 from muonstream.analysis.survey import Survey
 from muonstream.detector import Detector
 from muonstream.words import CHANNEL_MASK, FPGA_MASK, ORBIT_SECONDS, Head
@@ -135,9 +135,11 @@ class SurveyDigest:
     """Everything a survey found.
 
     time_s, live_s: data time with and without gaps; rate_hz: hit words a second, over live time, or over all time when
-    pauses are the rule (sparse); rates_hz, rates_step_s: hit words a second in equal pieces of live time
+    pauses are the rule (sparse); rates_hz, rates_step_s: the same in equal pieces of that time; both without repeats
     counter_bits: the orbit counter's width if it shows, 0 otherwise; orbit_bits: bits that are used
     board_changes, back_changes: steps between boards, and those that go back in time; deepest_back_change: in orbits
+    stretch_words: words in a stretch, of which departures are made; head_shares: (head, its share of the words in equal
+    pieces of the input)
     longest_packet: hit words in a row of one board; longest_equal: (place, length, word) of one and the same word
     """
 
@@ -167,6 +169,7 @@ class SurveyDigest:
     events_in_all: int
     departures: tuple[Departure, ...]
     stretch_words: int
+    head_shares: tuple[tuple[int, tuple[float, ...]], ...]
 
     def unknown(self) -> list[ChannelDigest]:
         """Channels with hits that the detector file does not name, the busiest first."""
@@ -196,10 +199,11 @@ def digest(survey: Survey, detector: Detector) -> SurveyDigest:
     hits = int(survey.heads[Head.HIT])
     gaps = int(state.boards[:, clocks.GAPS].sum())
     sparse = gaps * 20 > hits
+    repeats = survey.repeats.counts()
     spent = time_s if sparse else live_s
     seen = [board for board in range(FPGA_MASK + 1) if survey.bx[board].any()]
     boards = tuple(_board(survey, detector, board) for board in seen)
-    rates, step_s = survey.stretches.rates_hz(RATE_BARS)
+    rates, step_s = survey.stretches.rates_hz(RATE_BARS, TIME if sparse else LIVE)
     place, length, word = survey.longest_equal()
     bits = max((one.orbit_bits for one in boards), default=0)
     events = _events(survey, boards)
@@ -216,7 +220,7 @@ def digest(survey: Survey, detector: Detector) -> SurveyDigest:
         time_s=time_s,
         live_s=live_s,
         sparse=sparse,
-        rate_hz=hits / spent if spent > 0 else 0.0,
+        rate_hz=(hits - repeats.near) / spent if spent > 0 else 0.0,
         rates_hz=tuple(rates),
         rates_step_s=step_s,
         orbit_bits=bits,
@@ -228,11 +232,12 @@ def digest(survey: Survey, detector: Detector) -> SurveyDigest:
         back_changes=int(state.scalars[clocks.CHANGES_BACK]),
         deepest_back_change=int(state.scalars[clocks.CHANGES_DEEPEST]),
         longest_packet=state.longest_packet(),
-        repeats=survey.repeats.counts(),
+        repeats=repeats,
         events=events,
         events_in_all=int(state.scalars[clocks.EVENTS]),
         departures=tuple(departures(survey.stretches)),
         stretch_words=survey.stretches.length,
+        head_shares=survey.stretches.head_shares(RATE_BARS),
     )
 
 
@@ -255,6 +260,7 @@ def _board(survey: Survey, detector: Detector, board: int) -> BoardDigest:
     weight = np.cumsum(packets * np.arange(LONGEST_PACKET + 1))
     addresses = slice(board * (CHANNEL_MASK + 1), (board + 1) * (CHANNEL_MASK + 1))
     seen = survey.seen[addresses]
+    wild, wild_word, wild_orbit = state.wild(board)
     return BoardDigest(
         board=board,
         known=board in detector.boards,
@@ -270,13 +276,9 @@ def _board(survey: Survey, detector: Detector, board: int) -> BoardDigest:
         gap_s=float(c[clocks.GAP_SUM]) * ORBIT_SECONDS,
         longest_gap_s=float(c[clocks.LONGEST_GAP]) * ORBIT_SECONDS,
         falls=int(c[clocks.FALLS]),
-        wild=state.wild(board),
-        first_wild_word=int(
-            c[clocks.WILD_PLACE] if c[clocks.WILD] else c[clocks.CHAIN_PLACE] if c[clocks.CHAIN] else -1
-        ),
-        first_wild_orbit=int(
-            c[clocks.WILD_ORBIT] if c[clocks.WILD] else c[clocks.CHAIN_FIRST] if c[clocks.CHAIN] else -1
-        ),
+        wild=wild,
+        first_wild_word=wild_word,
+        first_wild_orbit=wild_orbit,
         back_share=float(c[clocks.BACK_STEPS]) / words,
         back_orbit_share=float(c[clocks.BACK_ORBIT]) / words,
         deepest_back=int(c[clocks.DEEPEST_BACK]),

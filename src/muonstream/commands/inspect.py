@@ -1,78 +1,233 @@
-"""`muonstream inspect`: what is in a file."""
+"""`muonstream inspect`: what is in files, and what is wrong with them."""
 
 from __future__ import annotations
 
-import numpy as np
-from rich.table import Table
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
+import numpy as np
+
+from muonstream import __version__
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.remarks import Remark, remarks
+from muonstream.analysis.suggestion import Suggestion, suggest
+from muonstream.analysis.survey import Survey
+from muonstream.analysis.survey_digest import SurveyDigest, channel_names, digest
 from muonstream.commands import common
+from muonstream.commands.inspect_tables import show
+from muonstream.commands.places import Places
+from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
-from muonstream.formats.block import Block
-from muonstream.sources.files import read_blocks
-from muonstream.words import ORBIT_SECONDS, Head, decode
+from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
+from muonstream.sources.ahead import ahead
+from muonstream.sources.files import is_stream, read_blocks
+from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
-HOTTEST = 8
-
-
-class _Boards:
-    """Hit words and orbit range by board, gathered as blocks go by."""
-
-    def __init__(self) -> None:
-        self.found: dict[int, tuple[int, int, int]] = {}
-
-    def see(self, block: Block) -> Block:
-        fields = decode(block.words[block.words >> np.uint64(61) == Head.HIT])
-        for board in np.unique(fields.fpga).tolist():
-            orbit = fields.orbit[fields.fpga == board]
-            n, low, high = self.found.get(board, (0, 1 << 62, 0))
-            self.found[board] = n + len(orbit), min(low, int(orbit.min())), max(high, int(orbit.max()))
-        return block
+SCHEMA: Final = 1
+"""Of the JSON; it rises when a key changes its meaning or goes, not when one comes."""
+NOTES_KEPT: Final = 100
 
 
-def inspect_file(file: str, *, detector_name: str, format_name: str | None) -> int:
-    """Print what is in a file and give the exit code."""
+@dataclass(slots=True)
+class Inspection:
+    """What was read of one input."""
+
+    file: str
+    survey: Survey
+    places: Places = field(default_factory=Places)
+    notes: list[str] = field(default_factory=list)
+    notes_in_all: int = 0
+    bytes: ByteAccount = NO_BYTES
+    repeated: int = 0
+    steps_lost: int = 0
+    report: InputReport | None = None
+    format: str = ""
+
+    def see(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """The blocks as they go by."""
+        for block in blocks:
+            self.places.add(len(block.words), block.bytes)
+            self.survey.feed(block.words)
+            self.bytes += block.bytes
+            self.repeated += block.repeated
+            self.steps_lost += block.steps_lost
+            self.notes_in_all += len(block.notes)
+            self.notes += block.notes[: NOTES_KEPT - len(self.notes)]
+            if block.report is not None:
+                self.report = block.report
+                self.format = block.report.format or self.format
+            yield block
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What an inspection found, for the tables and for JSON."""
+
+    inspection: Inspection
+    detector: Detector
+    found: SurveyDigest
+    snapshot: Snapshot
+    builder_remarks: tuple[str, ...]
+    remarks: tuple[Remark, ...]
+    suggestion: Suggestion
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON; the keys are described in docs/inspect.md."""
+        seen = self.inspection
+        return {
+            "file": seen.file,
+            "error": None,
+            "format": seen.format,
+            "why": seen.report.why if seen.report else "",
+            "bytes": seen.bytes.as_dict()
+            | {
+                "total": seen.bytes.total,
+                "size": seen.report.size if seen.report else None,
+                "residual": seen.report.residual if seen.report else None,
+            },
+            "account": self.snapshot.account.as_dict(),
+            "steps_lost": seen.steps_lost,
+            "repeated_blocks_words": seen.repeated,
+            "notes": seen.notes,
+            "notes_in_all": seen.notes_in_all,
+            "faults": list(self.snapshot.faults),
+            "builder_remarks": list(self.builder_remarks),
+            "live_time_s": self.snapshot.live_time_s,
+            "survey": asdict(self.found),
+            "remarks": [asdict(one) for one in self.remarks],
+            "suggested_detector": self.suggestion.toml,
+        }
+
+
+def inspect_files(files: list[str], *, detector_name: str, format_name: str | None, as_json: bool = False) -> int:
+    """Print what is in files, one after another, and give the exit code: FAILED if one of them cannot be read."""
     status = [common.OK]
+    results: list[dict[str, Any]] = []
+    detector: Detector | None = None
     with common.clear_errors(status):
         detector = common.load_detector(detector_name)
-        boards = _Boards()
-        with Pipeline(detector, run=file, source=file) as pipeline:
-            blocks = (boards.see(block) for block in read_blocks(file, common.format_of(format_name)))
-            snapshot = run_blocks(pipeline, blocks)
-            common.report(snapshot, common.out)
-            _tables(snapshot, pipeline, boards)
+    for number, file in enumerate(files) if detector is not None else ():
+        if not as_json and number:
+            common.out.print()
+        one = [common.OK]
+        with common.clear_errors(one):
+            try:
+                found = _inspect(file, detector, format_name)
+            except Exception as error:
+                results.append({"file": file, "error": str(error)})
+                raise
+            if as_json:
+                results.append(found.as_json())
+            else:
+                _show(found)
+        status[0] = max(status[0], one[0])
+        if one[0] == common.INTERRUPTED:
+            break
+    if as_json and detector is not None:
+        with common.clear_errors(status):
+            print(
+                json.dumps({"muonstream": __version__, "schema": SCHEMA, "detector": detector.name, "files": results})
+            )
     return status[0]
 
 
-def _tables(snapshot: Snapshot, pipeline: Pipeline, boards: _Boards) -> None:
-    heads = Table("HEAD", "kind", "words", title="Words by HEAD", title_justify="left", box=None)
-    for head, n in snapshot.catalogue.words_by_head(snapshot.total).items():
-        heads.add_row(str(head), Head(head).name.lower(), f"{n:,}")
-    common.out.print(heads)
-    table = Table("board", "hit words", "first orbit", "last orbit", title="Boards", title_justify="left", box=None)
-    for board, (n, low, high) in sorted(boards.found.items()):
-        table.add_row(str(board), f"{n:,}", f"{low:,}", f"{high:,}")
-    common.out.print(table)
-    for before, after in pipeline.monitor.rates.gaps():
-        common.out.print(
-            f"gap of {(after - before) * ORBIT_SECONDS:,.1f} s between orbits {before:,} and {after:,}", markup=False
+def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings:
+    known = np.zeros((FPGA_MASK + 1, CHANNEL_MASK + 1), np.bool_)
+    for board, channel in channel_names(detector):
+        known[board, channel] = True
+    seen = Inspection(file, Survey(known), format=format_name or "")
+    with Pipeline(detector, run=file, source=file, pairs=False) as pipeline:
+        blocks = read_blocks(file, common.format_of(format_name))
+        # a pipe may be waited for, and Ctrl-C should end that
+        snapshot = run_blocks(pipeline, seen.see(blocks if is_stream(file) else ahead(blocks)))
+        said = getattr(pipeline.builder, "remarks", None)
+        builder_remarks = tuple(said()) if callable(said) else ()
+    found = digest(seen.survey, detector)
+    return Findings(
+        inspection=seen,
+        detector=detector,
+        found=found,
+        snapshot=snapshot,
+        builder_remarks=builder_remarks,
+        remarks=_sorted([*_intake(seen, snapshot), *remarks(found, seen.places.text)]),
+        suggestion=suggest(found, detector),
+    )
+
+
+def _intake(seen: Inspection, snapshot: Snapshot) -> Iterator[Remark]:
+    """Remarks on what the reader and the builder made of the input."""
+    account = snapshot.account
+    if seen.report is not None and not seen.report.balanced:
+        yield Remark("bad", f"{seen.report.residual:,} bytes are not accounted for")
+    if seen.steps_lost:
+        times = counted(seen.steps_lost, "time")
+        yield Remark(
+            "bad", f"out of step {times}, {seen.bytes.passed_over:,} bytes passed over: see the reader's notes"
         )
-    live = snapshot.live_time_s
-    if live <= 0:
-        return
-    cells = [
-        (hits / live, chamber.name, cell, chamber.board, chamber.first_channel + cell)
-        for index, chamber in enumerate(snapshot.detector.chambers)
-        for cell, hits in enumerate(snapshot.catalogue.hits_per_cell(snapshot.total, index).tolist())
-    ]
-    hot = Table("Hz", "chamber", "cell", "board", "channel", title="Hottest cells", title_justify="left", box=None)
-    for rate_hz, name, cell, board, channel in sorted((one for one in cells if one[0]), reverse=True)[:HOTTEST]:
-        hot.add_row(f"{rate_hz:,.1f}", name, str(cell), str(board), str(channel))
-    common.out.print(hot)
-    known = {(chamber.name, cell) for chamber in snapshot.detector.chambers for cell in chamber.dead_cells}
-    for dead, remark in ((False, ""), (True, ", as the detector file says")):
-        silent = [f"{name} cell {cell}" for hz, name, cell, *_ in cells if hz == 0 and ((name, cell) in known) is dead]
-        if silent:
-            more = f" and {len(silent) - 12} more" if len(silent) > 12 else ""
-            common.out.print(f"without any hit{remark}: {', '.join(silent[:12])}{more}", markup=False)
+    elif seen.bytes.passed_over:
+        yield Remark("bad", f"{seen.bytes.passed_over:,} bytes are passed over: see the reader's notes")
+    if account.malformed:
+        first = f", first {snapshot.faults[0]}" if snapshot.faults else ""
+        yield Remark("bad", f"{account.malformed:,} words or rows are malformed{first}")
+    for number, what in ((account.late, "late"), (account.stray, "stray")):
+        if number:
+            yield Remark("bad", f"{number:,} words are {what}: they are in no histogram")
+    if not account.balanced:
+        yield Remark("bad", f"{account.residual:,} words are not accounted for")
+    if seen.notes and not (seen.steps_lost or seen.bytes.passed_over):
+        yield Remark("odd", f"{counted(seen.notes_in_all, 'note')} of the reader, the first: {seen.notes[0]}")
+
+
+def _sorted(found: list[Remark]) -> tuple[Remark, ...]:
+    return tuple(sorted(found, key=lambda one: ("bad", "odd", "note").index(one.level)))
+
+
+def _show(findings: Findings) -> None:
+    show(
+        findings.inspection.file,
+        findings.found,
+        snapshot=findings.snapshot,
+        header=_header(findings),
+        places=findings.inspection.places,
+        notes=_notes(findings),
+        remarks=findings.remarks,
+        suggestion=findings.suggestion,
+    )
+
+
+def _header(findings: Findings) -> list[tuple[str, str]]:
+    """What the file is: names and values."""
+    seen, account = findings.inspection, findings.snapshot.account
+    lines = []
+    if seen.format:
+        why = seen.report.why if seen.report else ""
+        lines.append(("format", f"{seen.format}: {why}" if why else seen.format))
+    if seen.bytes.total:
+        parts = [f"{n:,} {name.replace('_', ' ')}" for name, n in seen.bytes.as_dict().items() if n]
+        size = seen.report.size if seen.report else seen.bytes.total
+        lines.append(("bytes", f"{size:,} = {' + '.join(parts)}"))
+        if seen.report and not seen.report.balanced:
+            lines.append(("", f"{seen.report.residual:,} bytes are not accounted for"))
+    kinds = {name: n for name, n in account.as_dict().items() if n and name not in ("words", "residual", "balanced")}
+    if findings.found.hits and findings.snapshot.resets != sum(one.kind == "reset" for one in findings.found.events):
+        resets = counted(findings.snapshot.resets, "counter reset")
+        kinds_text = f", in which the frame builder sees {resets}"
+    else:
+        kinds_text = ""
+    lines.append(
+        ("words", f"{account.words:,} = {' + '.join(f'{n:,} {name}' for name, n in kinds.items()) or '0'}{kinds_text}")
+    )
+    return lines
+
+
+def _notes(findings: Findings) -> list[str]:
+    seen, account = findings.inspection, findings.snapshot.account
+    lines = [*seen.notes, *findings.builder_remarks, *findings.snapshot.faults[:5]]
+    if seen.notes_in_all > len(seen.notes):
+        lines.append(f"{seen.notes_in_all - len(seen.notes):,} more notes")
+    if account.malformed > 5:
+        lines.append(f"{account.malformed:,} malformed words or rows in all")
+    return lines

@@ -1,0 +1,61 @@
+"""Where in an input a word is, in bytes of its content."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+from muonstream.formats.block import ByteAccount
+
+WORD_BYTES: Final = 8
+
+
+@dataclass(slots=True)
+class _Stretch:
+    word: int
+    byte: int
+    words: int
+    bytes: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing but words of 8 bytes lies in it."""
+        return self.bytes == WORD_BYTES * self.words
+
+
+class Places:
+    """Bytes of words: exact where a block is nothing but binary words, elsewhere by even shares of the block."""
+
+    def __init__(self) -> None:
+        self._stretches: list[_Stretch] = []
+        self._begins: list[int] = []
+        self._word = self._byte = 0
+
+    def add(self, words: int, account: ByteAccount) -> None:
+        """The next block has so many words, and its bytes became that."""
+        n = account.total
+        last = self._stretches[-1] if self._stretches else None
+        if last is not None and last.exact and n == WORD_BYTES * words:
+            last.words += words
+            last.bytes += n
+        elif words:
+            self._stretches.append(_Stretch(self._word, self._byte, words, n))
+            self._begins.append(self._word)
+        self._word += words
+        self._byte += n
+
+    def byte(self, word: int) -> tuple[int, bool] | None:
+        """The byte at which a word begins, and whether that is exact; None where bytes were not counted."""
+        index = bisect_right(self._begins, word) - 1
+        if index < 0 or not self._byte:
+            return None
+        it = self._stretches[index]
+        return it.byte + (word - it.word) * it.bytes // it.words, it.exact
+
+    def text(self, word: int) -> str:
+        """A place in words, such as "word 12 (byte 96)"."""
+        found = self.byte(word)
+        if found is None:
+            return f"word {word:,}"
+        return f"word {word:,} ({'' if found[1] else 'about '}byte {found[0]:,})"
