@@ -10,36 +10,29 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from muonstream.analysis import stretches as stretches_module
 from muonstream.analysis.clocks import GAP_ORBITS
 from muonstream.analysis.repeats import WINDOW_HITS
 from muonstream.analysis.survey import Survey
-from muonstream.analysis.survey_digest import SurveyDigest, channel_names, digest
+from muonstream.analysis.survey_digest import SurveyDigest, digest
 from muonstream.detector import Detector
+from muonstream.formats.evidence import Expected
 from muonstream.simulation import simulate_words
 from muonstream.words import Words, decode, encode
 
 DETECTOR = Detector.default()
 
 
-def known() -> NDArray[np.bool_]:
-    table = np.zeros((8, 512), np.bool_)
-    for board, channel in channel_names(DETECTOR):
-        table[board, channel] = True
-    return table
-
-
 def surveyed(words: Words, cuts: list[int] | None = None) -> Survey:
-    survey = Survey(known())
+    survey = Survey(Expected.of(DETECTOR.channel_map()).known)
     for piece in np.split(words, sorted(cut % (len(words) + 1) for cut in cuts or [])):
         survey.feed(piece)
     return survey
 
 
-def digested(words: Words, cuts: list[int] | None = None) -> SurveyDigest:
-    return digest(surveyed(words, cuts), DETECTOR)
+def digested(words: Words, cuts: list[int] | None = None, detector: Detector = DETECTOR) -> SurveyDigest:
+    return digest(surveyed(words, cuts), detector)
 
 
 def hit_words(seed: int, n: int, *, boards: int = 2, step: int = 2) -> Words:

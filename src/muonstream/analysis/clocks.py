@@ -95,9 +95,10 @@ class Clocks:
         return int(max(self.scalars[LONGEST_RUN], self.scalars[RUN]))
 
     def wild(self, board: int) -> tuple[int, int, int]:
-        """A board's words with orbits that no words beside them agreed with: how many; place and orbit of the first, or -1.
+        """A board's words with orbits that no words beside them agreed with: how many, place and orbit of the first.
 
-        Those at the very end count too, unless they are only as far ahead as words of this board were before.
+        Place and orbit are -1 where there are none. Words at the very end count too, unless they are only as far ahead
+        as words of this board were before.
         """
         c = self.boards[board]
         pending = c[CHAIN] > 0 and not 0 < c[CHAIN_FIRST] - c[NOW] <= 4 * c[LONGEST_GAP]

@@ -77,7 +77,7 @@ class Stretches:
         return sizes
 
     def rates_hz(self, bars: int, column: int = LIVE) -> tuple[list[float], float]:
-        """Hit words a second in equal pieces of TIME or LIVE time, float[at most bars], and a piece's length in seconds.
+        """Hit words a second in equal pieces of TIME or LIVE time, float[at most bars], and a piece's length, seconds.
 
         Repeated hits are left out, since they do not move the clocks either.
         """

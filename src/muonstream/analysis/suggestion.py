@@ -17,6 +17,7 @@ COLUMN_CHANNELS: Final = 16
 CHAMBER_CHANNELS: Final = 64
 FEWEST_ACTIVE: Final = 8
 """Active channels that a chamber must have to be suggested."""
+FEW_OF_COLUMN: Final = 3
 ENOUGH_HITS: Final = 20
 COMPANY: Final = 0.5
 COMPANY_FACTOR: Final = 1.8
@@ -72,6 +73,8 @@ def suggest(found: SurveyDigest, detector: Detector) -> Suggestion:
         ]
     if not chambers:
         return Suggestion(remarks=("no range of channels looks like a chamber, so no detector file is suggested",))
+    if _wired(chambers, singles) == _wired(list(detector.chambers), _singles(detector)):
+        return Suggestion()
     new = Detector(
         name="suggested",
         description="Sketch from the channels seen in a file: positions, offsets and orders of layers are guesses",
@@ -81,6 +84,16 @@ def suggest(found: SurveyDigest, detector: Detector) -> Suggestion:
         triggers=tuple(singles["triggers"]),
     )
     return Suggestion(detector_toml(new, remarks=remarks), tuple(remarks))
+
+
+def _singles(detector: Detector) -> dict[str, list[BoardChannel]]:
+    return {"scintillators": list(detector.scintillators), "triggers": list(detector.triggers)}
+
+
+def _wired(chambers: list[Chamber], singles: dict[str, list[BoardChannel]]) -> set[tuple[str, int, int, int]]:
+    """What is connected where, without names and positions."""
+    cells = {("chamber", one.board, one.first_channel, one.cells) for one in chambers}
+    return cells | {(what, one.board, one.channel, 1) for what, ones in singles.items() for one in ones}
 
 
 def _specials(mine: list[ChannelDigest]) -> list[tuple[ChannelDigest, str, str]]:
@@ -103,8 +116,9 @@ def _specials(mine: list[ChannelDigest]) -> list[tuple[ChannelDigest, str, str]]
 
 
 def _alone(channel: int, active: set[int]) -> bool:
-    """Whether a channel's neighbours are silent, as those of a cell are not."""
-    return sum(other in active for other in range(channel - 2, channel + 3)) <= 2
+    """Whether few channels of its column are active, as those of a cell's are."""
+    first = channel // COLUMN_CHANNELS * COLUMN_CHANNELS
+    return sum(other in active for other in range(first, first + COLUMN_CHANNELS)) <= FEW_OF_COLUMN
 
 
 def _ranges(channels: list[int], taken: set[int]) -> list[tuple[int, int, int]]:

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
 from muonstream import __version__
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.remarks import Remark, remarks
 from muonstream.analysis.suggestion import Suggestion, suggest
 from muonstream.analysis.survey import Survey
-from muonstream.analysis.survey_digest import SurveyDigest, channel_names, digest
+from muonstream.analysis.survey_digest import SurveyDigest, digest
 from muonstream.commands import common
 from muonstream.commands.inspect_tables import show
 from muonstream.commands.places import Places
@@ -22,9 +20,9 @@ from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
+from muonstream.formats.evidence import Expected
 from muonstream.sources.ahead import ahead
 from muonstream.sources.files import is_stream, read_blocks
-from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
 SCHEMA: Final = 1
 """Of the JSON; it rises when a key changes its meaning or goes, not when one comes."""
@@ -135,10 +133,7 @@ def inspect_files(files: list[str], *, detector_name: str, format_name: str | No
 
 
 def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings:
-    known = np.zeros((FPGA_MASK + 1, CHANNEL_MASK + 1), np.bool_)
-    for board, channel in channel_names(detector):
-        known[board, channel] = True
-    seen = Inspection(file, Survey(known), format=format_name or "")
+    seen = Inspection(file, Survey(Expected.of(detector.channel_map()).known), format=format_name or "")
     with Pipeline(detector, run=file, source=file, pairs=False) as pipeline:
         blocks = read_blocks(file, common.format_of(format_name))
         # a pipe may be waited for, and Ctrl-C should end that
@@ -152,12 +147,12 @@ def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings
         found=found,
         snapshot=snapshot,
         builder_remarks=builder_remarks,
-        remarks=_sorted([*_intake(seen, snapshot), *remarks(found, seen.places.text)]),
+        remarks=_sorted([*_intake(seen, snapshot, found), *remarks(found, seen.places.text)]),
         suggestion=suggest(found, detector),
     )
 
 
-def _intake(seen: Inspection, snapshot: Snapshot) -> Iterator[Remark]:
+def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterator[Remark]:
     """Remarks on what the reader and the builder made of the input."""
     account = snapshot.account
     if seen.report is not None and not seen.report.balanced:
@@ -175,6 +170,10 @@ def _intake(seen: Inspection, snapshot: Snapshot) -> Iterator[Remark]:
     for number, what in ((account.late, "late"), (account.stray, "stray")):
         if number:
             yield Remark("bad", f"{number:,} words are {what}: they are in no histogram")
+    falls = sum(one.kind in ("reset", "wrap") for one in found.events)
+    if snapshot.resets > falls:
+        resets = counted(snapshot.resets, "counter reset")
+        yield Remark("odd", f"counting takes {resets} where the boards' own words show {falls}")
     if not account.balanced:
         yield Remark("bad", f"{account.residual:,} words are not accounted for")
     if seen.notes and not (seen.steps_lost or seen.bytes.passed_over):
@@ -212,14 +211,8 @@ def _header(findings: Findings) -> list[tuple[str, str]]:
         if seen.report and not seen.report.balanced:
             lines.append(("", f"{seen.report.residual:,} bytes are not accounted for"))
     kinds = {name: n for name, n in account.as_dict().items() if n and name not in ("words", "residual", "balanced")}
-    if findings.found.hits and findings.snapshot.resets != sum(one.kind == "reset" for one in findings.found.events):
-        resets = counted(findings.snapshot.resets, "counter reset")
-        kinds_text = f", in which the frame builder sees {resets}"
-    else:
-        kinds_text = ""
-    lines.append(
-        ("words", f"{account.words:,} = {' + '.join(f'{n:,} {name}' for name, n in kinds.items()) or '0'}{kinds_text}")
-    )
+    parts = [f"{n:,} {name}" for name, n in kinds.items()]
+    lines.append(("words", f"{account.words:,} = {' + '.join(parts) or '0'}"))
     return lines
 
 

@@ -141,7 +141,8 @@ def _times(found: SurveyDigest) -> list[tuple[str, str]]:
         chart = bars(found.rates_hz, min(60, _width() - LABEL - 50))
         step = found.rates_step_s * len(found.rates_hz) / max(len(chart), 1)
         low_hz, high_hz = min(found.rates_hz), max(found.rates_hz)
-        text = f"{_hz(found.hits - found.repeats.near, found)} hits/s  {chart}  {low_hz:,.0f} to {high_hz:,.0f}, {seconds(step)} a bar"
+        rate = _hz(found.hits - found.repeats.near, found)
+        text = f"{rate} hits/s  {chart}  {low_hz:,.0f} to {high_hz:,.0f}, {seconds(step)} a bar"
         lines.append(("rate", text))
     if found.board_changes:
         back = percent(found.back_changes / found.board_changes) if found.back_changes else "none"
