@@ -18,6 +18,7 @@ from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
 from muonstream.analysis.tally import ROW_LAST_ORBIT
 from muonstream.detector import Detector
+from muonstream.formats.block import InputReport
 from muonstream.frames import KEY_WINDOW_BITS
 
 UNMERGED, UNMERGED_ROWS = 64, 1 << 14
@@ -36,7 +37,7 @@ class Intake:
     words: all that came in, malformed rows among them; late, stray, held: as the builder counts them;
     malformed: rows or bytes that could not be words
     lag_messages: how many messages wait at the source, None where that is not known; restarts: of this run's engine
-    engine: what else the engine says of itself, as names and values
+    engine: what else the engine says of itself, as names and values; inputs: the files and streams behind the words
     """
 
     words: int = 0
@@ -50,6 +51,7 @@ class Intake:
     lag_messages: int | None = None
     restarts: int = 0
     engine: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[InputReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Snapshot:
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
     total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
     words_per_second: throughput by the wall clock in the last 10 s
-    lag_messages, restarts, engine: see `Intake`
+    lag_messages, restarts, engine, inputs: see `Intake`
     muons: the newest muons for an event display, the oldest of them first; none without reconstruction
     """
 
@@ -90,6 +92,7 @@ class Snapshot:
     restarts: int = 0
     muons: tuple[MuonEvent, ...] = ()
     engine: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[InputReport, ...] = ()
 
 
 class Monitor:
@@ -251,4 +254,5 @@ class Monitor:
             restarts=intake.restarts,
             muons=shown._muons,
             engine=intake.engine,
+            inputs=intake.inputs,
         )

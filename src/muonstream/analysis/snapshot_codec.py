@@ -22,6 +22,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.rates import RateSeries
 from muonstream.detector import Detector, DetectorError
+from muonstream.formats.block import ByteAccount, InputReport
 
 MAGIC: Final = b"MUSN"
 VERSION: Final = 1
@@ -49,6 +50,8 @@ PLAIN: Final = (
     "restarts",
 )
 """The fields that JSON holds as they are; the others are taken apart."""
+INPUTS: Final = 50
+"""So many of the newest inputs travel with a snapshot."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
 MUON_RATES: Final = ("segments_hz", "full_hz", "tracks_hz", "muons_hz", "velocity_time_s", "velocity_sums")
 TYPES: Final = {"<i8", "<f8"}
@@ -91,6 +94,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "with_muons": bool(snapshot.catalogue.muon_shapes),
         "muons": [event.as_dict() for event in snapshot.muons],
         "engine": [list(pair) for pair in snapshot.engine],
+        "inputs": [asdict(report) for report in snapshot.inputs[-INPUTS:]],
         "detector": snapshot.detector.model_dump(mode="json"),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
@@ -126,6 +130,10 @@ def decode(data: bytes) -> Snapshot:
             rates=RateSeries(width_s=header["width_s"], muons=muons, **{name: arrays[name] for name in RATES}),
             faults=tuple(header["faults"]),
             muons=tuple(MuonEvent.from_dict(event) for event in header.get("muons", ())),
+            inputs=tuple(
+                InputReport(**{**report, "bytes": ByteAccount(**report["bytes"])})
+                for report in header.get("inputs", ())
+            ),
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
         )
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -14,13 +15,15 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
-from muonstream.formats.block import SourceError
+from muonstream.formats.block import NO_BYTES, SourceError, counted
 from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
 
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130
+LINES: Final = 20
+"""So many lines of notes and faults are shown at the end of a run."""
 
 
 class CommandError(Exception):
@@ -118,10 +121,36 @@ def report(snapshot: Snapshot, console: Console) -> None:
     ]
     if extra:
         console.print(", ".join(extra))
-    for fault in snapshot.faults[:5]:
-        console.print(fault, markup=False)
-    if account.malformed > 5:
-        console.print(f"… {account.malformed:,} malformed in all")
+    _report_inputs(snapshot, console)
+    for line in snapshot.faults[:LINES]:
+        console.print(line, markup=False)
+    if len(snapshot.faults) > LINES:
+        console.print(f"… and {len(snapshot.faults) - LINES:,} more lines, which the summary has")
+
+
+def _report_inputs(snapshot: Snapshot, console: Console) -> None:
+    """What the bytes of the run's inputs became."""
+    read = [report for report in snapshot.inputs if report.status == "read"]
+    if not snapshot.inputs:
+        return
+    total = sum((report.bytes for report in read), start=NO_BYTES)
+    parts = [
+        f"{number:,} {name.replace('_', ' ')}" for name, number in total.as_dict().items() if number or name == "words"
+    ]
+    waiting = sum(report.waiting for report in read)
+    if waiting:
+        parts.append(f"{waiting:,} waiting")
+    of = counted(len(read), "input")
+    if len(read) < len(snapshot.inputs):
+        of += f" ({len(snapshot.inputs) - len(read):,} more passed over or undecided)"
+    console.print(f"{sum(report.size for report in read):,} bytes of {of}: {', '.join(parts)}", markup=False)
+    lost = [report for report in snapshot.inputs if not report.balanced]
+    for report in lost[:LINES]:
+        console.print(
+            f"{report.name}: the account of bytes does not balance: {report.residual:,} bytes are missing",
+            style="bold red",
+            markup=False,
+        )
 
 
 def check_published(published: bool) -> None:
@@ -131,12 +160,25 @@ def check_published(published: bool) -> None:
 
 
 def strictly(snapshot: Snapshot) -> None:
-    """Raise CommandError when words were malformed, late or stray."""
+    """Raise CommandError when something was lost, left out or counted twice, or when an account does not balance."""
     account = snapshot.account
-    found = [
+    words = [
         f"{number:,} {name}"
         for number, name in ((account.malformed, "malformed"), (account.late, "late"), (account.stray, "stray"))
         if number
     ]
+    found = [f"of the words, {', '.join(words)}"] if words else []
+    reports = snapshot.inputs
+    bytes_ = sum((report.bytes for report in reports), start=NO_BYTES)
+    for number, what in (
+        (bytes_.padding, "bytes of padding"),
+        (bytes_.passed_over, "bytes passed over"),
+        (sum(report.repeated for report in reports), "repeated words"),
+        (sum(report.steps_lost for report in reports), "times out of step"),
+        (sum(report.status != "read" for report in reports), "inputs passed over"),
+        (sum(not report.balanced for report in reports), "inputs whose bytes do not add up"),
+    ):
+        if number:
+            found.append(f"{number:,} {what}")
     if found:
-        raise CommandError(f"--strict: of the words, {', '.join(found)}")
+        raise CommandError(f"--strict: {', '.join(found)}")

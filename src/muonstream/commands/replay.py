@@ -120,7 +120,7 @@ class _Source:
         if self.simulation:
             yield from simulated(parse(self.files[0]), self.detector)
         elif self.growing:
-            yield from follow(self.files[0], self.format, stop, common.say)
+            yield from follow(self.files[0], self.format, stop)
         else:
             for file in self.files:
                 yield from read_blocks(file, self.format, live=True)

@@ -21,6 +21,7 @@ from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.formats.block import Block
+from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
 from muonstream.scenario import SimulationConfig
 from muonstream.sources.files import is_local, is_stream, read_blocks
@@ -100,9 +101,9 @@ def _blocks(
     if simulation:
         blocks = simulated(parse(source), detector)
     elif follow_it:
-        blocks = follow(source, format, stop, common.say)
+        blocks = follow(source, format, stop, expected=Expected.of(detector.channel_map()))
     else:
-        blocks = read_blocks(source, format, live=True)
+        blocks = read_blocks(source, format, expected=Expected.of(detector.channel_map()), live=True)
     if multiple is not None:
         return paced(blocks, multiple, stop)
     return blocks if follow_it else _until(blocks, stop)
@@ -279,7 +280,7 @@ def _live(
     topics = Publishing(publishing, pipeline)
 
     def feed(publish: Callable[[Snapshot], None]) -> None:
-        run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s)
+        run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s, say=common.say)
 
     with (
         summary_file(summary_path, [pipeline.monitor.source]) as summary,

@@ -21,16 +21,18 @@ def run_blocks(
     publish: Callable[[Snapshot], None] | None = None,
     interval_s: float = 0.5,
     progress: Callable[[int], None] | None = None,
+    say: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
     """Run all blocks through the pipeline and give the final snapshot.
 
     publish: gets a snapshot each interval_s by the clock, at least at the beginning and at the end
     progress: gets the number of words pushed, piece by piece
+    say: gets what is reported of the source, a line each, as it comes
     A KeyboardInterrupt or an error of the source ends the run as the source's end does, then goes on its way.
     """
     try:
-        _feed(pipeline, blocks, publish, interval_s, progress, clock)
+        _feed(pipeline, blocks, publish, interval_s, progress, say, clock)
     finally:
         pipeline.finish()
         last = pipeline.snapshot("ended")
@@ -45,6 +47,7 @@ def _feed(
     publish: Callable[[Snapshot], None] | None,
     interval_s: float,
     progress: Callable[[int], None] | None,
+    say: Callable[[str], None] | None,
     clock: Callable[[], float],
 ) -> None:
     due = clock()
@@ -54,8 +57,10 @@ def _feed(
             if begun:
                 pipeline.boundary(block.source)
             begun = True
-        if block.malformed:
-            pipeline.count_malformed(block.malformed, block.faults)
+        pipeline.account_for(block)
+        if say is not None:
+            for line in (*block.notes, *block.faults):
+                say(line)
         for first in range(0, max(len(block.words), 1), PIECE_WORDS):
             piece = block.words[first : first + PIECE_WORDS]
             if len(piece):

@@ -19,12 +19,14 @@ from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.engines.interrupts import held_back
 from muonstream.engines.kernels import Analysis, Kernels
+from muonstream.formats.block import Block, InputReport
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.words import Words
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""
 FAULTS_KEPT: Final = 20
+REMARKS_KEPT: Final = 200
 WARM_UP_WORDS: Final = 20_000
 
 
@@ -85,6 +87,10 @@ class Pipeline:
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
+        self.remarks: deque[str] = deque(maxlen=REMARKS_KEPT)
+        """What sources reported of their inputs, a line each; shown before the faults."""
+        self.inputs: dict[str, InputReport] = {}
+        """The newest report of each input, by name."""
         self.elsewhere = Elsewhere()
         self.notes: tuple[str, ...] = ()
         """What readers say of their source, a line each; shown before the faults."""
@@ -150,6 +156,14 @@ class Pipeline:
         self.malformed += n
         self.faults.extend(faults)
 
+    def account_for(self, block: Block) -> None:
+        """Take what a block says beside its words: malformed rows, notes, and the report of its input."""
+        if block.malformed or block.faults:
+            self.count_malformed(block.malformed, block.faults)
+        self.remarks.extend(block.notes)
+        if block.report is not None:
+            self.inputs[block.report.name] = block.report
+
     def _take(self, frames: Frames) -> None:
         if not len(frames):
             return
@@ -210,10 +224,11 @@ class Pipeline:
             held=counts.held,
             resets=counts.resets + far.resets,
             late_by_input=counts.late_by_input,
-            faults=(*self.notes, *self.faults),
+            faults=(*self.notes, *self.remarks, *self.faults),
             lag_messages=self.lag_messages,
             restarts=self.restarts,
             engine=self.engine,
+            inputs=tuple(self.inputs.values()),
         )
 
     @held_back()

@@ -1,57 +1,325 @@
-"""Binary files: plain words, and raw DMA transfers of a run word and 128 words each."""
+"""Binary content: plain words, and raw DMA transfers of a run word and 128 words each, kept in step byte by byte.
+
+A decoder is in step as long as 8 bytes from where it stands are words of the boards (`step.walk`). Where it loses step
+it looks for the next byte at which 12 of 16 words are good hits (`plausible.find_step`), passes over what lies between
+and notes both places. Zeros and ones are padding, counted as malformed words. Run words are recognised wherever they
+stand, so that a transfer that is too short or too long loses no word.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from muonstream.formats.block import Block, counted
+from muonstream.formats.block import Block, ByteAccount, counted
+from muonstream.formats.content import ContentCheck
+from muonstream.formats.notes import Notes
+from muonstream.formats.plausible import (
+    CHUNK,
+    PADDING,
+    RUN_WORD,
+    STEP_GOOD,
+    STEP_WORDS,
+    find_step,
+    flag_chunks,
+    good_hits,
+)
+from muonstream.formats.step import (
+    ANCILLARIES,
+    BOARDS,
+    CANDIDATE,
+    CHANGED,
+    DMA_WORDS,
+    FULL,
+    LOST,
+    PADDINGS,
+    PHASE,
+    REFERENCE,
+    RUN,
+    RUN_STEP,
+    RUN_WORDS,
+    SHORT,
+    STATE_FIELDS,
+    TRUSTED,
+    trailing_ancillary,
+    walk,
+)
+from muonstream.words import Words
 
 WORD_BYTES: Final = 8
-DMA_WORDS: Final = 129
-"""Words of a raw DMA transfer: a run word, then 128 words of the boards."""
+ALL_BOARDS: Final = 0xFF
+SEARCH_WORDS: Final = 1 << 13
+"""So many words from a lost step on are searched before they are passed over, or taken for a mixture of words."""
+MIXED_SHARE: Final = 10
+"""Where more than one word in so many is a good hit, a stretch is a mixture of words, not garbage."""
+EVENTS: Final = 64
+FEWEST_WORDS, MOST_WORDS = 1 << 12, 1 << 21
+"""Words looked at together: few after the step was lost, twice as many each time while it holds."""
 
 
-class WordDecoder:
-    """Decodes 64-bit little-endian words as their bytes come."""
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """Where a stream of raw DMA transfers stands.
 
-    def __init__(self, name: str) -> None:
+    run_word: of the newest transfer, or the first one expected; run_step: by how much run words grow from transfer to
+    transfer, 0 where they stay; before: values since the last run word, -1 if unknown
+    """
+
+    run_word: int
+    run_step: int = 0
+    before: int = DMA_WORDS - 1
+
+
+class BinaryDecoder:
+    """Decodes words as their bytes come; with `transfers`, raw DMA transfers.
+
+    name: of the input, in notes; boards: bit b is set for each board that is expected; content: follows the words
+    searching: the first words are not at the first byte, and are looked for
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        boards: int = ALL_BOARDS,
+        transfers: Transfers | None = None,
+        content: ContentCheck | None = None,
+        searching: bool = False,
+    ) -> None:
         self._name = name
+        self._dma = transfers is not None
         self._rest = b""
-        self._position = 0
+        self._position = 0  # of the first byte of what is in `_rest`, or else comes next
+        self._lost_at = 0 if searching else -1  # the byte at which the step was lost
+        self._before = np.uint64(0)
+        self._state = np.zeros(STATE_FIELDS, np.int64)
+        self._state[[REFERENCE, CANDIDATE, BOARDS, RUN, PHASE]] = -1, -1, boards, -1, -1
+        if transfers is not None:
+            self._state[[RUN, RUN_STEP, PHASE]] = transfers.run_word, transfers.run_step, transfers.before
+        self._run = -1 if transfers is None else transfers.run_word  # the newest one in a note
+        self._together = FEWEST_WORDS
+        self._padding = (0, 0, 0)  # the present stretch: its first byte, how many values, which value
+        self._notes = Notes(name)
+        self._content = content
+
+    @property
+    def transfers(self) -> Transfers | None:
+        """Where a stream of DMA transfers stands; None for plain words."""
+        if not self._dma:
+            return None
+        run_word, run_step, before = self._state[[RUN, RUN_STEP, PHASE]].tolist()
+        return Transfers(run_word, run_step, before)
+
+    @property
+    def rest(self) -> bytes:
+        """Bytes that wait for those behind them."""
+        return self._rest
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
-        """Take bytes in order; give the words that they complete. Bytes left at the end are one malformed word."""
-        data = b"".join((self._rest, data)) if self._rest else data
-        n = len(data) // WORD_BYTES
-        self._rest = bytes(data[n * WORD_BYTES :])
-        self._position += n * WORD_BYTES
-        block = Block(np.frombuffer(data, "<u8", n))
-        if last and self._rest:
-            block.malformed = 1
-            block.faults = [
-                f"{self._name}: byte {self._position}: found {counted(len(self._rest), 'byte')} at the end, "
-                f"allowed are whole words of {WORD_BYTES}"
-            ]
-            self._rest = b""
+        """Take bytes in order; give the words that are decided, a view of the bytes where nothing lies between them.
+
+        A few words wait where an odd value needs those behind it. Bytes left at the end are one malformed word.
+        """
+        buffer: bytes | memoryview = b"".join((self._rest, data)) if self._rest else data
+        piece = _Piece(buffer, Block())
+        while True:
+            if self._lost_at >= 0 and not self._search(piece, last):
+                break
+            stop = self._decode(piece, last)
+            if stop == LOST:
+                self._lost_at = self._position + piece.at
+            elif stop != FULL:
+                break
+        if last:
+            self._end(piece)
+        self._position += piece.at
+        self._rest = bytes(buffer[piece.at :])
+        block = piece.block
+        block.words = piece.words()
+        block.notes += self._notes.finish() if last else self._notes.take()
         return block
 
+    def _decode(self, piece: _Piece, last: bool) -> int:
+        """Take words from where the piece stands until something stops that, and say what."""
+        while True:
+            n = (len(piece.buffer) - piece.at) // WORD_BYTES
+            whole = n > self._together
+            n = min(n, self._together)
+            words = np.frombuffer(piece.buffer, "<u8", n, piece.at)
+            ended, stop = self._take(piece, words, last and not whole)
+            if not whole or stop in (LOST, FULL):
+                return stop
+            self._together = min(2 * self._together, MOST_WORDS) if ended else 2 * self._together
 
-class DmaDecoder:
-    """Decodes raw DMA transfers; their run words are left out, they are no words of the boards."""
+    def _take(self, piece: _Piece, words: Words, last: bool) -> tuple[int, int]:
+        """Take those of these words that can be decided; how many, and what stopped it."""
+        s = self._state
+        flags = np.empty(0 if self._dma else len(words) // CHUNK, np.uint8)
+        if len(flags):
+            flag_chunks(words, self._before, flags)
+        kinds = np.zeros(len(words), np.uint8)
+        events = np.empty((EVENTS, 3), np.int64)
+        paddings, run_words = int(s[PADDINGS]), int(s[RUN_WORDS])
+        ended, stop, n_events = walk(words, self._before, flags, s, kinds, events, last)
+        if stop == LOST or not (last or self._dma):
+            # the first ancillary words of a stream may as well be the beginning of garbage: they wait, or go with it
+            n = trailing_ancillary(kinds, ended)
+            if n and n == s[ANCILLARIES]:
+                ended -= n
+                s[ANCILLARIES] = 0
+        first = self._position + piece.at
+        for what, index, value in events[:n_events].tolist():
+            self._note_event(what, first + WORD_BYTES * index, value, piece.block)
+        n_padding, n_run_words = int(s[PADDINGS]) - paddings, int(s[RUN_WORDS]) - run_words
+        if n_padding:
+            self._see_padding(first, words[:ended], kinds[:ended], piece.block)
+        elif ended:
+            self._end_padding()
+        dropped = n_padding + n_run_words
+        kept = words[:ended]
+        if dropped:
+            kept = kept[(kinds[:ended] != PADDING) & (kinds[:ended] != RUN_WORD)]
+        if self._content is not None:
+            self._content.see(kept, None if dropped or self._dma else flags[: ended // CHUNK])
+        piece.take(ended, kept if dropped else None)
+        piece.block.malformed += n_padding
+        piece.block.bytes += ByteAccount(
+            words=WORD_BYTES * (ended - dropped), run_words=WORD_BYTES * n_run_words, padding=WORD_BYTES * n_padding
+        )
+        if ended:
+            self._before = words[ended - 1]
+        return ended, stop
 
-    def __init__(self, name: str) -> None:
-        self._words = WordDecoder(name)
-        self._before = 0
-        self.run_word: int | None = None
+    def _note_event(self, what: int, byte: int, value: int, block: Block) -> None:
+        if what == CHANGED:
+            self._notes.add("changed run words", f"byte {byte:,}: the run word changes from {self._run} to {value}")
+            self._run = value
+            return
+        block.steps_lost += 1
+        if what == SHORT:
+            found = f"a transfer of {counted(value, 'word')}, expected {DMA_WORDS - 1}"
+            self._notes.add("lost step", f"byte {byte:,}: out of step, found the run word after {found}")
+        else:
+            found = f"{value & (1 << 64) - 1:#018x} where a transfer's run word is due"
+            self._notes.add("lost step", f"byte {byte:,}: out of step, found {found}; taken for a word")
 
-    def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
-        """Take bytes in order; give the boards' words among them."""
-        block = self._words.feed(data, last=last)
-        first = -self._before % DMA_WORDS
-        self._before += len(block.words)
-        if first < len(block.words) and self.run_word is None:
-            self.run_word = int(block.words[first])
-        block.words = np.delete(block.words, np.arange(first, len(block.words), DMA_WORDS))
-        return block
+    def _see_padding(self, first: int, words: Words, kinds: NDArray[np.uint8], block: Block) -> None:
+        """Follow stretches of zeros and ones."""
+        where = np.flatnonzero(kinds == PADDING)
+        values = words[where]
+        begins = np.flatnonzero(np.concatenate([[True], (np.diff(where) != 1) | (values[1:] != values[:-1])]))
+        ends = np.append(begins[1:], len(where))
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            byte, n, value = first + WORD_BYTES * int(where[begin]), end - begin, int(values[begin])
+            before, so_far, same = self._padding
+            if so_far and before + WORD_BYTES * so_far == byte and same == value:
+                self._padding = before, so_far + n, value
+            else:
+                self._end_padding()
+                self._padding = byte, n, value
+        if where[-1] != len(kinds) - 1:
+            self._end_padding()
+
+    def _end_padding(self) -> None:
+        byte, n, value = self._padding
+        if n:
+            what = "all ones (0xffffffffffffffff)" if value else "all zeros (0x0)"
+            self._notes.add("padding", f"byte {byte:,}: {counted(n, 'word')} of {what}, counted as malformed (padding)")
+        self._padding = 0, 0, 0
+
+    def _search(self, piece: _Piece, last: bool) -> bool:
+        """Look for the next byte in step; whether decoding can resume, there or where the step seemed lost."""
+        begin = self._lost_at - self._position
+        data = np.frombuffer(piece.buffer, np.uint8)
+        found = find_step(data, piece.at, len(data), STEP_GOOD)
+        if piece.at == begin:  # nothing was passed over yet
+            n = (found - begin if found >= 0 else len(data) - begin) // WORD_BYTES
+            if found < 0 and n < SEARCH_WORDS and not last:
+                return False
+            n = min(n, SEARCH_WORDS)
+            aligned = found < 0 or (found - begin) % WORD_BYTES == 0
+            words = np.frombuffer(piece.buffer, "<u8", n, begin)
+            if aligned and good_hits(words) * MIXED_SHARE > n:
+                self._state[TRUSTED] = n
+                self._lost_at = -1
+                return True
+            piece.block.steps_lost += 1
+        self._together = FEWEST_WORDS
+        self._end_padding()
+        if found < 0:
+            piece.pass_over(max(0, len(data) - piece.at - (0 if last else WORD_BYTES * STEP_WORDS - 1)))
+            return False
+        piece.pass_over(found - piece.at)
+        self._note_lost(self._position + found)
+        self._state[[REFERENCE, CANDIDATE, PHASE, TRUSTED]] = -1, -1, -1, 0
+        self._before = np.uint64(0)
+        self._lost_at = -1
+        return True
+
+    def _note_lost(self, end: int | None) -> None:
+        lost = f"byte {self._lost_at:,}: out of step, found no words of the boards"
+        n = (self._position if end is None else end) - self._lost_at
+        to = "to the end" if end is None else f"up to byte {end:,}, where words begin again"
+        self._notes.add("lost step", f"{lost} {to}: {counted(n, 'byte')} passed over")
+
+    def _end(self, piece: _Piece) -> None:
+        """Account for what is left at the end."""
+        tail = len(piece.buffer) - piece.at
+        byte = self._position + piece.at
+        if self._lost_at >= 0:
+            piece.pass_over(tail)
+            self._position, at = self._position + piece.at, self._position
+            self._note_lost(None)
+            self._position = at
+            self._lost_at = -1
+        elif tail:
+            piece.block.malformed += 1
+            piece.block.bytes += ByteAccount(words=tail)
+            piece.block.faults.append(
+                f"{self._name}: byte {byte:,}: found {counted(tail, 'byte')} at the end, "
+                f"expected whole words of {WORD_BYTES}"
+            )
+            piece.at += tail
+        self._end_padding()
+
+
+class _Piece:
+    """Bytes that are being decoded: how far that is, and the words so far."""
+
+    def __init__(self, buffer: bytes | memoryview, block: Block) -> None:
+        self.buffer = buffer
+        self.block = block
+        self.at = 0
+        self._parts: list[Words] = []
+        self._clean = (0, 0)  # the last part, if it is a view: from which byte to which
+
+    def pass_over(self, n: int) -> None:
+        """Leave bytes out."""
+        self.at += n
+        self.block.bytes += ByteAccount(passed_over=n)
+
+    def take(self, n: int, words: Words | None) -> None:
+        """Take so many values: these words, or None for all of them."""
+        end = self.at + WORD_BYTES * n
+        if words is not None:
+            self._parts.append(words)
+        elif n:
+            begin, to = self._clean
+            if self._parts and to == self.at and to > begin:
+                self._parts.pop()
+            else:
+                begin = self.at
+            self._clean = begin, end
+            self._parts.append(np.frombuffer(self.buffer, "<u8", (end - begin) // WORD_BYTES, begin))
+        if words is not None:
+            self._clean = 0, 0
+        self.at = end
+
+    def words(self) -> Words:
+        """All words taken."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return np.concatenate(self._parts) if self._parts else np.empty(0, np.uint64)

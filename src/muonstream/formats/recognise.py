@@ -1,26 +1,33 @@
-"""Formats of files of words, and how they are recognised by their content."""
+"""Formats, and how an input's format is recognised: by what its content shows.
+
+The decision is taken at fixed lengths of the content, 64 bytes, then twice as many each time, and at its end: so it is
+the same however the content was cut by reads, and for a file that grows as for one that is complete. Until then the
+bytes wait, at most `MOST_HELD` of them, and none is lost.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-import numpy as np
+from muonstream.formats.binary import BinaryDecoder
+from muonstream.formats.binary_form import BinaryForm, decide_binary
+from muonstream.formats.block import Block, SourceError, counted
+from muonstream.formats.content import ContentCheck
+from muonstream.formats.evidence import Expected, Refused, Undecided
+from muonstream.formats.signatures import signature
+from muonstream.formats.text import TextForm, decide_text, text_decoder
 
-from muonstream.formats.binary import DMA_WORDS, DmaDecoder, WordDecoder
-from muonstream.formats.block import Block, SourceError
-from muonstream.formats.hits_json import JsonDecoder
-from muonstream.formats.rows import COLUMNS
-from muonstream.formats.table import TableDecoder, has_header
-from muonstream.words import BX_PER_ORBIT, Head, decode
-
-SAMPLE_BYTES: Final = 1 << 16
-ENOUGH_BYTES: Final = 4096
-"""With so many bytes something that grows must be recognised; with fewer one waits for more."""
+FIRST_BYTES: Final = 64
+"""The length at which a decision is tried first."""
+MOST_HELD: Final = 64 << 20
+"""Content that shows no format within so many bytes is refused."""
+SIGNATURE_BYTES: Final = 1 << 12
 
 
 class Format(StrEnum):
-    """What a file holds."""
+    """What an input holds."""
 
     WORDS = "words"
     """binary: 64-bit little-endian words"""
@@ -30,11 +37,14 @@ class Format(StrEnum):
     """a table with the words' fields"""
     FIRMWARE2019 = "firmware2019"
     """the table of the 2019 firmware"""
+    HEAD1 = "head1"
+    """a table with hits of HEAD 1, without the shifts of 2019"""
     JSON = "json"
-    """a JSON object a line"""
+    """JSON objects"""
 
 
 BINARY: Final = (Format.WORDS, Format.DMA)
+Form = BinaryForm | TextForm
 
 
 class Decoder(Protocol):
@@ -43,106 +53,149 @@ class Decoder(Protocol):
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block: ...
 
 
-def decoder(found: Format, name: str) -> Decoder:
-    """A decoder of a format; `name` is the file's in messages."""
-    match found:
-        case Format.WORDS:
-            return WordDecoder(name)
-        case Format.DMA:
-            return DmaDecoder(name)
-        case Format.JSON:
-            return JsonDecoder(name)
-        case _:
-            return TableDecoder(name, old_firmware=found is Format.FIRMWARE2019)
-
-
-def recognise(sample: bytes, name: str) -> Format:
-    """The format of a file by its first bytes (64 KiB do). Raises SourceError when they do not tell it."""
-    if _is_text(sample):
-        return _recognise_text(sample, name)
-    found = _recognise_binary(sample)
-    if found is None:
-        raise SourceError(
-            f"{name}: found neither text nor words of the boards (few have HEAD 2 and a bunch crossing under "
-            f"{BX_PER_ORBIT}); a format can be named: {', '.join(Format)}"
+def decoder(form: Form, name: str, content: ContentCheck | None = None) -> Decoder:
+    """A decoder of a form; `name` is the input's in messages; content: follows the words that are decoded."""
+    if isinstance(form, BinaryForm):
+        return BinaryDecoder(
+            name, boards=form.boards, transfers=form.transfers, content=content, searching=not form.aligned
         )
-    return found
+    return _Checked(text_decoder(form, name), content) if content is not None else text_decoder(form, name)
 
 
-def check(sample: bytes, named: Format, name: str) -> None:
-    """Raise SourceError when a file clearly is not of the format that was named."""
-    if _is_text(sample) == (named in BINARY):
-        kind = "text" if named in BINARY else "binary data"
-        raise SourceError(f"{name}: found {kind}, which is not the format {named} that was named")
-    words = np.frombuffer(sample, "<u8", len(sample) // 8)
-    if named is Format.DMA and len(words) > DMA_WORDS and _plausible(words[::DMA_WORDS]):
-        raise SourceError(f"{name}: found words of the boards one after another, which is not the format dma")
-    objects = sample.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-    if (named is Format.JSON) != objects and named not in BINARY:
-        found = "JSON objects" if objects else "no JSON objects"
-        raise SourceError(f"{name}: found {found}, which is not the format {named} that was named")
-    if named in (Format.COURSE, Format.FIRMWARE2019):
-        has_header(sample, name)
-        heads = _heads(sample)
-        other = "2" if named is Format.FIRMWARE2019 else "1"
-        hit = "1" if named is Format.FIRMWARE2019 else "2"
-        if heads.count(other) > 10 * (heads.count(hit) + 1):
-            raise SourceError(
-                f"{name}: found {heads.count(other)} rows of HEAD {other} and {heads.count(hit)} of HEAD {hit} at its "
-                f"beginning, which is not the format {named} that was named"
-            )
+class _Checked:
+    """A decoder of text whose words are followed by a content check."""
+
+    def __init__(self, decode: Decoder, content: ContentCheck) -> None:
+        self._decode = decode
+        self._content = content
+
+    @property
+    def rest(self) -> bytes:
+        """Bytes that wait for those behind them."""
+        rest: bytes = getattr(self._decode, "rest", b"")
+        return rest
+
+    def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
+        block = self._decode.feed(data, last=last)
+        self._content.see(block.words)
+        return block
 
 
-def _is_text(sample: bytes) -> bool:
-    return bool(sample) and not sample.translate(None, bytes(range(32, 127)) + b"\t\r\n").strip(b"\xef\xbb\xbf")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is known of an input before it is read.
+
+    expected: the channels whose hits are expected; format: the one that the user named; before: the form of an earlier
+    part of the same run
+    """
+
+    expected: Expected
+    format: Format | None = None
+    before: Form | None = None
 
 
-def _heads(sample: bytes) -> list[str]:
-    """The first column of the rows that have six."""
-    lines = sample.decode("utf-8-sig", "replace").splitlines()
-    if len(sample) >= SAMPLE_BYTES:
-        lines = lines[:-1]  # perhaps cut
-    rows = [line.split(",") for line in lines]
-    return [row[0].strip() for row in rows if len(row) == len(COLUMNS) and row[0].strip(' \t"').upper() != COLUMNS[0]]
-
-
-def _recognise_text(sample: bytes, name: str) -> Format:
-    if sample.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        return Format.JSON
-    header = has_header(sample, name)
-    heads = _heads(sample)
-    hits, ones = heads.count("2"), heads.count("1")
-    if hits > ones:
-        return Format.COURSE
-    if ones > 0.9 * len(heads) and not hits:
-        return Format.FIRMWARE2019
-    if header and not heads:
-        raise SourceError(f"{name}: found the header of a table, and no rows yet that would tell its format")
-    if not heads:
-        first = sample.split(b"\n")[0][:60].decode("ascii", "backslashreplace")
-        raise SourceError(
-            f"{name}: found text that is no table of {len(COLUMNS)} columns and no JSON, as {first!r}; "
-            f"allowed are {', '.join(Format)}"
-        )
-    raise SourceError(
-        f"{name}: found {hits} rows of HEAD 2 and {ones} of HEAD 1 among the first {len(heads)}, which does not tell "
-        "course from firmware2019; name the format"
+def decide(sample: bytes, wanted: Wanted, *, last: bool) -> Form | Undecided | Refused:
+    """The form of some content by its first bytes; last: nothing more comes."""
+    named = None if wanted.format is None else str(wanted.format)
+    before = wanted.before if isinstance(wanted.before, TextForm) else None
+    binary: BinaryForm | Undecided | Refused = Undecided("words")
+    if wanted.format is None or wanted.format in BINARY:
+        binary = decide_binary(sample, last=last, expected=wanted.expected, named=named)
+        if isinstance(binary, BinaryForm) and wanted.format is None:
+            return binary
+    magic = signature(sample[:SIGNATURE_BYTES])
+    if magic is not None:
+        return Refused(f"found {magic}")
+    text = decide_text(
+        sample, last=last, expected=wanted.expected, named=None if wanted.format in BINARY else named, before=before
     )
+    if wanted.format in BINARY:
+        if isinstance(text, TextForm):
+            return Refused(f"found text ({text.format}), which is not the format {named} that was named")
+        return binary
+    if text is None and wanted.format is not None:
+        binary = decide_binary(sample, last=last, expected=wanted.expected)
+        if isinstance(binary, BinaryForm):
+            return Refused(f"found {binary.format}, which is not the format {named} that was named")
+    return binary if text is None else text
 
 
-def _recognise_binary(sample: bytes) -> Format | None:
-    words = np.frombuffer(sample, "<u8", len(sample) // 8)
-    if len(words) >= DMA_WORDS:
-        runs = words[::DMA_WORDS]
-        rest = np.delete(words, np.arange(0, len(words), DMA_WORDS))
-        constant = len(np.unique(runs)) == 1
-        if constant and _plausible(rest) and (len(runs) > 1 or not _plausible(runs)):
-            return Format.DMA
-    return Format.WORDS if not len(words) or _plausible(words) else None
+class Recogniser:
+    """Takes the first bytes of an input until its form is decided, then gives its decoder and all these bytes."""
 
+    def __init__(self, name: str, wanted: Wanted) -> None:
+        self._name = name
+        self._wanted = wanted
+        self._pieces: list[bytes | memoryview] = []
+        self._size = 0
+        self._next = FIRST_BYTES
+        self._state = Undecided("anything")
+        self.form: Form | None = None
 
-def _plausible(words: np.ndarray) -> bool:
-    """Whether these look like words: at least half hits with a possible time, or all of known ancillary kinds."""
-    fields = decode(words)
-    hit = (fields.head == Head.HIT) & (fields.bx < BX_PER_ORBIT)
-    return bool(hit.mean() >= 0.5 or (fields.head <= Head.LOCAL_X).all())
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._size
+
+    @property
+    def missing(self) -> str:
+        """What would decide the form, in words."""
+        return self._state.missing
+
+    def feed(self, data: bytes | memoryview) -> bool:
+        """Take bytes in order; whether the form is decided. Raises SourceError for what is not data.
+
+        The bytes are copied only where a piece must outlast the call that gave it: the caller hands over what it owns.
+        """
+        if len(data):
+            self._pieces.append(data)
+            self._size += len(data)
+        while self.form is None and self._size >= self._next:
+            self._decide(self._first(self._next), last=self._next >= MOST_HELD)
+            if self.form is None and self._next >= MOST_HELD:
+                raise self._refusal()
+            self._next *= 2
+        return self.form is not None
+
+    def end(self) -> bool:
+        """No more bytes come; whether the form is decided. Raises SourceError where it is not, except for no bytes."""
+        if self.form is None and self._size:
+            self._decide(self._first(self._size), last=True)
+            if self.form is None:
+                raise self._refusal()
+        return self.form is not None
+
+    def held(self) -> list[bytes | memoryview]:
+        """The bytes that waited, given away."""
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        return pieces
+
+    def keep(self) -> None:
+        """Copy what waits: the memory behind it is about to be used again."""
+        self._pieces = [b"".join(self._pieces)]
+
+    def _first(self, n: int) -> bytes:
+        """The first n bytes."""
+        taken, rest = [], n
+        for piece in self._pieces:
+            taken.append(piece[:rest])
+            rest -= len(taken[-1])
+            if not rest:
+                break
+        return b"".join(taken)
+
+    def _decide(self, sample: bytes, *, last: bool) -> None:
+        found = decide(sample, self._wanted, last=last)
+        if isinstance(found, Refused):
+            raise SourceError(f"{self._name}: {found.reason}")
+        if isinstance(found, Undecided):
+            self._state = found
+        else:
+            self.form = found
+
+    def _refusal(self) -> SourceError:
+        found = self._state.looks_like or f"{counted(self._size, 'byte')} that show no format"
+        return SourceError(
+            f"{self._name}: found {found}; expected {self._state.missing}. If it is data all the same, name its "
+            f"format: --format {', '.join(Format)}"
+        )

@@ -1,11 +1,11 @@
-"""Files of words: local, compressed, standard input, or any URL that fsspec knows."""
+"""Files of words: local, standard input, or any URL that fsspec knows; alone, or as the parts of a run."""
 
 from __future__ import annotations
 
 import os
 import select
-import zlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -13,15 +13,22 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from muonstream.buffers import Buffers
-from muonstream.formats.block import Block, SourceError
-from muonstream.formats.recognise import ENOUGH_BYTES, SAMPLE_BYTES, Format, check, decoder, recognise
+from muonstream.formats.block import Block, SourceError, counted
+from muonstream.formats.content import ContentCheck
+from muonstream.formats.evidence import Expected
+from muonstream.formats.recognise import Format, Wanted
+from muonstream.sources.ahead import ahead
+from muonstream.sources.reader import InputReader
+from muonstream.sources.sameness import KnownInputs
 
 READ_BYTES: Final = 1 << 24
 BUFFERS: Final = 8
 """Pieces of a file that are in use at once: one that is read, some that kernels count."""
 IDLE_S: Final = 0.1
 """Live standard input is idle when nothing has come for so long."""
-_GZIP: Final = b"\x1f\x8b"
+ASK_S: Final = 10.0
+"""A live input whose format is still undecided after so long is reported, with what is missing."""
+EVERY: Final = Expected.any()
 
 
 def is_local(name: str) -> bool:
@@ -78,8 +85,11 @@ def _open_url(name: str) -> BinaryIO:
     return opened
 
 
-def _raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
-    """A file's bytes in pieces; if live, an empty one whenever nothing has come for a while."""
+def raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
+    """A file's bytes in pieces; if live, an empty one whenever nothing has come for a while.
+
+    A piece stays as it is as long as anything has a view of it; afterwards its memory is used again.
+    """
     buffers = Buffers(BUFFERS)
     while True:
         if live and not select.select([handle], [], [], IDLE_S)[0]:
@@ -95,77 +105,81 @@ def _raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
         yield piece
 
 
-def read_pieces(handle: BinaryIO, name: str, *, live: bool = False) -> Iterator[bytes | memoryview]:
-    """A file's bytes in pieces, decompressed if they are gzip's; if live, an empty one while nothing comes.
-
-    A piece stays as it is as long as anybody has a view of it; afterwards its memory is used again.
-
-    Raises SourceError for broken gzip.
-    """
-    gzip: zlib._Decompress | None = None
-    begun = inside = False
-    first = b""
-    try:
-        for piece in _raw_pieces(handle, live):
-            if piece and not begun:
-                if first:
-                    piece, first = b"".join((first, piece)), b""
-                if piece == _GZIP[:1]:
-                    # a pipe may give one byte alone
-                    first = bytes(piece)
-                    continue
-                begun = True
-                gzip = zlib.decompressobj(wbits=31) if piece[: len(_GZIP)] == _GZIP else None
-            if gzip is None or not piece:
-                yield piece
-                continue
-            while piece:
-                out = gzip.decompress(piece)
-                if out:
-                    yield out
-                inside, piece = not gzip.eof, gzip.unused_data
-                if gzip.eof:
-                    # another member may follow
-                    gzip = zlib.decompressobj(wbits=31)
-        if inside:
-            raise SourceError(f"{name}: gzip data end too early")
-        if first:
-            yield first
-    except zlib.error as error:
-        raise SourceError(f"{name}: broken gzip data: {error}") from None
-
-
-def read_blocks(name: str, format: Format | None = None, *, live: bool = False) -> Iterator[Block]:
+def read_blocks(
+    name: str, format: Format | None = None, *, expected: Expected = EVERY, live: bool = False
+) -> Iterator[Block]:
     """All blocks of a file; its format is recognised unless it is named.
 
-    live: standard input and pipes give idle blocks while nothing comes, so that who reads can do other things on time
+    live: standard input and pipes give idle blocks while nothing comes, so that the caller can do other things on time
 
-    Raises SourceError for a file that is not there, empty, unreadable, or of no or another format.
+    Raises SourceError for a file that is missing, empty, unreadable, or shows no format or another one.
+    """
+    yield from read_input(name, InputReader(name, Wanted(expected, format)), live=live)
+
+
+def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bool = True) -> Iterator[Block]:
+    """All blocks of a file through a reader of its own; without `finish` the reader may take more afterwards.
+
+    Raises SourceError as `read_blocks` does.
     """
     live = live and is_stream(name)
-    handle = open_bytes(name, wait=not live)
-    with handle:
-        pieces = read_pieces(handle, name, live=live)
-        sample = b""
+    with open_bytes(name, wait=not live) as handle:
+        since, asked = time.monotonic(), False
         try:
-            for piece in pieces:
-                sample += piece
-                if len(sample) >= (SAMPLE_BYTES if piece else ENOUGH_BYTES):
-                    break
-                if not piece:
+            for piece in raw_pieces(handle, live):
+                if piece:
+                    yield from reader.feed(piece)
+                elif not asked and reader.raw_bytes and reader.form is None and time.monotonic() - since > ASK_S:
+                    asked = True
+                    yield Block(idle=True, notes=[undecided(reader)])
+                else:
                     yield Block(idle=True)
-            if not sample:
-                raise SourceError(f"{name}: is empty")
-            if format is None:
-                format = recognise(sample[:SAMPLE_BYTES], name)
-            else:
-                check(sample[:SAMPLE_BYTES], format, name)
-            decode = decoder(format, name)
-            block = decode.feed(sample)
-            block.begins = True
-            yield block
-            for piece in pieces:
-                yield decode.feed(piece) if piece else Block(idle=True)
         except OSError as error:
             raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from None
-        yield decode.feed(b"", last=True)
+    if finish:
+        yield from reader.finish()
+    if not reader.raw_bytes or (finish and not reader.content_bytes):
+        raise SourceError(f"{name}: is empty")
+
+
+def undecided(reader: InputReader) -> str:
+    """A line about an input whose format is not known yet."""
+    return (
+        f"{reader.name}: {counted(reader.raw_bytes, 'byte')} so far show no format yet; nothing is lost meanwhile. "
+        f"Waiting for {reader.missing}"
+    )
+
+
+def read_parts(
+    files: Sequence[str], format: Format | None = None, *, expected: Expected = EVERY, live: bool = False
+) -> Iterator[Block]:
+    """All blocks of files that are parts of one run, one after another.
+
+    The form of the first part helps to recognise the others, and a word, row or transfer that was cut between two parts
+    is put together again. A file that is the same as one before it, by identity or word for word, is passed over with a
+    note; so are the words of a longer one that were read before.
+    Raises SourceError as `read_blocks` does.
+    """
+    known = KnownInputs(Wanted(expected, format))
+    content = ContentCheck("")
+    previous: InputReader | None = None
+    for name in files:
+        twin = known.meet(name)
+        if twin is not None and twin.whole:
+            again = name if twin.name != name else f"{name} (given again)"
+            yield InputReader(again, Wanted(expected, format)).pass_over(twin.why, os.path.getsize(name))
+            continue
+        before = None if previous is None else previous.form
+        reader = InputReader(name, Wanted(expected, format, before), previous, content)
+        blocks = read_input(name, reader, live=live, finish=False)
+        if twin is not None:
+            yield Block(notes=[f"{name}: {twin.why}"])
+            reader.leave_out(0 if twin.differs else twin.hits)
+        # a pipe may be waited for, and Ctrl-C should end that
+        yield from blocks if is_stream(name) else ahead(blocks)
+        previous = reader
+    if previous is not None:
+        yield from previous.finish()
+    last = Block()
+    content.into(last, last=True)
+    yield last

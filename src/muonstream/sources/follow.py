@@ -1,179 +1,361 @@
-"""Files and folders that grow while they are read, as a DAQ writes them."""
+"""Files and folders that grow while they are read, as a DAQ writes them.
+
+Files are known by identity (device and inode), not by name: a file that is renamed stays the same, a link is another
+name, a name that is used again is a new file. All files of a folder are looked at each time: the first in natural order
+that has bytes which were not read is read next, so a file that grows after another was begun loses nothing. What is not
+data, or holds the same words as another file, is passed over with a line, and at the end a line names all of it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO, Final
+from typing import Final
 
-from muonstream.formats.block import Block, SourceError, counted
-from muonstream.formats.recognise import ENOUGH_BYTES, SAMPLE_BYTES, Decoder, Format, check, decoder, recognise
-from muonstream.formats.table import HeaderError, has_header
-from muonstream.sources.files import READ_BYTES
+from muonstream.formats.block import Block, InputReport, SourceError, counted
+from muonstream.formats.content import ContentCheck
+from muonstream.formats.evidence import Expected
+from muonstream.formats.recognise import Format, Wanted
+from muonstream.sources.files import ASK_S, EVERY, undecided
+from muonstream.sources.listing import list_source
+from muonstream.sources.sameness import Comparison, FirstHits, Twin, first_hits
+from muonstream.sources.watched import PASSING, Identity, WatchedFile, identity_of
 
 POLL_S: Final = 0.1
-REMEMBERED_BYTES: Final = 4096
-"""So much of a file's beginning is remembered, to see whether it is still the same file."""
+SCAN_SHARE: Final = 20
+"""A folder that takes long to list is listed so seldom that it takes at most one part in so many of the time."""
+KEPT_OPEN: Final = 16
+LONGER_S: Final = 2.0
+"""A copy that is longer than the file it copies waits for so long before it is read on, for the file may grow too."""
+TRIED_S: Final = 30.0
+"""A file that cannot be read for the moment is reported once in so long."""
+NAMED: Final = 10
 
 
-class _Growing:
-    """One file that may grow, be truncated or written anew, or be replaced by another of its name."""
+def follow(name: str, format: Format | None, stop: Event, *, expected: Expected = EVERY) -> Iterator[Block]:
+    """Blocks of a file or of a folder's files, and of what is written to them, until `stop` is set.
 
-    def __init__(self, path: Path, format: Format | None) -> None:
-        self._path = path
-        self._format = format
-        self._handle: BinaryIO = path.open("rb", buffering=0)
-        self._decoder: Decoder | None = None
-        self._sample = b""
-        self._beginning = b""
-        self.anew = False
-        """Whether it begins otherwise than it did."""
-        self.missed = False
-        """Whether it was said that the file is gone."""
-
-    def read(self) -> Block | None:
-        """What has come, or None when there is nothing new."""
-        data = self._handle.read(READ_BYTES)
-        # looked at after the data are there: what was written over the beginning before that is not taken for more
-        if not self._same() or not data:
-            return None
-        if self._decoder is not None:
-            return self._decoder.feed(data)
-        self._sample += data
-        try:
-            if self._format is None:
-                found = recognise(self._sample[:SAMPLE_BYTES], str(self._path))
-            else:
-                check(self._sample[:SAMPLE_BYTES], self._format, str(self._path))
-                found = self._format
-        except HeaderError:
-            raise
-        except SourceError:
-            if len(self._sample) < ENOUGH_BYTES:
-                return Block()
-            raise
-        self._decoder = decoder(found, str(self._path))
-        block = self._decoder.feed(self._sample)
-        self._sample = b""
-        block.begins = True
-        return block
-
-    def _same(self) -> bool:
-        """Whether the file still begins as it did."""
-        now = os.pread(self._handle.fileno(), REMEMBERED_BYTES, 0)
-        self.anew = self.anew or not now.startswith(self._beginning)
-        self._beginning = now
-        return not self.anew
-
-    def rest(self) -> Iterator[Block]:
-        """What is still to be read, and the end of the file."""
-        while (block := self.read()) is not None:
-            yield block
-        yield self.finish()
-
-    def finish(self) -> Block:
-        """The end of the file as it was: what is left of it."""
-        self.close()
-        if self._decoder is not None:
-            return self._decoder.feed(b"", last=True)
-        if self._sample and not has_header(self._sample, str(self._path)):
-            return Block(
-                malformed=1, faults=[f"{self._path}: byte 0: found {counted(len(self._sample), 'byte')} of no format"]
-            )
-        return Block()
-
-    def close(self) -> None:
-        """Read no more."""
-        self._handle.close()
-
-    def gone(self) -> bool:
-        """Whether no file has this name any more."""
-        return not os.path.lexists(self._path)
-
-    def replaced(self) -> bool:
-        """Whether another file has this name now."""
-        try:
-            now = os.stat(self._path)
-        except FileNotFoundError:
-            return False
-        mine = os.fstat(self._handle.fileno())
-        return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
-
-    def truncated(self) -> bool:
-        """Whether the file has become shorter than what was read of it, or begins otherwise than it did."""
-        return self.anew or os.fstat(self._handle.fileno()).st_size < self._handle.tell()
-
-
-def follow(
-    name: str, format: Format | None, stop: Event, say: Callable[[str], None] = lambda line: None
-) -> Iterator[Block]:
-    """Blocks of a file or of a folder's files, in order of names, and of what is written to them, until `stop` is set.
-
-    A file that is truncated, written anew or replaced is read from its beginning, and `say` gets a line about it, as
-    when it is gone. In a folder, a file is left for the next when that one is there and nothing more comes.
-    Raises SourceError for a file that is not there, not recognised, or cannot be read.
+    Raises SourceError for a source that is missing or cannot be read, and for a file alone that is not data.
     """
-    path = Path(name)
-    done: set[Path] = set()
-    current: _Growing | None = None
-    at: Path | None = None
+    followed = _Followed(Path(name), Wanted(expected, format))
     try:
-        os.stat(path)
+        followed.scan()
         while True:
-            if current is None:
-                at = path if not path.is_dir() else _next(path, done)
-                if at is not None and at.exists():
-                    current = _Growing(at, format)
-            block = current.read() if current is not None else None
-            if block is not None:
+            progress = False
+            for block in followed.step():
+                progress = True
                 yield block
-                continue
-            if current is not None and current.truncated():
-                say(f"{at}: was cut short or written anew, and is read from its beginning")
-                yield current.finish()
-                current = None
+            if progress:
                 continue
             if stop.is_set():
-                if current is not None:
-                    yield current.finish()
+                yield from followed.finish()
                 return
-            if current is not None and at is not None:
-                replaced = current.replaced()
-                if replaced:
-                    say(f"{at}: is another file now, which is read from its beginning")
-                elif current.gone() and not current.missed and not path.is_dir():
-                    current.missed = True
-                    say(f"{at}: is gone; one of its name is waited for")
-                if replaced or (path.is_dir() and _next(path, {*done, at}) is not None):
-                    # it may have grown after the last look, before another took its place
-                    yield from current.rest()
-                    if not (replaced or current.anew):
-                        done.add(at)
-                    current = None
-                    continue
             yield Block(idle=True)
             stop.wait(POLL_S)
+            yield from followed.notes()
+            followed.scan()
     except FileNotFoundError as error:
         raise SourceError(f"{error.filename}: no such file or folder") from None
     except OSError as error:
-        raise SourceError(f"{error.filename or at or name}: cannot be read: {error.strerror or error}") from None
+        raise SourceError(f"{error.filename or name}: cannot be read: {error.strerror or error}") from None
     finally:
-        if current is not None:
-            current.close()
+        followed.close()
 
 
-def _next(folder: Path, done: set[Path]) -> Path | None:
-    """The first file of a folder that is not done; hidden and temporary ones do not count."""
-    return min(
-        (
-            entry
-            for entry in folder.iterdir()
-            if entry.is_file()
-            and entry not in done
-            and not entry.name.startswith(".")
-            and entry.suffix not in (".tmp", ".part")
-        ),
-        default=None,
-    )
+class _Followed:
+    """All files of a source, and which is read next."""
+
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self._path = path
+        self._wanted = wanted
+        self._alone = not path.is_dir()
+        self._files: list[WatchedFile] = []  # in natural order of names, then of time
+        self._by_identity: dict[Identity, WatchedFile] = {}
+        self._retired: list[WatchedFile] = []
+        self._aside: dict[str, str] = {}  # names that are passed over without being opened, and why
+        self._first: FirstHits[WatchedFile] = FirstHits()
+        self._content = ContentCheck(str(path))
+        self._last: WatchedFile | None = None
+        self._began = 0.0
+        self._next_scan = 0.0
+        self._tried: dict[str, float] = {}
+        self._lines: list[str] = []
+        self._missing = False
+
+    def notes(self) -> Iterator[Block]:
+        """What is to be reported of the source itself."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            yield Block(notes=lines)
+
+    def scan(self) -> None:
+        """Look at the source: new files, renamed ones, sizes. Raises OSError."""
+        began = time.monotonic()
+        if began < self._next_scan:
+            return
+        try:
+            listing = list_source(self._path)
+        except OSError as error:
+            if not self._files and error.errno not in PASSING:
+                raise
+            if isinstance(error, FileNotFoundError):
+                if not self._missing:
+                    self._missing = True
+                    what = "one of its name is waited for" if self._alone else "waiting for it to come back"
+                    self._lines.append(f"{self._path}: is gone; {what}")
+            else:
+                self._try_again(str(self._path), error)
+            for file in self._files:
+                self._look(file)
+            return
+        self._missing = False
+        seen: dict[Identity, WatchedFile] = {}
+        for path, status in listing.files:
+            known = self._by_identity.get(identity_of(status))
+            if identity_of(status) in seen:
+                self._aside[str(path)] = f"is another name of {seen[identity_of(status)].name}"
+                continue
+            file = known or WatchedFile(path, status, self._wanted)
+            if known is None:
+                self._add(file, listing.files)
+            else:
+                if path != file.path and (not path.is_symlink() or not os.path.lexists(file.path)):
+                    file.path = path
+                file.see(status)
+            seen[identity_of(status)] = file
+        for file in [file for file in self._files if file.identity not in seen]:
+            self._look(file)
+            if not file.unread or not file.is_open:
+                self._retire(file)
+        self._aside |= {str(path): why for path, why in listing.passed_over}
+        if listing.only_folders and not self._tried.get("folders"):
+            self._tried["folders"] = began
+            self._lines.append(
+                f"{self._path}: found only folders; expected files, or folders named Run and a number, of which the "
+                "newest is followed"
+            )
+        self._next_scan = began + SCAN_SHARE * (time.monotonic() - began) if len(self._files) > 100 else 0.0
+
+    def _add(self, file: WatchedFile, listed: list[tuple[Path, os.stat_result]]) -> None:
+        before = [other for other in self._files if other.path == file.path]
+        self._files.append(file)
+        self._by_identity[file.identity] = file
+        if before and self._alone:
+            self._lines.append(f"{file.path}: is another file now, which is read from its beginning")
+        order = {path: index for index, (path, _) in enumerate(listed)}
+        self._files.sort(key=lambda one: order.get(one.path, -1))
+
+    def _retire(self, file: WatchedFile) -> None:
+        """A file that has no name any more, and nothing to read: its inode may be used again."""
+        if self._alone and self._by_identity and len(self._files) == 1:
+            return  # it may come back
+        self._files.remove(file)
+        del self._by_identity[file.identity]
+        self._retired.append(file)
+        if file is not self._last:
+            file.close()
+
+    def _look(self, file: WatchedFile) -> None:
+        try:
+            file.look()
+        except OSError as error:
+            self._try_again(file.name, error)
+
+    def step(self) -> Iterator[Block]:
+        """Read some of the first file that has something to read; nothing where none has."""
+        yield from self.notes()
+        for file in self._files:
+            try:
+                if file.changed():
+                    yield from self._read_anew(file)
+                if not file.unread:
+                    continue
+                read = False
+                for block in self._read(file):
+                    read = True
+                    yield block
+                if read:
+                    return
+            except OSError as error:
+                if error.errno not in PASSING and self._alone:
+                    raise
+                self._try_again(file.name, error)
+                file.close()
+        yield from self._ask()
+
+    def _read_anew(self, file: WatchedFile) -> Iterator[Block]:
+        yield Block(notes=[f"{file.path}: was cut short or written anew, and is read from its beginning"])
+        if file.reader is not None:
+            yield from file.reader.finish()
+        file.begin_again()
+
+    def _read(self, file: WatchedFile) -> Iterator[Block]:
+        """Some blocks of a file, or none where it must wait."""
+        if file.reader is None:
+            found = self._begin(file)
+            if found is not None:
+                yield found
+            if file.reader is None:
+                return
+        elif file.left:
+            file.left = False
+            more = counted(file.size - file.position, "byte")
+            after = "" if self._last is None else f" after {self._last.path.name} was begun"
+            yield Block(notes=[f"{file.path}: has grown by {more}{after}; they are read now"])
+        try:
+            yield from file.read()
+        except SourceError as error:
+            if self._alone:
+                raise
+            yield self._give_up(file, error)
+        if file.reader is not None and file.reader.form is not None:
+            if self._last is not None and self._last is not file:
+                self._last.left = True
+            self._last = file
+        self._close_some()
+
+    def _give_up(self, file: WatchedFile, error: SourceError) -> Block:
+        """Read no more of a folder's file that is not data, or is broken."""
+        why = str(error).removeprefix(f"{file.name}: ")
+        if file.reader is None or file.reader.form is None:
+            return file.pass_over(why)
+        file.stop_reading()
+        return Block(notes=[f"{file.name}: {why}; the rest is passed over"], report=file.report)
+
+    def _begin(self, file: WatchedFile) -> Block | None:
+        """Get ready to read a file from its beginning, unless it holds the words of another one; what to report."""
+        block = None
+        if not self._alone:
+            twin = self._twin_of(file)
+            if twin is None:
+                return None
+            if twin.whole:
+                over = file.passed_over
+                block = file.pass_over(twin.why)
+                return None if over else block
+            if twin.hits:
+                block = Block(notes=[f"{file.name}: {twin.why}"])
+            file.leave_out = twin.known_hits
+        file.begin(None if self._last is None else self._last.reader, self._content)
+        return block
+
+    def _twin_of(self, file: WatchedFile) -> Twin | None:
+        """The file whose words this one repeats; one without hits where there is none; None where it must wait."""
+        if file.comparison is None:
+            first = first_hits(file.name, self._wanted)
+            others = [other for other in self._first.alike(first) if other is not file]
+            if not others:
+                self._first.remember(file, first)
+                return Twin("", 0)
+            try:
+                file.comparison = (others[0].name, Comparison(others[0].name, file.name, self._wanted))
+            except OSError:
+                self._first.remember(file, first)
+                return Twin(others[0].name, len(first), gone=True)
+        name, comparison = file.comparison
+        comparison.advance()
+        if comparison.longer and not comparison.different:
+            now = time.monotonic()
+            if file.longer_since is None:
+                file.longer_since = now
+            if now - file.longer_since < LONGER_S:
+                return None
+        file.longer_since = None
+        twin = Twin.by(name, comparison)
+        if not twin.whole:
+            comparison.close()
+            file.comparison = None
+            self._first.remember(file, first_hits(file.name, self._wanted))
+        return twin
+
+    def _ask(self) -> Iterator[Block]:
+        """Report files whose format is still undecided after a while."""
+        now = time.monotonic()
+        for file in self._files:
+            reader = file.reader
+            if reader is None or reader.form is not None or not reader.raw_bytes or file.passed_over:
+                continue
+            since = self._tried.setdefault(f"format of {file.name}", now)
+            if since and now - since > ASK_S:
+                self._tried[f"format of {file.name}"] = 0.0
+                yield Block(notes=[undecided(reader)], report=reader.report)
+
+    def _try_again(self, name: str, error: OSError) -> None:
+        now = time.monotonic()
+        if now - self._tried.get(name, -TRIED_S) >= TRIED_S:
+            self._tried[name] = now
+            self._lines.append(f"{name}: cannot be read for the moment: {error.strerror or error}; trying again")
+
+    def _close_some(self) -> None:
+        is_open = [file for file in self._files if file.is_open and file is not self._last]
+        for file in is_open[: max(0, len(is_open) - KEPT_OPEN)]:
+            file.close()
+
+    def finish(self) -> Iterator[Block]:
+        """The end of the run: what was held back of each file, then what was passed over, and why."""
+        for file in [*self._retired, *self._files]:
+            if file.comparison is not None:
+                yield from self._conclude(file)
+            if file.reader is None:
+                continue
+            try:
+                yield from file.reader.finish()
+            except SourceError as error:
+                if self._alone:
+                    raise
+                yield self._give_up(file, error)
+        last = Block()
+        self._content.into(last, last=True)
+        yield last
+        yield from self._name_passed_over()
+
+    def _conclude(self, file: WatchedFile) -> Iterator[Block]:
+        """The last word on a file that was compared with another."""
+        assert file.comparison is not None
+        name, comparison = file.comparison
+        file.comparison = None
+        try:
+            comparison.finish()
+        except (SourceError, OSError) as error:
+            yield Block(notes=[f"{file.name}: cannot be compared with {name}: {error}"])
+            return
+        twin = Twin.by(name, comparison)
+        if twin.whole:
+            if not file.passed_over:
+                yield file.pass_over(twin.why)
+            return
+        file.passed_over = False
+        yield Block(notes=[f"{file.name}: {twin.why}"])
+        file.leave_out = twin.known_hits
+        file.begin(None, self._content)
+        while file.unread:
+            yield from file.read()
+
+    def _name_passed_over(self) -> Iterator[Block]:
+        if self._alone:
+            return
+        reports = [file.report for file in [*self._retired, *self._files]]
+        for name, why in self._aside.items():
+            reports.append(InputReport(name, status="passed over", why=why))
+            yield Block(report=reports[-1])
+        for report in reports:
+            if report.status == "waiting":
+                why = "is empty" if not report.size else "shows no format"
+                yield Block(report=replace(report, status="passed over", why=why))
+        over = [report for report in reports if report.status != "read"]
+        if over:
+            names = ", ".join(f"{Path(report.name).name} ({report.why or 'is empty'})" for report in over[:NAMED])
+            more = f" and {len(over) - NAMED} more" if len(over) > NAMED else ""
+            seen = f"{counted(len(reports), 'file')} seen, {len(reports) - len(over)} read, {len(over)} passed over"
+            yield Block(notes=[f"{self._path}: {seen}: {names}{more}"])
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in [*self._retired, *self._files]:
+            file.close()
+            if file.comparison is not None:
+                file.comparison[1].close()

@@ -1,0 +1,257 @@
+"""Which binary form some content has, by what it shows: plain words, or raw DMA transfers.
+
+Words are shown by good hits (`plausible`): hits whose orbits rise from one to the next. Transfers are shown by a value
+that is not a hit, stands at each 129th place, the same or growing evenly, and hardly anywhere else.
+
+Thresholds. A dozen good hits are asked for (a random value is one with probability 2e-4), and that they are at least a
+quarter of the values that are neither padding nor idle words; half of their channels must be known to the detector, or
+eight different ones occur. At the end of the content fewer do: then each value must be a hit of a known channel, or two
+values in three good hits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from muonstream.compiled import compiled
+from muonstream.formats.binary import ALL_BOARDS, Transfers
+from muonstream.formats.block import counted
+from muonstream.formats.evidence import Expected, Refused, Undecided
+from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, IDLE, PADDING, is_hit, kind_of, near, orbit_of
+from muonstream.formats.step import DMA_WORDS, HIGHEST_RUN_WORD
+from muonstream.words import CHANNEL_MASK, CHANNEL_SHIFT, FPGA_SHIFT, Words
+
+FEWEST_GOOD: Final = 12
+CHANNELS_SHOWN: Final = 8
+_GOOD, _HITS, _KNOWN, _PADDING, _IDLE, _ANCILLARY, _FIRST, _VALUES = range(8)
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryForm:
+    """The form of binary content.
+
+    why: the evidence for it, in one phrase; boards: bit b is set for each board whose words are expected
+    transfers: where a stream of DMA transfers begins; None for plain words
+    aligned: whether the first word is at a multiple of 8 bytes from the beginning
+    """
+
+    why: str
+    boards: int = ALL_BOARDS
+    transfers: Transfers | None = None
+    aligned: bool = True
+
+    @property
+    def format(self) -> Literal["words", "dma"]:
+        """The format's name."""
+        return "words" if self.transfers is None else "dma"
+
+
+@compiled
+def _weigh(words: Any, known: Any, counts: Any, seen: Any, boards: Any) -> None:
+    """Count what values (uint64[n]) look like.
+
+    known: bool[8, 512]; counts: int64[_VALUES], _FIRST the index of the first good hit's predecessor, -1 for none;
+    seen: bool[8, 512], channels of good hits; boards: int64[8], good hits by board
+    """
+    reference, candidate, previous, before = -1, -1, np.uint64(0), -1
+    counts[_FIRST] = -1
+    for i in range(len(words)):
+        word = words[i]
+        kind = kind_of(word, previous, reference, candidate, 0xFF)
+        previous = word
+        if is_hit(word):
+            board = np.int64(word >> np.uint64(FPGA_SHIFT)) & 7
+            channel = np.int64(word >> np.uint64(CHANNEL_SHIFT)) & CHANNEL_MASK
+            tdc = np.int64(word) & 31
+            counts[_HITS] += 1
+            good = kind == GOOD and 1 <= tdc <= 30
+            counts[_KNOWN] += known[board, channel] and 1 <= tdc <= 30
+            counts[_GOOD] += good
+            if good:
+                seen[board, channel] = True
+                boards[board] += 1
+                if counts[_FIRST] < 0:
+                    counts[_FIRST] = before
+            if kind == GOOD:
+                reference, candidate = orbit_of(word), -1
+            elif kind == FAR:
+                if reference < 0 or near(orbit_of(word), candidate):
+                    reference = orbit_of(word)
+                else:
+                    candidate = orbit_of(word)
+            before = i
+        else:
+            counts[_PADDING] += kind == PADDING
+            counts[_IDLE] += kind == IDLE
+            counts[_ANCILLARY] += kind == ANCILLARY
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What 64-bit values look like: counts of them, and the boards of good hits."""
+
+    values: int
+    good: int
+    hits: int
+    known: int
+    padding: int
+    idle: int
+    ancillary: int
+    first: int
+    channels: int
+    boards: int
+
+    @classmethod
+    def of(cls, words: Words, expected: Expected) -> Weight:
+        """Weigh values (uint64[n])."""
+        counts = np.zeros(_VALUES, np.int64)
+        seen = np.zeros_like(expected.known)
+        boards = np.zeros(8, np.int64)
+        _weigh(words, expected.known, counts, seen, boards)
+        mask = sum(1 << board for board in range(8) if boards[board] * 100 > counts[_GOOD])
+        good, hits, known, padding, idle, ancillary, first = counts[:_VALUES].tolist()[:7]
+        return cls(len(words), good, hits, known, padding, idle, ancillary, first, int(seen.sum()), mask)
+
+    @property
+    def telling(self) -> int:
+        """Values that are neither padding nor idle words."""
+        return self.values - self.padding - self.idle
+
+    def shows_words(self, last: bool) -> bool:
+        """Whether these are words of the boards."""
+        if self.good >= FEWEST_GOOD and 4 * self.good >= self.telling:
+            return 2 * self.known >= self.hits or self.channels >= CHANNELS_SHOWN
+        if not last or not self.hits:
+            return False
+        return self.known == self.telling or (self.good >= 2 and 3 * (self.good + 1) >= 2 * self.telling)
+
+
+def decide_binary(
+    sample: bytes, *, last: bool, expected: Expected, named: str | None = None
+) -> BinaryForm | Undecided | Refused:
+    """The form of binary content by its beginning.
+
+    sample: the first bytes, cut anywhere; last: nothing more comes; expected: the channels whose hits are expected
+    named: the format's name if the user gave one
+    """
+    words = np.frombuffer(sample, "<u8", len(sample) // 8)
+    aligned, weight = 0, Weight.of(words, expected)
+    if not weight.shows_words(last):
+        for shift in range(1, 8):
+            other = np.frombuffer(sample, "<u8", max(len(sample) - shift, 0) // 8, min(shift, len(sample)))
+            shifted = Weight.of(other, expected)
+            if shifted.good >= 2 * FEWEST_GOOD and shifted.shows_words(last) and shifted.good > weight.good:
+                aligned, words, weight = shift, other, shifted
+    boards = weight.boards | sum(1 << board for board in np.flatnonzero(~expected.known.all(1) & expected.known.any(1)))
+    known_boards = int(boards) or ALL_BOARDS
+    if named == "words":
+        return BinaryForm("named by the user", known_boards)
+    if not weight.shows_words(last):
+        if named == "dma" and last and len(words):
+            return Refused("found no words of the boards, which is not the format dma that was named")
+        return Undecided(_missing(weight), _resembles(sample, words, weight, expected) if last else "")
+    channels = counted(weight.channels, "channel")
+    why = f"{counted(weight.good, 'hit')} of {channels} with orbits that rise, among {counted(len(words), 'word')}"
+    if aligned:
+        halves = Weight.of(_halves_exchanged(np.frombuffer(sample, "<u8", len(sample) // 8)), expected)
+        if aligned == 4 and halves.first == 0 and halves.shows_words(last):
+            return Refused(f"found {_HALVES}; exchange them first")
+        return BinaryForm(f"{why}, {aligned} bytes off a multiple of 8", known_boards, aligned=False)
+    transfers = _transfers(words, weight, last)
+    if isinstance(transfers, Transfers):
+        run = f"run word {transfers.run_word}"
+        if transfers.run_step:
+            run += f", growing by {transfers.run_step},"
+        return BinaryForm(f"{run} at each {DMA_WORDS}th place; {why}", known_boards, transfers)
+    if named == "dma":
+        if transfers is not None and not last:
+            return transfers
+        return Refused("found words of the boards one after another, which is not the format dma that was named")
+    return BinaryForm(why, known_boards) if transfers is None or last else transfers
+
+
+def _transfers(words: Words, weight: Weight, last: bool) -> Transfers | Undecided | None:
+    """Where transfers begin; None if these are plain words, Undecided if more of them would tell."""
+    if is_hit(words[0]) and weight.first == 0:
+        return None
+    small = np.flatnonzero((words < HIGHEST_RUN_WORD) & (words > 0))
+    values, counts = np.unique(words[small], return_counts=True)
+    for value in values[np.argsort(-counts, kind="stable")][:3]:
+        where = np.flatnonzero(words == value)
+        steps = np.diff(where)
+        if len(steps) and where[0] < DMA_WORDS and 5 * np.count_nonzero(steps == DMA_WORDS) >= 4 * len(steps):
+            return Transfers(int(value), 0, DMA_WORDS - 1 - int(where[0]))
+    for first in small[small < DMA_WORDS].tolist():
+        runs = words[first::DMA_WORDS].astype(np.int64)
+        if len(runs) >= 3 and ((runs >= 0) & (runs < HIGHEST_RUN_WORD)).all():
+            steps = np.diff(runs)
+            usual = int(np.median(steps))
+            if 0 <= usual < 1 << 16 and 5 * np.count_nonzero(steps == usual) >= 4 * len(steps):
+                return Transfers(int(runs[0]), usual, DMA_WORDS - 1 - first)
+    if small.size and small[0] == 0 and len(words) <= DMA_WORDS and (values[counts == 1] == words[0]).any():
+        if last:
+            return Transfers(int(words[0]))
+        return Undecided("a second transfer of 129 words, or more plain words")
+    if weight.first >= 0 and len(words) < weight.first + 3 * DMA_WORDS:
+        return Undecided(f"{3 * DMA_WORDS} words, which show whether a run word stands at each {DMA_WORDS}th place")
+    return None
+
+
+def _missing(weight: Weight) -> str:
+    """What would decide it."""
+    if not weight.hits:
+        return f"hits (HEAD 2), of which there are none among {counted(weight.values, 'word')}"
+    return (
+        f"{FEWEST_GOOD} hits of known channels with orbits that rise; {weight.good} of {weight.values:,} words are such"
+    )
+
+
+def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) -> str:
+    """What content that shows no words looks like instead, or ""."""
+    if len(words) and weight.padding == weight.values:
+        return "only zeros or ones: allocated, but never written"
+    if len(words) and weight.padding + weight.idle + 1 >= weight.values:
+        return f"only the value {int(words[-1]):#018x}: idle words without any hit"
+    swapped = np.frombuffer(sample, ">u8", len(sample) // 8).astype(np.uint64)
+    for what, other in (
+        ("64-bit words in big-endian byte order", swapped),
+        (_HALVES, _halves_exchanged(words)),
+        ("32-bit big-endian halves of words, the lower one first", _halves_exchanged(swapped)),
+    ):
+        if Weight.of(other, expected).shows_words(True):
+            return what
+    table = _table_of_numbers(sample, expected)
+    if table:
+        return table
+    if weight.values and 10 * weight.ancillary >= 9 * weight.telling > 0:
+        return "words without any hit (HEAD 2); to count them all the same, name the format with --format words"
+    return ""
+
+
+_HALVES: Final = "64-bit words whose 32-bit halves are exchanged"
+
+
+def _halves_exchanged(words: Words) -> Words:
+    exchanged: Words = (words << np.uint64(32)) | (words >> np.uint64(32))
+    return exchanged
+
+
+def _table_of_numbers(sample: bytes, expected: Expected) -> str:
+    """Six numbers a hit, as numpy's tofile writes a table of the fields; or ""."""
+    for code, what in (
+        ("<f8", "64-bit floats"), ("<f4", "32-bit floats"), ("<i8", "64-bit integers"), ("<i4", "32-bit integers"),
+        (">f8", "64-bit big-endian floats"), (">i4", "32-bit big-endian integers"),
+    ):  # fmt: skip
+        size = np.dtype(code).itemsize
+        rows = np.frombuffer(sample, code, len(sample) // (6 * size) * 6).reshape(-1, 6)
+        if len(rows) < 4:
+            continue
+        with np.errstate(all="ignore"):
+            whole = np.isfinite(rows) & (rows == np.floor(rows)) if code[1] == "f" else np.ones_like(rows, bool)
+            fits = (rows >= 0) & (rows <= np.array([7, 7, 511, 2**32 - 1, 3563, 31])) & whole
+        if fits.all(1).mean() > 0.9 and len(np.unique(rows[:, 2])) > 1:
+            return f"six {what} a hit (a table's fields, as numpy's tofile writes them), not 64-bit words"
+    return ""

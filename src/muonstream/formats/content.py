@@ -1,0 +1,293 @@
+"""A running check of an input's words: repeats, idle words, values that no hit has, kinds of words that hardly occur.
+
+Nothing is left out of the words here; what is found is noted, with the number of the word. Repeats are found in three
+ways: a word equal to the one before it (everywhere), a stretch equal to an earlier one to which the orbit fell back
+(everywhere, within `HISTORY_WORDS`), and a word equal to one of the last few thousand (in the first million words of an
+input, then in 8,192 of each 131,072). All of it depends on the words alone, not on how they were cut.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.compiled import compiled
+from muonstream.formats.block import Block, counted
+from muonstream.formats.notes import Notes
+from muonstream.formats.plausible import CHUNK, FALL, flag_chunks, is_hit, orbit_of
+from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words
+
+WHOLE_WORDS: Final = 1 << 20
+"""Words at the beginning of an input of which each is looked for among those shortly before it."""
+STRETCH_WORDS, STRETCH_EACH = 1 << 13, 1 << 17
+"""Later on this is done in a stretch of so many words out of each so many."""
+TABLE_BITS: Final = 13
+HISTORY_WORDS: Final = 1 << 18
+"""So many words back a repeated stretch is looked for."""
+SEARCH_EACH: Final = 1 << 12
+"""Such a search begins at most once in so many words."""
+FEWEST_REPEATED: Final = 8
+"""Words in a row that make a repeated stretch."""
+FEWEST_IDLE: Final = 16
+"""Equal words in a row, not hits, that make idle words worth a note."""
+RARE: Final = 0.01
+"""A kind of ancillary word with a smaller share is noted: in a stream that has none it may be garbage."""
+EVENTS: Final = 64
+
+_SEEN, _PREVIOUS_HIT, _LAST_SEARCH, _ADJACENT, _FIRST_ADJACENT, _NEARBY, _FIRST_NEARBY, _TRIED = range(8)
+_BX_COUNT, _BX_FIRST, _BX_VALUE, _IDLE_FIRST, _IDLE_COUNT = range(8, 13)
+_HEADS, _HEAD_FIRST, _FIELDS = 13, 21, 29
+_IDLE_EVENT, _FALL_EVENT = range(2)
+
+
+@compiled
+def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, events: Any) -> tuple[int, int]:
+    """Look at words[begin:] (uint64[n]) one by one where there is a reason to.
+
+    before: the word in front of the first; flags: of the whole chunks of `words`; s: int64[_FIELDS]; table: uint64, a
+    word of the recent ones by hash; events: int64[m, 4] of (what, number of the word, how many, value)
+    Gives how far it came and how many events there are.
+    """
+    n_events, n, i = 0, len(words), begin
+    first = s[_SEEN]  # the number of words[0]
+    while i < n:
+        if n_events + 2 > len(events):
+            break
+        number = first + i
+        stretch = number < WHOLE_WORDS or (number & (STRETCH_EACH - 1)) < STRETCH_WORDS
+        if i % CHUNK == 0 and i // CHUNK < len(flags) and not flags[i // CHUNK]:
+            end = number + CHUNK - 1
+            if not stretch and (end & (STRETCH_EACH - 1)) >= STRETCH_WORDS and s[_IDLE_COUNT] == 0:
+                s[_HEADS + Head.HIT] += CHUNK
+                i += CHUNK
+                s[_PREVIOUS_HIT] = orbit_of(words[i - 1])
+                continue
+        word = words[i]
+        previous = words[i - 1] if i else before
+        head = int(np.int64(word >> np.uint64(HEAD_SHIFT)) & 7)
+        if s[_HEADS + head] == 0:
+            s[_HEAD_FIRST + head] = number
+        s[_HEADS + head] += 1
+        hit = is_hit(word)
+        if head == Head.HIT and not hit:
+            if s[_BX_COUNT] == 0:
+                s[_BX_FIRST] = number
+                s[_BX_VALUE] = np.int64(word >> np.uint64(BX_SHIFT)) & BX_MASK
+            s[_BX_COUNT] += 1
+        equal = word == previous and number > 0
+        if s[_IDLE_COUNT] and not equal:
+            if s[_IDLE_COUNT] >= FEWEST_IDLE:
+                event = events[n_events]
+                event[0], event[1], event[2] = _IDLE_EVENT, s[_IDLE_FIRST], s[_IDLE_COUNT]
+                event[3] = np.int64(previous)
+                n_events += 1
+            s[_IDLE_COUNT] = 0
+        if equal and not hit:
+            if s[_IDLE_COUNT] == 0:
+                s[_IDLE_FIRST], s[_IDLE_COUNT] = number - 1, 1
+            s[_IDLE_COUNT] += 1
+        if hit:
+            orbit = orbit_of(word)
+            if equal:
+                if s[_ADJACENT] == 0:
+                    s[_FIRST_ADJACENT] = number
+                s[_ADJACENT] += 1
+            elif orbit + FALL < s[_PREVIOUS_HIT] and number - s[_LAST_SEARCH] >= SEARCH_EACH:
+                s[_LAST_SEARCH] = number
+                event = events[n_events]
+                event[0], event[1], event[2], event[3] = _FALL_EVENT, number, i, 0
+                n_events += 1
+            s[_PREVIOUS_HIT] = orbit
+        if stretch:
+            if number >= WHOLE_WORDS and not number & (STRETCH_EACH - 1):
+                table[:] = 0
+            if hit:
+                s[_TRIED] += 1
+                slot = (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+                if table[slot] == word and not equal:
+                    if s[_NEARBY] == 0:
+                        s[_FIRST_NEARBY] = number
+                    s[_NEARBY] += 1
+                table[slot] = word
+        i += 1
+    return i, n_events
+
+
+class ContentCheck:
+    """Follows the words of a run's inputs in the order in which they are read, and writes notes and counts into blocks.
+
+    name: of the input that is being read, in notes; it may be changed
+    """
+
+    def __init__(self, name: str) -> None:
+        self._notes = Notes(name)
+        self._state = np.zeros(_FIELDS, np.int64)
+        self._state[_PREVIOUS_HIT] = -1
+        self._state[_LAST_SEARCH] = -SEARCH_EACH
+        self._table = np.zeros(1 << TABLE_BITS, np.uint64)
+        self._before = np.uint64(0)
+        self._history = np.empty(2 * HISTORY_WORDS, np.uint64)
+        self._kept = 0
+        self._distance = 0  # of the repeated stretch that is going on
+        self._stretch = (0, 0)  # its first word's number, and how many words
+        self._repeated = 0
+        self._reported = 0
+
+    def see(self, words: Words, flags: NDArray[np.uint8] | None = None) -> None:
+        """Look at the next words (uint64[n]); flags: of their whole chunks, if they are known (see `flag_chunks`)."""
+        if not len(words):
+            return
+        if flags is None:
+            flags = np.empty(len(words) // CHUNK, np.uint8)
+            flag_chunks(words, self._before, flags)
+        seen = int(self._state[_SEEN])
+        if self._distance:
+            self._continue(words, 0)
+        events = np.empty((EVENTS, 4), np.int64)
+        at = 0
+        while at < len(words):
+            at, n = _look(words, at, self._before, flags, self._state, self._table, events)
+            for what, number, count, value in events[:n].tolist():
+                if what == _IDLE_EVENT:
+                    self._note_idle(number, count, value)
+                elif not self._distance or self._stretch[0] + self._stretch[1] <= number:
+                    self._search(words, count, number)
+        self._state[_SEEN] = seen + len(words)
+        self._before = words[-1]
+        self._remember(words)
+
+    @property
+    def name(self) -> str:
+        """The input that is being read."""
+        return self._notes.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._notes.name = name
+
+    def into(self, block: Block, *, last: bool = False) -> None:
+        """Write what was found since the last call into a block; last: the run's inputs have ended."""
+        if last:
+            self._end_stretch()
+            self._conclude()
+            block.notes += self._notes.finish()
+        else:
+            block.notes += self._notes.take()
+        found = self._repeated + int(self._state[_ADJACENT])
+        if last:
+            found += max(0, int(self._state[_NEARBY]) - self._repeated)
+        block.repeated += found - self._reported
+        self._reported = found
+
+    def _remember(self, words: Words) -> None:
+        n = len(words)
+        if n >= HISTORY_WORDS:
+            self._history[:HISTORY_WORDS] = words[n - HISTORY_WORDS :]
+            self._kept = HISTORY_WORDS
+            return
+        if self._kept + n > len(self._history):
+            kept = HISTORY_WORDS
+            self._history[:kept] = self._history[self._kept - kept : self._kept].copy()
+            self._kept = kept
+        self._history[self._kept : self._kept + n] = words
+        self._kept += n
+
+    def _search(self, words: Words, index: int, number: int) -> None:
+        """Look for words[index], to which the orbit fell back, among the words before it."""
+        self._end_stretch()
+        word = words[index]
+        begin = max(0, index - HISTORY_WORDS)
+        where = np.flatnonzero(words[begin:index] == word)
+        if len(where):
+            distance = index - begin - int(where[-1])
+        else:
+            back = min(HISTORY_WORDS - index, self._kept)
+            where = np.flatnonzero(self._history[self._kept - back : self._kept] == word) if back > 0 else where
+            if not len(where):
+                return
+            distance = index + back - int(where[-1])
+        self._distance, self._stretch = distance, (number, 0)
+        self._continue(words, index)
+
+    def _continue(self, words: Words, index: int) -> None:
+        """Follow the repeated stretch through words[index:]."""
+        distance = self._distance
+        in_history = max(0, min(distance - index, len(words) - index))
+        same = 0
+        if in_history:
+            first = self._kept - (distance - index)
+            if first < 0:
+                self._end_stretch()
+                return
+            earlier = self._history[first : first + in_history]
+            same = _same(words[index : index + in_history], earlier)
+        if same == in_history:
+            rest = words[index + in_history :]
+            same += _same(rest, words[index + in_history - distance :][: len(rest)])
+        number, n = self._stretch
+        self._stretch = number, n + same
+        if index + same < len(words):
+            self._end_stretch()
+
+    def _end_stretch(self) -> None:
+        number, n = self._stretch
+        if self._distance and n >= FEWEST_REPEATED:
+            self._repeated += n
+            first = number - self._distance
+            self._notes.add(
+                "repeats",
+                f"words {number + 1:,} to {number + n:,} are the same, bit for bit, as words {first + 1:,} to "
+                f"{first + n:,}: {counted(n, 'word')} twice",
+            )
+        self._distance, self._stretch = 0, (0, 0)
+
+    def _note_idle(self, number: int, n: int, value: int) -> None:
+        if value not in (0, -1):
+            self._notes.add(
+                "idle words",
+                f"words {number + 1:,} to {number + n:,} are all {value & (1 << 64) - 1:#018x}, which is not a hit: "
+                f"{counted(n, 'idle word')}",
+            )
+
+    def _conclude(self) -> None:
+        s = self._state
+        words = int(s[_SEEN])
+        if s[_IDLE_COUNT] >= FEWEST_IDLE:
+            self._note_idle(int(s[_IDLE_FIRST]), int(s[_IDLE_COUNT]), int(np.int64(self._before)))
+        if s[_ADJACENT]:
+            self._notes.add(
+                "repeats",
+                f"{counted(int(s[_ADJACENT]), 'hit')} the same, bit for bit, as the word before, the first at word "
+                f"{int(s[_FIRST_ADJACENT]) + 1:,} of {words:,}",
+            )
+        nearby = int(s[_NEARBY]) - self._repeated
+        if nearby > 0:
+            self._notes.add(
+                "repeats",
+                f"of {int(s[_TRIED]):,} hits that were compared, {nearby:,} are the same, bit for bit, as a hit "
+                f"shortly before, the first at word {int(s[_FIRST_NEARBY]) + 1:,}",
+            )
+        if s[_BX_COUNT]:
+            self._notes.add(
+                "BX_COUNTER",
+                f"word {int(s[_BX_FIRST]) + 1:,}: BX_COUNTER: found {int(s[_BX_VALUE])}, expected 0 to "
+                f"{BX_PER_ORBIT - 1}; {counted(int(s[_BX_COUNT]), 'word')} of HEAD 2 malformed for that",
+            )
+        heads = s[_HEADS : _HEADS + 8].tolist()
+        if words and not heads[Head.HIT]:
+            self._notes.add("hits", f"no hit (HEAD 2) among {counted(words, 'word')}")
+        rare = [head for head, n in enumerate(heads) if head != Head.HIT and 0 < n < RARE * words]
+        for head in rare:
+            self._notes.add(
+                "rare words",
+                f"only {heads[head]:,} of {words:,} words have HEAD {head}, the first is word "
+                f"{int(s[_HEAD_FIRST + head]) + 1:,}",
+            )
+
+
+def _same(one: Words, other: Words) -> int:
+    """How many words at the beginning are the same."""
+    differ = np.flatnonzero(one != other[: len(one)])
+    return int(differ[0]) if len(differ) else len(one)

@@ -1,0 +1,164 @@
+"""What a 64-bit value in a stream of words looks like: a hit in step with those before it, or something else, compiled.
+
+Layout and limits
+- A hit is *good* when its HEAD is 2, its bunch crossing exists, and its orbit is near that of the hit before it: at
+  most `BACK` below (boards' packets interleave) or `AHEAD` above it (quiet beams). A random value passes with
+  probability 2**-3 * 0.87 * 2**-9, about 2e-4, so a few good hits in a row are no accident.
+- A hit whose orbit is elsewhere is *far*, and a candidate: when the next hit is near it, time has moved there (a
+  counter reset, a long gap); when the next one is near the old reference, it was a single wild orbit.
+- Good words are the rule, so chunks of 256 words are first checked together, vectorised; only a chunk with a flag is
+  classified word by word.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.bits import eight_bytes
+from muonstream.compiled import compiled, inlined
+from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, FPGA_SHIFT, HEAD_SHIFT, ORBIT_MASK, ORBIT_SHIFT, Head
+
+CHUNK: Final = 256
+"""Words checked together."""
+BACK: Final = 1 << 18
+"""Orbits (23 s) by which a good hit may lie below the hit before it."""
+AHEAD: Final = 1 << 23
+"""Orbits (12 min) by which a good hit may lie above the hit before it."""
+
+GOOD, FAR, ANCILLARY, IDLE, PADDING, BAD, RUN_WORD = range(7)
+"""Kinds of words: a hit in step; a hit out of step; an ancillary word of a known board; a value that is the same as the
+one before it and not a hit; all zeros or all ones; a value that no known firmware sends; a DMA transfer's run word."""
+
+ODD, REPEATED, FELL = 1, 2, 4
+"""Flags of a chunk: some word is not a good hit; two neighbours are equal; an orbit fell by more than `FALL`."""
+FALL: Final = 128
+"""Orbits by which interleaved boards never step back in a healthy stream (up to 48 were seen)."""
+
+_ONES: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ORBIT_BITS: Final = np.uint64(ORBIT_MASK << ORBIT_SHIFT)
+_BX_BITS: Final = np.uint64(BX_MASK << BX_SHIFT)
+_LAST_BX: Final = np.uint64(((BX_PER_ORBIT - 1) << BX_SHIFT) | 0x1F)
+_HIT: Final = np.uint64(Head.HIT << HEAD_SHIFT)
+_BACK_BITS: Final = np.uint64(BACK << ORBIT_SHIFT)
+_AHEAD_BITS: Final = np.uint64(AHEAD << ORBIT_SHIFT)
+_FALL_BITS: Final = np.uint64(FALL << ORBIT_SHIFT)
+
+
+@compiled
+def flag_chunks(words: Any, before: Any, flags: Any) -> int:
+    """Flag the whole chunks of words (uint64[n]); before: the word in front of the first (uint64).
+
+    flags: uint8, one for each whole chunk. Gives how many whole chunks there are. Each condition is arranged so that
+    its violation sets bit 63 of a difference: the loop is additions and ORs, which LLVM vectorises. Orbits are compared
+    without shifting them down.
+    """
+    one = np.uint64(1)
+    n = np.uint64(len(words)) // np.uint64(CHUNK)
+    for chunk in range(n):
+        base = chunk * np.uint64(CHUNK)
+        first = words[base]
+        before_first = before if chunk == np.uint64(0) else words[base - one]
+        step = (first & _ORBIT_BITS) - (before_first & _ORBIT_BITS)
+        odd = (_LAST_BX - (first & _BX_BITS)) | (step + _BACK_BITS) | (_AHEAD_BITS - step)
+        head = first ^ _HIT
+        fell = step + _FALL_BITS
+        same = first ^ before_first
+        equal = (same - one) & ~same  # bit 63 is set only for 0
+        for j in range(one, np.uint64(CHUNK)):
+            word, previous = words[base + j], words[base + j - one]
+            same = word ^ previous
+            equal |= (same - one) & ~same
+            head |= word ^ _HIT
+            step = (word & _ORBIT_BITS) - (previous & _ORBIT_BITS)
+            odd |= (_LAST_BX - (word & _BX_BITS)) | (step + _BACK_BITS) | (_AHEAD_BITS - step)
+            fell |= step + _FALL_BITS
+        odd |= np.uint64(head >> np.uint64(HEAD_SHIFT) != np.uint64(0)) << np.uint64(63)
+        flags[chunk] = (
+            (odd >> np.uint64(63)) * np.uint64(ODD)
+            | (equal >> np.uint64(63)) * np.uint64(REPEATED)
+            | (fell >> np.uint64(63)) * np.uint64(FELL)
+        )
+    return int(n)
+
+
+@inlined
+def orbit_of(word: Any) -> int:
+    """The orbit of a word."""
+    return int(np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK)
+
+
+@inlined
+def is_hit(word: Any) -> bool:
+    """Whether a word has HEAD 2 and a bunch crossing that exists."""
+    return bool(
+        word >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)
+        and (word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK) < np.uint64(BX_PER_ORBIT)
+    )
+
+
+@inlined
+def near(orbit: int, reference: int) -> bool:
+    """Whether an orbit is in step with a reference orbit (-1: none yet)."""
+    return reference >= 0 and -BACK <= orbit - reference <= AHEAD
+
+
+@inlined
+def kind_of(word: Any, previous: Any, reference: int, candidate: int, boards: int) -> int:
+    """The kind of one word; previous: the word before it; boards: bit b is set for each known board b.
+
+    reference: the orbit that hits are held against, -1 for none yet; candidate: the orbit of a far hit before, or -1
+    """
+    if word == np.uint64(0) or word == _ONES:
+        return PADDING
+    if is_hit(word):
+        orbit = orbit_of(word)
+        return GOOD if near(orbit, reference) or near(orbit, candidate) else FAR
+    if word == previous:
+        return IDLE
+    head = int(np.int64(word >> np.uint64(HEAD_SHIFT)))
+    board = int(np.int64(word >> np.uint64(FPGA_SHIFT)) & 7)
+    if head == Head.HIT or head > Head.LOCAL_X or not boards >> board & 1:
+        return BAD
+    return ANCILLARY
+
+
+STEP_WORDS: Final = 16
+STEP_GOOD: Final = 12
+"""A stream is in step where 12 of 16 words in a row, the first among them, are good hits."""
+
+
+@compiled
+def find_step(data: Any, begin: int, end: int, alike: int) -> int:
+    """The first byte from `begin` on at which words are in step, of data (uint8[n]); -1 where none is before `end`.
+
+    alike: how many good hits of STEP_WORDS are asked for; they are compared with one another, not with earlier ones.
+    """
+    for at in range(begin, end - 8 * STEP_WORDS + 1):
+        word = eight_bytes(data, np.uint64(at))
+        if not is_hit(word):
+            continue
+        reference, good = orbit_of(word), 1
+        for j in range(1, STEP_WORDS):
+            word = eight_bytes(data, np.uint64(at + 8 * j))
+            if is_hit(word) and near(orbit_of(word), reference):
+                good += 1
+                reference = orbit_of(word)
+            elif good + STEP_WORDS - 1 - j < alike:
+                break
+        if good >= alike:
+            return at
+    return -1
+
+
+@compiled
+def good_hits(words: Any) -> int:
+    """How many of words (uint64[n]) are hits near the hit before them."""
+    reference, n = -1, 0
+    for i in range(len(words)):
+        if is_hit(words[i]):
+            orbit = orbit_of(words[i])
+            n += near(orbit, reference)
+            reference = orbit
+    return n

@@ -1,0 +1,154 @@
+"""Walking through a stream of 64-bit values: which are words, which are not, and where the stream loses step; compiled.
+
+The walk goes value by value only where `flag_chunks` found something odd. It stops where it needs more values to decide
+(`MORE`), where the stream is out of step (`LOST`), or where the list of events is full. Its decisions depend on the
+values alone, never on how they were cut, because it never decides on an odd value before `LOOK` values behind it are
+there or the stream has ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.compiled import compiled, inlined
+from muonstream.formats.plausible import (
+    ANCILLARY,
+    BAD,
+    CHUNK,
+    FAR,
+    GOOD,
+    ODD,
+    PADDING,
+    RUN_WORD,
+    kind_of,
+    near,
+    orbit_of,
+)
+
+DMA_WORDS: Final = 129
+"""Values of a raw DMA transfer: a run word, then 128 words of the boards."""
+LOOK: Final = 16
+"""Values looked at from an odd one on."""
+LOST_BAD: Final = 7
+"""With so many bad values among LOOK a stream may be out of step (garbage has 13, a healthy stream none)."""
+
+REFERENCE, CANDIDATE, BOARDS, RUN, RUN_STEP, PHASE, ANCILLARIES, PADDINGS, RUN_WORDS, TRUSTED, STATE_FIELDS = range(11)
+"""Fields of the walk's state, int64: reference and candidate orbit (see `kind_of`), known boards, the present run word
+(-1: this is not DMA) and by how much it grew last, values since the last run word (-1: unknown), ancillary words,
+padding and run words so far, values from the next one on that are words whatever they look like."""
+
+END, MORE, LOST, FULL = range(4)
+"""Why a walk stopped."""
+
+CHANGED, SHORT, MISSING = range(3)
+"""Events of DMA streams: another run word; a run word too early or too late; no run word where one is due."""
+
+HIGHEST_RUN_WORD: Final = 1 << 32
+"""Run words are numbers of runs: below this they cannot be taken for words with an orbit of more than 1.5 s."""
+
+
+@inlined
+def _is_run_word(word: Any, s: Any) -> bool:
+    """Whether a value is the run word that is expected next: the same again, or grown as before."""
+    value = np.int64(word)
+    return bool(s[RUN] >= 0 and (value == s[RUN] or (s[RUN_STEP] > 0 and value == s[RUN] + s[RUN_STEP])))
+
+
+@inlined
+def _see(s: Any, word: Any, kind: int) -> None:
+    """Move the reference orbit along with a hit."""
+    if kind == GOOD:
+        orbit = orbit_of(word)
+        if not near(orbit, s[REFERENCE]):
+            s[REFERENCE] = s[CANDIDATE]
+        if near(orbit, s[REFERENCE]):
+            s[REFERENCE] = orbit
+        s[CANDIDATE] = -1
+    elif kind == FAR:
+        s[CANDIDATE] = orbit_of(word)
+
+
+@inlined
+def _bad_ahead(words: Any, i: int, s: Any) -> int:
+    """How many of the LOOK values from i on are bad."""
+    bad = 0
+    for j in range(i, min(i + LOOK, len(words))):
+        previous = words[j - 1] if j else np.uint64(0)
+        kind = kind_of(words[j], previous, s[REFERENCE], s[CANDIDATE], s[BOARDS])
+        bad += kind == BAD and not _is_run_word(words[j], s)
+    return bad
+
+
+@compiled
+def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, last: bool) -> tuple[int, int, int]:
+    """Say what values (uint64[n]) are: kinds (uint8[n], all GOOD before), until something stops the walk.
+
+    before: the value in front of the first; flags: of the whole chunks; s: the state; events: int64[m, 3] of (what,
+    index, value); last: no more values come
+    Gives how many values are decided, why it stopped, and how many events there are.
+    """
+    n, i, n_events = len(words), 0, 0
+    ended, stop = n, END
+    while i < n:
+        whole = s[RUN] < 0 and s[TRUSTED] == 0 and i % CHUNK == 0 and i // CHUNK < len(flags)
+        if whole and not flags[i // CHUNK] & ODD and near(orbit_of(words[i]), s[REFERENCE]):
+            i += CHUNK
+            s[REFERENCE], s[CANDIDATE] = orbit_of(words[i - 1]), -1
+            continue
+        if n_events == len(events):
+            ended, stop = i, FULL
+            break
+        word = words[i]
+        kind = kind_of(word, words[i - 1] if i else before, s[REFERENCE], s[CANDIDATE], s[BOARDS])
+        odd = (kind == BAD or kind == FAR) and not _is_run_word(word, s)  # noqa: SIM109
+        if s[TRUSTED] > 0:
+            s[TRUSTED] -= 1
+        elif odd:
+            if n - i < LOOK and not last:
+                ended, stop = i, MORE
+                break
+            bad = _bad_ahead(words, i, s)
+            if bad >= LOST_BAD or (n - i < LOOK and bad >= 4 and 2 * bad >= n - i):
+                ended, stop = i, LOST
+                break
+        if s[RUN] >= 0:
+            value = np.int64(word)
+            due = s[PHASE] == DMA_WORDS - 1
+            what = -1
+            if _is_run_word(word, s) and (due or kind != PADDING):
+                what = SHORT if not due and s[PHASE] >= 0 else what
+                s[RUN], kind = value, RUN_WORD
+            elif due and kind != GOOD and kind != FAR and 0 <= value < HIGHEST_RUN_WORD:
+                what = CHANGED
+                s[RUN_STEP] = value - s[RUN] if 0 < value - s[RUN] < 1 << 16 else 0
+                s[RUN], kind = value, RUN_WORD
+            elif due:
+                what = MISSING
+            if what >= 0:
+                event = events[n_events]
+                event[0], event[1], event[2] = what, i, s[PHASE] if what == SHORT else value
+                n_events += 1
+            if kind == RUN_WORD:
+                s[PHASE] = 0
+            elif due:
+                s[PHASE] = -1
+            elif s[PHASE] >= 0:
+                s[PHASE] += 1
+        kinds[i] = kind
+        s[ANCILLARIES] += kind == ANCILLARY
+        s[PADDINGS] += kind == PADDING
+        s[RUN_WORDS] += kind == RUN_WORD
+        _see(s, word, kind)
+        i += 1
+    return ended, stop, n_events
+
+
+@compiled
+def trailing_ancillary(kinds: Any, ended: int) -> int:
+    """How many values in front of `ended`, at most LOOK, are ancillary words in a row."""
+    n = 0
+    while n < min(ended, LOOK) and kinds[ended - 1 - n] == ANCILLARY:
+        n += 1
+    return n

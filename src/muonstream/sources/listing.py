@@ -1,0 +1,88 @@
+"""What a followed source consists of: one file, or a folder's files in natural order, with a rule for folders below.
+
+The rule: of a folder, its own files are followed, and those of the newest folder in it whose name is Run and a number
+(`Run000591`, `run_591`). Older folders of runs, other folders, hidden files and files that are being written under a
+temporary name (`.tmp`, `.part`, ...) are passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+RUN_FOLDER: Final = re.compile(r"run[_-]?(\d+)", re.IGNORECASE)
+TEMPORARY: Final = frozenset(
+    {".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".swx", ".filepart", ".inprogress", ".writing"}
+)
+
+NaturalKey = tuple[tuple[int, int, str], ...]
+
+
+def natural_key(name: str) -> NaturalKey:
+    """The key by which names sort as people count: run_2 before run_10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), part) if part.isdigit() and part.isascii() else (1, 0, part) for part in parts if part)
+
+
+@dataclass(slots=True)
+class Listing:
+    """Files (path, status) in natural order, and what is passed over (path, why)."""
+
+    files: list[tuple[Path, os.stat_result]] = field(default_factory=list)
+    passed_over: list[tuple[Path, str]] = field(default_factory=list)
+    only_folders: bool = False
+
+
+def list_source(path: Path) -> Listing:
+    """What there is of a source now. Raises OSError where the source itself cannot be looked at."""
+    status = os.stat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        return Listing([(path, status)])
+    found = Listing()
+    folders: list[Path] = []
+    _list_folder(path, found, folders)
+    runs = [(int(match[1]), folder) for folder in folders if (match := RUN_FOLDER.fullmatch(folder.name))]
+    newest = max(runs, default=(0, None), key=lambda run: (run[0], str(run[1])))[1]
+    for folder in folders:
+        if folder == newest:
+            below: list[Path] = []
+            _list_folder(folder, found, below)
+            found.passed_over += [(one, "is a folder in a run's folder") for one in below]
+        elif RUN_FOLDER.fullmatch(folder.name):
+            found.passed_over.append((folder, f"is the folder of an older run than {newest.name if newest else ''}"))
+        else:
+            found.passed_over.append((folder, "is a folder whose name is not Run and a number"))
+    found.only_folders = bool(folders) and newest is None and not found.files
+    found.files.sort(key=lambda file: natural_key(str(file[0])))
+    return found
+
+
+def _list_folder(folder: Path, found: Listing, folders: list[Path]) -> None:
+    for entry in sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name)):
+        path = folder / entry.name
+        why = _not_looked_at(entry)
+        if why:
+            found.passed_over.append((path, why))
+            continue
+        try:
+            status = entry.stat()
+        except OSError:  # it went away just now, or a link leads nowhere
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            folders.append(path)
+        elif stat.S_ISREG(status.st_mode):
+            found.files.append((path, status))
+        else:
+            found.passed_over.append((path, "is not a regular file"))
+
+
+def _not_looked_at(entry: os.DirEntry[str]) -> str:
+    """Why an entry is not looked at, or ""."""
+    if entry.name.startswith("."):
+        return "is hidden"
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return f"has the suffix of unfinished files, {suffix}" if suffix in TEMPORARY else ""

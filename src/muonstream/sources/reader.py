@@ -1,0 +1,217 @@
+"""One input from its raw bytes to blocks of words: unpacked, recognised, decoded, and every byte accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from muonstream.formats.block import Block, ByteAccount, InputReport
+from muonstream.formats.content import ContentCheck
+from muonstream.formats.continuation import SAMPLE_BYTES, continues
+from muonstream.formats.recognise import Decoder, Form, Recogniser, Wanted, decoder
+from muonstream.formats.unpack import Unpacker
+from muonstream.words import HEAD_SHIFT, Head, Words
+
+
+def hits_of(words: Words) -> Words:
+    """The words of HEAD 2 among words (uint64[n])."""
+    found: Words = words[words >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)]
+    return found
+
+
+class InputReader:
+    """Takes an input's raw bytes in order and gives blocks; it knows no file.
+
+    previous: the reader of the part before, of the same run, not finished yet: this reader goes on with its decoder
+    where the content shows that it was cut in two, and finishes it otherwise unless `keep_previous` says that it may
+    still grow; content: follows the words of the whole run, if this input is but a part of it
+    report: what became of the input so far; each block carries it. form: the content's form, None while undecided
+    """
+
+    def __init__(
+        self,
+        name: str,
+        wanted: Wanted,
+        previous: InputReader | None = None,
+        content: ContentCheck | None = None,
+        *,
+        keep_previous: bool = False,
+    ) -> None:
+        self.name = name
+        self.report = InputReport(name)
+        self.form: Form | None = None
+        self._unpack = Unpacker(name)
+        self._recogniser: Recogniser | None = Recogniser(name, wanted)
+        self._decoder: Decoder | None = None
+        self._previous = previous
+        self._keep_previous = keep_previous
+        self._content_check = content or ContentCheck(name)
+        self._alone = content is None
+        self._joint: list[bytes | memoryview] = []
+        self._raw = 0
+        self._begins = True
+        self._left_out = 0
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes taken so far, before decompression."""
+        return self._raw
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of content so far, after decompression."""
+        return self._unpack.content
+
+    @property
+    def missing(self) -> str:
+        """What would decide the content's form, "" once it is decided."""
+        return "" if self._recogniser is None else self._recogniser.missing
+
+    @property
+    def rest(self) -> bytes:
+        """Bytes of content that wait for those behind them."""
+        return getattr(self._decoder, "rest", b"")
+
+    def leave_out(self, hits: int) -> None:
+        """Leave out the words up to so many hits, which another input had; their bytes are passed over."""
+        self._left_out = hits
+
+    def feed(self, data: bytes | memoryview) -> Iterator[Block]:
+        """Take bytes; give the blocks they complete. Raises SourceError for what is not data, or is broken."""
+        self._raw += len(data)
+        for piece in self._unpack.feed(data):
+            yield from self._content(piece)
+        yield from self._notes()
+
+    def finish(self) -> Iterator[Block]:
+        """No more bytes come. Raises SourceError where the content shows no format."""
+        for piece in self._unpack.finish():
+            yield from self._content(piece)
+        if self._previous is not None:
+            yield from self._join(last=True)
+        if self._recogniser is not None and self._recogniser.end():
+            yield from self._decode_held()
+        if self._decoder is not None:
+            self._content_check.name = self.name
+            block = self._decoder.feed(b"", last=True)
+            if self._alone:
+                self._content_check.into(block, last=True)
+            yield self._account(block, 0)
+            self._decoder = None
+        yield from self._notes()
+
+    def pass_over(self, why: str, size: int | None = None) -> Block:
+        """The whole input, of so many bytes, is left out: a block without words that says so."""
+        size = max(self.report.size, self._unpack.content) if size is None else size
+        self.report = InputReport(
+            self.name, status="passed over", why=why, size=size, bytes=ByteAccount(passed_over=size)
+        )
+        return Block(report=self.report, notes=[f"{self.name}: {why}; passed over"])
+
+    def _notes(self) -> Iterator[Block]:
+        notes = self._unpack.take_notes()
+        if notes:
+            yield self._account(Block(notes=notes), 0)
+
+    def _content(self, piece: bytes | memoryview) -> Iterator[Block]:
+        if self._previous is not None:
+            self._joint.append(piece)
+            if sum(map(len, self._joint)) >= SAMPLE_BYTES:
+                yield from self._join(last=False)
+            return
+        if self._decoder is not None:
+            yield self._decode(piece)
+            return
+        recogniser = self._recogniser
+        if recogniser is None:
+            return
+        decided = recogniser.feed(piece)
+        self.report = replace(self.report, size=recogniser.size, waiting=recogniser.size, why=recogniser.missing)
+        if decided:
+            yield from self._decode_held()
+
+    def _join(self, *, last: bool) -> Iterator[Block]:
+        """The first bytes are there: go on with the part before, or finish it and begin by oneself."""
+        previous, self._previous = self._previous, None
+        pieces, self._joint = self._joint, []
+        assert previous is not None
+        sample = b"".join(pieces)[: SAMPLE_BYTES if not last else None]
+        before, form = previous._decoder, previous.form
+        if before is not None and form is not None and sample and continues(before, form, sample):
+            yield from self._adopt(previous)
+        elif not self._keep_previous:
+            yield from previous.finish()
+        for piece in pieces:
+            yield from self._content(piece)
+
+    def _adopt(self, previous: InputReader) -> Iterator[Block]:
+        """Go on with the decoder of the part before; the bytes that waited there are that part's."""
+        waiting = len(previous.rest)
+        yield previous._account(Block(bytes=ByteAccount(words=waiting)), 0)
+        self.form, self._decoder, previous._decoder = previous.form, previous._decoder, None
+        assert self.form is not None
+        cut = "transfer" if self.form.format == "dma" else "word" if self.form.format == "words" else "row"
+        self._recogniser, self._begins = None, False
+        self.report = replace(
+            self.report,
+            status="read",
+            format=str(self.form.format),
+            why=f"the rest of {previous.name}, which ends inside a {cut}",
+            bytes=ByteAccount(words=-waiting),
+        )
+
+    def _decode_held(self) -> Iterator[Block]:
+        recogniser = self._recogniser
+        assert recogniser is not None
+        assert recogniser.form is not None
+        self.form = recogniser.form
+        packed = f"{self._unpack.compression}, " if self._unpack.compression else ""
+        self.report = replace(
+            self.report, status="read", format=str(self.form.format), why=packed + self.form.why, size=0, waiting=0
+        )
+        self._decoder, self._recogniser = decoder(self.form, self.name, self._content_check), None
+        for piece in recogniser.held():
+            yield self._decode(piece)
+
+    def _decode(self, piece: bytes | memoryview) -> Block:
+        assert self._decoder is not None
+        self._content_check.name = self.name
+        block = self._decoder.feed(piece)
+        self._content_check.into(block)
+        return self._account(block, len(piece))
+
+    def _account(self, block: Block, size: int) -> Block:
+        """Count a block, made of so many more bytes of content, in the report."""
+        if self._left_out:
+            self._drop(block)
+        before = self.report
+        bytes_ = before.bytes + block.bytes
+        self.report = replace(
+            before,
+            size=before.size + size,
+            waiting=before.size + size - bytes_.total,
+            bytes=bytes_,
+            words=before.words + len(block.words),
+            malformed=before.malformed + block.malformed,
+            repeated=before.repeated + block.repeated,
+            steps_lost=before.steps_lost + block.steps_lost,
+        )
+        block.report = self.report
+        if self._begins and self._decoder is not None:
+            block.begins, self._begins = True, False
+        return block
+
+    def _drop(self, block: Block) -> None:
+        """Leave out the block's words up to the number of hits that are left out."""
+        n = len(block.words)
+        where = np.flatnonzero(block.words >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT))
+        cut = n if len(where) <= self._left_out else int(where[self._left_out])
+        if len(where) == self._left_out:
+            cut = int(where[-1]) + 1 if len(where) else n
+        self._left_out -= min(self._left_out, len(where))
+        if cut:
+            moved = block.bytes.words * cut // n
+            block.words = block.words[cut:]
+            block.bytes += ByteAccount(words=-moved, passed_over=moved)

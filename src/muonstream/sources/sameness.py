@@ -1,0 +1,232 @@
+"""Files that hold the same words: the same file under two names, a copy, another format, a copy that is still growing.
+
+Only hits are compared, from the first one on, so that idle words at a file's head and ancillary words, which text of
+2019 does not keep, make no difference. The first hits of each file are remembered; where another file begins with the
+same ones, both are read again and compared hit by hit, as far as they go.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final, Generic, Self, TypeVar
+
+import numpy as np
+
+from muonstream.formats.block import Block, SourceError, counted
+from muonstream.formats.recognise import Wanted
+from muonstream.sources.reader import InputReader, hits_of
+from muonstream.words import Words
+
+FIRST_HITS: Final = 256
+"""Hits of a file's beginning that are remembered."""
+PEEK_BYTES: Final = 1 << 16
+LONGEST_PEEK: Final = 1 << 26
+"""How far into a file its first hits are looked for."""
+COMPARE_BYTES: Final = 1 << 20
+
+
+class HitStream:
+    """The hits of a file that may still grow, read in steps."""
+
+    def __init__(self, path: str, wanted: Wanted) -> None:
+        """Raises OSError."""
+        self._handle: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._reader = InputReader(path, wanted)
+        self.ended = False
+
+    def read(self, size: int = COMPARE_BYTES) -> Words:
+        """Some more hits; none does not mean that the file has no more, unless `ended` says so for now."""
+        data = self._handle.read(size)
+        self.ended = not data
+        return _joined(self._reader.feed(data) if data else iter(()))
+
+    def finish(self) -> Words:
+        """The hits that waited for more bytes."""
+        return _joined(self._reader.finish())
+
+    def close(self) -> None:
+        """Read no more."""
+        self._handle.close()
+
+
+def _joined(blocks: Iterator[Block]) -> Words:
+    found = [hits_of(block.words) for block in blocks]
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def first_hits(path: str, wanted: Wanted) -> Words:
+    """The first hits of a file, FIRST_HITS at most; none where it cannot be read or shows no format yet."""
+    try:
+        stream = HitStream(path, wanted)
+    except OSError:
+        return np.empty(0, np.uint64)
+    found, n, size = [], 0, 0
+    try:
+        while n < FIRST_HITS and size < LONGEST_PEEK:
+            hits = stream.read(PEEK_BYTES)
+            if stream.ended:
+                hits = stream.finish()
+            found.append(hits.copy())
+            n, size = n + len(hits), size + PEEK_BYTES
+            if stream.ended:
+                break
+    except (SourceError, OSError):
+        pass
+    finally:
+        stream.close()
+    return np.concatenate(found)[:FIRST_HITS] if found else np.empty(0, np.uint64)
+
+
+class Comparison:
+    """Two files' hits, compared from the first one on, as far as both go.
+
+    same: hits that agree so far; different: whether two did not agree; longer: whether `other` has hits behind the end
+    of `one`
+    """
+
+    def __init__(self, one: str, other: str, wanted: Wanted) -> None:
+        """Raises OSError."""
+        self._one = HitStream(one, wanted)
+        try:
+            self._other = HitStream(other, wanted)
+        except OSError:
+            self._one.close()
+            raise
+        self._left = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+        self.same = 0
+        self.different = False
+
+    @property
+    def longer(self) -> bool:
+        """Whether `other` has hits behind those that agree."""
+        return bool(len(self._left[1]))
+
+    def advance(self) -> None:
+        """Compare what is there by now. Raises OSError and SourceError."""
+        while not self.different:
+            one, other = self._left
+            if not len(one):
+                one = self._one.read()
+            if not len(other):
+                other = self._other.read()
+            n = min(len(one), len(other))
+            self._left = one[n:], other[n:]
+            differ = np.flatnonzero(one[:n] != other[:n])
+            self.same += int(differ[0]) if len(differ) else n
+            self.different = bool(len(differ))
+            one_ended = not len(one) and self._one.ended
+            if not n and (one_ended or (not len(other) and self._other.ended)):
+                return
+
+    def finish(self) -> None:
+        """Neither file grows any more: compare what waited for more bytes, then close both."""
+        self.advance()
+        if not self.different:
+            ends = [self._one.finish(), self._other.finish()]
+            one, other = (np.concatenate([left, end]) for left, end in zip(self._left, ends, strict=True))
+            n = min(len(one), len(other))
+            differ = np.flatnonzero(one[:n] != other[:n])
+            self.same += int(differ[0]) if len(differ) else n
+            self.different = bool(len(differ))
+            self._left = one[n:], other[n:]
+        self.close()
+
+    def close(self) -> None:
+        """Close both files."""
+        self._one.close()
+        self._other.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A file whose first hits are those of an earlier one. name: of that; hits: how many are the same from the first on
+
+    whole: all of the file's hits are among them; differs: after them the two go on differently; gone: the earlier one
+    cannot be read any more, so the two were not compared
+    """
+
+    name: str
+    hits: int
+    whole: bool = False
+    differs: bool = False
+    gone: bool = False
+
+    @classmethod
+    def by(cls, name: str, comparison: Comparison) -> Self:
+        """What a comparison with a file of this name has shown."""
+        whole = not comparison.different and not comparison.longer
+        return cls(name, comparison.same, whole, comparison.different)
+
+    @property
+    def known_hits(self) -> int:
+        """How many hits at the beginning are not to be counted again."""
+        return 0 if self.differs or self.gone else self.hits
+
+    @property
+    def why(self) -> str:
+        """What to say of it."""
+        same = f"the same {counted(self.hits, 'hit')} as {self.name}"
+        if self.whole:
+            return same
+        if self.gone:
+            return f"begins with {same}, which can no longer be compared with it; all are counted"
+        if self.differs:
+            return f"begins with {same} and then differs; all are counted"
+        return f"begins with {same}, which are not counted again"
+
+
+Key = TypeVar("Key")
+
+
+class FirstHits(Generic[Key]):
+    """Which inputs began with which hits."""
+
+    def __init__(self) -> None:
+        self._by_first: dict[int, list[tuple[Key, Words]]] = {}
+
+    def remember(self, key: Key, hits: Words) -> None:
+        """Remember an input's first hits (uint64[n]); one without hits is not remembered."""
+        if len(hits):
+            self._by_first.setdefault(int(hits[0]), []).append((key, hits))
+
+    def alike(self, hits: Words) -> list[Key]:
+        """The inputs that begin with these hits, or whose few hits these begin with."""
+        known = self._by_first.get(int(hits[0]), []) if len(hits) else []
+        return [key for key, first in known if np.array_equal(first[: len(hits)], hits[: len(first)])]
+
+
+class KnownInputs:
+    """The complete files of a run so far, by identity and by their first hits."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._identities: dict[tuple[int, int], str] = {}
+        self._first: FirstHits[str] = FirstHits()
+
+    def meet(self, name: str) -> Twin | None:
+        """Remember a file; give the earlier one of which it holds the same hits, if there is one."""
+        try:
+            status = os.stat(name)
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        identity = (status.st_dev, status.st_ino)
+        first = first_hits(name, self._wanted)
+        if identity in self._identities:
+            return Twin(self._identities[identity], len(first), whole=True)
+        self._identities[identity] = name
+        twins = [self._compare(known, name) for known in self._first.alike(first)]
+        self._first.remember(name, first)
+        return max(twins, key=lambda twin: (twin.whole, twin.known_hits, twin.hits), default=None)
+
+    def _compare(self, known: str, name: str) -> Twin:
+        try:
+            comparison = Comparison(known, name, self._wanted)
+            comparison.finish()
+        except (OSError, SourceError):
+            return Twin(known, 0, gone=True)
+        return Twin.by(known, comparison)

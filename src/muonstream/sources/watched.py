@@ -1,0 +1,163 @@
+"""A file that may grow while it is read, be renamed, truncated, overwritten, replaced, or unreadable for a moment."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from muonstream.formats.block import Block, ByteAccount, InputReport
+from muonstream.formats.content import ContentCheck
+from muonstream.formats.recognise import Wanted
+from muonstream.sources.files import READ_BYTES
+from muonstream.sources.reader import InputReader
+from muonstream.sources.sameness import Comparison
+
+REMEMBERED_BYTES: Final = 4096
+"""So much of a file's beginning is remembered, to see whether it is still the same file."""
+PASSING: Final = frozenset(
+    {errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY, errno.EMFILE, errno.ENFILE, errno.EREMOTEIO}
+)
+"""Errors after which the same file can be read a moment later: network file systems, too many open files."""
+
+Identity = tuple[int, int]
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Device and inode."""
+    return status.st_dev, status.st_ino
+
+
+class WatchedFile:
+    """One file of a followed source, by identity: its name may change, and it is opened only while it is read.
+
+    path: its present one; position: bytes read; size: as far as is known; left: another file was read after it
+    passed_over: it is not data, or the same as another file, when it had `passed_size` bytes
+    comparison: with another file of this name, while it holds the same words; longer_since: when it was found longer
+    leave_out: hits at its beginning that another file had
+    """
+
+    def __init__(self, path: Path, status: os.stat_result, wanted: Wanted) -> None:
+        self.path = path
+        self.identity = identity_of(status)
+        self.size = status.st_size
+        self.modified_ns = status.st_mtime_ns
+        self.position = 0
+        self.left = False
+        self.passed_over = False
+        self.passed_size = -1
+        self.comparison: tuple[str, Comparison] | None = None
+        self.longer_since: float | None = None
+        self.leave_out = 0
+        self.reader: InputReader | None = None
+        self._wanted = wanted
+        self._report = InputReport(str(path))
+        self._descriptor = -1
+        self._beginning = b""
+        self._checked = (-1, -1)
+
+    @property
+    def name(self) -> str:
+        """Its present path."""
+        return str(self.path)
+
+    @property
+    def report(self) -> InputReport:
+        """What became of it."""
+        return self._report if self.reader is None else self.reader.report
+
+    @property
+    def unread(self) -> bool:
+        """Whether it has bytes that were not read, as far as is known."""
+        if self.passed_over:
+            return self.comparison is not None and self.size != self.passed_size
+        return self.size > self.position
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open: then it can be read even where it has no name any more."""
+        return self._descriptor >= 0
+
+    def open(self) -> None:
+        """Have it open. Raises OSError."""
+        if self._descriptor < 0:
+            self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+
+    def close(self) -> None:
+        """Have it closed until it is read again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def look(self) -> None:
+        """Find out how large it is now, if it is open. Raises OSError."""
+        if self.is_open:
+            self.see(os.fstat(self._descriptor))
+
+    def see(self, status: os.stat_result) -> None:
+        """Take over its size and when it was written last."""
+        self.size, self.modified_ns = status.st_size, status.st_mtime_ns
+
+    def changed(self) -> bool:
+        """Whether it became shorter than what was read, or begins otherwise than it did. Raises OSError."""
+        if not self.position or (not self.is_open and self._checked == (self.size, self.modified_ns)):
+            return False
+        self.open()
+        self.look()
+        if self.size < self.position:
+            return True
+        self._checked = self.size, self.modified_ns
+        return os.pread(self._descriptor, len(self._beginning), 0) != self._beginning
+
+    def begin(self, previous: InputReader | None, content: ContentCheck) -> None:
+        """Get ready to read it from its beginning; previous: the reader of the file before; content: of the run."""
+        self.passed_over = False
+        wanted = self._wanted
+        if previous is not None:
+            wanted = replace(wanted, before=previous.form)
+        self.reader = InputReader(self.name, wanted, previous, content, keep_previous=True)
+        self.reader.leave_out(self.leave_out)
+
+    def begin_again(self) -> None:
+        """It was written anew: read it from its beginning."""
+        self.position, self._beginning = 0, b""
+        self.reader, self.passed_over = None, False
+
+    def stop_reading(self) -> None:
+        """Read no more of it: what was read is counted, the rest is broken."""
+        self._report, self.reader = replace(self.report, why=f"{self.report.why}; broken further on"), None
+        self._report = replace(
+            self._report, waiting=0, bytes=self._report.bytes + ByteAccount(passed_over=self._report.waiting)
+        )
+        self.passed_over = True
+        self.close()
+
+    def read(self) -> Iterator[Block]:
+        """The blocks of what has come, READ_BYTES of it at most. Raises OSError and SourceError."""
+        assert self.reader is not None
+        self.open()
+        data = os.pread(self._descriptor, READ_BYTES, self.position)
+        # looked at after the data are there: what was written over the beginning before that is not taken for more
+        beginning = os.pread(self._descriptor, min(REMEMBERED_BYTES, self.position + len(data)), 0)
+        if not beginning.startswith(self._beginning):
+            return
+        self._beginning = beginning
+        if not data:
+            self.size = self.position
+            return
+        self.position += len(data)
+        self.size = max(self.size, self.position)
+        yield Block(report=self.reader.report)
+        yield from self.reader.feed(data)
+
+    def pass_over(self, why: str) -> Block:
+        """Leave it out."""
+        reader = self.reader or InputReader(self.name, self._wanted)
+        block = reader.pass_over(why, self.size)
+        self._report, self.reader = reader.report, None
+        self.passed_over, self.passed_size = True, self.size
+        self.close()
+        return block
