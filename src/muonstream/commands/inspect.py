@@ -44,6 +44,10 @@ class Inspection:
     report: InputReport | None = None
     format: str = ""
 
+    def unnamed(self, line: str) -> str:
+        """A line without the input's name before it."""
+        return line.removeprefix(f"{self.file}: ")
+
     def see(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """The blocks as they go by."""
         for block in blocks:
@@ -88,7 +92,7 @@ class Findings:
             },
             "account": self.snapshot.account.as_dict(),
             "steps_lost": seen.steps_lost,
-            "repeated_blocks_words": seen.repeated,
+            "repeated_words": seen.repeated,
             "notes": seen.notes,
             "notes_in_all": seen.notes_in_all,
             "faults": list(self.snapshot.faults),
@@ -165,7 +169,7 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
     elif seen.bytes.passed_over:
         yield Remark("bad", f"{seen.bytes.passed_over:,} bytes are passed over: see the reader's notes")
     if account.malformed:
-        first = f", first {snapshot.faults[0]}" if snapshot.faults else ""
+        first = f", the first: {seen.unnamed(snapshot.faults[0])}" if snapshot.faults else ""
         yield Remark("bad", f"{account.malformed:,} words or rows are malformed{first}")
     for number, what in ((account.late, "late"), (account.stray, "stray")):
         if number:
@@ -177,7 +181,9 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
     if not account.balanced:
         yield Remark("bad", f"{account.residual:,} words are not accounted for")
     if seen.notes and not (seen.steps_lost or seen.bytes.passed_over):
-        yield Remark("odd", f"{counted(seen.notes_in_all, 'note')} of the reader, the first: {seen.notes[0]}")
+        yield Remark(
+            "odd", f"{counted(seen.notes_in_all, 'note')} of the reader, the first: {seen.unnamed(seen.notes[0])}"
+        )
 
 
 def _sorted(found: list[Remark]) -> tuple[Remark, ...]:
@@ -218,7 +224,8 @@ def _header(findings: Findings) -> list[tuple[str, str]]:
 
 def _notes(findings: Findings) -> list[str]:
     seen, account = findings.inspection, findings.snapshot.account
-    lines = [*seen.notes, *findings.builder_remarks, *findings.snapshot.faults[:5]]
+    said = [*seen.notes, *findings.builder_remarks, *findings.snapshot.faults[:5]]
+    lines = [seen.unnamed(line) for line in said]
     if seen.notes_in_all > len(seen.notes):
         lines.append(f"{seen.notes_in_all - len(seen.notes):,} more notes")
     if account.malformed > 5:

@@ -36,7 +36,8 @@ class Places:
         """The next block has so many words, and its bytes became that."""
         n = account.total
         last = self._stretches[-1] if self._stretches else None
-        if last is not None and last.exact and n == WORD_BYTES * words:
+        joined = last is not None and last.byte + last.bytes == self._byte
+        if last is not None and joined and last.exact and n == WORD_BYTES * words:
             last.words += words
             last.bytes += n
         elif words:
