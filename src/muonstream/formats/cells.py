@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.bits import bytes_between, trailing_zeros
-from muonstream.compiled import inlined
+from muonstream.compiled import compiled, inlined
 
 FEW, MANY, NO_NUMBER, NEGATIVE, FRACTION, HIGH, LONG, CUT = 1, 2, 3, 4, 5, 6, 7, 8
 """What may be wrong with a row: too few or too many cells, a cell's value, its length, NUL bytes behind it."""
@@ -79,7 +79,7 @@ def _blank(data: Any, at: Any, end: Any, form: Any) -> Any:
     return mark_width(data, at, end)
 
 
-@inlined
+@compiled
 def after_blanks(data: Any, at: Any, end: Any, form: Any) -> Any:
     """The first place from `at` on that is not a blank."""
     while at < end:
@@ -90,8 +90,8 @@ def after_blanks(data: Any, at: Any, end: Any, form: Any) -> Any:
     return at
 
 
-@inlined
-def _number(data: Any, at: Any, end: Any, decimal: Any) -> tuple[Any, Any, Any]:
+@compiled
+def read_number(data: Any, at: Any, end: Any, decimal: Any) -> tuple[Any, Any, Any]:
     """The number at a place: its whole part (at most 2**50), 0 or what is wrong with it, and the place behind it.
 
     Zeros at the end of the fraction wait until another digit follows, so that 2.000000000000000000e+00 is 2.
@@ -178,7 +178,7 @@ def read_cells(data: Any, at: Any, end: Any, form: Any, values: Any, wrongs: Any
             while at < end and data[at] == ZERO:
                 at += 1
         if not (usual and (at >= end or data[at] == delimiter or data[at] == quote or may_be_blank(data[at]))):
-            value, wrong, at = _number(data, digits_at, end, form[DECIMAL])
+            value, wrong, at = read_number(data, digits_at, end, form[DECIMAL])
         behind = at
         if at < end and may_be_blank(data[at]):
             at = after_blanks(data, at, end, form)

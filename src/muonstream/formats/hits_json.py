@@ -1,134 +1,30 @@
-"""Hits as JSON objects, one a line or a message, scanned straight into words.
+"""Hits as JSON objects: a message each, or a stream of them in any arrangement.
 
-The scanner takes the six keys in any order with whole numbers; every other line goes to the standard library's parser,
-which says what it is.
+The compiled scanner takes most objects; every other one goes to the standard library's parser, which says what it is.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.compiled import compiled, inlined
-from muonstream.formats.block import FAULTS_KEPT, Block
-from muonstream.formats.rows import COLUMNS, HIGHEST
-from muonstream.words import (
-    BX_SHIFT,
-    CHANNEL_SHIFT,
-    FPGA_SHIFT,
-    HEAD_SHIFT,
-    ORBIT_SHIFT,
-    Head,
-    Words,
-)
+from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, counted
+from muonstream.formats.encoding import Encoding, Transcoder
+from muonstream.formats.json_objects import FIRST_EXTRA, FIRST_NUL, HEADERS, N_COUNTS, PADDING, scan_stream
+from muonstream.formats.json_objects import KEYS as KEYS
+from muonstream.formats.json_objects import scan_objects as scan_objects
+from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW, SHIFTS
+from muonstream.words import Head, Words, decode
 
-_SHIFTS: Final = (HEAD_SHIFT, FPGA_SHIFT, CHANNEL_SHIFT, ORBIT_SHIFT, BX_SHIFT, 0)
-_QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _ZERO = 34, 58, 44, 123, 125, 48
-_ALL_KEYS: Final = 0b111111
-KEYS: Final = np.array([[len(name), *name.encode().ljust(15)] for name in COLUMNS], dtype=np.int64)
-"""A row a column: how long its name is, then the name."""
-
-
-@inlined
-def _space(data: Any, at: int, stop: int) -> int:
-    while at < stop and (data[at] == 32 or data[at] == 9 or data[at] == 13 or data[at] == 10):
-        at += 1
-    return at
-
-
-@inlined
-def _is_key(data: Any, at: int, stop: int, keys: Any, column: int) -> bool:
-    """Whether the name of a column and a quote are at this place."""
-    length = keys[column, 0]
-    if at + length >= stop or data[at + length] != _QUOTE:
-        return False
-    same = True
-    for i in range(length):
-        same &= data[at + i] == keys[column, i + 1]
-    return same
-
-
-@compiled
-def scan_objects(data: Any, starts: Any, stops: Any, keys: Any, words: Any, unusual: Any) -> int:
-    """Scan objects data[starts[i]:stops[i]] (uint8) into words (uint64[n]); gives how many.
-
-    Objects that are not six whole numbers in range are listed in `unusual` by index, with how many words came before;
-    unusual: int64[n, 2], a row for each that is not counted. keys: see `KEYS`; they are expected in the order of the
-    object before.
-    """
-    n_words, n_unusual = 0, 0
-    order = np.arange(6)
-    for i in range(len(starts)):
-        at, stop = _space(data, starts[i], stops[i]), stops[i]
-        word, seen, k = np.uint64(0), 0, 0
-        good = at < stop and data[at] == _OPEN
-        at += 1
-        while good:
-            at = _space(data, at, stop)
-            if at >= stop or data[at] != _QUOTE:
-                good = False
-                break
-            at += 1
-            column = order[k] if k < 6 else 0
-            if not _is_key(data, at, stop, keys, column):
-                column = 0
-                while column < 6 and not _is_key(data, at, stop, keys, column):
-                    column += 1
-            if column == 6 or seen >> column & 1:
-                good = False
-                break
-            order[k] = column
-            k += 1
-            at = _space(data, at + keys[column, 0] + 1, stop)
-            if at >= stop or data[at] != _COLON:
-                good = False
-                break
-            at = _space(data, at + 1, stop)
-            value, start = np.int64(0), at
-            while at < stop:
-                digit = np.int64(data[at]) - _ZERO
-                if digit < 0 or digit > 9:
-                    break
-                value = value * 10 + digit
-                at += 1
-            # a leading zero is no JSON
-            leading = at - start > 1 and data[start] == _ZERO
-            if at == start or at - start > 15 or leading or value > HIGHEST[column]:
-                good = False
-                break
-            seen |= 1 << column
-            word |= np.uint64(value) << np.uint64(_SHIFTS[column])
-            at = _space(data, at, stop)
-            if at >= stop:
-                good = False
-            elif data[at] == _CLOSE:
-                break
-            elif data[at] != _COMMA:
-                good = False
-            at += 1
-        if good and seen == _ALL_KEYS and _space(data, at + 1, stop) == stop:
-            words[n_words] = word
-            n_words += 1
-        else:
-            unusual[n_unusual, 0] = i
-            unusual[n_unusual, 1] = n_words
-            n_unusual += 1
-    return n_words
-
-
-@compiled
-def _lines(data: Any, starts: Any, stops: Any) -> int:
-    """Where lines begin and end."""
-    n, begin = 0, 0
-    for at in range(len(data)):
-        if data[at] == 10:
-            starts[n], stops[n] = begin, at
-            n += 1
-            begin = at + 1
-    return n
+_NUMBER: Final = re.compile(r"\s*[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,4})?\s*")
+_LINE_END: Final = re.compile(rb"[\r\n]")
+_UNUSUAL_AT_ONCE: Final = 1 << 14
+_LOOKED_AT: Final = 256
 
 
 def word_of_object(text: bytes) -> int:
@@ -138,12 +34,16 @@ def word_of_object(text: bytes) -> int:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"no JSON: {error}"[:200]) from None
     if not isinstance(found, dict):
-        raise ValueError(f"found a {type(found).__name__}, allowed is an object")
+        raise ValueError(f"found a {type(found).__name__}, expected an object")
+    return _word_of_fields(found)
+
+
+def _word_of_fields(found: dict[str, Any]) -> int:
     missing = [name for name in COLUMNS if name not in found]
     if missing:
-        raise ValueError(f"{missing[0]}: found nothing, it must be given")
+        raise ValueError(f"{missing[0]}: found nothing, expected a number")
     word = 0
-    for name, shift, high in zip(COLUMNS, _SHIFTS, HIGHEST, strict=True):
+    for name, shift, high in zip(COLUMNS, SHIFTS, HIGHEST, strict=True):
         value = found[name]
         ancillary = name not in ("HEAD", "FPGA") and found["HEAD"] != Head.HIT
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -160,7 +60,7 @@ def word_of_object(text: bytes) -> int:
 
 
 def _wrong(name: str, value: object, high: int) -> ValueError:
-    return ValueError(f"{name}: found {repr(value)[:60]}, allowed are whole numbers from 0 to {high}")
+    return ValueError(f"{name}: found {repr(value)[:60]}, expected whole numbers from 0 to {high}")
 
 
 def _no_constant(name: str) -> float:
@@ -193,28 +93,187 @@ def words_of_objects(
     return words, faults, n_faults
 
 
-class JsonDecoder:
-    """Decodes JSON lines as their bytes come; a line cut by the end of a piece waits for the next."""
+class _Constant:
+    """NaN, Infinity or -Infinity, which JSON does not have."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
+    """The word of an object as other programs write it, and its keys that are not hits'.
+
+    Keys may be in any case, numbers may be text, quotes may be single ones. Raises ValueError with what is wrong.
+    """
+    if b"'" in text and b'"' not in text:
+        text = text.replace(b"'", b'"')
+    try:
+        found = json.loads(text.decode("utf-8", "replace"), parse_constant=_Constant)
+    except (ValueError, RecursionError) as error:
+        start = text.strip()[:60].decode("utf-8", "replace")
+        raise ValueError(f"found {start!r}, expected a JSON object: {error}"[:250]) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"found a {type(found).__name__}, expected an object")
+    fields: dict[str, Any] = {}
+    extra = []
+    for key, value in found.items():
+        name = key.strip().upper()
+        if name not in COLUMNS:
+            extra.append(key)
+            continue
+        if name in fields:
+            raise ValueError(f"{name}: found twice, expected once")
+        fields[name] = value
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            fields[name] = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+        elif isinstance(value, _Constant):
+            raise _wrong(name, value, HIGHEST[COLUMNS.index(name)])
+    return _word_of_fields(fields), extra
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What a sample of JSON objects holds: the fields of those that are words (int64[n, 6]), how many others there are,
+    and what is wrong with the first of them."""
+
+    fields: NDArray[np.int64]
+    n_bad: int
+    why: str
+
+
+def sample_objects(text: bytes, last: bool) -> Objects:
+    """Read the objects of a sample, one byte a character; last: whether nothing follows it."""
+    data = np.frombuffer(text, np.uint8)
+    words = np.empty(len(data) // 60 + 1, np.uint64)
+    unusual = np.empty((_LOOKED_AT, 3), np.int64)
+    n, n_unusual, _ = scan_stream(data, last, KEYS, words, unusual, np.zeros(N_COUNTS, np.int64))
+    n_bad, why = 0, ""
+    extra = []
+    for start, stop, _ in unusual[:n_unusual].tolist():
+        try:
+            extra.append(word_of_loose_object(text[start:stop])[0])
+        except ValueError as error:
+            n_bad += 1
+            why = why or str(error)
+    found = decode(np.concatenate([words[:n], np.array(extra, np.uint64)]))
+    columns = (found.head, found.fpga, found.channel, found.orbit, found.bx, found.tdc)
+    return Objects(np.stack([np.asarray(column, np.int64) for column in columns], axis=1), n_bad, why)
+
+
+class JsonDecoder:
+    """Decodes a stream of JSON objects as its bytes come; an object cut by the end of a piece waits for the next.
+
+    The objects may follow one another in any way: a line each, several a line, over several lines, in lists.
+    """
+
+    def __init__(self, name: str, *, encoding: Encoding = "utf-8") -> None:
+        self._name = name
+        self._transcoder = Transcoder(encoding)
         self._rest = b""
         self._line = 1
+        self._byte = 0
+        self._overlong = False
+        self._noted: set[str] = set()
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
-        """Take bytes in order; give the words of the lines that they complete."""
-        data = b"".join((self._rest, data))
-        if last and data and not data.endswith(b"\n"):
-            data += b"\n"
-        end = data.rfind(b"\n") + 1
+        """Take bytes in order; give the words of the objects that they complete."""
+        block = Block()
+        data = b"".join((self._rest, self._transcoder.feed(data)))
+        end = self._skip_overlong(data) if self._overlong else 0
+        text = np.frombuffer(data, np.uint8)
+        counts = np.zeros(N_COUNTS, np.int64)
+        parts: list[Words] = []
+        while end < len(text):
+            piece = text[end:]
+            words = np.empty(len(piece) // 60 + 1, np.uint64)
+            unusual = np.empty((_UNUSUAL_AT_ONCE, 3), np.int64)
+            counts[FIRST_NUL] = counts[FIRST_EXTRA] = -1
+            n, n_unusual, stop = scan_stream(piece, last, KEYS, words, unusual, counts)
+            if counts[FIRST_NUL] >= 0:
+                place = (self._byte + int(counts[FIRST_NUL])) * self._transcoder.width
+                self._note(block, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
+            if counts[FIRST_EXTRA] >= 0:
+                self._note_extra(block, piece, int(counts[FIRST_EXTRA]))
+            parts.append(self._with_unusual(piece, words[:n], unusual[:n_unusual], block, counts))
+            self._line += int(np.count_nonzero(piece[:stop] == 10))
+            self._byte += stop
+            end += stop
+            if n_unusual < _UNUSUAL_AT_ONCE:
+                break
         self._rest = data[end:]
-        if not end:
-            return Block()
-        text = np.frombuffer(data, np.uint8, end)
-        n_lines = int(np.count_nonzero(text == 10))
-        starts, stops = np.empty((2, n_lines), np.int64)
-        _lines(text, starts, stops)
-        words, faults, n_faults = words_of_objects(text, starts, stops)
-        block = Block(words, n_faults, [f"{self._name}:{self._line + index}: {reason}" for index, reason in faults])
-        self._line += n_lines
+        if len(self._rest) > LONGEST_ROW:
+            self._fault(block, self._line, f"found more than {LONGEST_ROW:,} bytes, expected a JSON object")
+            self._overlong = True
+            self._line += self._rest.count(b"\n")
+            self._byte += len(self._rest)
+            end, self._rest = len(data), b""
+        width, cut = self._transcoder.width, self._transcoder.cut if last else 0
+        if cut:
+            self._note(block, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
+        block.words = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint64), *parts])
+        headers, padding = int(counts[HEADERS]), int(counts[PADDING])
+        block.bytes = ByteAccount(width * (end - headers - padding), 0, width * headers, width * padding, cut)
         return block
+
+    def _skip_overlong(self, data: bytes) -> int:
+        """How many bytes belong to an object that is too long: those up to the line's end."""
+        ending = _LINE_END.search(data)
+        self._overlong = ending is None
+        end = ending.start() if ending is not None else len(data)
+        self._byte += end
+        return end
+
+    def _with_unusual(
+        self, text: NDArray[np.uint8], words: Words, unusual: NDArray[np.int64], block: Block, counts: NDArray[np.int64]
+    ) -> Words:
+        """The words with those of unusual pieces among them; unusual: as in `json_objects.scan_stream`."""
+        line, counted_to = self._line, 0
+        where, extra_words = [], []
+        for start, stop, before in unusual.tolist():
+            piece = text[start:stop].tobytes()
+            if piece.startswith((b"#", b"//")):
+                counts[HEADERS] += len(piece)
+                continue
+            try:
+                if len(piece) > LONGEST_ROW:
+                    raise ValueError(f"found more than {LONGEST_ROW:,} bytes, expected a JSON object")
+                word, extra = word_of_loose_object(piece)
+            except ValueError as error:
+                if len(block.faults) < FAULTS_KEPT:
+                    line += int(np.count_nonzero(text[counted_to:start] == 10))
+                    counted_to = start
+                self._fault(block, line, str(error))
+                continue
+            where.append(before)
+            extra_words.append(word)
+            if extra:
+                self._note(block, "extra", f"keys that are not hits' are ignored: {', '.join(extra)[:200]}")
+        return np.insert(words, where, np.array(extra_words, dtype=np.uint64)) if where else words
+
+    def _note(self, block: Block, kind: str, text: str) -> None:
+        """Report something of the content, each kind once."""
+        if kind not in self._noted:
+            self._noted.add(kind)
+            block.notes.append(f"{self._name}: {text}")
+
+    def _note_extra(self, block: Block, text: NDArray[np.uint8], at: int) -> None:
+        """Report the keys of an object that are not hits'."""
+        if "extra" in self._noted:
+            return
+        try:
+            piece = text[at : at + LONGEST_ROW].tobytes()
+            if b"'" in piece and b'"' not in piece:
+                piece = piece.replace(b"'", b'"')
+            found, _ = json.JSONDecoder().raw_decode(piece.decode("utf-8", "replace"))
+            names = ", ".join(key for key in found if key.strip().upper() not in COLUMNS)[:200]
+        except (ValueError, RecursionError):
+            names = "(unreadable)"
+        self._note(block, "extra", f"keys that are not hits' are ignored: {names}")
+
+    def _fault(self, block: Block, line: int, reason: str) -> None:
+        block.malformed += 1
+        if len(block.faults) < FAULTS_KEPT:
+            block.faults.append(f"{self._name}:{line}: {reason}")

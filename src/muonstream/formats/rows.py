@@ -188,7 +188,7 @@ def _word(values: Any, wrongs: Any, hit_head: Any, shifted: bool) -> tuple[Any, 
     return word | np.uint64(head) << np.uint64(HEAD_SHIFT), 0, 0
 
 
-@inlined
+@compiled
 def _names_head(data: Any, at: Any, end: Any) -> Any:
     """Whether `head` is in data[at:end], in letters of any case."""
     for i in range(at, end - 3):
@@ -197,7 +197,7 @@ def _names_head(data: Any, at: Any, end: Any) -> Any:
     return False
 
 
-@inlined
+@compiled
 def _is_comment(data: Any, at: Any, end: Any) -> Any:
     """Whether a line begins with #, %, ! or //, or is Excel's `sep=;`."""
     c = data[at]

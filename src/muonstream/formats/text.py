@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, cast
 
-from muonstream.formats.block import Block
+import numpy as np
+
+from muonstream.formats.block import Block, counted
 from muonstream.formats.encoding import Encoding, Transcoder, encoding_of, width_of
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.hit_rows import CLEARLY, FEWEST_HITS, dialect_of, hits_of
-from muonstream.formats.hits_json import JsonDecoder
+from muonstream.formats.hits_json import JsonDecoder, sample_objects
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout
 from muonstream.formats.layout_search import Table, find_table, shortened
 from muonstream.formats.lookalikes import is_certain, resembles
@@ -30,6 +32,7 @@ _CONTROLS: Final = bytes([*range(1, 9), *range(14, 26), *range(27, 32), 127])
 _HIGH: Final = bytes(range(128, 256))
 _DIALECTS: Final[tuple[Dialect, ...]] = ("course", "firmware2019", "head1")
 _OBJECT: Final = re.compile(rb"[\s,\xa0]*(?:\[[\s\xa0]*)*\{[\s\xa0]*(?:[\"'}]|$)")
+_ENVELOPE: Final = re.compile(rb"[\"']\s*:\s*\[\s*\{")
 _COLUMNS: Final = ", ".join(COLUMNS)
 
 
@@ -57,7 +60,7 @@ class TextForm:
 def text_decoder(form: TextForm, name: str) -> TextDecoder:
     """A decoder of a form; `name` is the file's in messages."""
     if form.format == "json":
-        return JsonDecoder(name)
+        return JsonDecoder(name, encoding=form.encoding)
     return TableDecoder(name, dialect=form.format, layout=form.layout, encoding=form.encoding)
 
 
@@ -150,7 +153,27 @@ def _is_text(text: bytes) -> bool:
 def _decide_objects(
     head: bytes, tail: bytes, last: bool, expected: Expected, named: str | None
 ) -> TextForm | Undecided | Refused:
-    return TextForm("json", "objects")
+    """The form of a stream of JSON objects. head, tail: one byte a character."""
+    if named is not None and named != "json":
+        return Refused(f"found JSON objects; expected {_wanted(named)}")
+    objects = [sample_objects(head, last), sample_objects(tail, last)]
+    fields = np.concatenate([one.fields for one in objects])
+    n_bad = sum(one.n_bad for one in objects)
+    counts = counted(len(fields), "object") + (f" and {n_bad} that are not hits" if n_bad else "")
+    verdict = dialect_of(fields, expected, headed=True, last=last)
+    if n_bad > len(fields):
+        why = next(one.why for one in objects if one.n_bad)
+        if last or n_bad >= ENOUGH_ROWS:
+            held = " in a list inside another object" if _ENVELOPE.search(head[:4096]) else ""
+            return Refused(f"found JSON objects{held} that are not hits ({why}); expected the keys {_COLUMNS}")
+        return Undecided("objects of hits", "JSON objects with other keys")
+    if verdict.dialect == "course" or (named and (len(fields) >= FEWEST_HITS or (last and len(fields)))):
+        return TextForm("json", f"{counts}; {verdict.why}")
+    if verdict.dialect is not None:
+        return Refused(f"found JSON objects with {verdict.why}; expected hits with HEAD 2 in JSON")
+    if last:
+        return Refused(f"found JSON objects: {verdict.why}; expected hits with HEAD 2")
+    return Undecided(f"objects of hits: {verdict.why}", "JSON objects")
 
 
 def _decide_table(

@@ -332,7 +332,7 @@ def fault_name(reason: str) -> str:
         return "no object"
     if "found nothing" in reason:
         return "missing field"
-    value = re.search(r"found (.*), allowed", reason)
+    value = re.search(r"found (.*), expected", reason)
     found = value.group(1) if value else ""
     if re.fullmatch(r"'\s*-?[0-9.]+\s*'", found):
         return "number as text"
