@@ -10,13 +10,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_in
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.commands import common
-from muonstream.commands.process import check_there, file_blocks
+from muonstream.commands.process import check_there
 from muonstream.detector import Detector
 from muonstream.detector_file import detector_toml
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
+from muonstream.formats.evidence import Expected
 from muonstream.picture import histogram_svg
-from muonstream.sources.files import is_stream
+from muonstream.sources.files import is_stream, read_parts
 
 MOST_ROUNDS = 8
 FEW = 5000
@@ -75,7 +76,7 @@ def _converged(files: list[str], detector: Detector, format_name: str | None) ->
         for round_ in range(1, MOST_ROUNDS + 1):
             task = bar.add_task(f"round {round_}", total=None)
             with Pipeline(detector, reconstruct=True) as pipeline:
-                blocks = file_blocks(files, common.format_of(format_name))
+                blocks = read_parts(files, common.format_of(format_name), expected=Expected.of(detector.channel_map()))
                 snapshot = run_blocks(pipeline, blocks, progress=lambda n, task=task: bar.advance(task, n))  # type: ignore[misc]
             calibration = calibrate(snapshot.catalogue, snapshot.total)
             if calibration.moved(detector) < 1 or round_ == MOST_ROUNDS:

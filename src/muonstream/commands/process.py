@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,9 +14,11 @@ from muonstream.commands.summary_file import conclude, summary_file
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block
-from muonstream.formats.recognise import Format
-from muonstream.sources.ahead import ahead
-from muonstream.sources.files import is_local, is_stream, read_blocks
+from muonstream.formats.evidence import Expected
+from muonstream.formats.recognise import Format, Wanted
+from muonstream.sources.files import EVERY, is_local, passed_over, read_input, read_parts
+from muonstream.sources.reader import InputReader
+from muonstream.sources.sameness import KnownInputs
 
 
 def check_there(files: list[str]) -> None:
@@ -35,17 +38,25 @@ def _missing(file: str) -> bool:
     return False
 
 
-def file_blocks(files: list[str], format: Format | None) -> Iterator[Block]:
-    """The blocks of files one after another."""
-    for file in files:
-        blocks = read_blocks(file, format)
-        # a pipe may be waited for, and Ctrl-C should end that
-        yield from blocks if is_stream(file) else ahead(blocks)
+def together(
+    pipeline: Pipeline, files: list[str], format: Format | None, expected: Expected = EVERY
+) -> Iterator[Block]:
+    """The blocks of files written side by side: always of the one whose time is furthest behind, each a source.
 
-
-def together(pipeline: Pipeline, files: list[str], format: Format | None) -> Iterator[Block]:
-    """The blocks of files written side by side: always of the one whose time is furthest behind, each a source."""
-    readers = {source: read_blocks(file, format) for source, file in enumerate(files)}
+    A file that holds the same words as one before it is passed over with a note.
+    """
+    readers: dict[int, Iterator[Block]] = {}
+    known = KnownInputs(Wanted(expected, format))
+    for source, file in enumerate(files):
+        twin = known.meet(file)
+        if twin is not None and twin.whole:
+            yield passed_over(file, twin)
+            continue
+        reader = InputReader(file, Wanted(expected, format))
+        if twin is not None:
+            yield Block(notes=[f"{file}: {twin.why}"])
+            reader.leave_out(twin.known_hits)
+        readers[source] = read_input(file, reader)
     for source in readers:
         pipeline.builder.add_source(source)
     while readers:
@@ -87,7 +98,9 @@ def process_files(
                 with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
                     task = bar.add_task("words", total=None)
                     format = common.format_of(format_name)
-                    blocks = together(pipeline, files, format) if side_by_side else file_blocks(files, format)
+                    expected = Expected.of(detector.channel_map())
+                    read = partial(together, pipeline) if side_by_side else read_parts
+                    blocks = read(files, format, expected=expected)
                     run_blocks(pipeline, blocks, progress=lambda n: bar.advance(task, n))
                 whole = True
             finally:

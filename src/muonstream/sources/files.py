@@ -19,7 +19,7 @@ from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.sources.ahead import ahead
 from muonstream.sources.reader import InputReader
-from muonstream.sources.sameness import KnownInputs
+from muonstream.sources.sameness import KnownInputs, Twin
 
 READ_BYTES: Final = 1 << 24
 BUFFERS: Final = 8
@@ -142,6 +142,12 @@ def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bo
         raise SourceError(f"{name}: is empty")
 
 
+def passed_over(name: str, twin: Twin) -> Block:
+    """The report of a file that holds nothing but the words of another one."""
+    again = name if twin.name != name else f"{name} (given again)"
+    return InputReader(again, Wanted(EVERY)).pass_over(twin.why, os.path.getsize(name))
+
+
 def undecided(reader: InputReader) -> str:
     """A line about an input whose format is not known yet."""
     return (
@@ -166,15 +172,14 @@ def read_parts(
     for name in files:
         twin = known.meet(name)
         if twin is not None and twin.whole:
-            again = name if twin.name != name else f"{name} (given again)"
-            yield InputReader(again, Wanted(expected, format)).pass_over(twin.why, os.path.getsize(name))
+            yield passed_over(name, twin)
             continue
         before = None if previous is None else previous.form
         reader = InputReader(name, Wanted(expected, format, before), previous, content)
         blocks = read_input(name, reader, live=live, finish=False)
         if twin is not None:
             yield Block(notes=[f"{name}: {twin.why}"])
-            reader.leave_out(0 if twin.differs else twin.hits)
+            reader.leave_out(twin.known_hits)
         # a pipe may be waited for, and Ctrl-C should end that
         yield from blocks if is_stream(name) else ahead(blocks)
         previous = reader
