@@ -144,7 +144,7 @@ class Comparison:
 class Twin:
     """A file whose first hits are those of an earlier one. name: of that; hits: how many are the same from the first on
 
-    whole: all of the file's hits are among them; differs: after them the two go on differently; gone: the earlier one
+    whole: all of the file's hits are among them; same_file: it is the same file, perhaps under another name; differs: after them the two go on differently; gone: the earlier one
     cannot be read any more, so the two were not compared
     """
 
@@ -153,6 +153,7 @@ class Twin:
     whole: bool = False
     differs: bool = False
     gone: bool = False
+    same_file: bool = False
 
     @classmethod
     def by(cls, name: str, comparison: Comparison) -> Self:
@@ -168,6 +169,8 @@ class Twin:
     @property
     def why(self) -> str:
         """What to say of it."""
+        if self.same_file:
+            return f"is the same file as {self.name}" if self.name else "was given before"
         same = f"the same {counted(self.hits, 'hit')} as {self.name}"
         if self.whole:
             return same
@@ -217,7 +220,7 @@ class KnownInputs:
         identity = (status.st_dev, status.st_ino)
         first = first_hits(name, self._wanted)
         if identity in self._identities:
-            return Twin(self._identities[identity], len(first), whole=True)
+            return Twin(self._identities[identity], len(first), whole=True, same_file=True)
         self._identities[identity] = name
         twins = [self._compare(known, name) for known in self._first.alike(first)]
         self._first.remember(name, first)
