@@ -144,8 +144,9 @@ class Comparison:
 class Twin:
     """A file whose first hits are those of an earlier one. name: of that; hits: how many are the same from the first on
 
-    whole: all of the file's hits are among them; same_file: it is the same file, perhaps under another name; differs: after them the two go on differently; gone: the earlier one
-    cannot be read any more, so the two were not compared
+    whole: all of the file's hits are among them; same_file: it is the same file, perhaps under another name
+    differs: after them the two go on differently; gone: the earlier one cannot be read any more, so the two were not
+    compared
     """
 
     name: str
