@@ -69,7 +69,8 @@ def test_files_written_side_by_side_give_what_one_file_gives(simulated: Path, tm
         out = tmp_path / "out.json"
         done = muonstream("process", *arguments, "--summary", str(out))
         assert done.returncode == 0, done.stderr
-        found.append({key: value for key, value in json.loads(out.read_text()).items() if key != "source"})
+        made = json.loads(out.read_text())
+        found.append({key: value for key, value in made.items() if key not in ("run", "source", "runs", "inputs")})
     assert found[0] == found[1]
     assert found[0]["words"] == len(words)
 
@@ -84,7 +85,8 @@ def test_process_writes_a_summary_that_is_the_same_whole_split_and_piped(simulat
         done = muonstream("process", *files, "--summary", str(out), stdin=data if files == ["-"] else None)
         assert done.returncode == 0, done.stderr
         found = json.loads(out.read_text())
-        del found["source"]
+        for name in ("run", "source", "runs", "inputs"):
+            found.pop(name, None)
         summaries.append(found)
     assert summaries[0] == summaries[1] == summaries[2]
     assert summaries[0]["words"] == 60_000
@@ -397,6 +399,7 @@ def test_process_finds_muons_when_asked_to(tmp_path: Path, simulated: Path) -> N
         assert muonstream("process", str(simulated), "--summary", str(tmp_path / name), *options).returncode == 0
     with_muons, without = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     assert with_muons.pop("muons")["segments"] > 100
+    assert with_muons["runs"][0].pop("muons")["segments"] > 100
     assert with_muons == without
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muonstream.analysis.summary import summary
+from muonstream.analysis.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.messages import Run
+from muonstream.simulation import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.words import Words
 
@@ -66,3 +68,24 @@ def test_run_591_is_31_7_seconds_with_one_gap(shared_data: Path) -> None:
     ours = result([words_of(shared_data / "run000591.dat")])
     assert ours["live_time_s"] == pytest.approx(31.66, abs=0.01)
     assert ours["gaps"] == 1
+
+
+def test_the_total_of_runs_is_their_sum_and_of_one_run_itself() -> None:
+    snapshots = []
+    for seed in (1, 2, 3):
+        with Pipeline(Detector.default(), run=f"r{seed}", source=f"{seed}.dat", workers=0) as pipeline:
+            pipeline.push(simulate_words(5000, seed=seed))
+            pipeline.finish()
+            snapshots.append(pipeline.snapshot("ended"))
+    assert total_of(snapshots[:1]) is snapshots[0]
+    total = total_of(snapshots)
+    assert (total.run, total.source) == ("r1, r2, r3", "1.dat, 2.dat, 3.dat")
+    assert np.array_equal(total.total, sum(snapshot.total for snapshot in snapshots))
+    assert total.account.words == 15_000
+    assert total.account.balanced
+    made = summary_of_runs([CountedRun(Run(i, one.run), (one.source,), one) for i, one in enumerate(snapshots)])
+    assert {key: value for key, value in made.items() if key != "runs"} == summary(total)
+    assert [run["name"] for run in made["runs"]] == ["r1", "r2", "r3"]
+    assert made["runs"][1] == {"name": "r2", "number": 1, "files": ["2.dat"], **summary(snapshots[1])}
+    with pytest.raises(ValueError, match="found no runs"):
+        total_of([])

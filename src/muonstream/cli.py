@@ -30,6 +30,7 @@ from muonstream.cli_options import (
     MostWordsOption,
     PortOption,
     ReconstructOption,
+    RunNumberOption,
     RunOption,
     SparkConfOption,
     SparkLogOption,
@@ -230,28 +231,31 @@ def process(
     together: Annotated[
         bool, typer.Option("--together", help="The files were written side by side, such as one a board.")
     ] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="The files are one run, whatever they are called.")] = False,
+    run_number: RunNumberOption = None,
 ) -> None:
     """Analyse files as fast as they can be read.
 
-    Several files are parts of one run, one after another, unless --together says that they were written side by side.
+    Files are parts of one run, read in the order given, if they are in one folder and only their last number differs,
+    if their transfers have the same run word, or if their orbit counter goes on; else they are runs of their own.
 
-    Example: muonstream process run*.dat --summary out.json
+    Example: muonstream process Run000591/data_*.dat --summary out.json
     """
-    from muonstream.commands.process import process_files
+    from muonstream.commands.process import ProcessOptions, process_files
 
-    raise typer.Exit(
-        process_files(
-            files,
-            side_by_side=together,
-            detector_name=detector,
-            format_name=format,
-            summary_path=summary,
-            strict=strict,
-            run=run,
-            workers=workers,
-            reconstruct=reconstruct,
-        )
+    options = ProcessOptions(
+        detector_name=detector,
+        format_name=format,
+        summary_path=summary,
+        strict=strict,
+        run=run,
+        run_number=run_number,
+        workers=workers,
+        reconstruct=reconstruct,
+        together=together,
+        merge=merge,
     )
+    raise typer.Exit(process_files(files, options))
 
 
 @app.command()

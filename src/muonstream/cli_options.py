@@ -49,7 +49,14 @@ SummaryOption = Annotated[
 StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
 HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
-RunOption = Annotated[str, typer.Option("--run", help="What the run is called on the page and in the summary.")]
+RunOption = Annotated[
+    str,
+    typer.Option("--run", "--run-name", help="The run's name; else that of its file or folder.", show_default=False),
+]
+RunNumberOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=10**18 - 1, help="The run's number; else that of its transfers or in its name."),
+]
 ReconstructOption = Annotated[
     bool,
     typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),

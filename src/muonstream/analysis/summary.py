@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from muonstream.analysis.account import Account
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
+from muonstream.messages import Run
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRun:
+    """A run that was read: its name and number, its files, and what was counted."""
+
+    run: Run
+    files: tuple[str, ...]
+    snapshot: Snapshot
+
+
+def total_of(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """What several runs of one detector have together: counts, account, live time, gaps, resets and faults added up.
+
+    What a sum of runs does not have, such as rates against time, is the last run's.
+    Raises ValueError for no runs.
+    """
+    if not snapshots:
+        raise ValueError("found no runs, expected is at least one")
+    if len(snapshots) == 1:
+        return snapshots[0]
+    accounts = [snapshot.account.as_dict() for snapshot in snapshots]
+    late_by_input: dict[str, int] = {}
+    for snapshot in snapshots:
+        for name, late in snapshot.late_by_input.items():
+            late_by_input[name] = late_by_input.get(name, 0) + late
+    return replace(
+        snapshots[-1],
+        run=", ".join(snapshot.run for snapshot in snapshots),
+        source=", ".join(snapshot.source for snapshot in snapshots),
+        account=Account(**{name: sum(account[name] for account in accounts) for name in accounts[0]}),
+        total=np.sum([snapshot.total for snapshot in snapshots], axis=0),
+        live_time_s=sum(snapshot.live_time_s for snapshot in snapshots),
+        data_time_s=sum(snapshot.data_time_s for snapshot in snapshots),
+        gaps=sum(snapshot.gaps for snapshot in snapshots),
+        resets=sum(snapshot.resets for snapshot in snapshots),
+        epoch=sum(snapshot.epoch + 1 for snapshot in snapshots) - 1,
+        late_by_input=late_by_input,
+        faults=tuple(fault for snapshot in snapshots for fault in snapshot.faults),
+        inputs=tuple(report for snapshot in snapshots for report in snapshot.inputs),
+    )
+
+
+def summary_of_runs(runs: Sequence[CountedRun]) -> dict[str, Any]:
+    """The summary of all runs together, and under `runs` that of each with its name, number and files."""
+    each = [
+        {"name": one.run.name, "number": one.run.number, "files": list(one.files), **summary(one.snapshot)}
+        for one in runs
+    ]
+    return {**summary(total_of([one.snapshot for one in runs])), "runs": each}
 
 
 def summary(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot's counts as a dictionary of plain types.
 
     The course's quantities have the course's names: `unmapped_hit_words` are all hit words of no chamber and no
-    scintillator, internal triggers among them, and chambers go by number.
+    scintillator, internal triggers among them, and chambers go by number. `inputs` are the files behind the words, with
+    what their bytes became; a topic or a simulation has none.
     """
     catalogue, total, account = snapshot.catalogue, snapshot.total, snapshot.account
     orbits = catalogue.view(total, "orbits")
@@ -36,6 +91,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "resets": snapshot.resets,
         "epochs": snapshot.epoch + 1,
         "faults": list(snapshot.faults),
+        "inputs": [{**asdict(report), "balanced": report.balanced} for report in snapshot.inputs],
         "chambers": {
             str(chamber.number): _chamber(snapshot, index) for index, chamber in enumerate(snapshot.detector.chambers)
         },

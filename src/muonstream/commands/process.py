@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from muonstream.analysis.summary import CountedRun, total_of
 from muonstream.commands import common
-from muonstream.commands.summary_file import conclude, summary_file
+from muonstream.commands.summary_file import conclude_runs, summary_file
+from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.sources.files import EVERY, is_local, passed_over, read_input, read_parts
+from muonstream.sources.joining import JoinedRuns
+from muonstream.sources.peek import file_identity, peek_run_word
 from muonstream.sources.reader import InputReader
+from muonstream.sources.runs import InputRun, out_of_order, runs_of
 from muonstream.sources.sameness import KnownInputs
 
 
-def check_there(files: list[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """What the command line says.
+
+    together: the files were written side by side; merge: they are one run, whatever their names and counters say
+    run, run_number: name and number of the run, "" and None for those by the rule
+    """
+
+    detector_name: str
+    format_name: str | None = None
+    summary_path: Path | None = None
+    strict: bool = False
+    run: str = ""
+    run_number: int | None = None
+    workers: int = 1
+    reconstruct: bool = False
+    together: bool = False
+    merge: bool = False
+
+
+def check_there(files: Sequence[str]) -> None:
     """Raise CommandError for those that are not there, before any is read."""
     missing = [file for file in files if is_local(file) and _missing(file)]
     if missing:
@@ -70,43 +95,90 @@ def together(
         yield block
 
 
-def process_files(
-    files: list[str],
-    *,
-    side_by_side: bool = False,
-    detector_name: str,
-    format_name: str | None,
-    summary_path: Path | None,
-    strict: bool,
-    run: str,
-    workers: int,
-    reconstruct: bool = False,
-) -> int:
+def process_files(files: list[str], options: ProcessOptions) -> int:
     """Process files and give the exit code; what was good before an error is counted and shown."""
     status = [common.OK]
-    with common.clear_errors(status), summary_file(summary_path, files) as file:
+    with common.clear_errors(status), summary_file(options.summary_path, files) as file:
         check_there(files)
-        detector = common.load_detector(detector_name)
-        # nobody sees verdicts here, so nothing that only they need is counted
-        source = ", ".join(files)
-        with Pipeline(
-            detector, run=run, source=source, workers=workers, reconstruct=reconstruct, pairs=False
-        ) as pipeline:
-            whole = False
-            columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
-            try:
-                with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
-                    task = bar.add_task("words", total=None)
-                    format = common.format_of(format_name)
-                    expected = Expected.of(detector.channel_map())
-                    read = partial(together, pipeline) if side_by_side else read_parts
-                    blocks = read(files, format, expected=expected)
-                    run_blocks(pipeline, blocks, progress=lambda n: bar.advance(task, n))
-                whole = True
-            finally:
-                snapshot = pipeline.snapshot("ended")
-                if snapshot.account.words or whole:
-                    conclude(file, snapshot)
-            if strict:
-                common.strictly(snapshot)
+        detector = common.load_detector(options.detector_name)
+        counted: list[CountedRun] = []
+        whole = False
+        columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
+        try:
+            with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
+                task = bar.add_task("words", total=None)
+                _count(files, options, detector, counted, lambda n: bar.advance(task, n))
+            whole = True
+        finally:
+            if counted and (whole or any(one.snapshot.account.words for one in counted)):
+                conclude_runs(file, counted)
+        if options.strict:
+            common.strictly(total_of([one.snapshot for one in counted]))
     return status[0]
+
+
+def _count(
+    files: list[str],
+    options: ProcessOptions,
+    detector: Detector,
+    counted: list[CountedRun],
+    progress: Callable[[int], None],
+) -> None:
+    """Count run by run; `counted` gets each, also the one that an error or Ctrl-C ends."""
+    format, expected = common.format_of(options.format_name), Expected.of(detector.channel_map())
+    named = bool(options.run) or options.run_number is not None
+    one_run = options.together or options.merge or named
+    inputs = runs_of(
+        files,
+        merge=one_run,
+        name=options.run,
+        number=options.run_number,
+        run_word=peek_run_word,
+        identity=file_identity,
+    )
+    if named and len(files) > 1 and not (options.together or options.merge):
+        common.say(f"the {len(files)} files are read as one run, since options name it; without, their names tell")
+    for one in inputs:
+        if (pair := out_of_order(one.files)) and not options.together:
+            common.say(f"{pair[0]}: is read before {pair[1]}: files are read in the order in which they are given")
+    if options.together:
+        pipeline = _pipeline(inputs[0], options, detector)
+        _run(pipeline, together(pipeline, files, format, expected), lambda: inputs[0], counted, progress)
+        return
+    known = KnownInputs(Wanted(expected, format))  # of all runs: the same words are counted once
+
+    def read(files: list[str]) -> Iterator[Block]:
+        return read_parts(files, format, expected=expected, known=known)
+
+    runs = JoinedRuns(inputs, read, name=options.run, number=options.run_number)
+    while runs.take():
+        pipeline = _pipeline(runs.run, options, detector)
+        _run(pipeline, runs.blocks(), lambda: runs.run, counted, progress)
+
+
+def _pipeline(run: InputRun, options: ProcessOptions, detector: Detector) -> Pipeline:
+    # nobody sees verdicts here, so nothing that only they need is counted
+    return Pipeline(
+        detector,
+        run=run.run.name,
+        source=", ".join(run.files),
+        workers=options.workers,
+        reconstruct=options.reconstruct,
+        pairs=False,
+    )
+
+
+def _run(
+    pipeline: Pipeline,
+    blocks: Iterator[Block],
+    run: Callable[[], InputRun],
+    counted: list[CountedRun],
+    progress: Callable[[int], None],
+) -> None:
+    with pipeline:
+        try:
+            run_blocks(pipeline, blocks, progress=progress)
+        finally:
+            found = run()  # more files may have joined it
+            snapshot = replace(pipeline.snapshot("ended"), run=found.run.name, source=", ".join(found.files))
+            counted.append(CountedRun(found.run, found.files, snapshot))

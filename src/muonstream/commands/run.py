@@ -27,6 +27,7 @@ from muonstream.scenario import SimulationConfig
 from muonstream.sources.files import is_local, is_stream, read_blocks
 from muonstream.sources.follow import follow
 from muonstream.sources.pace import paced
+from muonstream.sources.runs import run_name
 from muonstream.sources.simulated import parse, simulated
 
 
@@ -168,7 +169,7 @@ def run_live(
         stop = Event()
         blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)
         pipeline = Pipeline(
-            detector, run=run or Path(source).stem, source=source, workers=workers, reconstruct=reconstruct
+            detector, run=run or run_name(source), source=source, workers=workers, reconstruct=reconstruct
         )
         _live(
             blocks,

@@ -6,14 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.summary import summary
+from muonstream.analysis.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.commands import common
 from muonstream.sources.files import is_local
 
@@ -36,7 +36,14 @@ class SummaryFile:
 
     def write(self, snapshot: Snapshot) -> None:
         """Replace the content by the summary. Raises CommandError when it cannot be written."""
-        text = json.dumps(summary(snapshot), indent=1, allow_nan=False)
+        self._write(summary(snapshot))
+
+    def write_runs(self, runs: Sequence[CountedRun]) -> None:
+        """Replace the content by the summary of several runs. Raises CommandError when it cannot be written."""
+        self._write(summary_of_runs(runs))
+
+    def _write(self, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=1, allow_nan=False)
         with common.writing(self.name):
             if not self.on_standard_output and Path(self.name).is_file():
                 self.handle.truncate(0)
@@ -83,6 +90,20 @@ def conclude(file: SummaryFile | None, snapshot: Snapshot) -> None:
             file.write(snapshot)
     finally:
         common.report(snapshot, common.err if file is not None and file.on_standard_output else common.out)
+
+
+def conclude_runs(file: SummaryFile | None, runs: Sequence[CountedRun]) -> None:
+    """The same for several runs: the account of each, then that of all together."""
+    try:
+        if file is not None:
+            file.write_runs(runs)
+    finally:
+        console = common.err if file is not None and file.on_standard_output else common.out
+        for one in runs:
+            title = f"{one.run.name} (run {one.run.number})" if one.run.number else one.run.name
+            common.report(replace(one.snapshot, run=title), console)
+        if len(runs) > 1:
+            common.report(replace(total_of([one.snapshot for one in runs]), run=f"all {len(runs)} runs"), console)
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

@@ -157,16 +157,23 @@ def undecided(reader: InputReader) -> str:
 
 
 def read_parts(
-    files: Sequence[str], format: Format | None = None, *, expected: Expected = EVERY, live: bool = False
+    files: Sequence[str],
+    format: Format | None = None,
+    *,
+    expected: Expected = EVERY,
+    live: bool = False,
+    known: KnownInputs | None = None,
 ) -> Iterator[Block]:
     """All blocks of files that are parts of one run, one after another.
+
+    known: what else was read, of other runs; it comes to know these files too
 
     The form of the first part helps to recognise the others, and a word, row or transfer that was cut between two parts
     is put together again. A file that is the same as one before it, by identity or word for word, is passed over with a
     note; so are the words of a longer one that were read before.
     Raises SourceError as `read_blocks` does.
     """
-    known = KnownInputs(Wanted(expected, format))
+    known = known or KnownInputs(Wanted(expected, format))
     content = ContentCheck("")
     previous: InputReader | None = None
     for name in files:

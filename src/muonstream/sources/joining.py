@@ -1,0 +1,125 @@
+"""Runs read one after another; files whose orbit counter goes on are joined to the run before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muonstream.formats.block import Block
+from muonstream.sources.runs import InputRun, Orbits, goes_on, joined, may_join
+from muonstream.words import BX_PER_ORBIT, Head, Words, decode
+
+HITS: Final = 101
+"""Orbits are compared by the medians of so many hits: a wild orbit among them does not matter."""
+_LOOK_WORDS: Final = 1 << 20
+"""How far into a run its first hits are looked for."""
+_SLICE: Final = 1 << 10
+
+Hits = NDArray[np.uint64]
+
+
+class HitSpan:
+    """The first and the last hits of some words, which come in pieces."""
+
+    def __init__(self) -> None:
+        self.first: Hits = np.empty(0, np.uint64)
+        self._last: Hits = np.empty(0, np.uint64)
+
+    def add(self, words: Words) -> None:
+        """Take words (uint64[n]) that follow those before."""
+        for at in range(0, len(words), _SLICE):
+            if len(self.first) >= HITS:
+                break
+            self.first = np.concatenate([self.first, _hits(words[at : at + _SLICE])])[:HITS]
+        found: list[Hits] = []
+        for end in range(len(words), 0, -_SLICE):
+            found.insert(0, _hits(words[max(0, end - _SLICE) : end]))
+            if sum(map(len, found)) >= HITS:
+                break
+        self._last = np.concatenate([self._last, *found])[-HITS:]
+
+    @property
+    def orbits(self) -> Orbits | None:
+        """Where the words begin and end, None if there is no hit."""
+        if not len(self.first):
+            return None
+        first, last = (int(np.median(decode(words).orbit)) for words in (self.first, self._last))
+        return Orbits(first, last)
+
+
+def _hits(words: Words) -> Hits:
+    fields = decode(words)
+    hits: Hits = words[(fields.head == Head.HIT) & (fields.bx < BX_PER_ORBIT)]
+    return hits
+
+
+class JoinedRuns:
+    """Runs, each as blocks, in order: `take` begins the next, `blocks` reads it whole, `run` is what it is.
+
+    A run that follows is read as a part of the one before where its orbit counter goes on and nothing else speaks
+    against it; so `run` may grow until its blocks have ended.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[InputRun],
+        read: Callable[[list[str]], Iterator[Block]],
+        *,
+        name: str = "",
+        number: int | None = None,
+    ) -> None:
+        """read: gives the blocks of a run's files; name, number: what options give."""
+        self._waiting = deque(runs)
+        self._read = read
+        self._name = name
+        self._number = number
+        self._next: tuple[InputRun, Iterator[Block], HitSpan] | None = None
+        self.run: InputRun
+
+    def take(self) -> bool:
+        """Begin the next run; False when there is none."""
+        if self._next is None and not self._waiting:
+            return False
+        self._next = self._next or self._look()
+        self.run = self._next[0]
+        return True
+
+    def blocks(self) -> Iterator[Block]:
+        """The blocks of the run that was begun, in order. Raises what reading it raises."""
+        if self._next is None:
+            return
+        _, blocks, _ = self._next
+        self._next = None
+        span = HitSpan()
+        while True:
+            for block in blocks:
+                span.add(block.words)
+                yield block
+            if not self._waiting or not may_join(self.run, self._waiting[0]):
+                return
+            after, following, beginning = self._look()
+            if not goes_on(span.orbits, beginning.orbits):
+                self._next = after, following, beginning
+                return
+            blocks = following
+            self.run = joined(self.run, after, self._name, self._number)
+
+    def _look(self) -> tuple[InputRun, Iterator[Block], HitSpan]:
+        """Read the next run as far as its first hits."""
+        run = self._waiting.popleft()
+        blocks = self._read(list(run.files))
+        held: list[Block] = []
+        beginning = HitSpan()
+        words = 0
+        for block in blocks:
+            held.append(block)
+            beginning.add(block.words)
+            words += len(block.words)
+            if len(beginning.first) >= HITS or words >= _LOOK_WORDS:
+                break
+        return run, chain(held, blocks), beginning
