@@ -84,8 +84,10 @@ def _plain(digits: Any, length: Any) -> Any:
 
 
 @inlined
-def _usual_row(data: Any, at: Any, hit_head: Any, shifted: bool, delimiter: Any) -> tuple[Any, Any]:
+def _usual_row(data: Any, at: Any, begin: Any, shifted: bool, delimiter: Any) -> tuple[Any, Any]:
     """The hit in the row from `at` on, and where the next row begins: `at` if this is not a usual row.
+
+    begin: the first four bytes of a hit's row as a little-endian number, without the third, which is the board
 
     Usual is a hit of six numbers that are nothing but digits, one for the board, up to ten for the orbit. Indices are
     unsigned: numba would check signed ones for being negative.
@@ -101,12 +103,7 @@ def _usual_row(data: Any, at: Any, hit_head: Any, shifted: bool, delimiter: Any)
     commas = bytes_between(data, at, delimiter, delimiter) & here
     others = ~bytes_between(data, at, np.uint64(ZERO), np.uint64(ZERO + 9)) & here
     begins = eight_bytes(data, at)
-    if (
-        commas != others
-        or popcount(commas) != 5
-        or begins & np.uint64(0xFF00FFFF)
-        != np.uint64(ZERO) + hit_head | delimiter << np.uint64(8) | delimiter << np.uint64(24)
-    ):
+    if commas != others or popcount(commas) != 5 or begins & np.uint64(0xFF00FFFF) != begin:
         return np.uint64(0), at
     commas &= ~np.uint64(0b1010)
     second = np.uint64(trailing_zeros(commas))
@@ -222,9 +219,10 @@ def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tup
     values, wrongs = np.zeros(6, np.int64), np.zeros(6, np.int64)
     usual, shifted = form[PLAIN_ORDER] != 0, form[SHIFTED] != 0
     hit_head, delimiter = np.uint64(form[HIT_HEAD]), np.uint64(form[DELIMITER])
+    usual_begin = np.uint64(ZERO) + hit_head | delimiter << np.uint64(8) | delimiter << np.uint64(24)
     while at < n:
         if usual and at + USUAL_BYTES <= n:
-            word, next_at = _usual_row(data, np.uint64(at), hit_head, shifted, delimiter)
+            word, next_at = _usual_row(data, np.uint64(at), usual_begin, shifted, delimiter)
             if next_at != np.uint64(at):
                 words[n_words] = word
                 n_words += 1

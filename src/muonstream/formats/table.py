@@ -139,7 +139,8 @@ class TableDecoder:
         found = _Found()
         if -1 in self._layout.columns and not self._layout.headed:
             self._note(found, "index", "the first column is not one of the six and is ignored")
-        data = b"".join((self._rest, self._transcoder.feed(data)))
+        text = self._scan_where_it_lies(self._transcoder.feed(data), found)
+        data = b"".join((self._rest, text))
         if self._overlong:
             data = self._skip_overlong(data, last, found)
         if not self._overlong:
@@ -157,13 +158,29 @@ class TableDecoder:
             self._note(found, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
         return found.block(self._transcoder.width, cut)
 
+    def _scan_where_it_lies(self, text: bytes | memoryview, found: _Found) -> bytes | memoryview:
+        """Scan the whole lines of a large piece without a copy of it; gives what is left of the piece."""
+        if self._overlong or len(text) < 4 * LONGEST_ROW:
+            return text
+        first = bytes(text[:LONGEST_ROW]).find(b"\n") + 1 if self._rest else 0
+        end = len(text) - LONGEST_ROW + bytes(text[-LONGEST_ROW:]).rfind(b"\n") + 1
+        if (self._rest and not first) or end <= len(text) - LONGEST_ROW:
+            return text
+        if first:
+            line = b"".join((self._rest, text[:first]))
+            self._scan(line, len(line), found)
+        self._rest = b""
+        # read-only, as bytes are: numba would compile the kernel again for memory that can be written
+        self._scan(memoryview(text).toreadonly()[first:end], end - first, found)
+        return text[end:]
+
     def _note(self, found: _Found, kind: str, text: str) -> None:
         """Report something of the content, each kind once."""
         if kind not in self._noted:
             self._noted.add(kind)
             found.notes.append(f"{self._name}: {text}")
 
-    def _scan(self, data: bytes, end: int, found: _Found) -> bool:
+    def _scan(self, data: bytes | memoryview, end: int, found: _Found) -> bool:
         """Scan whole lines data[:end]; gives whether the last one was blank, a comment or a header."""
         if not end:
             return False
@@ -197,11 +214,11 @@ class TableDecoder:
         self._byte += end
         return headed
 
-    def _read_header(self, data: bytes, begin: int, end: int, found: _Found) -> tuple[int, bool]:
+    def _read_header(self, data: bytes | memoryview, begin: int, end: int, found: _Found) -> tuple[int, bool]:
         """Read a line that may be a header; gives where the next line begins, and whether this one counts as header."""
         ending = _LINE_END.search(data, begin, end)
         stop, next_at = ending.span() if ending is not None else (end, end)
-        line = data[begin:stop].decode("utf-8", "replace")
+        line = bytes(data[begin:stop]).decode("utf-8", "replace")
         if self._header[0] != line:
             self._header = (line, read_header(line))
         header = self._header[1]
