@@ -22,19 +22,19 @@ def test_words_of_eight_bytes_have_exact_places(blocks: list[tuple[int, int]], d
     if truth:
         word = data.draw(st.integers(0, len(truth) - 1))
         assert places.byte(word) == (truth[word], True)
-        assert places.text(word) == f"word {word:,} (byte {truth[word]:,})"
+        assert places.text(word) == f"word {word + 1:,} (byte {truth[word]:,})"
 
 
 def test_other_bytes_have_places_by_even_shares() -> None:
     places = Places()
     places.add(100, ByteAccount(words=2000, headers=100))
     places.add(100, ByteAccount(words=2500))
-    assert places.text(50) == "word 50 (about byte 1,050)"
-    assert places.text(150) == "word 150 (about byte 3,350)"
+    assert places.text(50) == "word 51 (about byte 1,050)"
+    assert places.text(150) == "word 151 (about byte 3,350)"
 
 
 def test_where_bytes_are_not_counted_a_place_is_a_word() -> None:
     places = Places()
-    assert places.text(0) == "word 0"
+    assert places.text(0) == "word 1"
     places.add(10, NO_BYTES)
-    assert places.text(3) == "word 3"
+    assert places.text(3) == "word 4"

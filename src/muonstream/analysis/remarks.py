@@ -25,7 +25,7 @@ HOT_FACTOR: Final = 10.0
 FEW_HITS: Final = 20
 
 Place = Callable[[int], str]
-"""How a word's place in the input is written, such as "word 12 (byte 96)"."""
+"""How a word's place in the input, from 0, is written, such as "word 13 (byte 96)"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Remark:
 
 
 def word_place(word: int) -> str:
-    """A place where the bytes are not known."""
-    return f"word {word:,}"
+    """A place where the bytes are not known; people count words from 1, as readers' notes do."""
+    return f"word {word + 1:,}"
 
 
 def remarks(found: SurveyDigest, place: Place = word_place) -> list[Remark]:
@@ -202,9 +202,8 @@ def _repeats(found: SurveyDigest, place: Place) -> Iterator[Remark]:
         share = percent(counts.near / found.hits)
         yield Remark(level, f"{counts.near:,} hits ({share}) repeat one shortly before, bit for bit{beside}")
     for one in pieces[:3]:
-        yield Remark(
-            "bad", f"{one.hits:,} hits in a row from {place(one.first_word)} on repeat those {one.before:,} hits before"
-        )
+        what = f"repeat those {one.before:,} hits before" if one.before > 1 else "are all the same as the one before"
+        yield Remark("bad", f"{one.hits:,} hits in a row from {place(one.first_word)} on {what}")
     if counts.pieces > 3:
         yield Remark("bad", f"{counts.pieces - 3:,} more pieces of {RUN_HITS} hits and more repeat earlier ones")
     far = counts.anywhere_share - counts.near / max(found.hits, 1)
@@ -279,7 +278,7 @@ def _idle(found: SurveyDigest, place: Place) -> Iterator[Remark]:
         yield Remark("odd", f"{found.ones:,} words have all bits set")
     for head in found.heads:
         if head.head in (Head.RESERVED_6, Head.RESERVED_7) and head.words > found.ones:
-            yield Remark("odd", f"{head.words:,} words have HEAD {head.head}, which no firmware writes")
+            yield Remark("odd", f"{head.words:,} words have HEAD {head.head}, expected 0 to {Head.LOCAL_X:d}")
     first_hit = min((one.first_word for one in found.boards), default=0)
     if first_hit >= 64:
         yield Remark("odd", f"{first_hit:,} words come before the first hit, which is {place(first_hit)}")

@@ -38,6 +38,7 @@ class Inspection:
     places: Places = field(default_factory=Places)
     notes: list[str] = field(default_factory=list)
     notes_in_all: int = 0
+    faults: list[str] = field(default_factory=list)
     bytes: ByteAccount = NO_BYTES
     repeated: int = 0
     steps_lost: int = 0
@@ -58,6 +59,7 @@ class Inspection:
             self.steps_lost += block.steps_lost
             self.notes_in_all += len(block.notes)
             self.notes += block.notes[: NOTES_KEPT - len(self.notes)]
+            self.faults += block.faults[: NOTES_KEPT - len(self.faults)]
             if block.report is not None:
                 self.report = block.report
                 self.format = block.report.format or self.format
@@ -95,7 +97,7 @@ class Findings:
             "repeated_words": seen.repeated,
             "notes": seen.notes,
             "notes_in_all": seen.notes_in_all,
-            "faults": list(self.snapshot.faults),
+            "faults": seen.faults,
             "builder_remarks": list(self.builder_remarks),
             "live_time_s": self.snapshot.live_time_s,
             "survey": asdict(self.found),
@@ -169,18 +171,19 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
     elif seen.bytes.passed_over:
         yield Remark("bad", f"{seen.bytes.passed_over:,} bytes are passed over: see the reader's notes")
     if account.malformed:
-        first = f", the first: {seen.unnamed(snapshot.faults[0])}" if snapshot.faults else ""
+        first = f", the first: {seen.unnamed(seen.faults[0])}" if seen.faults else ""
         yield Remark("bad", f"{account.malformed:,} words or rows are malformed{first}")
     for number, what in ((account.late, "late"), (account.stray, "stray")):
         if number:
             yield Remark("bad", f"{number:,} words are {what}: they are in no histogram")
-    falls = sum(one.kind in ("reset", "wrap") for one in found.events)
+    # a repeated piece does not move the survey's clocks, but counting sees the counter fall
+    falls = sum(one.kind in ("reset", "wrap", "board fall") for one in found.events) + found.repeats.pieces
     if snapshot.resets > falls:
         resets = counted(snapshot.resets, "counter reset")
         yield Remark("odd", f"counting takes {resets} where the boards' own words show {falls}")
     if not account.balanced:
         yield Remark("bad", f"{account.residual:,} words are not accounted for")
-    if seen.notes and not (seen.steps_lost or seen.bytes.passed_over):
+    if seen.notes and not (seen.steps_lost or seen.bytes.passed_over or seen.notes[0] in seen.faults[:1]):
         yield Remark(
             "odd", f"{counted(seen.notes_in_all, 'note')} of the reader, the first: {seen.unnamed(seen.notes[0])}"
         )
@@ -224,7 +227,8 @@ def _header(findings: Findings) -> list[tuple[str, str]]:
 
 def _notes(findings: Findings) -> list[str]:
     seen, account = findings.inspection, findings.snapshot.account
-    said = [*seen.notes, *findings.builder_remarks, *findings.snapshot.faults[:5]]
+    # a decoder may give a fault as a note too
+    said = dict.fromkeys([*seen.notes, *findings.builder_remarks, *seen.faults[:5]])
     lines = [seen.unnamed(line) for line in said]
     if seen.notes_in_all > len(seen.notes):
         lines.append(f"{seen.notes_in_all - len(seen.notes):,} more notes")

@@ -1,4 +1,4 @@
-"""Where in an input a word is, in bytes of its content."""
+"""Where in an input a word is, in bytes of its content; words are numbered from 0, and from 1 in what people read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
+from muonstream.analysis.remarks import word_place
 from muonstream.formats.block import ByteAccount
 
 WORD_BYTES: Final = 8
@@ -55,8 +56,8 @@ class Places:
         return it.byte + (word - it.word) * it.bytes // it.words, it.exact
 
     def text(self, word: int) -> str:
-        """A place in words, such as "word 12 (byte 96)"."""
+        """A place for people, who count words from 1, such as "word 13 (byte 96)"."""
         found = self.byte(word)
         if found is None:
-            return f"word {word:,}"
-        return f"word {word:,} ({'' if found[1] else 'about '}byte {found[0]:,})"
+            return word_place(word)
+        return f"{word_place(word)} ({'' if found[1] else 'about '}byte {found[0]:,})"
