@@ -57,8 +57,11 @@ def encoding_of(sample: bytes) -> Encoding:
         # zeros of a big-endian text's first character are part of it
         begin = first - first % width
         n = min(len(sample) - begin, _SAMPLE_BYTES) // width
+        if n * width < _FEWEST_BYTES:
+            continue
         units = np.frombuffer(sample, _UNITS[encoding], n, begin)
-        if n * width >= _FEWEST_BYTES and np.mean((units > 0) & (units < 128)) > 0.9:
+        usual, ascii_share = np.mean((units > 0) & (units < 256)), np.mean((units > 0) & (units < 128))
+        if usual > 0.9 and ascii_share > 0.5:
             return encoding
     return "utf-8"
 

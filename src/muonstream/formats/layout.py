@@ -94,20 +94,24 @@ def cells_of(line: str, delimiter: str) -> list[str]:
     return [cell.strip(_BLANKS + "\"'[]()") for cell in cells]
 
 
+def names_of(line: str, delimiter: str) -> list[str]:
+    """The names of the columns in a header, as they are written."""
+    for mark in _MARKS:
+        line = line.replace(mark, "")
+    return cells_of(line.strip(_BLANKS + "#%!/[]()"), delimiter)
+
+
 def read_header(line: str) -> Layout | WrongHeader | None:
     """What a line says of the columns, if it is a header of a table of hits; None for any other line.
 
     Names may be in any order and case, quoted, after `#`, and written in ways that leave no doubt (`orbit cnt`, `BX`).
     Columns of other names are ignored. Two columns of one field, or a field without one, are a `WrongHeader`.
     """
-    for mark in _MARKS:
-        line = line.replace(mark, "")
-    line = line.strip(_BLANKS + "#%!/[]()")
     if "head" not in line.lower():
         return None
     best: Layout | WrongHeader | None = None
     for delimiter in DELIMITERS:
-        names = cells_of(line, delimiter)
+        names = names_of(line, delimiter)
         columns = tuple(_NAMES.get(re.sub("[^A-Z]", "", name.upper()), -1) for name in names)
         known = {column for column in columns if column >= 0}
         if len(known) < 2 or 0 not in known:

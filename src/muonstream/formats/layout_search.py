@@ -19,6 +19,10 @@ MOST_ROWS: Final = 4096
 _TRIED_LINES: Final = 64
 _LINE_END: Final = re.compile(rb"[\r\n\0]+")
 _NUMBER: Final = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
+_BLANK: Final = re.compile(
+    rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xaf]|\xe2\x81\x9f|\xe3\x80\x80|\xef\xbb\xbf|[\x0b\x0c\x1a\xa0\xff]"
+)
+"""Blanks and marks as `cells.after_blanks` has them."""
 _SHORTENED: Final = re.compile(rb"\d[.,]\d{1,5}[eE]\+?(0[6-9]|[1-9]\d)\b")
 
 
@@ -100,8 +104,8 @@ def find_table(head: bytes, tail: bytes = b"") -> Table:
 
     head: its beginning, whole lines, one byte a character; tail: its newest part, if that is not in head
     """
-    lines = [line.decode("latin-1") for line in _LINE_END.split(head, maxsplit=4 * _TRIED_LINES)[: 4 * _TRIED_LINES]]
-    lines = [line.strip(" \t\f\v\x1a\xa0").removeprefix("\xef\xbb\xbf").removeprefix("\xff") for line in lines]
+    first = _LINE_END.split(head, maxsplit=4 * _TRIED_LINES)[: 4 * _TRIED_LINES]
+    lines = [_BLANK.sub(b" ", line).decode("utf-8", "replace").strip(" \t") for line in first]
     headers = [found for line in lines if (found := read_header(line)) is not None]
     header = next((one for one in headers if isinstance(one, Layout)), None)
     comments = ("#", "%", "!", "//", "sep=")
@@ -124,7 +128,7 @@ def find_table(head: bytes, tail: bytes = b"") -> Table:
         for one in tried
         if one.delimiter != ","
     ]
-    text = "\n".join([*rows, ""]).encode("latin-1")
+    text = "\n".join([*rows, ""]).encode()
     best, most = None, 0
     for layout in tried:
         n = int(np.count_nonzero(_read(text, layout)[1] != OTHER))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, SourceError, counted
 from muonstream.formats.cells import CUT, FEW, LONG, MANY, NO_NUMBER
 from muonstream.formats.encoding import Encoding, Transcoder
-from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, read_header
+from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, names_of, read_header
 from muonstream.formats.rows import (
     COLUMNS,
     FIRST_NUL,
@@ -245,7 +245,7 @@ class TableDecoder:
     def _rows_follow(self, header: Layout, line: str, found: _Found) -> None:
         """Take the layout of rows behind a header."""
         layout = self._layout.headed_by(header)
-        ignored = [cell for cell, of in zip(cells_of(line, header.delimiter), header.columns, strict=True) if of < 0]
+        ignored = [cell for cell, of in zip(names_of(line, header.delimiter), header.columns, strict=True) if of < 0]
         if ignored:
             names = ", ".join(cell or "(no name)" for cell in ignored)[:200]
             self._note(found, f"ignored {names}", f"line {self._line}: columns that are not hits' are ignored: {names}")

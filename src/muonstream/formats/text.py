@@ -81,7 +81,7 @@ def decide_text(
     head, tail = _ends(sample, encoding, last)
     if not (_is_text(head) and _is_text(tail or head)):
         return None
-    beginning = head[: 1 << 14].decode("latin-1")
+    beginning = head[: 1 << 14].decode("utf-8", "replace")
     if is_certain(beginning):
         return Refused(f"found {resembles(beginning)}; expected {_wanted(named)}")
     found: TextForm | Undecided | Refused
@@ -187,7 +187,7 @@ def _decide_table(
         columns = f"{', '.join(table.wrong.names)[:200]} ({table.wrong.reason})"
         return Refused(f"found a table with the columns {columns}; expected {_COLUMNS}, in any order")
     if table.layout is None or 2 * table.n_numbers < table.n_rows:
-        like = resembles(head[: 1 << 14].decode("latin-1"), table.n_columns)
+        like = resembles(head[: 1 << 14].decode("utf-8", "replace"), table.n_columns)
         if last and table.n_columns:
             return Refused(f"found {like} without a header; expected 6: {_COLUMNS}, or a header that names them")
         if last:
