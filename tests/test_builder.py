@@ -207,12 +207,14 @@ def test_a_run_split_over_two_files_is_one_run() -> None:
 
 def test_a_silent_board_stops_holding_after_the_idle_time() -> None:
     builder = FrameBuilder((0, 1), idle_seconds=2)
-    frames = builder.push(stream(10_000, step=100))  # 89 s of board 0 alone
-    assert len(frames) > 900
-    back = interleaved(stream(500, start=1_000_000), stream(500, start=1_000_000, board=1))
+    words = stream(30_000, step=100)  # 267 s of board 0 alone
+    assert len(builder.push(words[:10_000])) == 0  # few words are kept for a board whose first packet may still come
+    frames = builder.push(words[10_000:])
+    assert len(frames) > 2800
+    back = interleaved(stream(500, start=3_000_000), stream(500, start=3_000_000, board=1))
     rest = Frames.join([builder.push(back), builder.finish()])
     assert builder.counts.late == 0
-    assert sum(len(f.words) for f in (frames, rest)) == 11_000
+    assert sum(len(f.words) for f in (frames, rest)) == 31_000
 
 
 def test_a_quiet_stream_loses_nothing() -> None:

@@ -1,75 +1,55 @@
-"""Each kind of fault of a read-out is said, with its place; words without a fault bring none."""
-
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from survey_faults import FAULTS, Fault, good_words
-from test_survey import DETECTOR, digested, odd_words
+from test_builder import hits
 
-from muonstream.analysis.remarks import percent, remarks, seconds, spans
+from muonstream.builder import FrameBuilder
+from muonstream.remarks import LateInput, counter_bits, late_remarks, short_counter_remark
 from muonstream.words import Words
 
 
-def said(words: Words) -> list[tuple[str, str]]:
-    return [(one.level, one.text) for one in remarks(digested(words))]
+def turning(bits: int, n: int, step: int) -> Words:
+    """n hits of two boards in turn whose orbit counter has few bits."""
+    orbits = (step * np.arange(n)) & ((1 << bits) - 1)
+    return np.where(np.arange(n) % 2 == 0, hits(orbits), hits(orbits, 1))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_words_without_a_fault_bring_no_remark(seed: int) -> None:
-    assert said(good_words(seed)) == []
+def remarks_of(words: Words) -> list[str]:
+    builder = FrameBuilder((0, 1))
+    builder.push(words)
+    builder.finish()
+    assert builder.counts.late == builder.counts.stray == builder.counts.held == 0
+    return builder.remarks()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_fault_is_said(fault: Fault, seed: int) -> None:
-    lines = said(fault.make(good_words(seed)))
-    assert fault.in_remarks(lines), lines
+@pytest.mark.parametrize("bits", [8, 9, 10, 11, 12, 13, 14, 16, 18])
+def test_a_narrow_orbit_counter_is_named(bits: int) -> None:
+    [line] = remarks_of(turning(bits, max(10_000, (5 << bits) // 7), 3 if bits < 14 else 7))
+    assert line.startswith(f"the orbit counter seems to have {bits} bits: it fell ")
+    assert f"never above {(1 << bits) - 1:,}" in line
 
 
-@given(odd_words())
-def test_any_words_bring_lines_with_the_worst_first(words: Words) -> None:
-    lines = said(words)
-    assert all("\n" not in text and text for _, text in lines)
-    ranks = [("bad", "odd", "note").index(level) for level, _ in lines]
-    assert ranks == sorted(ranks)
+@pytest.mark.parametrize("lengths", [[2000], [2000, 900], [500, 3000, 1700, 2500], [1000] * 6])
+def test_a_healthy_counter_that_is_reset_some_times_is_not(lengths: list[int]) -> None:
+    assert remarks_of(np.concatenate([turning(32, n, 31) for n in lengths])) == []
 
 
-def test_known_dead_cells_are_not_called_silent() -> None:
-    chamber = DETECTOR.chambers[0].model_copy(update={"dead_cells": (17,)})
-    detector = DETECTOR.model_copy(update={"chambers": (chamber, *DETECTOR.chambers[1:])})
-    words = good_words()
-    without = words[(words >> 49) & 4095 != 17]
-    assert "Chamber 1: no hit in cell 17" in [text for _, text in said(without)]
-    assert [one.text for one in remarks(digested(without, detector=detector))] == []
-    assert any(
-        "dead by the detector file, but with hits" in one.text for one in remarks(digested(words, detector=detector))
-    )
+def test_falls_from_anywhere_are_no_counters_end() -> None:
+    assert counter_bits(1, 3, 3) is None
+    assert counter_bits(5, 1, 3) is None
+    assert counter_bits(2, 3, 3) == 12
+    assert counter_bits(9, 50, 63) == 16
+    assert counter_bits(3, 50, 63) is None
+    assert counter_bits(3, (1 << 22) - 1, (1 << 22) - 1) is None
+    assert short_counter_remark(700, 3) is None
 
 
-@given(st.floats(0, 1))
-def test_a_share_that_is_there_is_not_shown_as_none_or_all(share: float) -> None:
-    text = percent(share)
-    assert (text == "0 %") == (share == 0)
-    assert (text == "100 %") == (share == 1)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0 ms"),
-        (0.365, "365 ms"),
-        (1.5, "1.5 s"),
-        (210.06, "210 s"),
-        (5400, "5,400 s"),
-        (14800, "4.11 h"),
-        (344748, "3.99 d"),
-    ],
-)
-def test_durations_have_a_unit_that_fits(value: float, text: str) -> None:
-    assert seconds(value) == text
-
-
-def test_numbers_as_ranges() -> None:
-    assert spans([3, 9, 7, 8]) == "3, 7 to 9"
+def test_late_words_come_with_what_to_set() -> None:
+    late = [LateInput(0, 1, 346, 6.4), LateInput(0, 0, 1, 0.1)]
+    first, second = late_remarks(late, 1, 5.0)
+    assert first.startswith("board 1: 346 words came up to 6.4 s after the others and were late; ")
+    assert "--idle-seconds 13" in first
+    assert "--together" in first
+    assert second == "board 0: 1 word came up to 0.1 s after the others and were late"
+    assert late_remarks([LateInput(3, 1, 2, 0.1)], 2, 5.0)[0].startswith("board 1 of source 3: ")

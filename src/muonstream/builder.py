@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream import control as fr
+from muonstream.aside import resolve_pending
 from muonstream.buffers import Buffers
-from muonstream.frames import Closed, Frames, ScatteredFrames, uniform
-from muonstream.framing import resolve_pending, update_closed
+from muonstream.frames import KEY_WINDOW_MASK, Closed, Frames, ScatteredFrames, uniform
+from muonstream.framing import update_closed
+from muonstream.remarks import LateInput, counter_bits, counter_remark, late_remarks, seconds, short_counter_remark
 from muonstream.scan import scan
 from muonstream.windows import close_all, closing_in_log, collect, compact, keep, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
@@ -82,7 +84,7 @@ class FrameBuilder:
         self._buffers = Buffers(BUFFERS)
         self._words = 0
         control = np.zeros(fr.WHOLE_FIELDS, np.int64)
-        control[fr.CLOSED] = control[fr.ALL_TOP] = -1
+        control[[fr.CLOSED, fr.ALL_TOP, fr.FALL_HIGH, fr.FALL_LOW]] = -1
         control[fr.LATENESS] = lateness_windows
         control[fr.IDLE] = math.ceil(idle_seconds / WINDOW_SECONDS)
         control[fr.JUMP] = math.ceil(jump_seconds / WINDOW_SECONDS)
@@ -139,6 +141,7 @@ class FrameBuilder:
         new[:, fr.NEWEST] = new[:, fr.TOP] = new[:, fr.SAVED] = -1
         new[:, fr.BOARD] = self._boards
         new[:, fr.MARK_ALL] = self._state.control[fr.ALL_PROGRESS]
+        new[:, fr.MARK_SCANNED] = self._state.control[fr.SCANNED]
         row = np.zeros((1, fr.SOURCE_COLUMNS), np.int64)
         row[0, fr.S_TOP] = -1
         # words without a time yet are told apart by where their source's row will stay: sources come first
@@ -346,6 +349,22 @@ class FrameBuilder:
             resets=int(whole[fr.RESETS]),
             late_by_input=by_input,
         )
+
+    def remarks(self) -> list[str]:
+        """What there is to say of the inputs, a line each: late words with what to set, narrow orbit counters."""
+        c, late = self._state.control, []
+        for i in np.flatnonzero(self._inputs[:, fr.LATE]):
+            board, words, behind = self._inputs[i, [fr.BOARD, fr.LATE, fr.LATE_BY]].tolist()
+            late.append(LateInput(self._names[i // len(self._boards)], board, words, seconds(behind)))
+        lines = late_remarks(late, len(self._names), seconds(int(c[fr.IDLE])))
+        falls, lowest, highest = (int(c[field]) for field in (fr.RESETS, fr.FALL_LOW, fr.FALL_HIGH))
+        bits = counter_bits(falls, lowest, max(highest, int(c[fr.ALL_TOP]) & KEY_WINDOW_MASK))
+        if bits is not None:
+            lines.append(counter_remark(bits, falls))
+        elif c[fr.ALL_TOP] == 0 and len(self._inputs):
+            short = short_counter_remark(int(self._inputs[:, fr.EARLY_TOP].max()), int(self._inputs[:, fr.TURNS].max()))
+            lines += [short] if short else []
+        return lines
 
     def state(self) -> dict[str, Any]:
         """All that the builder remembers, as plain numbers and arrays, for `restore`."""

@@ -20,15 +20,24 @@ DROPPED: Final = -2
 # `control` is one int64 array (numba counts references of every array it touches, so there are few): fields of the
 # whole, then a row a source, then a row an input; a row is named by its offset
 CLOSED, ALL_TOP, ALL_PROGRESS, HELD, RUNS, LOG, OPEN, CLOSING, STRAY, FORCED, RESETS, LATENESS, IDLE, JUMP = range(14)
-AGREE, LINK, MAX_HELD, SOURCES_AT, SOURCES_END, INPUTS_AT, INPUTS_END, WHOLE_FIELDS = range(14, 22)
+AGREE, LINK, MAX_HELD, SOURCES_AT, SOURCES_END, INPUTS_AT, INPUTS_END = range(14, 21)
+# words scanned so far, of all sources; the jump believed past ALL_TOP; the highest and lowest window a fall began at
+SCANNED, LEAD_JUMP, FALL_HIGH, FALL_LOW, WHOLE_FIELDS = range(21, 26)
 # columns of a source's row; from S_INPUT on, the row of each board's input or -1
 S_TOP, S_PROGRESS, S_CAUGHT_UP, S_ENDED, S_CURRENT, S_INPUT, SOURCE_COLUMNS = 0, 1, 2, 3, 4, 5, 13
 # columns of an input's row
 NEWEST, TOP, EPOCH, MARK_SOURCE, MARK_ALL, OWN, AT_FALL, SAVED, SOURCE, BOARD, ENDED, BOUNDARY, PENDING, WATCH = range(
     14
 )
-LATE, CONTRADICTED, PENDING_AT, INPUT_COLUMNS = 14, 15, 16, 17
-LAYOUT: Final = (1, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
+LATE, CONTRADICTED, PENDING_AT = 14, 15, 16
+# MARK_SCANNED: words scanned when it last moved; LAG: the longest time it came back after, in windows;
+# STEP: the mean step of its time, in 1/STEP_UNIT windows; ALONE: it fell back alone, which the others refuted;
+# LATE_BY: how far behind the time of all its latest word was, in windows;
+# EARLY, EARLY_TOP: second highest and highest orbit while it is in the first windows of an epoch;
+# LAST, TURNS: the orbit of its last word there, and how often it fell by half of all it had
+MARK_SCANNED, LAG, STEP, ALONE, LATE_BY, EARLY, EARLY_TOP, LAST, TURNS, INPUT_COLUMNS = range(17, 27)
+STEP_UNIT: Final = 256
+LAYOUT: Final = (2, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
 """A number of its own, to be raised when the meaning of a field changes, and the sizes: states of others do not fit."""
 # rows of `table`: key and count of open windows, by hash; lists of open and of closing keys; by hash again, while
 # windows are taken out: runs in them, then where the next run goes

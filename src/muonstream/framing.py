@@ -1,6 +1,4 @@
-"""The frame builder's state machine, word by word, compiled.
-
-What is here is done for the few words that change something; `scan.py` passes the others.
+"""The clocks of the frame builder's inputs, compiled: what is confirmed, what closes, how far a jump is believed.
 
 Keys are ``epoch << 22 | window``, so that a counter reset is but a step to larger keys. An input is one board of one
 source; `newest` is the highest key that two of its words have reached, so that one wild word never moves time.
@@ -8,61 +6,63 @@ source; `newest` is the highest key that two of its words have reached, so that 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from muonstream.compiled import compiled, inlined
 from muonstream.control import (
-    AGREE,
     ALL_PROGRESS,
     ALL_TOP,
     AT_FALL,
-    BOARD,
-    BOUNDARY,
-    CLOSED,
-    CONTRADICTED,
-    DROPPED,
+    EARLY,
+    EARLY_TOP,
     ENDED,
     EPOCH,
-    HELD,
     IDLE,
-    IN_CHUNK,
     INPUT_COLUMNS,
     INPUTS_AT,
     INPUTS_END,
     JUMP,
+    LAG,
+    LAST,
     LATE,
+    LATE_BY,
     LATENESS,
+    LEAD_JUMP,
     LINK,
-    LOG,
     MARK_ALL,
+    MARK_SCANNED,
     MARK_SOURCE,
     NEWEST,
     NO_KEY,
     OWN,
-    PENDING,
-    PENDING_AT,
-    PENDING_WORDS,
-    RESETS,
-    RUNS,
     S_CAUGHT_UP,
-    S_CURRENT,
     S_PROGRESS,
     S_TOP,
-    SAVED,
+    SCANNED,
     SOURCE,
-    SOURCE_COLUMNS,
-    SOURCES_AT,
-    SOURCES_END,
-    STRAY,
-    T_COUNT,
+    STEP,
+    STEP_UNIT,
     TOP,
-    WATCH,
+    TURNS,
 )
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.windows import add_run, set_closed, slot_of
-from muonstream.words import FPGA_SHIFT, WINDOW_SHIFT
+from muonstream.windows import set_closed
+from muonstream.words import ORBIT_MASK, ORBIT_SHIFT, WINDOW_SECONDS, WINDOW_SHIFT
+
+PATIENCE_WINDOWS: Final = round(120 / WINDOW_SECONDS)
+"""No input is waited for longer than this, 2 minutes of data, unless the idle time itself is longer."""
+UNHEARD_WORDS: Final = 1 << 14
+"""An input that has not spoken yet is waited for at least until so many words came: past the idle time it is cheap."""
+LAGGING_WORDS: Final = 1 << 20
+"""An input known to come in long packets is waited for while fewer words than this came since."""
+STEPS_BELIEVED: Final = 8
+"""A jump of so many mean steps of an input's own time is believed at once."""
+STEPS_AVERAGED: Final = 16
+FEWEST_TURNED_ORBITS: Final = 64
+EARLY_FALL_ORBITS: Final = 512
+"""In the first windows of an epoch a fall by more orbits than this is noticed, else one by more than the lateness."""
 
 
 @inlined
@@ -71,15 +71,45 @@ def window_of(word: Any) -> int:
 
 
 @inlined
-def _idle(c: Any, i: int) -> bool:
-    """Whether an input no longer holds the others back: they passed it by the idle time, or it has nothing to read."""
-    source = c[i + SOURCE]
-    if c[source + S_PROGRESS] - c[i + MARK_SOURCE] > c[IDLE]:
-        return True
-    return bool(c[source + S_CAUGHT_UP] == 1 and c[ALL_PROGRESS] - c[i + MARK_ALL] > c[IDLE])
+def orbit_of(word: Any) -> int:
+    return int(np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK)
+
+
+@compiled
+def own_jump(c: Any, i: int) -> int:
+    """The jump ahead that is believed of an input at once, in windows, by its own pace."""
+    return int(max(c[JUMP], STEPS_BELIEVED * c[i + STEP] // STEP_UNIT))
+
+
+@compiled
+def patience(c: Any, i: int) -> int:
+    """For how many windows of data an input is waited for.
+
+    By its own pattern: twice the longest lag with which it came back so far, and as long as a pause is usual for it.
+    """
+    longest = 2 * c[i + LAG] if c[i + NEWEST] >= 0 else PATIENCE_WINDOWS
+    return int(max(c[IDLE], min(longest, PATIENCE_WINDOWS), own_jump(c, i)))
 
 
 @inlined
+def _passed(c: Any, i: int, windows: int) -> bool:
+    """Whether an input that the others are past by so many windows is waited for no longer."""
+    if windows <= c[IDLE]:
+        return False
+    most = LAGGING_WORDS if c[i + NEWEST] >= 0 else UNHEARD_WORDS
+    return bool(windows > patience(c, i) or c[SCANNED] - c[i + MARK_SCANNED] > most)
+
+
+@compiled
+def _idle(c: Any, i: int) -> bool:
+    """Whether an input no longer holds the others back: they passed it by its idle time, or it has nothing to read."""
+    source = c[i + SOURCE]
+    if _passed(c, i, c[source + S_PROGRESS] - c[i + MARK_SOURCE]):
+        return True
+    return bool(c[source + S_CAUGHT_UP] == 1 and _passed(c, i, c[ALL_PROGRESS] - c[i + MARK_ALL]))
+
+
+@compiled
 def update_closed(c: Any, table: Any) -> None:
     """Close what every holding input is confirmed past by the lateness."""
     hold = NO_KEY
@@ -90,11 +120,17 @@ def update_closed(c: Any, table: Any) -> None:
         set_closed(c, table, hold - c[LATENESS] - 1)
 
 
-@inlined
-def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
+@compiled
+def moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     """An input's confirmed time has risen."""
     source = c[i + SOURCE]
     limit = 1 if jumped else c[JUMP]
+    jump = own_jump(c, i)
+    if c[i + NEWEST] >= 0 and not jumped:
+        # a pause that is longer than what is believed of it says nothing about its usual pace
+        step = min(newest - c[i + NEWEST], max(jump, c[LEAD_JUMP])) * STEP_UNIT
+        c[i + STEP] += (step - c[i + STEP]) // STEPS_AVERAGED if c[i + STEP] else step
+    c[i + LAG] = max(c[i + LAG], min(c[source + S_PROGRESS] - c[i + MARK_SOURCE], PATIENCE_WINDOWS))
     c[i + OWN] += min(newest - c[i + NEWEST], limit)
     c[i + NEWEST] = newest
     if newest > c[source + S_TOP]:
@@ -103,223 +139,67 @@ def _moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     if newest > c[ALL_TOP]:
         if newest >> KEY_WINDOW_BITS > c[ALL_TOP] >> KEY_WINDOW_BITS:
             for j in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
-                c[j + AT_FALL] = c[j + OWN]
+                # one that lags has to come to where the first fell before it can fall itself
+                behind = c[ALL_TOP] - c[j + NEWEST]
+                c[j + AT_FALL] = c[j + OWN] + max(0, min(behind, c[LINK]))
         c[ALL_PROGRESS] += min(newest - c[ALL_TOP], limit)
         c[ALL_TOP] = newest
+        c[LEAD_JUMP] = jump
     c[i + MARK_SOURCE] = c[source + S_PROGRESS]
     c[i + MARK_ALL] = c[ALL_PROGRESS]
+    c[i + MARK_SCANNED] = c[SCANNED]
 
 
-@inlined
+@compiled
 def reached(c: Any, i: int, key: int) -> None:
     """A word of an input has reached a key past its confirmed time: the second highest is what is confirmed."""
     if key <= c[i + TOP]:
-        _moved(c, i, key, False)
+        moved(c, i, key, False)
     else:
         if c[i + TOP] > c[i + NEWEST]:
-            _moved(c, i, c[i + TOP], False)
+            moved(c, i, c[i + TOP], False)
         c[i + TOP] = key
 
 
 @compiled
-def _take_back(c: Any, table: Any, runs: Any, log: Any, words: Any) -> None:
-    """Undo a fall-back that not all inputs shared: what followed it is late, no new epoch."""
-    epoch = c[ALL_TOP] >> KEY_WINDOW_BITS
-    if epoch == 0 or c[CLOSED] >> KEY_WINDOW_BITS >= epoch:
-        return
-    unmoved = False
-    for i in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
-        if c[i + NEWEST] >= 0 and c[i + EPOCH] < epoch and c[i + OWN] - c[i + AT_FALL] > c[IDLE]:
-            unmoved = True
-    if not unmoved:
-        return
-    c[ALL_TOP] = 0
-    for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
-        c[source + S_TOP] = -1
-    for i in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
-        if c[i + EPOCH] == epoch:
-            c[i + EPOCH] = epoch - 1
-            c[i + NEWEST] = c[i + TOP] = c[i + SAVED]
-        source = c[i + SOURCE]
-        c[source + S_TOP] = max(c[source + S_TOP], c[i + NEWEST])
-        c[ALL_TOP] = max(c[ALL_TOP], c[i + NEWEST])
-    for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
-        if c[source + S_CURRENT] >> KEY_WINDOW_BITS == epoch:
-            c[source + S_CURRENT] = c[ALL_TOP]
-    c[RESETS] -= 1
-    for r in range(c[RUNS]):
-        offset, length, key = runs[r]
-        if 0 <= key < NO_KEY and key >> KEY_WINDOW_BITS == epoch:
-            held = (
-                words[offset - IN_CHUNK : offset - IN_CHUNK + length]
-                if offset >= IN_CHUNK
-                else log[offset : offset + length]
-            )
-            for word in held:
-                board = np.int64(word >> np.uint64(FPGA_SHIFT)) & 7
-                for i in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
-                    if c[i + BOARD] == board and c[i + SAVED] >= 0:
-                        c[i + LATE] += 1
-                        break
-                else:
-                    c[STRAY] += 1
-            table[T_COUNT, slot_of(table, key)] -= length
-            c[HELD] -= length
-            runs[r, 2] = DROPPED
-
-
-@compiled
-def _release(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, limit: int, drop_late: bool) -> None:
-    """Put words that were set aside into their open windows, up to the key `limit`."""
-    kept = 0
-    for p in range(c[i + PENDING]):
-        word = pending[c[i + PENDING_AT], p]
-        key = c[i + EPOCH] << KEY_WINDOW_BITS | window_of(word)
-        if c[CLOSED] < key <= limit:
-            log[c[LOG]] = word
-            c[HELD] -= 1
-            add_run(c, table, runs, c[LOG], 1, key)
-            c[LOG] += 1
-        elif drop_late and key <= c[CLOSED]:
-            c[i + LATE] += 1
-            c[HELD] -= 1
-        else:
-            pending[c[i + PENDING_AT], kept] = word
-            kept += 1
-    c[i + PENDING] = kept
-
-
-@compiled
-def _accept_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, centre: int) -> None:
-    """Words set aside agree about the window `centre`: the input's time goes there, and what fits is released."""
-    top: int = -1
-    second: int = -1
-    for p in range(c[i + PENDING]):
-        window = window_of(pending[c[i + PENDING_AT], p])
-        if abs(window - centre) <= c[LINK]:
-            if window > top:
-                top, second = window, top
-            elif window > second:
-                second = window
-    second = max(second, 0) if second >= 0 else top
-    if c[i + NEWEST] < 0:
-        c[i + EPOCH] = max(c[ALL_TOP], 0) >> KEY_WINDOW_BITS
-        if c[ALL_TOP] >= 0 and c[i + EPOCH] > 0 and second > (c[ALL_TOP] & KEY_WINDOW_MASK) + c[LINK]:
-            # others have been reset already, this input's first words are from before it
-            c[i + EPOCH] -= 1
-    else:
-        behind = (c[i + EPOCH] << KEY_WINDOW_BITS | second) < c[i + NEWEST]
-        if behind:
-            c[i + SAVED] = c[i + NEWEST]
-            if c[ALL_TOP] >> KEY_WINDOW_BITS == c[i + EPOCH]:
-                c[RESETS] += 1
-            c[i + EPOCH] += 1
-    c[i + BOUNDARY] = 0
-    c[i + TOP] = c[i + EPOCH] << KEY_WINDOW_BITS | top
-    _moved(c, i, max(c[i + EPOCH] << KEY_WINDOW_BITS | second, c[i + NEWEST]), True)
-    _release(c, table, runs, pending, log, i, c[i + TOP] + c[JUMP], True)
-    c[i + CONTRADICTED] = 0
-    update_closed(c, table)
-
-
-@compiled
-def _forget(c: Any, pending: Any, i: int, p: int) -> None:
-    """A word set aside that nothing confirmed: behind closed windows it is late, ahead it is stray."""
-    key = c[i + EPOCH] << KEY_WINDOW_BITS | (window_of(pending[c[i + PENDING_AT], p]))
-    if key <= c[i + NEWEST]:
-        c[i + LATE] += 1
-    else:
-        c[STRAY] += 1
-    c[HELD] -= 1
-
-
-@compiled
-def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any) -> None:
-    if c[i + PENDING] == PENDING_WORDS:
-        _forget(c, pending, i, 0)
-        pending[c[i + PENDING_AT], :-1] = pending[c[i + PENDING_AT], 1:].copy()
-        c[i + PENDING] -= 1
-    pending[c[i + PENDING_AT], c[i + PENDING]] = word
-    c[i + PENDING] += 1
-    c[i + WATCH] = 1
-    c[HELD] += 1
-    window = window_of(word)
-    agree = 0
-    for p in range(c[i + PENDING]):
-        other = window_of(pending[c[i + PENDING_AT], p])
-        agree += abs(other - window) <= c[LINK]
-    if agree >= c[AGREE]:
-        _accept_pending(c, table, runs, pending, log, i, window)
+def reach(c: Any, i: int) -> int:
+    """The furthest key that is believed of an input at once: a jump past its own time or that of all."""
+    jump = own_jump(c, i)
+    furthest = c[i + NEWEST] + jump
+    if c[ALL_TOP] >> KEY_WINDOW_BITS == c[i + EPOCH]:
+        furthest = max(furthest, c[ALL_TOP] + max(jump, c[LEAD_JUMP]))
+    return int(furthest)
 
 
 @inlined
-def reach(c: Any, i: int) -> int:
-    """The furthest key that is believed of an input at once: a jump past its own time or that of all."""
-    furthest = c[i + NEWEST]
-    if c[ALL_TOP] >> KEY_WINDOW_BITS == c[i + EPOCH]:
-        furthest = max(furthest, c[ALL_TOP])
-    return int(furthest + c[JUMP])
+def early(c: Any, i: int) -> bool:
+    """Whether an input is in the first windows of an epoch, where a fall of less than a window must be noticed."""
+    return bool(c[i + NEWEST] >= 0 and c[i + NEWEST] & KEY_WINDOW_MASK <= 1)
+
+
+@inlined
+def early_orbit(c: Any, i: int, orbit: int) -> None:
+    """Keep the two highest orbits of an input's first windows, and count how often they fall."""
+    if c[i + LAST] - orbit > max(c[i + EARLY_TOP] // 2, FEWEST_TURNED_ORBITS):
+        c[i + TURNS] += 1
+    c[i + LAST] = orbit
+    if orbit > c[i + EARLY_TOP]:
+        c[i + EARLY] = c[i + EARLY_TOP]
+        c[i + EARLY_TOP] = orbit
+    elif orbit > c[i + EARLY]:
+        c[i + EARLY] = orbit
+
+
+@inlined
+def low_key(c: Any, i: int) -> int:
+    """Below this key a word of an input is not merely out of order: its time has fallen."""
+    return int(c[i + NEWEST] - c[LATENESS])
 
 
 @compiled
-def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, words: Any) -> int:
-    """Where a hit word goes: the key of its window, or -1 when it is late or set aside."""
-    window = window_of(word)
-    newest = c[i + NEWEST]
-    if newest < 0 and c[ALL_TOP] >= 0:
-        # an input without a time takes that of the others
-        c[i + EPOCH] = c[ALL_TOP] >> KEY_WINDOW_BITS
-    key = c[i + EPOCH] << KEY_WINDOW_BITS | window
-    unsettled = newest < 0 and not c[CLOSED] < key <= c[ALL_TOP] + c[JUMP]
-    if unsettled or (c[i + BOUNDARY] == 1 and key < newest - c[LATENESS]):
-        _set_aside(c, table, runs, pending, log, i, word)
-        return -1
-    c[i + BOUNDARY] = 0
-    furthest = reach(c, i)
-    if key > furthest or key < c[CLOSED] - c[JUMP]:
-        _set_aside(c, table, runs, pending, log, i, word)
-        return -1
-    if c[i + WATCH]:
-        c[i + WATCH] = 0
-        _release(c, table, runs, pending, log, i, furthest, False)
-        c[i + CONTRADICTED] = c[i + PENDING]
-    if key <= c[CLOSED]:
-        c[i + LATE] += 1
-        return -1
-    if key > newest:
-        reached(c, i, key)
-        if c[CLOSED] >> KEY_WINDOW_BITS < c[ALL_TOP] >> KEY_WINDOW_BITS:
-            _take_back(c, table, runs, log, words)
-        update_closed(c, table)
-        if key <= c[CLOSED]:
-            c[i + LATE] += 1
-            return -1
-    return int(key)
-
-
-@compiled
-def resolve_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int) -> None:
-    """At the end of an input: what is set aside and not contradicted is believed, the rest is late or stray."""
-    if c[i + NEWEST] >= 0 and c[i + BOUNDARY] == 0:
-        _release(c, table, runs, pending, log, i, reach(c, i), False)
-    while c[i + PENDING]:
-        best, centre = 0, -1
-        unsettled = c[i + NEWEST] < 0 or c[i + BOUNDARY] == 1
-        first = 0 if unsettled else c[i + CONTRADICTED]
-        for p in range(first, c[i + PENDING]):
-            window = window_of(pending[c[i + PENDING_AT], p])
-            agree = 0
-            for q in range(first, c[i + PENDING]):
-                other = window_of(pending[c[i + PENDING_AT], q])
-                agree += abs(other - window) <= c[LINK]
-            if agree > best:
-                best, centre = agree, window
-        if best < (1 if unsettled else 2):
-            break
-        before = c[i + PENDING]
-        _accept_pending(c, table, runs, pending, log, i, centre)
-        if c[i + PENDING] == before:
-            break
-    for p in range(c[i + PENDING]):
-        _forget(c, pending, i, p)
-    c[i + PENDING] = 0
+def count_late(c: Any, i: int, key: int) -> None:
+    """Count a word of a closed window as late, and how far behind the time of all it was."""
+    c[i + LATE] += 1
+    behind = c[ALL_TOP] - key
+    if behind <= KEY_WINDOW_MASK:
+        c[i + LATE_BY] = max(c[i + LATE_BY], behind)

@@ -10,16 +10,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from muonstream.aside import place
 from muonstream.compiled import compiled, inlined
 from muonstream.control import (
     ALL_TOP,
     BOUNDARY,
     CLOSED,
     CLOSING,
+    EARLY,
     EPOCH,
     HELD,
     IN_CHUNK,
-    LATE,
     MAX_HELD,
     NEWEST,
     NO_KEY,
@@ -28,16 +29,29 @@ from muonstream.control import (
     RESETS,
     S_CURRENT,
     S_INPUT,
+    SCANNED,
     TABLE,
     WATCH,
 )
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.framing import place, reach, reached, update_closed, window_of
+from muonstream.framing import (
+    EARLY_FALL_ORBITS,
+    count_late,
+    early,
+    early_orbit,
+    low_key,
+    orbit_of,
+    reach,
+    reached,
+    update_closed,
+    window_of,
+)
 from muonstream.windows import add_run, give_time, make_room
 from muonstream.words import FPGA_SHIFT, HEAD_MASK, HEAD_SHIFT, WINDOW_SHIFT, Head
 
 AT_ONCE: Final = 16
 """So many words are looked at together, without branching."""
+EARLY_MARK: Final = -2
 _HIT: Final = np.uint64(Head.HIT) << np.uint64(HEAD_SHIFT)
 _HEAD_AND_WINDOW: Final = np.uint64(HEAD_MASK) << np.uint64(HEAD_SHIFT) | np.uint64(KEY_WINDOW_MASK) << np.uint64(
     WINDOW_SHIFT
@@ -58,15 +72,20 @@ def _all_usual(words: Any, n: int, usual: Any) -> bool:
 
 
 @inlined
-def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, newest: Any) -> None:
-    """Say up to which key words of an input change nothing, and their epoch's key."""
+def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, lowest: Any, newest: Any) -> None:
+    """Say from which key up to which words of an input change nothing, and their epoch's key.
+
+    In the first windows of an epoch every word's orbit counts: they are marked by a lowest key below 0.
+    """
     mask[code] = np.uint64(KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
     epoch[code] = c[i + EPOCH] << KEY_WINDOW_BITS
-    newest[code] = c[i + NEWEST] if c[i + BOUNDARY] == 0 and c[i + WATCH] == 0 else -1
+    usual = c[i + BOUNDARY] == 0 and c[i + WATCH] == 0
+    newest[code] = c[i + NEWEST] if usual and not early(c, i) else -1
+    lowest[code] = EARLY_MARK if usual and early(c, i) else max(low_key(c, i), 0)
 
 
 @inlined
-def _continue(current: int, boards: int, want: Any, epoch: Any, newest: Any) -> Any:
+def _continue(current: int, boards: int, want: Any, epoch: Any, lowest: Any, newest: Any) -> Any:
     """Say which window bits continue the run of the key `current`, for the first so many boards.
 
     Gives what the head and window bits of hit words are that continue it, whichever board they are of: all ones, which
@@ -75,7 +94,7 @@ def _continue(current: int, boards: int, want: Any, epoch: Any, newest: Any) -> 
     bits = np.uint64(current & KEY_WINDOW_MASK) << np.uint64(WINDOW_SHIFT)
     together = True
     for code in range(np.uint64(16), np.uint64(16 + boards)):
-        same = newest[code] >= current and epoch[code] == current >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
+        same = lowest[code] <= current <= newest[code] and epoch[code] == current >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
         # a mask of 0 and a want of 0: words of boards that no chamber has tell no time, like ancillary ones
         want[code] = bits if same else np.uint64(epoch[code] >= 0)
         together = together and (same or epoch[code] < 0)
@@ -104,6 +123,8 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
     want = np.zeros(64, np.uint64)
     epoch = np.full(64, -1, np.int64)
     newest = np.full(64, -1, np.int64)
+    lowest = np.zeros(64, np.int64)
+    scanned = c[SCANNED] - begin
     current = c[source + S_CURRENT]
     resets = -1
     boards = 0
@@ -121,8 +142,8 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             resets = c[RESETS]
             for board in range(8):
                 if c[source + S_INPUT + board] >= 0:
-                    _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, newest)
-        usual = _continue(current, boards, want, epoch, newest)
+                    _steady(c, c[source + S_INPUT + board], 2 << 3 | board, mask, epoch, lowest, newest)
+        usual = _continue(current, boards, want, epoch, lowest, newest)
         word, code, key = np.uint64(0), 0, 0
         tried = n
         stop = _stop(c, begin, end)
@@ -138,6 +159,14 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if word & mask[code] == want[code]:
                 n += 1
                 continue
+            if lowest[code] == EARLY_MARK:
+                i = c[source + S_INPUT + (code & 7)]
+                orbit = orbit_of(word)
+                near = low_key(c, i) <= current <= c[i + NEWEST] and orbit >= c[i + EARLY] - EARLY_FALL_ORBITS
+                if near and epoch[code] | window_of(word) == current and current > closed:
+                    early_orbit(c, i, orbit)
+                    n += 1
+                    continue
             if n > begin:
                 add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
                 begin = n
@@ -146,10 +175,10 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
                     break
                 stop = _stop(c, begin, end)
             key = epoch[code] | window_of(word)
-            if not closed < key <= newest[code] or current >= NO_KEY:
+            if not max(closed, lowest[code] - 1) < key <= newest[code] or current >= NO_KEY:
                 break
             current = key
-            usual = _continue(current, boards, want, epoch, newest)
+            usual = _continue(current, boards, want, epoch, lowest, newest)
             n += 1
         if n == end:
             break
@@ -162,26 +191,30 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
                 break
             continue
         i = c[source + S_INPUT + (code & 7)]
+        c[SCANNED] = scanned + n + 1
         one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
         if 0 <= newest[code] < key <= reach(c, i) and closed < key and one_epoch:
             # time goes on, what happens most: the same as the whole way, with fewer arrays to hand on
             reached(c, i, key)
             update_closed(c, table)
             if key <= c[CLOSED]:
-                c[i + LATE] += 1
+                count_late(c, i, key)
                 key = -1
         else:
             key = place(c, table, runs, pending, log, i, word, words)
         n += 1
         if key < 0:
             begin = n
+            if current < NO_KEY and current >> KEY_WINDOW_BITS > max(c[ALL_TOP], 0) >> KEY_WINDOW_BITS:
+                # the epoch has been taken back
+                current = c[ALL_TOP]
         else:
             if current >= NO_KEY:
                 give_time(c, table, runs, current, key)
             current = key
             if c[HELD] > c[MAX_HELD] or c[OPEN] >= OPEN_WINDOWS:
                 make_room(c, table, runs)
-        _steady(c, i, code, mask, epoch, newest)
+        _steady(c, i, code, mask, epoch, lowest, newest)
         if _crowded(c):
             end = n
             break
@@ -189,4 +222,5 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
     if current >= NO_KEY or c[OPEN] >= OPEN_WINDOWS or c[HELD] > c[MAX_HELD]:
         make_room(c, table, runs)
     c[source + S_CURRENT] = current
+    c[SCANNED] = scanned + end
     return end

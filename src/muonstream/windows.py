@@ -42,7 +42,7 @@ def slot_of(table: Any, key: int) -> int:
     return slot
 
 
-@inlined
+@compiled
 def set_closed(c: Any, table: Any, closed: int) -> None:
     """Close all windows up to a key: they take no more words."""
     if closed <= c[CLOSED]:
