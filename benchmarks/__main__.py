@@ -5,6 +5,7 @@ from benchmarks import (
     bench_kafka_drain,
     bench_monitor,
     bench_process,
+    bench_survey,
     bench_text,
     bench_viewers,
     reconstruction_truth,
@@ -12,6 +13,7 @@ from benchmarks import (
 
 bench_monitor.main()
 bench_process.main()
+bench_survey.main()
 reconstruction_truth.speeds()
 bench_text.main()
 bench_kafka.main()

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from muonstream import __version__
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.remarks import Remark, remarks
 from muonstream.analysis.suggestion import Suggestion, suggest
 from muonstream.analysis.survey import Survey
 from muonstream.analysis.survey_digest import SurveyDigest, digest
+from muonstream.analysis.survey_remarks import Remark, remarks
 from muonstream.commands import common
 from muonstream.commands.inspect_tables import show
 from muonstream.commands.places import Places
@@ -139,9 +139,10 @@ def inspect_files(files: list[str], *, detector_name: str, format_name: str | No
 
 
 def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings:
-    seen = Inspection(file, Survey(Expected.of(detector.channel_map()).known), format=format_name or "")
+    expected = Expected.of(detector.channel_map())
+    seen = Inspection(file, Survey(expected.known), format=format_name or "")
     with Pipeline(detector, run=file, source=file, pairs=False) as pipeline:
-        blocks = read_blocks(file, common.format_of(format_name))
+        blocks = read_blocks(file, common.format_of(format_name), expected=expected)
         # a pipe may be waited for, and Ctrl-C should end that
         snapshot = run_blocks(pipeline, seen.see(blocks if is_stream(file) else ahead(blocks)))
         said = getattr(pipeline.builder, "remarks", None)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from muonstream.analysis.remarks import word_place
+from muonstream.analysis.survey_remarks import word_place
 from muonstream.formats.block import ByteAccount
 
 WORD_BYTES: Final = 8
