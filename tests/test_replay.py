@@ -188,10 +188,10 @@ def test_loose_words_come_whole_and_in_order(
 ) -> None:
     topic = new_topic(PARTITIONS)
     assert replay(file, "--to", kafka(broker, topic), "--fast", "--as", form).exit_code == 0
-    found = consumed(broker.address, topic, Run(0, "run7"))
+    found = consumed(broker.address, topic, Run(7, "run7"))
     assert np.array_equal(words_of(found), words)
     assert min(map(len, found)) > 1, "all partitions take part"
-    assert ends(found, Run(0, "run7")) == [EndMessage(Run(0, "run7"), words=len(words))] * PARTITIONS
+    assert ends(found, Run(7, "run7")) == [EndMessage(Run(7, "run7"), words=len(words))] * PARTITIONS
 
 
 def test_the_end_has_the_account(broker: Broker, new_topic: TopicMaker, file: Path, words: Words) -> None:
@@ -199,7 +199,7 @@ def test_the_end_has_the_account(broker: Broker, new_topic: TopicMaker, file: Pa
     file.write_bytes(np.concatenate([words[:40_000], late, words[40_000:]]).tobytes() + b"abc")
     topic = new_topic(PARTITIONS)
     assert replay(file, "--to", kafka(broker, topic), "--fast").exit_code == 0
-    run = Run(0, "run7")
+    run = Run(7, "run7")
     found = consumed(broker.address, topic, run)
     end, *others = ends(found, run)
     assert others == [end] * (PARTITIONS - 1)
@@ -221,6 +221,47 @@ def test_a_run_that_is_whole_is_not_sent_again(broker: Broker, new_topic: TopicM
     other = replay(file, "--to", kafka(broker, topic), "--fast", "--run-name", "other")
     assert other.exit_code == 0
     assert [high for _, high in marks(broker.address, topic)] == [2 * high for _, high in before]
+
+
+@pytest.mark.parametrize("form", ["frames", "json", "dma"])
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "begun"])
+def test_another_run_of_the_same_name_is_refused_and_of_another_folder_is_sent(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path, form: str, cut: bool
+) -> None:
+    files = []
+    for number, seed in ((591, 1), (637, 2)):
+        files.append(tmp_path / f"Run000{number}" / "data_000000.dat")
+        files[-1].parent.mkdir()
+        simulate_words(4000, seed=seed).tofile(files[-1])
+    topic = new_topic(PARTITIONS)
+    to = ("--to", kafka(broker, topic), "--fast", "--as", form)
+    named = ("--run-name", "cosmics", "--run-number", "7")
+    assert replay(files[0], *to, *named).exit_code == 0
+    if cut:
+        whole, topic = topic, new_topic(PARTITIONS)
+        to = ("--to", kafka(broker, topic), "--fast", "--as", form)
+        producer = Producer({"bootstrap.servers": broker.address})
+        for partition, messages in enumerate(read(broker.address, whole)):
+            for headers, value in messages[: len(messages) // 2]:
+                producer.produce(topic, value, partition=partition, headers=[*headers])
+        producer.flush()
+    before = marks(broker.address, topic)
+    done = replay(files[1], *to, *named)
+    lines = [line for line in done.output.splitlines() if line.startswith("muonstream: ")]
+    assert (done.exit_code, len(lines)) == (1, 1)
+    assert f"run 7 'cosmics' is another run than {files[1]}: " in lines[0]
+    assert marks(broker.address, topic) == before
+    for file, number in zip(files, (591, 637), strict=True):
+        assert replay(file, *to).exit_code == 0
+        found = consumed(broker.address, topic, Run(number, f"Run000{number}"))
+        assert np.array_equal(np.sort(words_of(found)), np.sort(np.fromfile(file, "<u8")))
+    longer = np.concatenate([np.fromfile(files[0], "<u8"), simulate_words(1000, start_orbit=10**6)])
+    longer.tofile(files[0])
+    done = replay(files[0], *to)
+    assert done.exit_code == 1
+    # the last transfer of a run is not full
+    said = "its words differ" if form == "dma" else "it has 4,000 words and has ended, its source has 5,000"
+    assert said in done.output
 
 
 @pytest.mark.parametrize("form", ["frames", "json", "dma"])
@@ -340,6 +381,10 @@ def test_standard_input_is_sent_once(broker: Broker, new_topic: TopicMaker, word
         (["a.dat", "sim:", "--to", "kafka://127.0.0.1:1/t"], "allowed is one with sim:"),
         (["sim:", "--follow", "--to", "kafka://127.0.0.1:1/t"], "--follow: found sim:"),
         (["a.dat", "--to", "localhost"], "allowed is kafka://"),
+        (
+            ["a/data_0.dat", "b/data_0.dat", "--to", "kafka://127.0.0.1:1/t"],
+            "files of several runs, a and b among them",
+        ),
         (["a.dat", "--to", "kafka://127.0.0.1:1/t", "--kafka-timeout", "0.1"], "no broker answered"),
     ],
 )
@@ -464,7 +509,7 @@ def test_after_any_fault_the_topic_is_as_if_there_was_none(
         # SIGTERM itself where it came before the command listens to it, or after
         assert status in (-signal.SIGKILL, -signal.SIGTERM, 143), gone.output
     assert hit, "no fault came before the end"
-    run = Run(0, "run7")
+    run = Run(7, "run7")
     assert consumed(mortal.address, topic, run) == consumed(mortal.address, whole, run)
 
 

@@ -15,6 +15,8 @@ from muonstream.cli_options import (
     KafkaOption,
     KafkaTimeoutOption,
     PortOption,
+    RunNumberOption,
+    RunOption,
     StaleOption,
 )
 
@@ -66,8 +68,8 @@ def replay(
         float | None, typer.Option("--rate", min=1, max=1e9, help="Words a second, not the data's own time.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on as the file grows; a folder always does.")] = False,
-    run_number: Annotated[int, typer.Option(min=0, max=10**18 - 1, help="The run's number.")] = 0,
-    run_name: Annotated[str, typer.Option(help="The run's name; the first file's if not given.")] = "",
+    run_number: RunNumberOption = None,
+    run_name: RunOption = "",
     format: FormatOption = None,
     detector: DetectorOption = "telescope",
     kafka_properties: KafkaOption = None,
@@ -76,7 +78,9 @@ def replay(
     """Send a run to Kafka. Started again after whatever fault, the same command sends only what is missing.
 
     Without a topic, frames go to `frames`, all else to `Experiment_measurements`. Ctrl-C ends a source that has no end
-    of its own, and tells its end; any other run stays open, to be gone on with.
+    of its own, and tells its end; any other run stays open and is resumed by the same command.
+
+    What the topic has of a run of this name and number is compared with the files first: another run is refused.
 
     Example: muonstream replay run000123.dat --to kafka://localhost:9092
     """

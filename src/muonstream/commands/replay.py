@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -20,20 +21,27 @@ from muonstream.commands.run import compiling
 from muonstream.commands.topics import connect
 from muonstream.detector import Detector
 from muonstream.formats.block import Block
+from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.tails import Tail, read_tails
 from muonstream.kafka.topics import FRAMES, HITS
 from muonstream.messages import EndMessage, Kind, Run
 from muonstream.sinks.gateway import Gateway, check_tails, warm_up
-from muonstream.sources.files import is_stream, read_blocks
+from muonstream.sinks.rehearsal import Rehearsal
+from muonstream.sources.files import is_stream, read_parts
 from muonstream.sources.follow import follow
 from muonstream.sources.pace import held_after, paced, rated
+from muonstream.sources.peek import file_identity, peek_run_word
+from muonstream.sources.runs import identify, may_join, runs_of
 from muonstream.sources.simulated import parse, simulated
 
 FORMS: Final = {"frames": Kind.FRAME, "json": Kind.JSON, "dma": Kind.DMA}
 TERMINATED: Final = 143
 SAID_AGAIN_S: Final = 30.0
+MOST_IDLE: Final = 20
+"""So often in a row a source that grows gives nothing, until it is taken to have no more than that."""
+ANOTHER: Final = "another run needs another --run-name or --run-number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class ReplayOptions:
     fast: bool
     rate_hz: float | None
     follow: bool
-    run_number: int
+    run_number: int | None
     run_name: str
     format_name: str | None
     detector_name: str
@@ -109,21 +117,27 @@ class _Source:
             return config.words is None and config.duration_s is None
         return self.growing or not self.rewinds
 
-    @property
-    def name(self) -> str:
-        """What the run is called unless it is named."""
-        if self.simulation:
-            return "sim"
-        return "stdin" if self.files == ["-"] else Path(self.files[0]).name.split(".")[0]
+    def identity(self, options: ReplayOptions) -> Run:
+        """Name and number of the run. Raises CommandError for files that are of several runs by all they show."""
+        if not options.run_name and not self.growing:
+            runs = runs_of(self.files, run_word=peek_run_word, identity=file_identity)
+            for one, other in pairwise(runs):
+                if not may_join(one, other):
+                    raise common.CommandError(
+                        f"found files of several runs, {one.run.name} and {other.run.name} among them, expected are "
+                        "those of one; send one after another, or name the run (--run-name)"
+                    )
+        words = [peek_run_word(file) for file in self.files if not self.growing]
+        return identify(self.files, options.run_name, options.run_number, words)
 
     def blocks(self, stop: Event) -> Iterator[Block]:
+        expected = Expected.of(self.detector.channel_map())
         if self.simulation:
             yield from simulated(parse(self.files[0]), self.detector)
         elif self.growing:
-            yield from follow(self.files[0], self.format, stop)
+            yield from follow(self.files[0], self.format, stop, expected=expected)
         else:
-            for file in self.files:
-                yield from read_blocks(file, self.format, live=True)
+            yield from read_parts(self.files, self.format, expected=expected, live=True)
 
     def timed(self, options: ReplayOptions, sent: int, stop: Event) -> Iterator[Block]:
         """The blocks in the time that is asked for; what was sent before does not wait for its time once more."""
@@ -158,7 +172,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
         detector = common.load_detector(options.detector_name)
         source = _Source.of(files, options, detector)
         kind = FORMS[options.form]
-        run = Run(options.run_number, options.run_name or source.name)
+        run = source.identity(options)
         connection = connect(
             options.to,
             option="--to",
@@ -175,22 +189,24 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
             tails = read_tails(connection, connection.partitions(admin), run)
             check_tails(connection, run, kind, tails)
             where = f"{connection.address}: run {run.number} {run.name!r}"
-            if all(tail.ended for tail in tails):
-                line = (
-                    f"{where} has been sent whole, with its end; another run needs another --run-name or --run-number"
-                )
-                if source.endless:
-                    raise common.CommandError(line)
-                common.say(line)
-                return common.OK
             begun = any(tail != Tail() for tail in tails)
+            ended = all(tail.ended for tail in tails)
+            if ended and source.endless:
+                raise common.CommandError(f"{where} has been sent whole, with its end; {ANOTHER}")
             if begun and not source.rewinds:
                 what = "standard input" if files == ["-"] else files[0]
                 raise common.CommandError(
-                    f"{where} has begun, and {what} cannot be read again from its beginning: "
-                    "name another run (--run-name)"
+                    f"{where} has begun, and {what} cannot be read again from its beginning: {ANOTHER}"
                 )
             if begun:
+                difference = _difference(run, kind, tails, source, stop)
+                if stop.is_set():
+                    return common.INTERRUPTED if stop.number == signal.SIGINT else TERMINATED
+                if difference:
+                    raise common.CommandError(f"{where} is another run than {files[0]}: {difference}; {ANOTHER}")
+                if ended:
+                    common.say(f"{where} has been sent whole, with its end: the words are those of {files[0]}")
+                    return common.OK
                 common.say(f"{where} has begun: only what is missing is sent")
             gateway = Gateway(connection, run, kind, tails, boards=detector.boards)
             try:
@@ -201,6 +217,24 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
                 gateway.outbox.abandon()
                 raise
     return status[0]
+
+
+def _difference(run: Run, kind: Kind, tails: list[Tail], source: _Source, stop: _Stop) -> str:
+    """Why what the topic has of a run is not of this source, or "" if it is."""
+    rehearsal = Rehearsal(run, kind, tails, boards=source.detector.boards)
+    begun, idle = False, 0
+    for block in source.blocks(stop):
+        if block.begins:
+            if begun:
+                rehearsal.boundary()
+            begun = True
+        rehearsal.count_malformed(block.malformed)
+        rehearsal.push(block.words)
+        # one that grows has what was sent of it, unless it is another one
+        idle = idle + 1 if block.idle else 0
+        if rehearsal.settled or stop.is_set() or (source.growing and idle > MOST_IDLE):
+            break
+    return rehearsal.finish()
 
 
 def _send(gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[Tail], stop: _Stop, where: str) -> int:
@@ -220,6 +254,8 @@ def _send(gateway: Gateway, source: _Source, options: ReplayOptions, tails: list
                 if begun:
                     gateway.boundary()
                 begun = True
+            for line in block.notes:
+                common.say(line)
             if block.malformed:
                 gateway.count_malformed(block.malformed, block.faults)
             gateway.push(block.words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import Connection
@@ -27,19 +27,23 @@ class Tail:
     order: (key, part) of a frame, (position, 0) of loose hits or a DMA transfer, (-1, 0) of nothing
     position: words of the source that were read when it was sent
     kind: of what was sent, None if nothing was; ended: the run's end has been told there
+    value: of the last message; words: all that the gateway had read at the run's end, None before
     """
 
     order: tuple[int, int] = (-1, 0)
     position: int = 0
     kind: Kind | None = None
     ended: bool = False
+    value: bytes = field(default=b"", repr=False)
+    words: int | None = None
 
     def after(self, headers: Headers, value: bytes | None, run: Run) -> Tail:
         """The tail when this message follows; messages of other runs, and broken ones, change nothing."""
         try:
             kind = kind_of(headers, value)
             if kind is Kind.END:
-                return self if EndMessage.decode(headers, value).run != run else self._ended()
+                end = EndMessage.decode(headers, value)
+                return self if end.run != run else replace(self, ended=True, words=end.words)
             if kind is Kind.FRAME:
                 frame = FrameMessage.decode(headers, value)
                 found, order, position = frame.run, frame.order, frame.position
@@ -50,10 +54,8 @@ class Tail:
             return self
         if found != run or order <= self.order:
             return self
-        return Tail(order, max(position, self.position), kind, self.ended)
-
-    def _ended(self) -> Tail:
-        return Tail(self.order, self.position, self.kind, True)
+        position = max(position, self.position)
+        return replace(self, order=order, position=position, kind=kind, value=bytes(value or b""))
 
 
 @dataclass(slots=True)

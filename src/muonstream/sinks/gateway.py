@@ -1,6 +1,6 @@
 """A gateway: one run's words into a topic, in order and once, whatever happens in between.
 
-What each partition has of the run already is not sent again: a gateway that is started anew reads its source from the
+What each partition has of the run already is not sent again: a gateway that is started again reads its source from the
 beginning, and sends what is missing. For that, what it sends depends on the source's words alone.
 """
 
@@ -122,6 +122,12 @@ class Outbox:
         return self._fault(error.args[0].str())
 
 
+class Sending(Protocol):
+    """What a form sends its messages with."""
+
+    def send(self, partition: int, value: bytes, headers: list[tuple[str, bytes]]) -> None: ...
+
+
 class Form(Protocol):
     """A form in which words travel."""
 
@@ -141,7 +147,7 @@ class Framing:
 
     kind = Kind.FRAME
 
-    def __init__(self, outbox: Outbox, run: Run, tails: Sequence[Tail], boards: Sequence[int]) -> None:
+    def __init__(self, outbox: Sending, run: Run, tails: Sequence[Tail], boards: Sequence[int]) -> None:
         self._outbox = outbox
         self._run = run
         self._builder = FrameBuilder(boards)
@@ -183,7 +189,7 @@ _NEVER: Final = 1 << 62
 class Scattering:
     """Words as loose JSON hits or as raw DMA transfers, in blocks scattered over the partitions."""
 
-    def __init__(self, outbox: Outbox, run: Run, tails: Sequence[Tail], kind: Kind) -> None:
+    def __init__(self, outbox: Sending, run: Run, tails: Sequence[Tail], kind: Kind) -> None:
         self.kind = kind
         self._outbox = outbox
         self._run = run
