@@ -98,7 +98,9 @@ def names_of(line: str, delimiter: str) -> list[str]:
     """The names of the columns in a header, as they are written."""
     for mark in _MARKS:
         line = line.replace(mark, "")
-    return cells_of(line.strip(_BLANKS + "#%!/[]()"), delimiter)
+    names = cells_of(line.strip(_BLANKS + "#%!/[]()"), delimiter)
+    # one more delimiter at the end of lines is not a column
+    return names[:-1] if names[-1:] == [""] else names
 
 
 def read_header(line: str) -> Layout | WrongHeader | None:

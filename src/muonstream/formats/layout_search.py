@@ -32,6 +32,7 @@ class Table:
 
     layout: how they are laid out, or None; fields: int64[n, 6], those of whole numbers; n_numbers: rows of six numbers;
     n_rows: rows of any kind; wrong: a header of other columns; n_columns: the usual number of cells of number rows
+    first: the first row under a header, or in brackets, where no layout reads such rows
     """
 
     layout: Layout | None
@@ -40,6 +41,7 @@ class Table:
     n_rows: int
     wrong: WrongHeader | None = None
     n_columns: int = 0
+    first: str = ""
 
     @property
     def share(self) -> float:
@@ -135,7 +137,8 @@ def find_table(head: bytes, tail: bytes = b"") -> Table:
         if n > most:
             best, most = layout, n
     if best is None:
-        return Table(None, none.fields, 0, len(rows), n_columns=_columns_of_numbers(rows))
+        unread = rows[0][:60] if header is not None or brackets else ""
+        return Table(None, none.fields, 0, len(rows), n_columns=_columns_of_numbers(rows), first=unread)
     fields, kinds = _read(head, best)
     if tail:
         tail_fields, tail_kinds = _read(tail, best)

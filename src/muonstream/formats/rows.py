@@ -62,9 +62,10 @@ EVENT_NUMBER_CHANNELS: Final = (137, 138)
 LONGEST_ROW: Final = 1 << 16
 """Bytes of a row at most; a longer one is malformed and need not be kept."""
 
-HEADERS, PADDING, FIRST_NUL, LAST_BLANK, N_COUNTS = 0, 1, 2, 3, 4
+HEADERS, PADDING, FIRST_NUL, LAST_BLANK, OTHER_HITS, N_COUNTS = 0, 1, 2, 3, 4, 5
 """Places in counts (int64): bytes of comments, blank lines and marks; NUL bytes; where the first NUL is, or -1; whether
-the last line of those read cell by cell was a comment or blank."""
+the last line of those read cell by cell was a comment or blank; rows with the HEAD of another dialect's hits and values
+in the range of hits."""
 
 USUAL_BYTES: Final = 40
 """Bytes that must follow where a row begins for the look at usual rows, which loads up to this many."""
@@ -185,6 +186,15 @@ def _word(values: Any, wrongs: Any, hit_head: Any, shifted: bool) -> tuple[Any, 
     return word | np.uint64(head) << np.uint64(HEAD_SHIFT), 0, 0
 
 
+@inlined
+def _is_other_hit(values: Any, wrongs: Any, hit_head: Any) -> Any:
+    """Whether a row would be a hit if the other of HEAD 1 and 2 marked hits; bit masks have bunch crossing 0."""
+    good = values[0] == 3 - hit_head and values[4] > 0
+    for field in range(1, 6):
+        good &= wrongs[field] == 0 and values[field] <= HIGHEST[field]
+    return good
+
+
 @compiled
 def _names_head(data: Any, at: Any, end: Any) -> Any:
     """Whether `head` is in data[at:end], in letters of any case."""
@@ -271,6 +281,8 @@ def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tup
             word, fault_field, fault = _word(values, wrongs, form[HIT_HEAD], shifted)
             if fault == 0 and n_cells != form[N_CELLS]:
                 fault, fault_field = (FEW if n_cells < form[N_CELLS] else MANY), n_cells
+            if fault == 0 and values[0] == 3 - form[HIT_HEAD] and _is_other_hit(values, wrongs, form[HIT_HEAD]):
+                counts[OTHER_HITS] += 1
             if fault == 0 and hole:
                 fault, fault_field = CUT, nul_end - end
         if fault:

@@ -27,12 +27,14 @@ from muonstream.formats.rows import (
     LAST_BLANK,
     LONGEST_ROW,
     N_COUNTS,
+    OTHER_HITS,
     PADDING,
     scan_rows,
 )
 from muonstream.words import Words
 
 _LONGEST_HEADER: Final = 1 << 12
+_WORTH_A_NOTE: Final = 16
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\0]")
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 
@@ -130,9 +132,15 @@ class TableDecoder:
         self._line = 1
         self._byte = 0
         self._rows_begun = False
+        self._other_hits = 0
         self._overlong = False
         self._noted: set[str] = set()
         self._header: tuple[str, Layout | WrongHeader | None] = ("", None)
+
+    @property
+    def rest(self) -> bytes:
+        """What waits for the text behind it, one byte a character."""
+        return bytes(self._rest)
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the rows that they complete. Raises HeaderError."""
@@ -153,6 +161,10 @@ class TableDecoder:
             elif len(data) > LONGEST_ROW + 2:
                 data = self._begin_overlong(data, found)
         self._rest = data
+        if last and self._other_hits >= _WORTH_A_NOTE:
+            head = 1 if self._dialect == "course" else 2
+            rows = f"{self._other_hits:,} rows of HEAD {head} look like hits of another dialect"
+            self._note(found, "other", f"{rows} and count as ancillary; the table may be of two dialects joined")
         cut = self._transcoder.cut if last else 0
         if cut:
             self._note(found, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
@@ -200,6 +212,7 @@ class TableDecoder:
             found.malformed += n_faults
             found.headers += int(counts[HEADERS])
             found.padding += int(counts[PADDING])
+            self._other_hits += int(counts[OTHER_HITS])
             self._rows_begun |= new + n_faults > 0
             self._line += lines
             headed = bool(counts[LAST_BLANK])

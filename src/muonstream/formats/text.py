@@ -188,6 +188,9 @@ def _decide_table(
         return Refused(f"found a table with the columns {columns}; expected {_COLUMNS}, in any order")
     if table.layout is None or 2 * table.n_numbers < table.n_rows:
         like = resembles(head[: 1 << 14].decode("utf-8", "replace"), table.n_columns)
+        if last and table.first:
+            order = "a header that names the columns, and rows of whole numbers"
+            return Refused(f"found a table with rows such as {table.first!r}; expected {order}")
         if last and table.n_columns:
             return Refused(f"found {like} without a header; expected 6: {_COLUMNS}, or a header that names them")
         if last:
@@ -196,18 +199,15 @@ def _decide_table(
     found = _decide_dialect(table, last, expected, cast("Dialect | None", named))
     if isinstance(found, Undecided) and before is not None and before.format != "json":
         found = _as_before(table, last, before) or found
-    if isinstance(found, Undecided) and last:
-        advice = (
-            "; a format can be named: course, firmware2019 or head1"
-            if "and 0 of HEAD 1 in" not in found.missing
-            else ""
-        )
-        return Refused(f"found {found.missing}{advice}")
-    if isinstance(found, TextForm) and shortened(head):
+    if (last or isinstance(found, TextForm)) and shortened(head):
         return Refused(
             "found numbers that have lost digits, such as 2.8717e+09 for 2871700134; expected whole numbers: write "
             "the table again with a format such as %d"
         )
+    if isinstance(found, Undecided) and last:
+        no_hits = found.missing.startswith("0 rows of HEAD 2 and 0 of HEAD 1")
+        advice = "expected hits" if no_hits else "a format can be named: course, firmware2019 or head1"
+        return Refused(f"found {found.missing}; {advice}")
     return found
 
 
