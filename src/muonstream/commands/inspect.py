@@ -154,7 +154,13 @@ def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings
         found=found,
         snapshot=snapshot,
         builder_remarks=builder_remarks,
-        remarks=_sorted([*_intake(seen, snapshot, found), *remarks(found, seen.places.text)]),
+        remarks=_sorted(
+            [
+                *_intake(seen, snapshot, found),
+                *(Remark("odd", line) for line in builder_remarks),
+                *remarks(found, seen.places.text),
+            ]
+        ),
         suggestion=suggest(found, detector),
     )
 
@@ -229,8 +235,7 @@ def _header(findings: Findings) -> list[tuple[str, str]]:
 def _notes(findings: Findings) -> list[str]:
     seen, account = findings.inspection, findings.snapshot.account
     # a decoder may give a fault as a note too
-    said = dict.fromkeys([*seen.notes, *findings.builder_remarks, *seen.faults[:5]])
-    lines = [seen.unnamed(line) for line in said]
+    lines = list(dict.fromkeys(seen.unnamed(line) for line in [*seen.notes, *seen.faults[:5]]))
     if seen.notes_in_all > len(seen.notes):
         lines.append(f"{seen.notes_in_all - len(seen.notes):,} more notes")
     if account.malformed > 5:
