@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.analysis.rates import BIN_WINDOWS, MAX_BINS, RateBins
+from muonstream.analysis.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, RateBins
 from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_SECONDS
@@ -42,20 +42,25 @@ def test_windows_in_any_order_give_the_oracles_bins_and_gaps(windows: list[int])
     last = {b: max(w for w in windows if w // BIN_WINDOWS == b) << 10 for b in oracle}
     order = sorted(oracle)
     pairs = [(last[a], first[b]) for a, b in pairwise(order)]
-    assert bins.gaps() == [(a, b) for a, b in pairs if b - a > BIN_WINDOWS << 10]
+    assert set(bins.gaps()) <= {(a, b) for a, b in pairs if b - a > BIN_WINDOWS << 10}
+    whole = added([windows])
+    assert whole.gaps() == bins.gaps()
+    assert whole.live_time_s() == bins.live_time_s()
+    assert np.array_equal(whole.covered_s(), bins.covered_s())
 
 
 def test_merging_past_the_limit_loses_no_hit_and_no_gap() -> None:
-    windows = [BIN_WINDOWS * i for i in range(MAX_BINS + 5) if i % 1000]
+    windows = [BIN_WINDOWS * i for i in range(MAX_BINS + 5) if i % 1000 < 950]
     bins = added([windows[:3000], windows[3000:]])
     assert len(bins.begins) <= MAX_BINS
     assert int(bins.rows[:, ROW_CHAMBERS].sum()) == len(windows)
-    longer = [BIN_WINDOWS * i for i in range(2 * MAX_BINS) if i % 1000]
+    longer = [BIN_WINDOWS * i for i in range(2 * MAX_BINS) if i % 1000 < 950]
     merged = added([longer[:3000], longer[3000:]])
     assert merged.windows_per_bin == 2 * BIN_WINDOWS
     assert len(merged.begins) <= MAX_BINS
     assert int(merged.rows[:, ROW_CHAMBERS].sum()) == len(longer)
     assert merged.gap_count() == 8
+    assert merged.live_time_s() == pytest.approx((len(longer) - 9) * BIN_WINDOWS * WINDOW_SECONDS)
 
 
 @given(WINDOWS)
@@ -82,3 +87,56 @@ def test_a_counter_that_turns_over_cuts_the_bin(merged: bool) -> None:
     assert bins.data_time_s() == pytest.approx((keys[-1] - first) * WINDOW_SECONDS)
     assert bins.covered_s().sum() == pytest.approx((len(keys) - 2) * WINDOW_SECONDS + 2 * ORBIT_SECONDS)
     assert bins.gap_count() == 0
+
+
+@pytest.mark.parametrize("resets", [MOST_EPOCHS + 1, 4097, 9000, 40_000])
+def test_any_number_of_resets_fits_and_loses_no_time(resets: int) -> None:
+    keys = np.concatenate([[epoch << KEY_WINDOW_BITS | window for window in (0, 3)] for epoch in range(resets)])
+    bins, restored = RateBins(1), RateBins(1)
+    for part in np.array_split(keys, 7):
+        bins.add(part, rows_of(part.tolist()))
+        restored.restore(bins.state())
+        bins, restored = restored, RateBins(1)
+    whole = added([keys.tolist()])
+    assert len(bins.begins) <= MAX_BINS
+    assert int(bins.rows[:, ROW_CHAMBERS].sum()) == 2 * resets
+    assert bins.live_time_s() == whole.live_time_s() == pytest.approx(3 * resets * WINDOW_SECONDS)
+    # an epoch of four windows takes as long in data time, whatever a bin holds
+    assert bins.data_time_s() == pytest.approx((4 * resets - 1) * WINDOW_SECONDS, rel=0.01)
+    assert bins.newest == (resets - 1, 3 << 10)
+    assert bins.gap_count() == 0
+    assert np.array_equal(bins.begins, whole.begins)
+    assert bins.covered_s().sum() == pytest.approx(bins.live_time_s(), rel=0.01)
+
+
+@pytest.mark.parametrize(("rate_hz", "events"), [(0.01, 500), (0.1, 1500), (2, 3000), (50, 20_000), (2, 40_000)])
+def test_a_steady_run_of_any_rate_has_its_own_live_time(rate_hz: float, events: int) -> None:
+    """The last is long enough for bins to be merged."""
+    rng = np.random.default_rng(events)
+    windows = np.unique((np.cumsum(rng.exponential(1 / rate_hz, events)) / WINDOW_SECONDS).astype(np.int64))
+    windows = windows[windows < 1 << KEY_WINDOW_BITS]
+    bins = added([part.tolist() for part in np.array_split(windows, 5)])
+    assert bins.gap_count() == 0
+    assert bins.live_time_s() == pytest.approx((windows[-1] - windows[0]) * WINDOW_SECONDS)
+    assert bins.covered_s().sum() == pytest.approx(bins.live_time_s() + ORBIT_SECONDS)
+    series = bins.series()
+    assert (series.hits_hz[:, 0] * bins.covered_s()).sum() == pytest.approx(len(windows))
+
+
+@pytest.mark.parametrize("rate_hz", [0.1, 2.0, 11.0])
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_gap_is_one_by_the_rate_beside_it(rate_hz: float, merged: bool) -> None:
+    step = max(round(1 / rate_hz / WINDOW_SECONDS), 1)
+    before = step * np.arange(400)
+    after = before[-1] + 40 * step + BIN_WINDOWS + step * np.arange(400)
+    # an hour at a tenth of the rate is no gap, however many events the rest has
+    slow = after[-1] + 10 * step * (1 + np.arange(100))
+    windows = np.concatenate([before, after, slow])
+    bins = RateBins(1)
+    if merged:
+        bins.windows_per_bin = BIN_WINDOWS << 3
+    for part in np.array_split(windows, 9):
+        bins.add(part, rows_of(part.tolist()))
+    assert bins.gap_count() == 1
+    inside = windows[-1] - windows[0] - (after[0] - before[-1])
+    assert bins.live_time_s() == pytest.approx(inside * WINDOW_SECONDS)

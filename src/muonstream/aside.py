@@ -63,6 +63,8 @@ IN_A_ROW: Final = 8
 """So many words of an input in a row, rising and none where it was before, are believed."""
 IN_A_ROW_ORBITS: Final = 3
 """They must be of so many orbits, as a single wild orbit may have many words."""
+ALL_TOGETHER: Final = 16
+"""So many words below their inputs' times are believed when every input has some."""
 ROW_LINK: Final = 1 << 15
 """No further apart than this, 50 minutes, are windows of words in a row."""
 
@@ -242,7 +244,7 @@ def _all_fall(c: Any, pending: Any, i: int) -> bool:
         if other > low_key(c, j) & KEY_WINDOW_MASK or abs(other - window) > c[JUMP]:
             return False
         words += c[j + PENDING] - c[j + CONTRADICTED]
-    return bool(words >= IN_A_ROW)
+    return bool(words >= ALL_TOGETHER)
 
 
 @compiled

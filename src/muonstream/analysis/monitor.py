@@ -16,10 +16,8 @@ from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Contribut
 from muonstream.analysis.events import MuonContribution, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
-from muonstream.analysis.tally import ROW_LAST_ORBIT
 from muonstream.detector import Detector
 from muonstream.formats.block import InputReport
-from muonstream.frames import KEY_WINDOW_BITS
 
 UNMERGED, UNMERGED_ROWS = 64, 1 << 14
 """So many contributions, or rate rows in them, wait to be merged together: more would not stay in the cache."""
@@ -225,17 +223,17 @@ class Monitor:
             counted = sum(self.catalogue.words_by_kind(provisional.total).values())
             intake = replace(intake, held=intake.held - counted)
         rates = shown.rates
-        newest_key = int(rates.begins[-1]) if len(rates.begins) else 0
+        epoch, newest_orbit = rates.newest
         recent = sum(shown._slots.values(), start=self.catalogue.zeros())
         return Snapshot(
             run=self.run,
             source=self.source,
             state=state if intake.words or state == "ended" else "waiting",
-            epoch=newest_key >> KEY_WINDOW_BITS,
+            epoch=epoch,
             sequence=self._sequence,
             data_time_s=rates.data_time_s(),
             live_time_s=rates.live_time_s(),
-            newest_orbit=int(rates.rows[-1, ROW_LAST_ORBIT]) if len(rates.begins) else 0,
+            newest_orbit=newest_orbit,
             wall_time=wall_time,
             data_wall_time=self._data_wall_time,
             account=shown.account(intake),

@@ -10,16 +10,24 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import SLOT_WINDOWS
 from muonstream.analysis.muon_rates import VELOCITY_BINS, MuonColumns, MuonSeries, muon_series
+from muonstream.analysis.pauses import Gaps, Pauses, find_gaps, open_inside
 from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_SCINTILLATOR
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
+from muonstream.words import ORBIT_MASK, ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_ORBITS, WINDOW_SECONDS
 
 BIN_WINDOWS: Final = 11
 """A rate bin is 11 windows, 1.0037 s, until the run is long; three bins are a slot."""
 MAX_BINS: Final = 4096
 """Past so many bins, pairs are merged, so that memory stays bounded in a run of months."""
+MOST_EPOCHS: Final = MAX_BINS // 2
+"""Past so many epochs, each a counter reset, a bin holds several of them."""
 GAP_ORBITS: Final = BIN_WINDOWS << WINDOW_ORBIT_BITS
-"""More orbits than this without a hit are a gap, which is no live time."""
+"""A pause of no more orbits than this, a second, is never a gap; a longer one may be, see `pauses`."""
+PAUSE_CLASSES: Final = 20
+"""Pauses inside merged bins are kept by power of two of their length in units of GAP_ORBITS."""
+PAUSES_AT: Final = 3
+EPOCH_SHIFT: Final = KEY_WINDOW_BITS + WINDOW_ORBIT_BITS
+"""First and last orbits of bins are epoch << 32 | orbit, so that they rise through all resets."""
 
 Array = NDArray[np.int64]
 
@@ -59,11 +67,17 @@ def _thinned(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.asarray(sums / (sizes if values.ndim == 1 else sizes[:, None]), dtype=np.float64)
 
 
+def _bin_begin(orbits: Array) -> tuple[Array, Array]:
+    """Where bins of the first width begin that have these orbits (epoch << 32 | orbit), and how far in they are."""
+    into = (orbits & ORBIT_MASK) % (BIN_WINDOWS * WINDOW_ORBITS)
+    return orbits - into, into
+
+
 class RateBins:
     """Window rows summed in bins of data time. Adding is associative and commutative.
 
-    With one exception: once a run has so many bins that they are merged (after some 68 minutes), a gap inside a bin is
-    seen only if what lies on both its sides comes in order.
+    With one exception: once a run has so many bins that they are merged (after some 68 minutes), a pause inside a bin
+    is seen only if what lies on both its sides comes in order.
     """
 
     def __init__(self, chambers: int, *, muons: bool = False) -> None:
@@ -71,152 +85,208 @@ class RateBins:
         self.chambers = chambers
         self.muons = muons
         self.windows_per_bin = BIN_WINDOWS
+        self.epochs_per_bin = 1
         self._columns = ROW_CHAMBERS + 3 * chambers + (MuonColumns(chambers).width if muons else 0)
         self.begins: Array = np.empty(0, np.int64)  # the key at which each bin begins, rising
         self.rows: Array = np.empty((0, self._columns), np.int64)
-        self.gap_orbits: Array = np.empty(0, np.int64)  # inside a bin, after bins were merged
-        self.gap_counts: Array = np.empty(0, np.int64)
+        # window rows; orbits between the epochs inside; those of them that are data time though without data, at the
+        # ends of epochs; then by class the number and the length of pauses inside
+        self.extra: Array = np.empty((0, PAUSES_AT + 2 * PAUSE_CLASSES), np.int64)
+        self._gaps: Gaps | None = None
 
     def copy(self) -> RateBins:
         other = RateBins(self.chambers, muons=self.muons)
-        other.windows_per_bin = self.windows_per_bin
-        other.begins, other.rows = self.begins.copy(), self.rows.copy()
-        other.gap_orbits, other.gap_counts = self.gap_orbits.copy(), self.gap_counts.copy()
+        other.restore(self.state())
         return other
 
     def state(self) -> dict[str, Any]:
         """All of it as plain numbers and arrays, for `restore`."""
-        names = ("begins", "rows", "gap_orbits", "gap_counts")
-        return {"windows_per_bin": self.windows_per_bin, **dict(zip(names, self._state(), strict=True))}
+        return {
+            "windows_per_bin": self.windows_per_bin,
+            "epochs_per_bin": self.epochs_per_bin,
+            "begins": self.begins.copy(),
+            "rows": self.rows.copy(),
+            "extra": self.extra.copy(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.windows_per_bin = int(state["windows_per_bin"])
-        self.begins, self.rows = state["begins"], state["rows"]
-        self.gap_orbits, self.gap_counts = state["gap_orbits"], state["gap_counts"]
+        """Continue from a state."""
+        self.windows_per_bin, self.epochs_per_bin = int(state["windows_per_bin"]), int(state["epochs_per_bin"])
+        self.begins, self.rows, self.extra = state["begins"], state["rows"], state["extra"]
+        self._gaps = None
 
     def add(self, keys: Array, rows: Array) -> None:
         """Add window rows (see `Contribution`), those with hits or passages; keys int64[k], rising."""
         timed = rows[:, ROW_FIRST_ORBIT] >= 0
-        if not timed.all():
-            keys, rows = keys[timed], rows[timed]
+        keys, rows = keys[timed], rows[timed]
         if not len(keys):
             return
-        zeros = np.zeros(len(keys), np.int64)
-        new = self._gathered(self._begin(keys), rows, zeros, zeros)
+        rows[:, [ROW_FIRST_ORBIT, ROW_LAST_ORBIT]] += (keys >> KEY_WINDOW_BITS << EPOCH_SHIFT)[:, None]
+        extra = np.zeros((len(keys), self.extra.shape[1]), np.int64)
+        extra[:, 0] = 1
+        new = self._gathered(self._begin(keys), rows, extra)
+        bins, rows, extra = (
+            np.concatenate([a, b]) for a, b in zip((self.begins, self.rows, self.extra), new, strict=True)
+        )
         if len(self.begins) and new[0][0] <= self.begins[-1]:
-            bins = np.concatenate([self.begins, new[0]])
-            order = np.argsort(bins, kind="stable")
-            parts = [np.concatenate([a, b])[order] for a, b in zip(self._state()[1:], new[1:], strict=True)]
-            merged = self._gathered(bins[order], *parts)
-        else:
-            bins, rows, gap_orbits, gap_counts = (
-                np.concatenate([a, b]) for a, b in zip(self._state(), new, strict=True)
-            )
-            merged = bins, rows, gap_orbits, gap_counts
-        self.begins, self.rows, self.gap_orbits, self.gap_counts = merged
-        while len(self.begins) > MAX_BINS:
+            order = np.lexsort((rows[:, ROW_FIRST_ORBIT], bins))
+            bins, rows, extra = self._gathered(bins[order], rows[order], extra[order])
+        self.begins, self.rows, self.extra = bins, rows, extra
+        self._gaps = None
+        while self._too_many():
+            self.begins, self.rows, self.extra = self._gathered(self._begin(self.begins), self.rows, self.extra)
+
+    def _too_many(self) -> bool:
+        """Whether bins must be merged, by widths that are set here: what they become depends on all rows alone."""
+        if len(self.begins) <= MOST_EPOCHS:
+            return False
+        epochs = np.unique(self._epochs())
+        if len(np.unique(epochs // self.epochs_per_bin)) > MOST_EPOCHS:
+            self.epochs_per_bin *= 2
+            self.windows_per_bin = BIN_WINDOWS
+            return True
+        if self.epochs_per_bin == 1 and len(self.begins) > MAX_BINS:
             self.windows_per_bin *= 2
-            self.begins, self.rows, self.gap_orbits, self.gap_counts = self._gathered(
-                self._begin(self.begins), *self._state()[1:]
-            )
+            return True
+        return False
 
-    def _state(self) -> tuple[Array, Array, Array, Array]:
-        return self.begins, self.rows, self.gap_orbits, self.gap_counts
-
-    def _gathered(
-        self, bins: Array, rows: Array, gap_orbits: Array, gap_counts: Array
-    ) -> tuple[Array, Array, Array, Array]:
+    def _gathered(self, bins: Array, rows: Array, extra: Array) -> tuple[Array, Array, Array]:
         """Rows of the same bin as one; bins are in order."""
         first = np.flatnonzero(np.diff(bins, prepend=-1))
+        if len(first) == len(bins):
+            return bins, rows, extra
         summed = np.add.reduceat(rows, first, axis=0)
         summed[:, ROW_FIRST_ORBIT] = np.minimum.reduceat(rows[:, ROW_FIRST_ORBIT], first)
         summed[:, ROW_LAST_ORBIT] = np.maximum.reduceat(rows[:, ROW_LAST_ORBIT], first)
-        gap_sum, gap_count = np.add.reduceat(gap_orbits, first), np.add.reduceat(gap_counts, first)
-        if self.windows_per_bin > BIN_WINDOWS:
+        if self.windows_per_bin > BIN_WINDOWS or self.epochs_per_bin > 1:
+            extra = extra.copy()
             step = np.zeros(len(bins), np.int64)
             step[1:] = np.maximum(rows[1:, ROW_FIRST_ORBIT] - rows[:-1, ROW_LAST_ORBIT], 0)
             step[first] = 0
-            step[step <= GAP_ORBITS] = 0
-            gap_sum = gap_sum + np.add.reduceat(step, first)
-            gap_count = gap_count + np.add.reduceat((step > 0).astype(np.int64), first)
-        return bins[first], summed, gap_sum, gap_count
+            reset = np.zeros(len(bins), np.bool_)
+            reset[1:] = rows[1:, ROW_FIRST_ORBIT] >> EPOCH_SHIFT != rows[:-1, ROW_LAST_ORBIT] >> EPOCH_SHIFT
+            reset[first] = False
+            extra[:, 1] += np.where(reset, step, 0)
+            ends = WINDOW_ORBITS - rows[:-1, ROW_LAST_ORBIT] % WINDOW_ORBITS + _bin_begin(rows[1:, ROW_FIRST_ORBIT])[1]
+            extra[1:, 2] += np.where(reset[1:], ends, 0)
+            paused = np.flatnonzero(~reset & (step > GAP_ORBITS))
+            where = PAUSES_AT + np.minimum(np.log2(step[paused] / GAP_ORBITS).astype(np.int64), PAUSE_CLASSES - 1)
+            extra[paused, where] += 1
+            extra[paused, where + PAUSE_CLASSES] += step[paused]
+        return bins[first], summed, np.add.reduceat(extra, first, axis=0)
 
     def _begin(self, keys: Array) -> Array:
         """The key at which each key's bin begins; a bin is cut where the epoch ends, as 2**22 is no multiple of 11."""
-        epoch_begin = keys >> KEY_WINDOW_BITS << KEY_WINDOW_BITS
-        begins: Array = np.maximum(keys // self.windows_per_bin * self.windows_per_bin, epoch_begin)
+        epochs = keys >> KEY_WINDOW_BITS
+        if self.epochs_per_bin > 1:
+            return epochs // self.epochs_per_bin * self.epochs_per_bin << KEY_WINDOW_BITS
+        begins: Array = np.maximum(keys // self.windows_per_bin * self.windows_per_bin, epochs << KEY_WINDOW_BITS)
         return begins
-
-    def _widths(self) -> Array:
-        """Windows in each bin: fewer than windows_per_bin where it is cut."""
-        whole = (self.begins // self.windows_per_bin + 1) * self.windows_per_bin
-        widths: Array = np.minimum(whole, (self._epochs() + 1) << KEY_WINDOW_BITS) - self.begins
-        return widths
 
     def _epochs(self) -> Array:
         epochs: Array = self.begins >> KEY_WINDOW_BITS
         return epochs
 
-    def _steps(self) -> tuple[Array, NDArray[np.bool_]]:
-        """Orbits from each bin's last hit to the next bin's first, and whether that is a gap or a new epoch."""
-        step = self.rows[1:, ROW_FIRST_ORBIT] - self.rows[:-1, ROW_LAST_ORBIT]
-        return step, (step > GAP_ORBITS) | (np.diff(self._epochs()) != 0)
+    def _inside(self) -> Array:
+        """Orbits from each bin's first event to its last, without what lies between epochs."""
+        inside: Array = self.rows[:, ROW_LAST_ORBIT] - self.rows[:, ROW_FIRST_ORBIT] - self.extra[:, 1]
+        return inside
+
+    def _pauses(self) -> Pauses:
+        c, first, last = self.chambers, self.rows[:, ROW_FIRST_ORBIT], self.rows[:, ROW_LAST_ORBIT]
+        # orbits with hits: at least those of one chamber, and one in each window
+        orbits = self.rows[:, ROW_CHAMBERS + 2 * c : ROW_CHAMBERS + 3 * c].max(axis=1, initial=0)
+        return Pauses(
+            inside=self._inside(),
+            events=np.maximum(orbits, self.extra[:, 0]),
+            steps=first[1:] - last[:-1],
+            linked=first[1:] >> EPOCH_SHIFT == last[:-1] >> EPOCH_SHIFT,
+            counts=self.extra[:, PAUSES_AT : PAUSES_AT + PAUSE_CLASSES],
+            sums=self.extra[:, PAUSES_AT + PAUSE_CLASSES :],
+            shortest=GAP_ORBITS,
+        )
+
+    def _decided(self) -> tuple[Pauses, Gaps]:
+        """The pauses, and which of them are gaps: decided once for all that is asked of the same bins."""
+        pauses = self._pauses()
+        if self._gaps is None:
+            self._gaps = find_gaps(pauses)
+        return pauses, self._gaps
 
     def covered_s(self) -> NDArray[np.float64]:
-        """Live seconds in each bin, float64[n]: whole bins, less what lies outside the data at the edges of gaps."""
+        """Live seconds in each bin, float64[n]: up to where the next one with data begins, gaps left out."""
         if not len(self.begins):
             return np.empty(0)
-        # a bin reaches from its own edges, except where data begins or ends in it
-        begin = (self.begins & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
-        end = begin + (self._widths() << WINDOW_ORBIT_BITS)
-        _, edge = self._steps()
-        starts = np.concatenate([[True], edge])
-        ends = np.concatenate([edge, [True]])
+        pauses, gaps = self._decided()
+        # a bin reaches from its own edge to the next one's, except where data begins or ends in it
+        begin = self.begins << WINDOW_ORBIT_BITS
+        edge = gaps.between | ~pauses.linked
+        starts, ends = np.concatenate([[True], edge]), np.concatenate([edge, [True]])
         first = np.where(starts, self.rows[:, ROW_FIRST_ORBIT], begin)
-        last = np.where(ends, self.rows[:, ROW_LAST_ORBIT] + 1, end)
-        seconds = (last - first - self.gap_orbits) * ORBIT_SECONDS
-        return np.asarray(np.maximum(seconds, ORBIT_SECONDS), dtype=np.float64)
+        last = np.where(ends, self.rows[:, ROW_LAST_ORBIT] + 1, np.append(begin[1:], 0))
+        closed = pauses.inside - open_inside(pauses, gaps) + self.extra[:, 1]
+        return np.asarray(np.maximum(last - first - closed, 1) * ORBIT_SECONDS, dtype=np.float64)
 
     def live_time_s(self) -> float:
-        """Seconds of data from each stretch's first hit to its last, gaps left out."""
+        """Seconds that the read-out was open, from each stretch's first event to its last, gaps left out."""
         if not len(self.begins):
             return 0.0
-        step, edge = self._steps()
-        inside = self.rows[:, ROW_LAST_ORBIT] - self.rows[:, ROW_FIRST_ORBIT] - self.gap_orbits
-        return float(inside.sum() + step[~edge].sum()) * ORBIT_SECONDS
+        pauses, gaps = self._decided()
+        between = pauses.steps[pauses.linked & ~gaps.between].sum()
+        return float(open_inside(pauses, gaps).sum() + between) * ORBIT_SECONDS
 
     def gaps(self) -> list[tuple[int, int]]:
-        """Each gap between bins as (last orbit before it, first orbit after it); resets are none."""
-        step, _ = self._steps()
-        same = np.diff(self._epochs()) == 0
-        where = np.flatnonzero((step > GAP_ORBITS) & same)
-        return [(int(self.rows[i, ROW_LAST_ORBIT]), int(self.rows[i + 1, ROW_FIRST_ORBIT])) for i in where]
+        """Each gap between bins as (last orbit before it, first orbit after it); resets are not among them."""
+        if not len(self.begins):
+            return []
+        _, gaps = self._decided()
+        last, first = self.rows[:-1, ROW_LAST_ORBIT] & ORBIT_MASK, self.rows[1:, ROW_FIRST_ORBIT] & ORBIT_MASK
+        return [(int(last[i]), int(first[i])) for i in np.flatnonzero(gaps.between)]
 
     def gap_count(self) -> int:
         """How many gaps, those inside merged bins too."""
-        return len(self.gaps()) + int(self.gap_counts.sum())
+        if not len(self.begins):
+            return 0
+        pauses, gaps = self._decided()
+        return int(gaps.between.sum() + pauses.counts[gaps.inside].sum())
+
+    @property
+    def newest(self) -> tuple[int, int]:
+        """Epoch and orbit of the newest hit, (0, 0) without any."""
+        newest = int(self.rows[-1, ROW_LAST_ORBIT]) if len(self.begins) else 0
+        return newest >> EPOCH_SHIFT, newest & ORBIT_MASK
 
     def time_s(self) -> NDArray[np.float64]:
         """Where each bin begins in data time, float64[n], epochs one after another, 0 where the first bin begins."""
         if not len(self.begins):
             return np.empty(0)
-        steps = np.where(np.diff(self._epochs()) != 0, self._widths()[:-1], np.diff(self.begins))
-        return np.asarray(np.concatenate([[0], np.cumsum(steps)]) * WINDOW_SECONDS, dtype=np.float64)
+        # an epoch ends with the window of its last hit
+        last = self.rows[:-1, ROW_LAST_ORBIT]
+        widths = (
+            last + WINDOW_ORBITS - last % WINDOW_ORBITS - self._starts()[:-1] - self.extra[:-1, 1] + self.extra[:-1, 2]
+        )
+        steps = np.where(np.diff(self._epochs()) != 0, widths, np.diff(self.begins) << WINDOW_ORBIT_BITS)
+        return np.asarray(np.concatenate([[0], np.cumsum(steps)]) * ORBIT_SECONDS, dtype=np.float64)
+
+    def _starts(self) -> Array:
+        """Where each bin begins, as its orbits are counted."""
+        if self.epochs_per_bin > 1:
+            return _bin_begin(self.rows[:, ROW_FIRST_ORBIT])[0]
+        starts: Array = self.begins << WINDOW_ORBIT_BITS
+        return starts
 
     def data_time_s(self) -> float:
         """Data time of the newest hit since the first bin began, gaps included."""
         if not len(self.begins):
             return 0.0
-        window = int(self.begins[-1]) & KEY_WINDOW_MASK
-        inside = int(self.rows[-1, ROW_LAST_ORBIT]) - (window << WINDOW_ORBIT_BITS)
-        return float(self.time_s()[-1]) + inside * ORBIT_SECONDS
+        inside = self.rows[-1, ROW_LAST_ORBIT] - self._starts()[-1] - self.extra[-1, 1] + self.extra[-1, 2]
+        return float(self.time_s()[-1] + inside * ORBIT_SECONDS)
 
     def drop_before(self, first_slot: int) -> None:
         """Forget bins of slots before first_slot (only while bins have not been merged)."""
         kept = self.begins // SLOT_WINDOWS >= first_slot
-        self.begins, self.rows = self.begins[kept], self.rows[kept]
-        self.gap_orbits, self.gap_counts = self.gap_orbits[kept], self.gap_counts[kept]
+        self.begins, self.rows, self.extra = self.begins[kept], self.rows[kept], self.extra[kept]
+        self._gaps = None
 
     def series(self) -> RateSeries:
         """The rates in Hz."""
