@@ -206,6 +206,6 @@ FAULTS = (
     Fault("pause", pause, r"no words for 8\.9\d? s of data time", "note"),
     Fault("idle_words", idle_words, r"8,192 words from word 20,001 on are all 0x01555655554d5555", "odd"),
     Fault("zeros_between", zeros_between, r"13,334 words are zero", "odd"),
-    Fault("noisy_stretch", noisy_stretch, r"from word 2\d,\d+ on: [\d,]+ hits/s, elsewhere [45],\d+", "odd"),
+    Fault("noisy_stretch", noisy_stretch, r"from word (19,9|20,)\d+ on: [\d,]+ hits/s, elsewhere [45],\d+", "odd"),
     Fault("trigger_unknown", trigger_unknown, r"board 0 channel 137: \d+ words, not in .*trigger .*moved"),
 )

@@ -56,6 +56,14 @@ def test_words_of_another_detector_fit_the_suggested_file(detector: Detector, se
     assert {(one.board, one.channel) for one in found.scintillators} == expected
 
 
+def test_a_known_trigger_in_the_middle_of_active_channels_is_a_cell() -> None:
+    detector = Detector(name="in the middle", chambers=(chamber(1, 0, 0), chamber(2, 0, 64), chamber(3, 0, 128)))
+    words = simulate_words(60_000, detector=detector)
+    found = parse(suggest(digested(words), DETECTOR).toml, "suggested.toml")
+    assert [(one.first_channel, one.cells) for one in found.chambers] == [(0, 64), (64, 64), (128, 64)]
+    assert found.triggers == ()
+
+
 def test_a_file_that_fits_brings_no_suggestion() -> None:
     found = digested(good_words())
     assert fits(found)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from muonstream.words import ORBIT_SECONDS
 
-FIRST_STRETCH_WORDS: Final = 1024
+FIRST_STRETCH_WORDS: Final = 256
 MOST_STRETCHES: Final = 2048
 """Past so many stretches, neighbours are merged and stretches become twice as long, so that memory stays bounded."""
 

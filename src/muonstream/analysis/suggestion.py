@@ -103,9 +103,9 @@ def _specials(mine: list[ChannelDigest]) -> list[tuple[ChannelDigest, str, str]]
     active = {one.channel for one in mine}
     found = []
     for one in mine:
-        if one.what in ("trigger", "scintillator"):
+        if one.what in ("trigger", "scintillator") and (one.tdc_codes == 1 or _alone(one.channel, active)):
             found.append((one, f"{one.what}s", "as in the present detector file"))
-        elif one.what or one.hits < ENOUGH_HITS:
+        elif " cell " in one.what or one.hits < ENOUGH_HITS:
             continue
         elif one.tdc_codes == 1:
             found.append((one, "triggers", f"all {one.hits:,} words have TDC {one.only_tdc}"))

@@ -20,7 +20,8 @@ from muonstream.words import ORBIT_SECONDS, Head
 CELLS_SHOWN: Final = 8
 SILENT_SHOWN: Final = 12
 COLD: Final = 0.3
-"""Cells with less than this share of the median cell's hits are listed as cold."""
+"""Cells with less than this share of the median cell's hits are listed as cold, if that has ENOUGH_HITS."""
+ENOUGH_HITS: Final = 20
 CHANNELS_SHOWN: Final = 12
 ROWS_SHOWN: Final = 12
 LABEL: Final = 9
@@ -142,7 +143,7 @@ def _times(found: SurveyDigest) -> list[tuple[str, str]]:
         step = found.rates_step_s * len(found.rates_hz) / max(len(chart), 1)
         low_hz, high_hz = min(found.rates_hz), max(found.rates_hz)
         rate = _hz(found.hits - found.repeats.near, found)
-        text = f"{rate} hits/s  {chart}  {low_hz:,.0f} to {high_hz:,.0f}, {seconds(step)} a bar"
+        text = f"{rate} hits/s  {chart}  {_number(low_hz)} to {_number(high_hz)}, {seconds(step)} a bar"
         lines.append(("rate", text))
     if found.board_changes:
         back = percent(found.back_changes / found.board_changes) if found.back_changes else "none"
@@ -162,11 +163,14 @@ def _times(found: SurveyDigest) -> list[tuple[str, str]]:
     return lines
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.4g}"
+
+
 def _hz(hits: int, found: SurveyDigest) -> str:
     """A rate, over live time or, of sparse data, over all time."""
     spent = found.time_s if found.sparse else found.live_s
-    rate = hits / spent if spent > 0 else 0.0
-    return "" if spent <= 0 else f"{rate:,.0f}" if rate >= 1000 else f"{rate:,.4g}"
+    return _number(hits / spent) if spent > 0 else ""
 
 
 def _boards(found: SurveyDigest) -> None:
@@ -297,7 +301,7 @@ def _cells(found: SurveyDigest) -> None:
     alive = sorted((one for one in cells if one.hits), key=lambda one: -one.hits)
     # without a really cold one, the coldest are chance
     median = alive[len(alive) // 2].hits if alive else 0
-    cold = [one for one in reversed(alive) if one.hits < COLD * median]
+    cold = [one for one in reversed(alive) if one.hits < COLD * median] if median >= ENOUGH_HITS else []
     for title, which in (("Coldest cells", cold[:CELLS_SHOWN]), ("Hottest cells", alive[:CELLS_SHOWN])):
         if not which or found.time_s <= 0:
             continue
