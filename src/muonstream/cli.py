@@ -17,6 +17,7 @@ from muonstream import __version__
 from muonstream.cli_errors import Commands, unfit
 from muonstream.cli_kafka import kafka_app
 from muonstream.cli_options import (
+    IDLE_SECONDS,
     WORKERS,
     CheckpointOption,
     DetectorOption,
@@ -24,6 +25,7 @@ from muonstream.cli_options import (
     EngineOption,
     FormatOption,
     HostOption,
+    IdleOption,
     KafkaOption,
     KafkaTimeoutOption,
     MasterOption,
@@ -122,6 +124,7 @@ def run(
     summary: SummaryOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
+    idle_seconds: IdleOption = IDLE_SECONDS,
     workers: WorkersOption = WORKERS,
     reconstruct: ReconstructOption = False,
     host: HostOption = "127.0.0.1",
@@ -213,6 +216,7 @@ def run(
             port=port,
             stale_after_s=stale_after,
             publishing=publishing,
+            idle_seconds=idle_seconds,
             alarm_options=alarm_options,
         )
     )
@@ -226,6 +230,7 @@ def process(
     summary: SummaryOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
+    idle_seconds: IdleOption = IDLE_SECONDS,
     workers: WorkersOption = WORKERS,
     reconstruct: ReconstructOption = False,
     together: Annotated[
@@ -254,6 +259,7 @@ def process(
         reconstruct=reconstruct,
         together=together,
         merge=merge,
+        idle_seconds=idle_seconds,
     )
     raise typer.Exit(process_files(files, options))
 

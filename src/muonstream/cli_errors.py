@@ -11,7 +11,7 @@ _SHOULD: Final = "Input should be "
 SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")
 TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
 KAFKA_ONLY: Final = ("kafka_properties", "kafka_timeout")
-FILE_ONLY: Final = ("format", "pace")
+FILE_ONLY: Final = ("format", "pace", "idle_seconds")
 LOCAL_ONLY: Final = ("follow", "workers", "store_every")
 """Parameters of `run` that only some sources and engines know."""
 

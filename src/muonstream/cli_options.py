@@ -49,6 +49,16 @@ SummaryOption = Annotated[
 StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
 HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
+IDLE_SECONDS: Final = 5.0
+IdleOption = Annotated[
+    float,
+    typer.Option(
+        "--idle-seconds",
+        min=0.1,
+        max=1e6,
+        help="Seconds of data after which a silent board is no longer waited for, unless it has lagged more before.",
+    ),
+]
 RunOption = Annotated[
     str,
     typer.Option("--run", "--run-name", help="The run's name; else that of its file or folder.", show_default=False),

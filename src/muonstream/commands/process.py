@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.analysis.summary import CountedRun, total_of
+from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.summary_file import conclude_runs, summary_file
 from muonstream.detector import Detector
@@ -31,6 +32,7 @@ class ProcessOptions:
     """What the command line says.
 
     together: the files were written side by side; merge: they are one run, whatever their names and counters say
+    idle_seconds: data time after which a silent board is no longer waited for
     run, run_number: name and number of the run, "" and None for those by the rule
     """
 
@@ -44,6 +46,7 @@ class ProcessOptions:
     reconstruct: bool = False
     together: bool = False
     merge: bool = False
+    idle_seconds: float = 5.0
 
 
 def check_there(files: Sequence[str]) -> None:
@@ -165,6 +168,7 @@ def _pipeline(run: InputRun, options: ProcessOptions, detector: Detector) -> Pip
         workers=options.workers,
         reconstruct=options.reconstruct,
         pairs=False,
+        builder=FrameBuilder(detector.boards, idle_seconds=options.idle_seconds),
     )
 
 

@@ -11,6 +11,7 @@ from threading import Event, Timer
 from types import FrameType
 
 from muonstream.analysis.monitor import Snapshot
+from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.publish import Publishing, PublishOptions
@@ -161,6 +162,7 @@ def run_live(
     stale_after_s: float,
     publishing: PublishOptions,
     alarm_options: AlarmOptions,
+    idle_seconds: float = 5.0,
 ) -> int:
     """A source that is no topic, live; gives the exit code."""
     status = [common.OK]
@@ -169,7 +171,12 @@ def run_live(
         stop = Event()
         blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)
         pipeline = Pipeline(
-            detector, run=run or run_name(source), source=source, workers=workers, reconstruct=reconstruct
+            detector,
+            run=run or run_name(source),
+            source=source,
+            workers=workers,
+            reconstruct=reconstruct,
+            builder=FrameBuilder(detector.boards, idle_seconds=idle_seconds),
         )
         _live(
             blocks,

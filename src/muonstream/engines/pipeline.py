@@ -224,7 +224,7 @@ class Pipeline:
             held=counts.held,
             resets=counts.resets + far.resets,
             late_by_input=counts.late_by_input,
-            faults=(*self.notes, *self.remarks, *self.faults),
+            faults=(*self.notes, *self.builder.remarks(), *self.remarks, *self.faults),
             lag_messages=self.lag_messages,
             restarts=self.restarts,
             engine=self.engine,
