@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from muonstream.formats.block import Block
 from muonstream.sources.runs import InputRun, Orbits, goes_on, joined, may_join
-from muonstream.words import BX_PER_ORBIT, Head, Words, decode
+from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words, decode
 
 HITS: Final = 101
 """Orbits are compared by the medians of so many hits: a wild orbit among them does not matter."""
@@ -32,16 +32,15 @@ class HitSpan:
 
     def add(self, words: Words) -> None:
         """Take words (uint64[n]) that follow those before."""
-        for at in range(0, len(words), _SLICE):
-            if len(self.first) >= HITS:
-                break
-            self.first = np.concatenate([self.first, _hits(words[at : at + _SLICE])])[:HITS]
-        found: list[Hits] = []
-        for end in range(len(words), 0, -_SLICE):
-            found.insert(0, _hits(words[max(0, end - _SLICE) : end]))
-            if sum(map(len, found)) >= HITS:
-                break
-        self._last = np.concatenate([self._last, *found])[-HITS:]
+        at, size = 0, _SLICE
+        while at < len(words) and len(self.first) < HITS:
+            self.first = np.concatenate([self.first, _hits(words[at : at + size])])[:HITS]
+            at, size = at + size, 4 * size  # usually the first slice is enough, and few are needed without hits
+        end, size, found = len(words), _SLICE, self._last[:0]
+        while end > 0 and len(found) < HITS:
+            found = np.concatenate([_hits(words[max(0, end - size) : end]), found])
+            end, size = end - size, 4 * size
+        self._last = np.concatenate([self._last, found])[-HITS:]
 
     @property
     def orbits(self) -> Orbits | None:
@@ -53,8 +52,8 @@ class HitSpan:
 
 
 def _hits(words: Words) -> Hits:
-    fields = decode(words)
-    hits: Hits = words[(fields.head == Head.HIT) & (fields.bx < BX_PER_ORBIT)]
+    bx = words >> np.uint64(BX_SHIFT) & np.uint64(BX_MASK)
+    hits: Hits = words[(words >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)) & (bx < np.uint64(BX_PER_ORBIT))]
     return hits
 
 
@@ -98,7 +97,8 @@ class JoinedRuns:
         span = HitSpan()
         while True:
             for block in blocks:
-                span.add(block.words)
+                if self._waiting:
+                    span.add(block.words)
                 yield block
             if not self._waiting or not may_join(self.run, self._waiting[0]):
                 return
