@@ -1,129 +1,167 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from decoding import WORDS, fed, json_of
+from decoding import WORDS, fed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from muonstream.commands.simulate import table_of
+from muonstream.detector import Detector
 from muonstream.formats.block import SourceError
-from muonstream.formats.recognise import BINARY, Format, check, decoder, recognise
-from muonstream.formats.rows import COLUMNS
+from muonstream.formats.evidence import Expected, Refused, Undecided
+from muonstream.formats.recognise import (
+    BINARY,
+    FIRST_BYTES,
+    Form,
+    Format,
+    Recogniser,
+    Wanted,
+    decide,
+    decoder,
+)
 from muonstream.sources.files import read_blocks
-from muonstream.words import encode
+from tools.streams import IDLE_WORD, WRITERS, StreamConfig, as_dma, as_words, hits_of, make_words, truth
+
+EXPECTED = Expected.of(Detector.default().channel_map())
+WANTED = Wanted(EXPECTED)
+STREAMS = {
+    "usual": StreamConfig(),
+    "quiet": StreamConfig(words=300, rate_hz=0.5),
+    "ancillary": StreamConfig(words=2000, ancillary=10),
+    "resets": StreamConfig(words=900, resets=3),
+    "late": StreamConfig(words=500, start=4_294_900_000),
+    "one board": StreamConfig(words=600, boards=1, triggers=0),
+}
+FORMATS = {
+    "words": Format.WORDS,
+    "dma": Format.DMA,
+    "dma counting": Format.DMA,
+    "course": Format.COURSE,
+    "course bare": Format.COURSE,
+    "firmware2019": Format.FIRMWARE2019,
+    "head1": Format.HEAD1,
+    "json lines": Format.JSON,
+    "json array": Format.JSON,
+}
 
 
-def test_formats_are_known_by_content_whatever_the_name(tmp_path: Path) -> None:
-    old = b"1,0,72,46758,279,18\n" * 5
-    for format, data in (
-        (Format.WORDS, WORDS.astype("<u8").tobytes()),
-        (Format.COURSE, table_of(WORDS)),
-        (Format.FIRMWARE2019, old),
-        (Format.JSON, json_of(WORDS)),
-    ):
-        assert recognise(data[: 1 << 16], "x.whatever") is format
-    path = tmp_path / "words.txt"
-    path.write_bytes(WORDS.astype("<u8").tobytes())
-    for wrong in (Format.COURSE, Format.JSON):
-        with pytest.raises(SourceError, match="not the format"):
-            list(read_blocks(str(path), wrong))
-    with pytest.raises(SourceError, match="does not tell course from firmware2019"):
-        recognise(b"1,0,1,1,1,1\n2,0,1,1,1,1\n", "x")
-    (tmp_path / "old.txt").write_bytes(old * 3)
-    with pytest.raises(SourceError, match="found 15 rows of HEAD 1 and 0 of HEAD 2"):
-        list(read_blocks(str(tmp_path / "old.txt"), Format.COURSE))
+def form_of(data: bytes, wanted: Wanted = WANTED, cuts: tuple[int, ...] = ()) -> Form:
+    recogniser = Recogniser("f", wanted)
+    edges = [0, *sorted(cuts), len(data)]
+    for a, b in pairwise(edges):
+        if recogniser.feed(data[a:b]):
+            break
+    else:
+        recogniser.end()
+    assert recogniser.form is not None
+    return recogniser.form
 
 
-def binary(words: object) -> bytes:
-    return np.asarray(words).astype("<u8").tobytes()
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("form", WRITERS)
+def test_formats_are_known_by_content(form: str, stream: str) -> None:
+    words = make_words(STREAMS[stream])
+    data = WRITERS[form](words)
+    found = form_of(data)
+    assert found.format == FORMATS[form]
+    assert found.why
+    decoded = fed(decoder(found, "f"), data)[0]
+    assert len(decoded) == len(truth(form, words))
+    assert hits_of(np.array(decoded, np.uint64)).tolist() == hits_of(words).tolist()
 
 
-@pytest.mark.parametrize(
-    ("sample", "format"),
-    [
-        (b"", Format.WORDS),
-        (b"\x00\x01\x02", Format.WORDS),
-        (b"\xef\xbb\xbf \n{}", Format.JSON),
-        (b"\xef\xbb\xbfHEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n2,0,1,1,1,1\n", Format.COURSE),
-        (b"2,0,1,1,1,1\n1,0,1,1,1,1\n2,0,1,1,1,1\n", Format.COURSE),
-        (b"1,0,1,1,1,1\n" * 10 + b"0,0,1,1,1,1\n", Format.FIRMWARE2019),
-        (binary(WORDS[:3]) + b"\x00", Format.WORDS),
-        (binary(encode(head=4, fpga=0, channel=0, orbit=range(9), bx=4000, tdc=0)), Format.WORDS),
-        (binary(np.insert(WORDS[:256], [0, 128], 591)), Format.DMA),
-        (binary(WORDS[:129]), Format.WORDS),
-    ],
-)
-def test_small_samples_are_told_apart(sample: bytes, format: Format) -> None:
-    assert recognise(sample, "f") is format
+@settings(max_examples=60)
+@given(st.sampled_from(list(WRITERS)), st.sampled_from(list(STREAMS)), st.lists(st.integers(0, 9000), max_size=4))
+def test_the_form_does_not_depend_on_how_the_content_is_cut(form: str, stream: str, cuts: list[int]) -> None:
+    data = WRITERS[form](make_words(STREAMS[stream])[:300])
+    assert form_of(data, cuts=tuple(min(cut, len(data)) for cut in cuts)) == form_of(data)
 
 
-@pytest.mark.parametrize(
-    ("sample", "reason"),
-    [
-        (
-            b"hello\nworld\n",
-            "f: found text that is no table of 6 columns and no JSON, as 'hello'; allowed are words, dma",
-        ),
-        (b"HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", "f: found the header of a table, and no rows"),
-        (b"head,fpga,tdc_channel,orbit_cnt,bx_counter,tdc_meas\nx\n", "f: found the header of a table, and no rows"),
-        (
-            b"HEAD,FPGA,TDC_CHANNEL,BX_COUNTER,ORBIT_CNT,TDC_MEAS\n2,0,1,1,1,1\n",
-            "f: found a table with the columns HEAD, FPGA, TDC_CHANNEL, BX_COUNTER, ORBIT_CNT, TDC_MEAS; allowed are "
-            "HEAD, FPGA, TDC_CHANNEL, ORBIT_CNT, BX_COUNTER, TDC_MEAS, in this order",
-        ),
-        (b'"FPGA","HEAD","RUN"\n0,2,1\n', "f: found a table with the columns FPGA, HEAD, RUN; allowed are HEAD"),
-        (b"1,0,1,1,1,1\n0,0,1,1,1,1\n", "found 0 rows of HEAD 2 and 1 of HEAD 1 among the first 2"),
-        (b"\xff" * 64, "f: found neither text nor words of the boards"),
-    ],
-)
-def test_what_is_not_recognised_is_one_line(sample: bytes, reason: str) -> None:
-    with pytest.raises(SourceError, match=reason) as caught:
-        recognise(sample, "f")
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("head", [IDLE_WORD, 0, 2**64 - 1])
+def test_an_idle_head_decides_nothing(head: int) -> None:
+    words = make_words(StreamConfig())
+    idle = np.full(5000, head, np.uint64)
+    recogniser = Recogniser("f", WANTED)
+    assert not recogniser.feed(as_words(idle))
+    assert "hits (HEAD 2), of which there are none" in recogniser.missing
+    recogniser.feed(as_words(words))
+    assert recogniser.end()
+    assert recogniser.form is not None
+    assert recogniser.form.format == "words"
+    assert b"".join(recogniser.held()) == as_words(np.concatenate([idle, words]))
 
 
-@pytest.mark.parametrize("named", [Format.COURSE, Format.FIRMWARE2019])
-def test_columns_in_another_order_are_refused_also_when_the_format_is_named(named: Format) -> None:
-    row = b"2,0,1,1,1,1\n" if named is Format.COURSE else b"1,0,1,1,1,1\n"
-    check(",".join(COLUMNS).encode() + b"\n" + row, named, "f")
-    with pytest.raises(SourceError, match=r"f: found a table with the columns FPGA, HEAD, .*in this order$"):
-        check(b"FPGA,HEAD,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n" + row, named, "f")
-
-
-def test_a_row_that_the_samples_end_cuts_does_not_count() -> None:
-    rows = b"2,0,1,1,1,1\n" * 6000
-    with_cut = rows[: 1 << 16]
-    assert not with_cut.endswith(b"\n")
-    assert recognise(with_cut, "f") is Format.COURSE
+def test_what_waits_is_kept_when_the_memory_behind_it_is_used_again() -> None:
+    buffer = bytearray(as_words(WORDS[:4]))
+    recogniser = Recogniser("f", WANTED)
+    recogniser.feed(memoryview(buffer))
+    recogniser.keep()
+    buffer[:] = bytes(len(buffer))
+    assert recogniser.size == 32 < FIRST_BYTES
+    assert b"".join(recogniser.held()) == as_words(WORDS[:4])
 
 
 @pytest.mark.parametrize("named", list(Format))
-def test_a_format_that_was_named_is_held_against_the_content(named: Format) -> None:
-    samples = {
-        Format.WORDS: binary(WORDS[:20]),
-        Format.DMA: binary(WORDS[:20]),
-        Format.COURSE: b"2,0,1,1,1,1\n" * 20,
-        Format.FIRMWARE2019: b"1,0,1,1,1,1\n" * 20,
-        Format.JSON: b'  {"HEAD":2}\n',
-    }
-    for other, sample in samples.items():
-        if other is named or {named, other} <= set(BINARY):
-            check(sample, named, "f")
-        else:
-            with pytest.raises(SourceError, match=rf"^f: found .*, which is not the format {named} that was named$"):
-                check(sample, named, "f")
-
-
-@pytest.mark.parametrize("format", list(Format))
-def test_every_format_has_its_decoder(format: Format) -> None:
-    data = {
-        Format.WORDS: binary(WORDS[:128]),
-        Format.DMA: binary(np.insert(WORDS[:128], 0, 591)),
-        Format.COURSE: table_of(WORDS[:128]),
-        Format.JSON: json_of(WORDS[:128]),
-    }
-    if format is Format.FIRMWARE2019:
-        assert fed(decoder(format, "f"), b"1,0,8,5,6,1\n")[0] == [int(encode(fpga=0, channel=7, orbit=5, bx=6, tdc=2))]
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_format_that_was_named_is_held_against_the_content(form: str, named: Format) -> None:
+    data = WRITERS[form](make_words(StreamConfig()))
+    wanted = Wanted(EXPECTED, named)
+    if named is FORMATS[form] or {named, FORMATS[form]} == {Format.FIRMWARE2019, Format.HEAD1}:
+        assert str(form_of(data, wanted).format) == str(named)
+    elif named is Format.WORDS and FORMATS[form] is Format.DMA:
+        assert str(form_of(data, wanted).format) == str(named)  # the user may want run words counted
     else:
-        assert fed(decoder(format, "f"), data[format]) == (WORDS[:128].tolist(), 0, [])
+        with pytest.raises(SourceError, match="named") as caught:
+            form_of(data, wanted)
+        assert str(caught.value).startswith("f: found ")
+
+
+def test_an_undecided_sample_says_what_is_missing() -> None:
+    found = decide(as_words(WORDS[:3]), WANTED, last=False)
+    assert isinstance(found, Undecided)
+    assert found.missing
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"hello\nworld\n", "f: found text"),
+        (b"SQLite format 3\0" + bytes(4000), "SQLite"),
+        (b"PK\x03\x04" + bytes(100), "zip"),
+        (bytes(4096), "only zeros or ones"),
+        (as_words(np.full(900, IDLE_WORD, np.uint64)), "idle words without any hit"),
+        (WORDS.astype(">u8").tobytes(), "big-endian"),
+        (np.random.default_rng(1).bytes(5000), "show no format"),
+        (b"HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", "f: found"),
+    ],
+)
+def test_what_is_not_data_is_refused_in_one_line(data: bytes, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason) as caught:
+        form_of(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_refusal_is_a_value_of_decide() -> None:
+    assert isinstance(decide(b"<!DOCTYPE html><html><body>" + b"x" * 400, WANTED, last=True), Refused)
+
+
+def test_an_empty_input_has_no_form() -> None:
+    recogniser = Recogniser("f", WANTED)
+    assert not recogniser.end()
+
+
+def test_names_of_files_play_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes(as_words(WORDS))
+    assert sum(len(block.words) for block in read_blocks(str(path))) == len(WORDS)
+    for wrong in (Format.COURSE, Format.JSON):
+        with pytest.raises(SourceError, match="not the format"):
+            list(read_blocks(str(path), wrong))
+
+
+def test_binary_formats_are_two() -> None:
+    assert BINARY == (Format.WORDS, Format.DMA)
+    assert form_of(as_dma(WORDS)).format == "dma"

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from muonstream.formats.block import Block, ByteAccount, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.notes import Notes
+from muonstream.formats.odd_values import OddValues
 from muonstream.formats.plausible import (
+    BAD,
     CHUNK,
     PADDING,
     RUN_WORD,
-    STEP_GOOD,
     STEP_WORDS,
     find_step,
     flag_chunks,
@@ -29,11 +30,14 @@ from muonstream.formats.plausible import (
 )
 from muonstream.formats.step import (
     ANCILLARIES,
+    BADS,
     BOARDS,
     CANDIDATE,
     CHANGED,
     DMA_WORDS,
+    FOUND,
     FULL,
+    LOOK,
     LOST,
     PADDINGS,
     PHASE,
@@ -42,6 +46,7 @@ from muonstream.formats.step import (
     RUN_STEP,
     RUN_WORDS,
     SHORT,
+    SMALL,
     STATE_FIELDS,
     TRUSTED,
     trailing_ancillary,
@@ -90,7 +95,6 @@ class BinaryDecoder:
         searching: bool = False,
     ) -> None:
         self._name = name
-        self._dma = transfers is not None
         self._rest = b""
         self._position = 0  # of the first byte of what is in `_rest`, or else comes next
         self._lost_at = 0 if searching else -1  # the byte at which the step was lost
@@ -101,17 +105,16 @@ class BinaryDecoder:
             self._state[[RUN, RUN_STEP, PHASE]] = transfers.run_word, transfers.run_step, transfers.before
         self._run = -1 if transfers is None else transfers.run_word  # the newest one in a note
         self._together = FEWEST_WORDS
-        self._padding = (0, 0, 0)  # the present stretch: its first byte, how many values, which value
         self._notes = Notes(name)
+        self._padding = OddValues(self._notes, "padding", _line_of_padding, gap=WORD_BYTES, same=True)
+        self._bad = OddValues(self._notes, "odd values", _line_of_bad, gap=WORD_BYTES * LOOK)
         self._content = content
 
     @property
     def transfers(self) -> Transfers | None:
         """Where a stream of DMA transfers stands; None for plain words."""
-        if not self._dma:
-            return None
         run_word, run_step, before = self._state[[RUN, RUN_STEP, PHASE]].tolist()
-        return Transfers(run_word, run_step, before)
+        return Transfers(run_word, run_step, before) if run_word >= 0 else None
 
     @property
     def rest(self) -> bytes:
@@ -157,14 +160,15 @@ class BinaryDecoder:
     def _take(self, piece: _Piece, words: Words, last: bool) -> tuple[int, int]:
         """Take those of these words that can be decided; how many, and what stopped it."""
         s = self._state
-        flags = np.empty(0 if self._dma else len(words) // CHUNK, np.uint8)
+        dma = s[RUN] >= 0
+        flags = np.empty(0 if dma else len(words) // CHUNK, np.uint8)
         if len(flags):
             flag_chunks(words, self._before, flags)
         kinds = np.zeros(len(words), np.uint8)
         events = np.empty((EVENTS, 3), np.int64)
-        paddings, run_words = int(s[PADDINGS]), int(s[RUN_WORDS])
+        paddings, run_words, bads = int(s[PADDINGS]), int(s[RUN_WORDS]), int(s[BADS])
         ended, stop, n_events = walk(words, self._before, flags, s, kinds, events, last)
-        if stop == LOST or not (last or self._dma):
+        if stop == LOST or not (last or dma):
             # the first ancillary words of a stream may as well be the beginning of garbage: they wait, or go with it
             n = trailing_ancillary(kinds, ended)
             if n and n == s[ANCILLARIES]:
@@ -174,16 +178,13 @@ class BinaryDecoder:
         for what, index, value in events[:n_events].tolist():
             self._note_event(what, first + WORD_BYTES * index, value, piece.block)
         n_padding, n_run_words = int(s[PADDINGS]) - paddings, int(s[RUN_WORDS]) - run_words
-        if n_padding:
-            self._see_padding(first, words[:ended], kinds[:ended], piece.block)
-        elif ended:
-            self._end_padding()
+        self._see_odd(first, words[:ended], kinds[:ended], n_padding, int(s[BADS]) - bads)
         dropped = n_padding + n_run_words
         kept = words[:ended]
         if dropped:
             kept = kept[(kinds[:ended] != PADDING) & (kinds[:ended] != RUN_WORD)]
         if self._content is not None:
-            self._content.see(kept, None if dropped or self._dma else flags[: ended // CHUNK])
+            self._content.see(kept, None if dropped or dma else flags[: ended // CHUNK])
         piece.take(ended, kept if dropped else None)
         piece.block.malformed += n_padding
         piece.block.bytes += ByteAccount(
@@ -198,6 +199,14 @@ class BinaryDecoder:
             self._notes.add("changed run words", f"byte {byte:,}: the run word changes from {self._run} to {value}")
             self._run = value
             return
+        if what == FOUND:
+            found = f"found the run word {value} in front of {DMA_WORDS - 1} words: these are raw DMA transfers"
+            self._notes.add("transfers", f"byte {byte:,}: {found}")
+            self._run = value
+            return
+        if what == SMALL:
+            self._notes.add("small words", f"byte {byte:,}: found {value}, like a run word; taken for a word of HEAD 0")
+            return
         block.steps_lost += 1
         if what == SHORT:
             found = f"a transfer of {counted(value, 'word')}, expected {DMA_WORDS - 1}"
@@ -206,35 +215,21 @@ class BinaryDecoder:
             found = f"{value & (1 << 64) - 1:#018x} where a transfer's run word is due"
             self._notes.add("lost step", f"byte {byte:,}: out of step, found {found}; taken for a word")
 
-    def _see_padding(self, first: int, words: Words, kinds: NDArray[np.uint8], block: Block) -> None:
-        """Follow stretches of zeros and ones."""
-        where = np.flatnonzero(kinds == PADDING)
-        values = words[where]
-        begins = np.flatnonzero(np.concatenate([[True], (np.diff(where) != 1) | (values[1:] != values[:-1])]))
-        ends = np.append(begins[1:], len(where))
-        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            byte, n, value = first + WORD_BYTES * int(where[begin]), end - begin, int(values[begin])
-            before, so_far, same = self._padding
-            if so_far and before + WORD_BYTES * so_far == byte and same == value:
-                self._padding = before, so_far + n, value
-            else:
-                self._end_padding()
-                self._padding = byte, n, value
-        if where[-1] != len(kinds) - 1:
-            self._end_padding()
+    def _see_odd(self, first: int, words: Words, kinds: NDArray[np.uint8], n_padding: int, n_bad: int) -> None:
+        """Follow padding and bad values; first: the byte of the first value."""
+        for n, kind, stretches in ((n_padding, PADDING, self._padding), (n_bad, BAD, self._bad)):
+            where = np.flatnonzero(kinds == kind) if n else _NOWHERE
+            stretches.see(first, WORD_BYTES * where, words[where], WORD_BYTES * len(words))
 
-    def _end_padding(self) -> None:
-        byte, n, value = self._padding
-        if n:
-            what = "all ones (0xffffffffffffffff)" if value else "all zeros (0x0)"
-            self._notes.add("padding", f"byte {byte:,}: {counted(n, 'word')} of {what}, counted as malformed (padding)")
-        self._padding = 0, 0, 0
+    def _end_stretches(self) -> None:
+        self._padding.end()
+        self._bad.end()
 
     def _search(self, piece: _Piece, last: bool) -> bool:
         """Look for the next byte in step; whether decoding can resume, there or where the step seemed lost."""
         begin = self._lost_at - self._position
         data = np.frombuffer(piece.buffer, np.uint8)
-        found = find_step(data, piece.at, len(data), STEP_GOOD)
+        found = find_step(data, piece.at, len(data), last)
         if piece.at == begin:  # nothing was passed over yet
             n = (found - begin if found >= 0 else len(data) - begin) // WORD_BYTES
             if found < 0 and n < SEARCH_WORDS and not last:
@@ -248,7 +243,7 @@ class BinaryDecoder:
                 return True
             piece.block.steps_lost += 1
         self._together = FEWEST_WORDS
-        self._end_padding()
+        self._end_stretches()
         if found < 0:
             piece.pass_over(max(0, len(data) - piece.at - (0 if last else WORD_BYTES * STEP_WORDS - 1)))
             return False
@@ -283,7 +278,21 @@ class BinaryDecoder:
                 f"expected whole words of {WORD_BYTES}"
             )
             piece.at += tail
-        self._end_padding()
+        self._end_stretches()
+
+
+_NOWHERE: Final = np.empty(0, np.int64)
+
+
+def _line_of_padding(byte: int, size: int, n: int, value: int) -> str:
+    what = "all ones (0xffffffffffffffff)" if value else "all zeros (0x0)"
+    return f"byte {byte:,}: {counted(n, 'word')} of {what}, counted as malformed (padding)"
+
+
+def _line_of_bad(byte: int, size: int, n: int, value: int) -> str:
+    words = (size + WORD_BYTES - 1) // WORD_BYTES
+    among = f", among {words:,} words" if words > n else ""
+    return f"byte {byte:,}: {counted(n, 'value')} that no known firmware sends, the first {value:#018x}{among}"
 
 
 class _Piece:

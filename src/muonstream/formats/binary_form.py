@@ -20,12 +20,14 @@ from muonstream.compiled import compiled
 from muonstream.formats.binary import ALL_BOARDS, Transfers
 from muonstream.formats.block import counted
 from muonstream.formats.evidence import Expected, Refused, Undecided
-from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, IDLE, PADDING, is_hit, kind_of, near, orbit_of
+from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, PADDING, is_hit, kind_of, near, orbit_of
 from muonstream.formats.step import DMA_WORDS, HIGHEST_RUN_WORD
 from muonstream.words import CHANNEL_MASK, CHANNEL_SHIFT, FPGA_SHIFT, Words
 
 FEWEST_GOOD: Final = 12
 CHANNELS_SHOWN: Final = 8
+IDLE_PERIOD: Final = 4
+"""A value that is the same as one of so many before it is an idle word, or a repeated hit, and shows nothing."""
 _GOOD, _HITS, _KNOWN, _PADDING, _IDLE, _ANCILLARY, _FIRST, _VALUES = range(8)
 
 
@@ -56,13 +58,17 @@ def _weigh(words: Any, known: Any, counts: Any, seen: Any, boards: Any) -> None:
     known: bool[8, 512]; counts: int64[_VALUES], _FIRST the index of the first good hit's predecessor, -1 for none;
     seen: bool[8, 512], channels of good hits; boards: int64[8], good hits by board
     """
-    reference, candidate, previous, before = -1, -1, np.uint64(0), -1
+    reference, candidate, before = -1, -1, -1
     counts[_FIRST] = -1
     for i in range(len(words)):
         word = words[i]
-        kind = kind_of(word, previous, reference, candidate, 0xFF)
-        previous = word
-        if is_hit(word):
+        kind = kind_of(word, words[i - 1] if i else np.uint64(0), reference, candidate, 0xFF)
+        repeated = False
+        for back in range(1, min(i, IDLE_PERIOD) + 1):
+            repeated |= words[i - back] == word
+        if repeated and kind != PADDING:
+            counts[_IDLE] += 1
+        elif is_hit(word):
             board = np.int64(word >> np.uint64(FPGA_SHIFT)) & 7
             channel = np.int64(word >> np.uint64(CHANNEL_SHIFT)) & CHANNEL_MASK
             tdc = np.int64(word) & 31
@@ -85,7 +91,6 @@ def _weigh(words: Any, known: Any, counts: Any, seen: Any, boards: Any) -> None:
             before = i
         else:
             counts[_PADDING] += kind == PADDING
-            counts[_IDLE] += kind == IDLE
             counts[_ANCILLARY] += kind == ANCILLARY
 
 
@@ -148,7 +153,7 @@ def decide_binary(
     boards = weight.boards | sum(1 << board for board in np.flatnonzero(~expected.known.all(1) & expected.known.any(1)))
     known_boards = int(boards) or ALL_BOARDS
     if named == "words":
-        return BinaryForm("named by the user", known_boards)
+        return BinaryForm("named by the user", known_boards if weight.shows_words(last) else ALL_BOARDS)
     if not weight.shows_words(last):
         if named == "dma" and last and len(words):
             return Refused("found no words of the boards, which is not the format dma that was named")
@@ -158,7 +163,7 @@ def decide_binary(
     if aligned:
         halves = Weight.of(_halves_exchanged(np.frombuffer(sample, "<u8", len(sample) // 8)), expected)
         if aligned == 4 and halves.first == 0 and halves.shows_words(last):
-            return Refused(f"found {_HALVES}; exchange them first")
+            return Refused(f"found {_HALVES}, or whose first half is missing; exchange the halves, or cut 4 bytes off")
         return BinaryForm(f"{why}, {aligned} bytes off a multiple of 8", known_boards, aligned=False)
     transfers = _transfers(words, weight, last)
     if isinstance(transfers, Transfers):
@@ -176,21 +181,22 @@ def decide_binary(
 def _transfers(words: Words, weight: Weight, last: bool) -> Transfers | Undecided | None:
     """Where transfers begin; None if these are plain words, Undecided if more of them would tell."""
     if is_hit(words[0]) and weight.first == 0:
-        return None
+        return None  # if transfers begin later on, the decoder sees it
+    for first in range(min(DMA_WORDS, len(words))):
+        runs = words[first::DMA_WORDS].astype(np.int64)
+        if len(runs) < 2 or is_hit(words[first]):
+            continue
+        steps = np.diff(runs)
+        usual = int(steps[0]) if len(runs) == 2 else int(np.median(steps))
+        run_word = int(words[first])
+        if not 0 <= usual < 1 << 16 or run_word >= 1 << 63 or (usual and len(runs) < 3):
+            continue
+        # the same number at each 129th place, and hardly anywhere else: idle words are everywhere
+        elsewhere = np.count_nonzero(words == words[first]) - np.count_nonzero(runs == runs[0])
+        if 5 * np.count_nonzero(steps == usual) >= 4 * len(steps) and 4 * elsewhere <= len(runs):
+            return Transfers(run_word, usual, DMA_WORDS - 1 - first)
     small = np.flatnonzero((words < HIGHEST_RUN_WORD) & (words > 0))
     values, counts = np.unique(words[small], return_counts=True)
-    for value in values[np.argsort(-counts, kind="stable")][:3]:
-        where = np.flatnonzero(words == value)
-        steps = np.diff(where)
-        if len(steps) and where[0] < DMA_WORDS and 5 * np.count_nonzero(steps == DMA_WORDS) >= 4 * len(steps):
-            return Transfers(int(value), 0, DMA_WORDS - 1 - int(where[0]))
-    for first in small[small < DMA_WORDS].tolist():
-        runs = words[first::DMA_WORDS].astype(np.int64)
-        if len(runs) >= 3 and ((runs >= 0) & (runs < HIGHEST_RUN_WORD)).all():
-            steps = np.diff(runs)
-            usual = int(np.median(steps))
-            if 0 <= usual < 1 << 16 and 5 * np.count_nonzero(steps == usual) >= 4 * len(steps):
-                return Transfers(int(runs[0]), usual, DMA_WORDS - 1 - first)
     if small.size and small[0] == 0 and len(words) <= DMA_WORDS and (values[counts == 1] == words[0]).any():
         if last:
             return Transfers(int(words[0]))

@@ -33,12 +33,13 @@ FEWEST_REPEATED: Final = 8
 FEWEST_IDLE: Final = 16
 """Equal words in a row, not hits, that make idle words worth a note."""
 RARE: Final = 0.01
-"""A kind of ancillary word with a smaller share is noted: in a stream that has none it may be garbage."""
+CLUSTER: Final = 0.25
+"""A kind of ancillary word with a smaller share, or in a smaller part of the stream, is noted: it may be garbage."""
 EVENTS: Final = 64
 
 _SEEN, _PREVIOUS_HIT, _LAST_SEARCH, _ADJACENT, _FIRST_ADJACENT, _NEARBY, _FIRST_NEARBY, _TRIED = range(8)
 _BX_COUNT, _BX_FIRST, _BX_VALUE, _IDLE_FIRST, _IDLE_COUNT = range(8, 13)
-_HEADS, _HEAD_FIRST, _FIELDS = 13, 21, 29
+_HEADS, _HEAD_FIRST, _HEAD_LAST, _FIELDS = 13, 21, 29, 37
 _IDLE_EVENT, _FALL_EVENT = range(2)
 
 
@@ -70,6 +71,7 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
         if s[_HEADS + head] == 0:
             s[_HEAD_FIRST + head] = number
         s[_HEADS + head] += 1
+        s[_HEAD_LAST + head] = number
         hit = is_hit(word)
         if head == Head.HIT and not hit:
             if s[_BX_COUNT] == 0:
@@ -278,13 +280,12 @@ class ContentCheck:
         heads = s[_HEADS : _HEADS + 8].tolist()
         if words and not heads[Head.HIT]:
             self._notes.add("hits", f"no hit (HEAD 2) among {counted(words, 'word')}")
-        rare = [head for head, n in enumerate(heads) if head != Head.HIT and 0 < n < RARE * words]
-        for head in rare:
-            self._notes.add(
-                "rare words",
-                f"only {heads[head]:,} of {words:,} words have HEAD {head}, the first is word "
-                f"{int(s[_HEAD_FIRST + head]) + 1:,}",
-            )
+        for head, n in enumerate(heads):
+            first, last = int(s[_HEAD_FIRST + head]), int(s[_HEAD_LAST + head])
+            if head == Head.HIT or not n or (n >= RARE * words and last - first >= CLUSTER * words):
+                continue
+            where = f"word {first + 1:,}" if n == 1 else f"words {first + 1:,} to {last + 1:,}"
+            self._notes.add("rare words", f"only {n:,} of {words:,} words have HEAD {head}: {where}")
 
 
 def _same(one: Words, other: Words) -> int:

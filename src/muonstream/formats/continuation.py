@@ -7,13 +7,22 @@ from typing import Final
 import numpy as np
 
 from muonstream.formats.binary import BinaryDecoder
-from muonstream.formats.plausible import STEP_GOOD, STEP_WORDS, find_step
+from muonstream.formats.block import Block, SourceError
+from muonstream.formats.plausible import find_step
 from muonstream.formats.recognise import Decoder, Form, decoder
 from muonstream.formats.step import DMA_WORDS
 from muonstream.formats.text import TextForm
 
 SAMPLE_BYTES: Final = 8 * (DMA_WORDS + 1) + 8
 """With so many bytes of the content it can be told."""
+
+
+def is_cut(before: Decoder, form: Form) -> bool:
+    """Whether what a decoder of this form has taken so far ends inside a word, a transfer or a row."""
+    if getattr(before, "rest", b""):
+        return True
+    transfers = before.transfers if isinstance(before, BinaryDecoder) else None
+    return transfers is not None and transfers.before not in (-1, DMA_WORDS - 1)
 
 
 def continues(before: Decoder, form: Form, sample: bytes) -> bool:
@@ -25,7 +34,7 @@ def continues(before: Decoder, form: Form, sample: bytes) -> bool:
         return False
     transfers = before.transfers
     if transfers is None:
-        return len(rest) % 8 != 0 and _in_step(rest + sample) and not _in_step(sample)
+        return len(rest) % 8 != 0 and _word_continues(rest, sample)
     if transfers.before in (-1, DMA_WORDS - 1) and not rest:
         return False
     # the next run word's place counts from the values that are decoded; some may wait in `rest`
@@ -35,18 +44,22 @@ def continues(before: Decoder, form: Form, sample: bytes) -> bool:
     return len(due) == 8 and value in (transfers.run_word, transfers.run_word + transfers.run_step)
 
 
-def _in_step(data: bytes) -> bool:
-    """Whether words of the boards begin at the first byte."""
-    return find_step(np.frombuffer(data, np.uint8), 0, min(len(data), 8 * STEP_WORDS), STEP_GOOD) == 0
+def _word_continues(rest: bytes, sample: bytes) -> bool:
+    """Whether words go on through the rest, which is not whole words, into the sample."""
+    data = np.frombuffer(rest + sample, np.uint8)
+    found = find_step(data, 0, len(data), len(sample) < SAMPLE_BYTES)
+    return found >= 0 and found % 8 == 0
 
 
 def _row_continues(form: TextForm, rest: bytes, sample: bytes) -> bool:
-    """Whether a row that was cut and the first line of the sample are one good row, and the line alone is not."""
-    line = sample[: sample.find(b"\n") + 1]
-    return bool(line) and _is_row(form, rest + line) and not _is_row(form, line)
+    """Whether a row or an object that was cut and the sample go together better than the sample alone."""
+    together, alone = _trial(form, rest + sample), _trial(form, sample)
+    return together.malformed < alone.malformed and len(together.words) >= max(1, len(alone.words))
 
 
-def _is_row(form: TextForm, line: bytes) -> bool:
-    trial = decoder(form, "")
-    blocks = [trial.feed(line), trial.feed(b"", last=True)]
-    return sum(len(block.words) for block in blocks) == 1 and not any(block.malformed for block in blocks)
+def _trial(form: TextForm, data: bytes) -> Block:
+    """What the beginning of some content gives in a form."""
+    try:
+        return decoder(form, "").feed(data)
+    except SourceError:
+        return Block()

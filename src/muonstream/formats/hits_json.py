@@ -178,6 +178,11 @@ class JsonDecoder:
         self._overlong = False
         self._noted: set[str] = set()
 
+    @property
+    def rest(self) -> bytes:
+        """What waits for the text behind it, one byte a character."""
+        return bytes(self._rest)
+
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the objects that they complete."""
         block = Block()

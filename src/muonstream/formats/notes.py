@@ -23,6 +23,14 @@ class Notes:
         if self._counts[kind] <= NOTES_KEPT:
             self._lines.append(f"{self.name}: {line}")
 
+    def add_more(self, kind: str, n: int) -> None:
+        """Count notes that need not be given, because there are so many before them."""
+        self._counts[kind] += n
+
+    def is_full(self, kind: str) -> bool:
+        """Whether further notes of a kind are only counted."""
+        return self._counts[kind] >= NOTES_KEPT
+
     def take(self) -> list[str]:
         """The notes since the last call."""
         lines, self._lines = self._lines, []

@@ -129,24 +129,33 @@ STEP_GOOD: Final = 12
 """A stream is in step where 12 of 16 words in a row, the first among them, are good hits."""
 
 
+STEP_FEWEST: Final = 4
+"""At the end of a stream fewer words must do, but at least so many, three quarters of them good hits."""
+
+
 @compiled
-def find_step(data: Any, begin: int, end: int, alike: int) -> int:
+def find_step(data: Any, begin: int, end: int, last: bool) -> int:
     """The first byte from `begin` on at which words are in step, of data (uint8[n]); -1 where none is before `end`.
 
-    alike: how many good hits of STEP_WORDS are asked for; they are compared with one another, not with earlier ones.
+    Hits are compared with one another, not with earlier ones. Without `last` only bytes before 16 whole words are
+    looked at; with it, nothing comes behind `end`.
     """
-    for at in range(begin, end - 8 * STEP_WORDS + 1):
+    fewest = STEP_FEWEST if last else STEP_WORDS
+    for at in range(begin, end - 8 * fewest + 1):
         word = eight_bytes(data, np.uint64(at))
         if not is_hit(word):
             continue
-        reference, good = orbit_of(word), 1
-        for j in range(1, STEP_WORDS):
+        n = min(STEP_WORDS, (end - at) // 8)
+        alike = STEP_GOOD if n == STEP_WORDS else max(STEP_FEWEST - 1, (3 * n + 3) // 4)
+        reference, good, previous = orbit_of(word), 1, word
+        for j in range(1, n):
             word = eight_bytes(data, np.uint64(at + 8 * j))
-            if is_hit(word) and near(orbit_of(word), reference):
+            if is_hit(word) and word != previous and near(orbit_of(word), reference):
                 good += 1
                 reference = orbit_of(word)
-            elif good + STEP_WORDS - 1 - j < alike:
+            elif good + n - 1 - j < alike:
                 break
+            previous = word
         if good >= alike:
             return at
     return -1

@@ -112,7 +112,7 @@ def decide(sample: bytes, wanted: Wanted, *, last: bool) -> Form | Undecided | R
     if wanted.format in BINARY:
         if isinstance(text, TextForm):
             return Refused(f"found text ({text.format}), which is not the format {named} that was named")
-        return binary
+        return text if isinstance(text, Undecided) and not last else binary
     if text is None and wanted.format is not None:
         binary = decide_binary(sample, last=last, expected=wanted.expected)
         if isinstance(binary, BinaryForm):
@@ -128,7 +128,7 @@ class Recogniser:
         self._wanted = wanted
         self._pieces: list[bytes | memoryview] = []
         self._size = 0
-        self._next = FIRST_BYTES
+        self._next = 8 if wanted.format is Format.WORDS else FIRST_BYTES
         self._state = Undecided("anything")
         self.form: Form | None = None
 

@@ -22,31 +22,53 @@ from muonstream.formats.plausible import (
     ODD,
     PADDING,
     RUN_WORD,
+    is_hit,
     kind_of,
     near,
     orbit_of,
 )
+from muonstream.words import FPGA_SHIFT
 
 DMA_WORDS: Final = 129
 """Values of a raw DMA transfer: a run word, then 128 words of the boards."""
-LOOK: Final = 16
-"""Values looked at from an odd one on."""
+LOOK: Final = 17
+"""Values looked at from an odd one on: 16 words, wherever in the first value they begin."""
+FEW_GOOD: Final = 4
+"""With fewer good hits among LOOK values, the stream may be out of step, and the other places of bytes are tried."""
 LOST_BAD: Final = 7
 """With so many bad values among LOOK a stream may be out of step (garbage has 13, a healthy stream none)."""
 
-REFERENCE, CANDIDATE, BOARDS, RUN, RUN_STEP, PHASE, ANCILLARIES, PADDINGS, RUN_WORDS, TRUSTED, STATE_FIELDS = range(11)
+(
+    REFERENCE,
+    CANDIDATE,
+    BOARDS,
+    RUN,
+    RUN_STEP,
+    PHASE,
+    ANCILLARIES,
+    PADDINGS,
+    RUN_WORDS,
+    TRUSTED,
+    QUIET,
+    BADS,
+    STATE_FIELDS,
+) = range(13)
 """Fields of the walk's state, int64: reference and candidate orbit (see `kind_of`), known boards, the present run word
 (-1: this is not DMA) and by how much it grew last, values since the last run word (-1: unknown), ancillary words,
-padding and run words so far, values from the next one on that are words whatever they look like."""
+padding and run words so far, values from the next one on that are words whatever they look like, ancillary words since
+the last good hit, bad values so far."""
 
 END, MORE, LOST, FULL = range(4)
 """Why a walk stopped."""
 
-CHANGED, SHORT, MISSING = range(3)
-"""Events of DMA streams: another run word; a run word too early or too late; no run word where one is due."""
+CHANGED, SHORT, MISSING, FOUND, SMALL = range(5)
+"""Events of DMA streams: another run word; a run word too early or too late; no run word where one is due; the first
+run word in what looked like plain words; a small value among plain words that may be a run word, but stands alone."""
 
 HIGHEST_RUN_WORD: Final = 1 << 32
 """Run words are numbers of runs: below this they cannot be taken for words with an orbit of more than 1.5 s."""
+RUN_WORDS_NEAR: Final = 1 << 20
+"""A larger one is one when it is so near the one before."""
 
 
 @inlined
@@ -81,6 +103,46 @@ def _bad_ahead(words: Any, i: int, s: Any) -> int:
     return bad
 
 
+@inlined
+def _good_ahead(words: Any, i: int, s: Any) -> int:
+    """How many of the LOOK values from i on are hits near the one before, up to FEW_GOOD."""
+    good, reference = 0, s[REFERENCE]
+    for j in range(i, min(i + LOOK, len(words))):
+        if is_hit(words[j]):
+            orbit = orbit_of(words[j])
+            good += near(orbit, reference)
+            reference = orbit
+            if good == FEW_GOOD:
+                break
+    return good
+
+
+@compiled
+def in_step_elsewhere(words: Any, i: int, boards: int) -> bool:
+    """Whether the bytes of words[i:] are good hits when words begin at another byte than the first of each value.
+
+    All of the next 16 values are looked at, and 12 of them must be good. Equal values do not count, for idle words may
+    pass for hits when they are shifted.
+    """
+    m = min(LOOK, len(words) - i) - 1
+    if m < FEW_GOOD - 1:
+        return False
+    for byte in range(1, 8):
+        low, high = np.uint64(8 * byte), np.uint64(64 - 8 * byte)
+        good, reference, previous, before_previous = 0, -1, np.uint64(0), np.uint64(0)
+        for j in range(i, i + m):
+            word = (words[j] >> low) | (words[j + 1] << high)
+            board = int(np.int64(word >> np.uint64(FPGA_SHIFT)) & 7)
+            if is_hit(word) and boards >> board & 1 and word != previous and word != before_previous:
+                orbit = orbit_of(word)
+                good += reference < 0 or near(orbit, reference)
+                reference = orbit
+            before_previous, previous = previous, word
+        if good >= FEW_GOOD - 1 and 4 * good >= 3 * m:
+            return True
+    return False
+
+
 @compiled
 def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, last: bool) -> tuple[int, int, int]:
     """Say what values (uint64[n]) are: kinds (uint8[n], all GOOD before), until something stops the walk.
@@ -95,36 +157,65 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
         whole = s[RUN] < 0 and s[TRUSTED] == 0 and i % CHUNK == 0 and i // CHUNK < len(flags)
         if whole and not flags[i // CHUNK] & ODD and near(orbit_of(words[i]), s[REFERENCE]):
             i += CHUNK
-            s[REFERENCE], s[CANDIDATE] = orbit_of(words[i - 1]), -1
+            s[REFERENCE], s[CANDIDATE], s[QUIET] = orbit_of(words[i - 1]), -1, 0
             continue
         if n_events == len(events):
             ended, stop = i, FULL
             break
         word = words[i]
-        kind = kind_of(word, words[i - 1] if i else before, s[REFERENCE], s[CANDIDATE], s[BOARDS])
+        previous = words[i - 1] if i else before
+        kind = kind_of(word, previous, s[REFERENCE], s[CANDIDATE], s[BOARDS])
         odd = (kind == BAD or kind == FAR) and not _is_run_word(word, s)  # noqa: SIM109
-        if s[TRUSTED] > 0:
-            s[TRUSTED] -= 1
-        elif odd:
+        trusted = s[TRUSTED] > 0
+        quiet = kind == ANCILLARY and s[QUIET] % LOOK == 0
+        if not trusted and (odd or (quiet and _good_ahead(words, i, s) < FEW_GOOD)):
             if n - i < LOOK and not last:
                 ended, stop = i, MORE
                 break
-            bad = _bad_ahead(words, i, s)
-            if bad >= LOST_BAD or (n - i < LOOK and bad >= 4 and 2 * bad >= n - i):
+            bad = _bad_ahead(words, i, s) if odd else 0
+            lost = bad >= LOST_BAD or (n - i < LOOK and bad >= 4 and 2 * bad >= n - i)
+            if lost or (_good_ahead(words, i, s) < FEW_GOOD and in_step_elsewhere(words, i, s[BOARDS])):
                 ended, stop = i, LOST
                 break
+        if s[RUN] < 0 and kind == ANCILLARY and not trusted and word < np.uint64(HIGHEST_RUN_WORD):
+            if n - i <= DMA_WORDS and not last:
+                ended, stop = i, MORE
+                break
+            event = events[n_events]
+            event[0], event[1], event[2] = SMALL, i, np.int64(word)
+            n_events += 1
+            if n - i > DMA_WORDS and 0 <= np.int64(words[i + DMA_WORDS]) - np.int64(word) < 1 << 16:
+                event[0] = FOUND
+                s[RUN], s[RUN_STEP] = np.int64(word), np.int64(words[i + DMA_WORDS]) - np.int64(word)
+                s[PHASE] = DMA_WORDS - 1
         if s[RUN] >= 0:
             value = np.int64(word)
             due = s[PHASE] == DMA_WORDS - 1
             what = -1
-            if _is_run_word(word, s) and (due or kind != PADDING):
+            if due and word == np.uint64(0) and s[RUN] != 0:
+                if n - i < 2 and not last:
+                    ended, stop = i, MORE
+                    break
+                if i + 1 < n and is_hit(words[i + 1]) and previous != word:
+                    kind = RUN_WORD  # a zero alone in front of a hit
+                    what = CHANGED
+                    s[RUN], s[RUN_STEP] = 0, 0
+            if kind == RUN_WORD:
+                pass
+            elif _is_run_word(word, s) and (due or kind != PADDING):
                 what = SHORT if not due and s[PHASE] >= 0 else what
                 s[RUN], kind = value, RUN_WORD
-            elif due and kind != GOOD and kind != FAR and 0 <= value < HIGHEST_RUN_WORD:
+            elif (
+                due
+                and kind != GOOD
+                and kind != FAR
+                and kind != PADDING
+                and (0 <= value < HIGHEST_RUN_WORD or abs(value - s[RUN]) < RUN_WORDS_NEAR)
+            ):
                 what = CHANGED
                 s[RUN_STEP] = value - s[RUN] if 0 < value - s[RUN] < 1 << 16 else 0
                 s[RUN], kind = value, RUN_WORD
-            elif due:
+            elif due and kind != PADDING:
                 what = MISSING
             if what >= 0:
                 event = events[n_events]
@@ -137,8 +228,11 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
             elif s[PHASE] >= 0:
                 s[PHASE] += 1
         kinds[i] = kind
+        s[TRUSTED] -= trusted
+        s[QUIET] = 0 if kind == GOOD else s[QUIET] + (kind == ANCILLARY)
         s[ANCILLARIES] += kind == ANCILLARY
         s[PADDINGS] += kind == PADDING
+        s[BADS] += kind == BAD
         s[RUN_WORDS] += kind == RUN_WORD
         _see(s, word, kind)
         i += 1

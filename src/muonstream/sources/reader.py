@@ -9,7 +9,7 @@ import numpy as np
 
 from muonstream.formats.block import Block, ByteAccount, InputReport
 from muonstream.formats.content import ContentCheck
-from muonstream.formats.continuation import SAMPLE_BYTES, continues
+from muonstream.formats.continuation import SAMPLE_BYTES, continues, is_cut
 from muonstream.formats.recognise import Decoder, Form, Recogniser, Wanted, decoder
 from muonstream.formats.unpack import Unpacker
 from muonstream.words import HEAD_SHIFT, Head, Words
@@ -89,10 +89,7 @@ class InputReader:
         """No more bytes come. Raises SourceError where the content shows no format."""
         for piece in self._unpack.finish():
             yield from self._content(piece)
-        if self._previous is not None:
-            yield from self._join(last=True)
-        if self._recogniser is not None and self._recogniser.end():
-            yield from self._decode_held()
+        yield from self.settle()
         if self._decoder is not None:
             self._content_check.name = self.name
             block = self._decoder.feed(b"", last=True)
@@ -101,6 +98,13 @@ class InputReader:
             yield self._account(block, 0)
             self._decoder = None
         yield from self._notes()
+
+    def settle(self) -> Iterator[Block]:
+        """Decide the form by what is there, as if no more came. Raises SourceError where the content shows none."""
+        if self._previous is not None:
+            yield from self._join(last=True)
+        if self._recogniser is not None and self._recogniser.end():
+            yield from self._decode_held()
 
     def pass_over(self, why: str, size: int | None = None) -> Block:
         """The whole input, of so many bytes, is left out: a block without words that says so."""
@@ -116,9 +120,13 @@ class InputReader:
             yield self._account(Block(notes=notes), 0)
 
     def _content(self, piece: bytes | memoryview) -> Iterator[Block]:
-        if self._previous is not None:
+        previous = self._previous
+        if previous is not None:
             self._joint.append(piece)
-            if sum(map(len, self._joint)) >= SAMPLE_BYTES:
+            if not self._keep_previous:
+                yield from previous.settle()
+            whole = previous._decoder is None or previous.form is None or not is_cut(previous._decoder, previous.form)
+            if whole or sum(map(len, self._joint)) >= SAMPLE_BYTES:
                 yield from self._join(last=False)
             return
         if self._decoder is not None:
@@ -148,7 +156,7 @@ class InputReader:
 
     def _adopt(self, previous: InputReader) -> Iterator[Block]:
         """Go on with the decoder of the part before; the bytes that waited there are that part's."""
-        waiting = len(previous.rest)
+        waiting = previous.report.waiting
         yield previous._account(Block(bytes=ByteAccount(words=waiting)), 0)
         self.form, self._decoder, previous._decoder = previous.form, previous._decoder, None
         assert self.form is not None

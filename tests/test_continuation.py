@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muonstream.detector import Detector
+from muonstream.formats.block import SourceError
+from muonstream.formats.continuation import SAMPLE_BYTES, continues
+from muonstream.formats.evidence import Expected
+from muonstream.formats.recognise import Recogniser, Wanted, decoder
+from tools.streams import WRITERS, StreamConfig, make_words
+
+WANTED = Wanted(Expected.of(Detector.default().channel_map()))
+WORDS = make_words(StreamConfig(words=1500, seed=3))
+OTHERS = make_words(StreamConfig(words=1500, seed=4))
+SPLIT = ["words", "dma", "dma counting", "course", "firmware2019", "json lines"]
+
+
+def said(form: str, before: bytes, after: bytes) -> bool:
+    recogniser = Recogniser("f", WANTED)
+    if not recogniser.feed(before):
+        recogniser.end()
+    assert recogniser.form is not None
+    decode = decoder(recogniser.form, "f")
+    for piece in recogniser.held():
+        decode.feed(piece)
+    return continues(decode, recogniser.form, after[:SAMPLE_BYTES])
+
+
+@settings(max_examples=80)
+@given(st.sampled_from(SPLIT), st.integers(6000, 11_000))
+def test_a_part_that_was_cut_off_continues_the_one_before(form: str, cut: int) -> None:
+    data = WRITERS[form](WORDS)
+    unit = {"words": 8, "dma": 1032, "dma counting": 1032}.get(form, 0)
+    inside = cut % unit != 0 if unit else data[cut - 1 : cut] != b"\n" and data[cut : cut + 1] != b"\n"
+    if inside:
+        assert said(form, data[:cut], data[cut:]) or unit == 0
+    else:
+        assert not said(form, data[:cut], data[cut:]) or data[cut : cut + 1] == b"\n"
+
+
+@pytest.mark.parametrize("form", SPLIT)
+def test_a_file_of_its_own_does_not_continue_a_broken_one(form: str) -> None:
+    data, other = WRITERS[form](WORDS), WRITERS[form](OTHERS)
+    for cut in range(7000, 7040):
+        assert not said(form, data[:cut], other), cut
+
+
+def test_text_does_not_continue_words() -> None:
+    assert not said("words", WRITERS["words"](WORDS)[:8001], b"HEAD,FPGA\n" * 200)
+    with pytest.raises(SourceError):
+        said("words", b"not data", b"")

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from muonstream.formats.plausible import ANCILLARY, BAD, CHUNK, FAR, GOOD, PADDING, RUN_WORD, flag_chunks
+from muonstream.formats.step import (
+    BOARDS,
+    CANDIDATE,
+    CHANGED,
+    END,
+    FULL,
+    LOOK,
+    LOST,
+    MISSING,
+    MORE,
+    PHASE,
+    REFERENCE,
+    RUN,
+    SHORT,
+    STATE_FIELDS,
+    trailing_ancillary,
+    walk,
+)
+from muonstream.words import Words
+from tools.streams import StreamConfig, as_dma, make_words
+
+WORDS = make_words(StreamConfig(words=4000, seed=5))
+GARBAGE = np.random.default_rng(3).integers(0, 2**64, 400, np.uint64)
+
+
+def state(run: int = -1, phase: int = -1) -> NDArray[np.int64]:
+    s = np.zeros(STATE_FIELDS, np.int64)
+    s[[REFERENCE, CANDIDATE, BOARDS, RUN, PHASE]] = -1, -1, 0b11, run, phase
+    return s
+
+
+def walked(
+    words: Words, s: NDArray[np.int64], *, last: bool = True, events: int = 64
+) -> tuple[int, int, list[int], list[list[int]]]:
+    flags = np.empty(0 if s[RUN] >= 0 else len(words) // CHUNK, np.uint8)
+    if len(flags):
+        flag_chunks(words, np.uint64(0), flags)
+    kinds, found = np.zeros(len(words), np.uint8), np.empty((events, 3), np.int64)
+    ended, stop, n = walk(words, np.uint64(0), flags, s, kinds, found, last)
+    return ended, stop, kinds.tolist(), found[:n].tolist()
+
+
+def test_good_words_are_walked_to_the_end() -> None:
+    ended, stop, kinds, events = walked(WORDS, state())
+    assert (ended, stop, events) == (len(WORDS), END, [])
+    assert set(kinds) <= {GOOD, FAR}
+    assert kinds.count(FAR) == 1  # the first one has nothing to be near
+
+
+@given(st.integers(17, len(WORDS) - 1))
+def test_garbage_stops_the_walk_where_it_begins(at: int) -> None:
+    words = np.concatenate([WORDS[:at], GARBAGE])
+    ended, stop, _, _ = walked(words, state())
+    assert stop == LOST
+    assert at <= ended <= at + 3  # garbage may begin with what passes for a word
+
+
+@given(st.integers(1, 3990), st.integers(0, 2**64 - 1))
+def test_a_single_odd_value_does_not_stop_it(at: int, value: int) -> None:
+    words = WORDS.copy()
+    words[at] = value
+    assert walked(words, state())[:2] == (len(words), END)
+
+
+def test_it_asks_for_more_before_it_decides_on_an_odd_value() -> None:
+    words = np.concatenate([WORDS[:100], GARBAGE[:1]])
+    assert walked(words, state(), last=False)[:2] == (100, MORE)
+    assert walked(words, state(), last=True)[:2] == (101, END)
+
+
+def test_padding_and_ancillary_words_are_kinds_of_their_own() -> None:
+    words = np.insert(make_words(StreamConfig(words=900, ancillary=9)), 300, np.zeros(40, np.uint64))
+    _, stop, kinds, _ = walked(words, state())
+    assert stop == END
+    assert kinds.count(PADDING) == 40
+    assert kinds.count(ANCILLARY) == 100
+    assert kinds.count(BAD) == 0
+
+
+@pytest.mark.parametrize(
+    ("cut", "what", "value"), [(slice(1290, 1298), SHORT, 120), (slice(1290, 1291), CHANGED, None)]
+)
+def test_events_of_transfers(cut: slice, what: int, value: int | None) -> None:
+    values = np.frombuffer(as_dma(WORDS), "<u8").copy()
+    if what == SHORT:
+        values = np.delete(values, np.arange(cut.start + 1, cut.stop + 1))
+    else:
+        values[cut] = 592
+    ended, stop, kinds, events = walked(values, state(591, 128))
+    assert (ended, stop) == (len(values), END)
+    assert events[0][0] == what
+    if value is not None:
+        assert events == [[SHORT, 1290 + 129 - 8, value]]
+    assert kinds.count(RUN_WORD) == -(-len(WORDS) // 128)
+
+
+def test_a_missing_run_word_is_an_event_and_its_place_holds_a_word() -> None:
+    values = np.delete(np.frombuffer(as_dma(WORDS), "<u8"), 1290)
+    ended, stop, kinds, events = walked(values, state(591, 128))
+    assert (ended, stop) == (len(values), END)
+    assert [event[:2] for event in events] == [[MISSING, 1290]]
+    assert kinds.count(RUN_WORD) == -(-len(WORDS) // 128) - 1
+
+
+def test_a_full_list_of_events_stops_the_walk() -> None:
+    values = np.delete(np.frombuffer(as_dma(WORDS), "<u8"), [200, 400])
+    ended, stop, _, events = walked(values, state(591, 128), events=1)
+    assert stop == FULL
+    assert len(events) == 1
+    assert ended < len(values)
+
+
+def test_ancillary_words_at_the_end_are_counted_up_to_a_limit() -> None:
+    kinds = np.array([GOOD] + [ANCILLARY] * 30, np.uint8)
+    assert trailing_ancillary(kinds, 31) == LOOK
+    assert trailing_ancillary(kinds, 4) == 3
+    assert trailing_ancillary(kinds, 1) == 0
