@@ -355,10 +355,13 @@ def _departures(found: SurveyDigest, place: Place) -> Iterator[Remark]:
         and not (one.what == "repeated words" and found.repeats.pieces)
         and not (one.what == "hits" and found.longest_equal[1] >= (found.words - found.hits) / 2)
     ]
-    for one in shown[:3]:
-        yield Remark("odd", f"{one.words:,} words from {place(one.first_word)} on: {departure_text(one)}")
-    if len(shown) > 3:
-        yield Remark("odd", f"{len(shown) - 3} more stretches depart from the rest")
+    together: dict[tuple[int, int], list[str]] = {}
+    for one in shown:
+        together.setdefault((one.first_word, one.words), []).append(departure_text(one))
+    for (first, words), texts in list(together.items())[:3]:
+        yield Remark("odd", f"{words:,} words from {place(first)} on: {'; '.join(texts)}")
+    if len(together) > 3:
+        yield Remark("odd", f"{len(together) - 3} more stretches depart from the rest")
 
 
 def departure_text(one: Departure) -> str:
