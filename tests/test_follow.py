@@ -11,8 +11,9 @@ from decoding import WORDS
 
 from muonstream.commands.simulate import table_of
 from muonstream.formats.block import Block, SourceError
-from muonstream.formats.recognise import ENOUGH_BYTES, Format
-from muonstream.sources.follow import _Growing, follow
+from muonstream.formats.recognise import Format
+from muonstream.sources.follow import follow
+from muonstream.sources.watched import WatchedFile
 
 
 def test_a_growing_truncated_and_replaced_file_is_followed(tmp_path: Path) -> None:
@@ -59,6 +60,10 @@ def test_a_folders_files_follow_one_another(tmp_path: Path) -> None:
     assert words == WORDS.tolist()
 
 
+def notes_of(blocks: list[Block]) -> list[str]:
+    return [note for block in blocks for note in block.notes]
+
+
 def until_idle(blocks: Iterator[Block]) -> list[Block]:
     """All blocks until nothing more is waiting."""
     found = []
@@ -88,67 +93,43 @@ def test_a_file_is_recognised_as_soon_as_it_can_be(tmp_path: Path) -> None:
         handle.write(b",ORBIT_CNT,BX_COUNTER,TDC_MEAS\n" + table_of(WORDS[:50]))
     found = until_idle(blocks)
     assert words_of(found) == WORDS[:50].tolist()
-    assert [block.begins for block in found if len(block.words)] == [True]
+    assert sum(block.begins for block in found) == 1
     stop.set()
     assert words_of(list(blocks)) == []
 
 
-def test_a_file_that_is_not_recognised_is_refused_and_closed(tmp_path: Path) -> None:
+def test_a_file_that_is_not_data_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(b"nothing to see\n" * 1000)
-    with pytest.raises(SourceError, match=r"notes.txt: found text that is no table"):
+    with pytest.raises(SourceError, match=r"notes.txt: found "):
         list(follow(str(path), None, Event()))
-    path.write_bytes(WORDS.astype("<u8").tobytes()[:ENOUGH_BYTES])
+    path.write_bytes(WORDS.astype("<u8").tobytes())
     with pytest.raises(SourceError, match="which is not the format json that was named"):
         list(follow(str(path), Format.JSON, Event()))
 
 
-def test_what_was_never_recognised_is_malformed_at_the_end(tmp_path: Path) -> None:
+def test_what_shows_no_format_by_the_end_of_the_run_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "short"
     path.write_bytes(b"hello")
     stop = Event()
     stop.set()
-    found = list(follow(str(path), None, stop))
-    assert sum(block.malformed for block in found) == 1
-    assert [fault for block in found for fault in block.faults] == [f"{path}: byte 0: found 5 bytes of no format"]
-
-
-def test_a_table_of_other_columns_is_refused_as_soon_as_its_header_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "daq.csv"
-    for format in (None, Format.COURSE):
-        path.write_text("FPGA,HEAD")
-        blocks = follow(str(path), format, Event())
-        assert words_of(until_idle(blocks)) == []
-        with path.open("a") as handle:
-            handle.write(",TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n2,2,5,100,7,3\n")
-        with pytest.raises(SourceError, match="found a table with the columns FPGA, HEAD, "):
-            until_idle(blocks)
-
-
-def test_a_header_alone_is_no_fault(tmp_path: Path) -> None:
-    path = tmp_path / "daq.csv"
-    path.write_text("HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n")
-    stop = Event()
-    blocks = follow(str(path), None, stop)
-    until_idle(blocks)
-    stop.set()
-    assert [block.malformed for block in blocks] == [0]
+    with pytest.raises(SourceError, match=r"short: found "):
+        list(follow(str(path), None, stop))
 
 
 def test_a_finished_file_that_is_taken_from_a_folder_is_not_missed(tmp_path: Path) -> None:
     data = WORDS.astype("<u8").tobytes()
     (tmp_path / "1.dat").write_bytes(data[:800])
     stop = Event()
-    said: list[str] = []
-    blocks = follow(str(tmp_path), None, stop, said.append)
+    blocks = follow(str(tmp_path), None, stop)
     until_idle(blocks)
     (tmp_path / "1.dat").unlink()
     until_idle(blocks)
     (tmp_path / "2.dat").write_bytes(data[800:1600])
-    assert words_of(until_idle(blocks)) == WORDS[100:200].tolist()
-    assert said == []
+    found = until_idle(blocks)
+    assert words_of(found) == WORDS[100:200].tolist()
     stop.set()
-    list(blocks)
+    assert notes_of([*found, *blocks]) == []
 
 
 @pytest.mark.parametrize("folder", [True, False])
@@ -187,18 +168,21 @@ def test_hidden_and_unfinished_files_of_a_folder_are_left_alone(tmp_path: Path) 
     assert words_of(list(blocks)) == []
 
 
-def test_a_file_grows_until_the_next_one_is_there(tmp_path: Path) -> None:
+def test_a_file_that_was_left_is_read_on_when_it_grows(tmp_path: Path) -> None:
     data = WORDS.astype("<u8").tobytes()
-    (tmp_path / "2.dat").write_bytes(data[:800])
+    (tmp_path / "1.dat").write_bytes(data[:804])
     stop = Event()
     blocks = follow(str(tmp_path), None, stop)
     assert words_of(until_idle(blocks)) == WORDS[:100].tolist()
-    with (tmp_path / "2.dat").open("ab") as handle:
-        handle.write(data[800:1600])
-    (tmp_path / "1.dat").write_bytes(data[1600:2400])  # an earlier name, but later
+    (tmp_path / "2.dat").write_bytes(data[4000:8000])
+    assert words_of(until_idle(blocks)) == WORDS[500:1000].tolist()
+    with (tmp_path / "1.dat").open("ab") as handle:
+        handle.write(data[804:4000])
     found = until_idle(blocks)
-    assert words_of(found) == WORDS[100:300].tolist()
-    assert sum(block.begins for block in found) == 1
+    assert words_of(found) == WORDS[100:500].tolist()
+    assert notes_of(found) == [
+        f"{tmp_path / '1.dat'}: has grown by 3,196 bytes after 2.dat was begun; they are read now"
+    ]
     stop.set()
     assert words_of(list(blocks)) == []
 
@@ -212,14 +196,13 @@ def test_what_is_written_before_another_takes_its_place_is_read(
     first.write_bytes(data[:8000])
     stop = Event()
     blocks = follow(str(tmp_path if folder else first), None, stop)
-    assert words_of([next(blocks)]) == WORDS[:1000].tolist()
-    read = _Growing.read
+    assert words_of(until_idle(blocks)) == WORDS[:1000].tolist()
+    changed = WatchedFile.changed
     late = [True]
 
-    def and_then(growing: _Growing) -> Block | None:
-        block = read(growing)
-        if block is None and late:
-            # the DAQ, just after nothing more was found
+    def and_then(file: WatchedFile) -> bool:
+        if late:
+            # the DAQ, just after the source was looked at
             late.clear()
             with first.open("ab") as handle:
                 handle.write(data[8000:16000])
@@ -228,25 +211,27 @@ def test_what_is_written_before_another_takes_its_place_is_read(
             else:
                 first.rename(tmp_path / "old")
                 first.write_bytes(data[16000:])
-        return block
+        return changed(file)
 
-    monkeypatch.setattr(_Growing, "read", and_then)
-    assert words_of(until_idle(blocks)) == WORDS[1000:3000].tolist()
+    monkeypatch.setattr(WatchedFile, "changed", and_then)
+    found = until_idle(blocks)
+    found += until_idle(blocks)
+    assert words_of(found) == WORDS[1000:3000].tolist()
     stop.set()
     list(blocks)
 
 
-@pytest.mark.parametrize("n_before", [3, 100, 1000, 1400, 2000])  # words, few and many beside those remembered
+@pytest.mark.parametrize("n_before", [40, 100, 1000, 1400, 2000])  # words, few and many beside those remembered
 def test_a_file_written_anew_is_read_from_its_beginning(tmp_path: Path, n_before: int) -> None:
     path = tmp_path / "daq.dat"
     data = WORDS.astype("<u8").tobytes()
     path.write_bytes(data[: 8 * n_before])
     stop = Event()
-    said: list[str] = []
-    blocks = follow(str(path), Format.WORDS, stop, said.append)
+    blocks = follow(str(path), Format.WORDS, stop)
     assert words_of(until_idle(blocks)) == WORDS[:n_before].tolist()
     path.write_bytes(data[4_000:15_200])  # the same file, now of 1400 other words
     found = until_idle(blocks)
+    assert notes_of(found) == [f"{path}: was cut short or written anew, and is read from its beginning"]
     assert words_of(found) == WORDS[500:1900].tolist()
     assert sum(block.begins for block in found) == 1
     with path.open("ab") as handle:
@@ -254,7 +239,6 @@ def test_a_file_written_anew_is_read_from_its_beginning(tmp_path: Path, n_before
     assert words_of(until_idle(blocks)) == WORDS[1900:].tolist()
     stop.set()
     assert words_of(list(blocks)) == []
-    assert said == [f"{path}: was cut short or written anew, and is read from its beginning"]
 
 
 def test_a_file_that_cannot_be_read_any_more_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,15 +272,15 @@ def test_a_file_that_goes_away_and_comes_again_is_said(tmp_path: Path) -> None:
     data = WORDS.astype("<u8").tobytes()
     path.write_bytes(data[:800])
     stop = Event()
-    said: list[str] = []
-    blocks = follow(str(path), None, stop, said.append)
+    blocks = follow(str(path), None, stop)
     until_idle(blocks)
     path.rename(tmp_path / "old")
-    for _ in range(2):
-        assert words_of(until_idle(blocks)) == []
-    assert said == [f"{path}: is gone; one of its name is waited for"]
+    found = [*until_idle(blocks), *until_idle(blocks)]
+    assert words_of(found) == []
+    assert notes_of(found) == [f"{path}: is gone; one of its name is waited for"]
     path.write_bytes(data[800:1600])
-    assert words_of(until_idle(blocks)) == WORDS[100:200].tolist()
-    assert said[1:] == [f"{path}: is another file now, which is read from its beginning"]
+    found = [*until_idle(blocks), *until_idle(blocks)]
+    assert words_of(found) == WORDS[100:200].tolist()
+    assert notes_of(found) == [f"{path}: is another file now, which is read from its beginning"]
     stop.set()
     list(blocks)

@@ -11,11 +11,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
-from muonstream.formats.block import NO_BYTES, SourceError, counted
+from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
@@ -130,22 +131,10 @@ def report(snapshot: Snapshot, console: Console) -> None:
 
 def _report_inputs(snapshot: Snapshot, console: Console) -> None:
     """What the bytes of the run's inputs became."""
-    read = [report for report in snapshot.inputs if report.status == "read"]
     if not snapshot.inputs:
         return
-    total = sum((report.bytes for report in read), start=NO_BYTES)
-    parts = [
-        f"{number:,} {name.replace('_', ' ')}" for name, number in total.as_dict().items() if number or name == "words"
-    ]
-    waiting = sum(report.waiting for report in read)
-    if waiting:
-        parts.append(f"{waiting:,} waiting")
-    of = counted(len(read), "input")
-    if len(read) < len(snapshot.inputs):
-        of += f" ({len(snapshot.inputs) - len(read):,} more passed over or undecided)"
-    console.print(f"{sum(report.size for report in read):,} bytes of {of}: {', '.join(parts)}", markup=False)
-    lost = [report for report in snapshot.inputs if not report.balanced]
-    for report in lost[:LINES]:
+    console.print(InputTotals.of(snapshot.inputs).line, markup=False)
+    for report in [report for report in snapshot.inputs if not report.balanced][:LINES]:
         console.print(
             f"{report.name}: the account of bytes does not balance: {report.residual:,} bytes are missing",
             style="bold red",
@@ -168,17 +157,6 @@ def strictly(snapshot: Snapshot) -> None:
         if number
     ]
     found = [f"of the words, {', '.join(words)}"] if words else []
-    reports = snapshot.inputs
-    bytes_ = sum((report.bytes for report in reports), start=NO_BYTES)
-    for number, what in (
-        (bytes_.padding, "bytes of padding"),
-        (bytes_.passed_over, "bytes passed over"),
-        (sum(report.repeated for report in reports), "repeated words"),
-        (sum(report.steps_lost for report in reports), "times out of step"),
-        (sum(report.status != "read" for report in reports), "inputs passed over"),
-        (sum(not report.balanced for report in reports), "inputs whose bytes do not add up"),
-    ):
-        if number:
-            found.append(f"{number:,} {what}")
+    found += [f"{number:,} {what}" for number, what in InputTotals.of(snapshot.inputs).suspect]
     if found:
         raise CommandError(f"--strict: {', '.join(found)}")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from muonstream.analysis.board import Status, Verdicts
 from muonstream.analysis.findings import Level
 from muonstream.analysis.histograms import DRIFT_BINS, Catalogue, Counts
+from muonstream.analysis.inputs import inputs_json
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
 from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
@@ -40,6 +41,7 @@ PERIODS: Final = ("run", "recent")
 ALIGNMENT: Final = 8
 COMPRESSION_LEVEL: Final = 5
 HISTORY_SHOWN: Final = 50
+FAULTS_SHOWN: Final = 40
 
 
 @lru_cache(maxsize=8)
@@ -95,7 +97,8 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
         "gaps": snapshot.gaps,
         "resets": snapshot.resets,
         "late_by_input": dict(snapshot.late_by_input),
-        "faults": list(snapshot.faults),
+        "faults": list(snapshot.faults)[-FAULTS_SHOWN:],
+        "inputs": inputs_json(snapshot.inputs),
         "chambers": chambers,
         "detector": {"name": snapshot.detector.name, "key": detector_key(snapshot.detector)},
     }

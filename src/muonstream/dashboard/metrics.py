@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from prometheus_client.registry import CollectorRegistry
 
 from muonstream import __version__
+from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import numbers
@@ -43,6 +44,15 @@ class FeedCollector:
             if kind not in ("words", "held"):
                 words.add_metric([kind], n)
         yield words
+        totals = InputTotals.of(snapshot.inputs)
+        content = CounterMetricFamily("muonstream_bytes", "Bytes of the inputs by what they became", labels=["kind"])
+        for kind, n in totals.bytes.as_dict().items():
+            content.add_metric([kind], n)
+        yield content
+        inputs = GaugeMetricFamily("muonstream_inputs", "Files and streams of the run", labels=["status"])
+        for status in ("read", "undecided", "passed_over"):
+            inputs.add_metric([status], getattr(totals, status))
+        yield inputs
         for name, text, value in (
             ("words_held", "Words that wait for others to confirm their time", snapshot.account.held),
             ("words_unaccounted", "Words that are nowhere: 0, or something was lost", snapshot.account.residual),
@@ -59,6 +69,8 @@ class FeedCollector:
         for name, text, n in (
             ("gaps", "Gaps in the data", snapshot.gaps),
             ("resets", "Resets of the orbit counter", snapshot.resets),
+            ("words_repeated", "Words that are the same, bit for bit, as earlier ones", totals.repeated),
+            ("steps_lost", "Times that an input was out of step", totals.steps_lost),
             ("restarts", "Restarts of the run's engine", snapshot.restarts),
         ):
             yield CounterMetricFamily(f"muonstream_{name}", text, n)

@@ -53,6 +53,7 @@ class InputReader:
         self._raw = 0
         self._begins = True
         self._left_out = 0
+        self._checks = False  # whether the content check is fed here, not by the decoder
 
     @property
     def raw_bytes(self) -> int:
@@ -93,6 +94,7 @@ class InputReader:
         if self._decoder is not None:
             self._content_check.name = self.name
             block = self._decoder.feed(b"", last=True)
+            self._check(block)
             if self._alone:
                 self._content_check.into(block, last=True)
             yield self._account(block, 0)
@@ -179,7 +181,10 @@ class InputReader:
         self.report = replace(
             self.report, status="read", format=str(self.form.format), why=packed + self.form.why, size=0, waiting=0
         )
-        self._decoder, self._recogniser = decoder(self.form, self.name, self._content_check), None
+        # the content check must not take for repeated what is left out here
+        content = None if self._left_out else self._content_check
+        self._decoder, self._recogniser = decoder(self.form, self.name, content), None
+        self._checks = content is None
         for piece in recogniser.held():
             yield self._decode(piece)
 
@@ -187,13 +192,19 @@ class InputReader:
         assert self._decoder is not None
         self._content_check.name = self.name
         block = self._decoder.feed(piece)
-        self._content_check.into(block)
+        self._check(block)
         return self._account(block, len(piece))
+
+    def _check(self, block: Block) -> None:
+        """Leave out what is left out, and follow the rest where the decoder does not."""
+        if self._left_out:
+            self._drop(block)
+        if self._checks:
+            self._content_check.see(block.words)
+        self._content_check.into(block)
 
     def _account(self, block: Block, size: int) -> Block:
         """Count a block, made of so many more bytes of content, in the report."""
-        if self._left_out:
-            self._drop(block)
         before = self.report
         bytes_ = before.bytes + block.bytes
         self.report = replace(

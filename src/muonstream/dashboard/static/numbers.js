@@ -15,6 +15,14 @@ const KINDS = {
   stray: "with a time that nothing else confirmed: counted, not analysed",
   held: "waiting for others to confirm their time",
 };
+const BYTES = {
+  words: "words, malformed ones among them",
+  run_words: "run words of DMA transfers",
+  headers: "header lines, comments, blank lines, brackets",
+  padding: "zeros or ones where no data were written",
+  passed_over: "not data: garbage, what stands twice, what lies between two steps",
+  waiting: "not decoded yet",
+};
 const SUSPECT = {
   malformed: ["row or piece that cannot be a word", "rows or pieces that cannot be words"],
   late: ["word came late and is missing in the histograms", "words came late and are missing in the histograms"],
@@ -34,7 +42,8 @@ export function showNumbers(numbers, colors) {
   byId("breaks").textContent =
     numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap";
   showChambers(numbers.chambers, colors);
-  showAccount(numbers.account);
+  showInputs(numbers.inputs);
+  showAccount(numbers.account, numbers.inputs?.suspect ?? []);
   showList("late", Object.entries(numbers.late_by_input).map(([input, n]) => `${input}: ${format(n)}`), "none");
   showList("faults", numbers.faults, "none");
   showEngine(numbers.engine ?? []);
@@ -78,7 +87,44 @@ function showChambers(chambers, colors) {
   });
 }
 
-function showAccount(account) {
+/** Files seen, read and passed over, and what their bytes became; hidden where a run has no files. */
+function showInputs(inputs) {
+  byId("inputs-box").hidden = !inputs?.seen;
+  if (!inputs?.seen) return;
+  const parts = [`${format(inputs.read)} read`];
+  if (inputs.undecided) parts.push(`${format(inputs.undecided)} undecided`);
+  if (inputs.passed_over) parts.push(`${format(inputs.passed_over)} passed over`);
+  byId("inputs-line").textContent = `${count(inputs.seen, "input")} seen: ${parts.join(", ")}.`;
+  const rows = Object.entries(BYTES).map(([kind, meaning]) => {
+    const n = kind === "waiting" ? inputs.waiting : inputs.bytes[kind];
+    const row = element("tr", n > 0 && (kind === "padding" || kind === "passed_over") ? "warn" : "");
+    const name = element("th", "", kind.replace("_", " "));
+    name.scope = "row";
+    const share = inputs.size ? format(n / inputs.size, "percent") : "–";
+    row.append(name, element("td", "n", format(n)), element("td", "n", share), element("td", "meaning", meaning));
+    return row;
+  });
+  document.querySelector("#bytes tbody").replaceChildren(...rows);
+  const balance = byId("bytes-balance");
+  balance.textContent = inputs.unbalanced
+    ? `✗ The bytes of ${count(inputs.unbalanced, "input")} do not add up.`
+    : "✓ Every byte is one of these.";
+  balance.className = inputs.unbalanced ? "bad" : "good";
+  document.querySelector("#inputs tbody").replaceChildren(...[...inputs.over, ...inputs.newest].map(inputRow));
+}
+
+function inputRow(input) {
+  const row = element("tr", input.status === "passed over" ? "warn" : "");
+  const name = element("th", "", input.name.split("/").at(-1));
+  name.scope = "row";
+  name.title = input.name;
+  const what = input.status === "read" ? input.format : input.status === "waiting" ? "undecided" : input.status;
+  const numbers = [input.size, input.words].map((n) => element("td", "n", format(n)));
+  row.append(name, element("td", "", what), ...numbers, element("td", "meaning", input.why));
+  return row;
+}
+
+function showAccount(account, suspect) {
   const body = document.querySelector("#account tbody");
   if (!body.children.length) {
     for (const [kind, meaning] of Object.entries(KINDS)) {
@@ -104,6 +150,10 @@ function showAccount(account) {
   for (const [kind, [one, many]] of Object.entries(SUSPECT)) {
     const n = account[kind];
     if (n > 0) warnings.push(["warn", `⚠ ${format(n)} ${n === 1 ? one : many}.`]);
+  }
+  if (suspect.length) {
+    const found = suspect.map(([n, what]) => `${format(n)} ${what}`).join(", ");
+    warnings.push(["warn", `⚠ Inputs: ${found}; System says where.`]);
   }
   const texts = warnings.map(([, text]) => text).join("\n");
   const place = byId("warnings");
