@@ -25,6 +25,7 @@ _NUMBER: Final = re.compile(r"\s*[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _UNUSUAL_AT_ONCE: Final = 1 << 14
 _LOOKED_AT: Final = 256
+_SHORTEST: Final = 60
 
 
 def word_of_object(text: bytes) -> int:
@@ -241,6 +242,10 @@ class JsonDecoder:
             piece = text[start:stop].tobytes()
             if piece.startswith((b"#", b"//")):
                 counts[HEADERS] += len(piece)
+                continue
+            if len(piece) < _SHORTEST and len(block.faults) >= FAULTS_KEPT:
+                # cannot be an object of six keys, and will not be described
+                block.malformed += 1
                 continue
             try:
                 if len(piece) > LONGEST_ROW:

@@ -239,14 +239,7 @@ class TableDecoder:
         if isinstance(header, Layout):
             self._rows_follow(header, line, found)
         elif not comment:
-            reason = described(line, 0, NO_NUMBER, self._layout, self._dialect)
-            if header is not None:
-                reason = f"found a table with the columns {', '.join(header.names)[:200]}, {header.reason}"
-                reason += f"; expected {', '.join(COLUMNS)}"
-                if not self._rows_begun:
-                    raise HeaderError(f"{self._name}: {reason}")
-            found.malformed += 1
-            found.faults.append(f"{self._name}:{self._line}: {reason}")
+            self._count_header(header, line, found)
         if ending is not None and ending.group() != b"\0":
             self._line += 1
         elif ending is not None:
@@ -254,6 +247,19 @@ class TableDecoder:
         is_header = comment or isinstance(header, Layout)
         found.headers += is_header * (next_at - begin)
         return next_at, is_header
+
+    def _count_header(self, header: WrongHeader | None, line: str, found: _Found) -> None:
+        """Count a line as malformed that names other columns or nothing known. Raises HeaderError before any row."""
+        if header is not None:
+            reason = f"found a table with the columns {', '.join(header.names)[:200]}, {header.reason}"
+            reason += f"; expected {', '.join(COLUMNS)}"
+            if not self._rows_begun:
+                raise HeaderError(f"{self._name}: {reason}")
+        found.malformed += 1
+        if len(found.faults) < FAULTS_KEPT:
+            if header is None:
+                reason = described(line, 0, NO_NUMBER, self._layout, self._dialect)
+            found.faults.append(f"{self._name}:{self._line}: {reason}")
 
     def _rows_follow(self, header: Layout, line: str, found: _Found) -> None:
         """Take the layout of rows behind a header."""

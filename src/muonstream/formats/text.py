@@ -180,6 +180,7 @@ def _decide_table(
     head: bytes, tail: bytes, last: bool, expected: Expected, named: str | None, before: TextForm | None
 ) -> TextForm | Undecided | Refused:
     """The form of a table. head, tail: whole lines, one byte a character."""
+    beginning = head[: 1 << 14].decode("utf-8", "replace")
     if not last:
         head = _whole(head)
     table = find_table(head, tail)
@@ -187,7 +188,7 @@ def _decide_table(
         columns = f"{', '.join(table.wrong.names)[:200]} ({table.wrong.reason})"
         return Refused(f"found a table with the columns {columns}; expected {_COLUMNS}, in any order")
     if table.layout is None or 2 * table.n_numbers < table.n_rows:
-        like = resembles(head[: 1 << 14].decode("utf-8", "replace"), table.n_columns)
+        like = resembles(beginning, table.n_columns)
         if last and table.first:
             order = "a header that names the columns, and rows of whole numbers"
             return Refused(f"found a table with rows such as {table.first!r}; expected {order}")
