@@ -111,11 +111,16 @@ def _place_pending(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int
 
 @compiled
 def _pace(c: Any, pending: Any, i: int, first: int) -> None:
-    """Take the mean step of the words set aside, from `first` on, as the input's own."""
+    """Take the mean step of the words set aside, from `first` on, as the input's own, if all of them rise in a row.
+
+    With wild words among them it would come out far too long, and let more of them in.
+    """
     steps, span = 0, 0
     for p in range(first + 1, c[i + PENDING]):
         step = window_of(pending[c[i + PENDING_AT], p]) - window_of(pending[c[i + PENDING_AT], p - 1])
-        if 0 < step <= ROW_LINK:
+        if not -c[LATENESS] <= step <= ROW_LINK:
+            return
+        if step > 0:
             steps += 1
             span += step
     if steps >= IN_A_ROW_ORBITS - 1:
@@ -270,10 +275,10 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
         _accept(c, table, runs, pending, log, i, window, ROW_LINK, first)
         return
     agree = 0
-    for p in range(c[i + PENDING]):
+    for p in range(c[i + CONTRADICTED], c[i + PENDING]):
         agree += abs(window_of(pending[c[i + PENDING_AT], p]) - window) <= c[LINK]
     if agree >= c[AGREE]:
-        _accept(c, table, runs, pending, log, i, window, c[LINK], 0)
+        _accept(c, table, runs, pending, log, i, window, c[LINK], c[i + CONTRADICTED])
 
 
 @compiled
