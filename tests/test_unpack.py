@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from muonstream.formats import inflate
 from muonstream.formats.block import SourceError
-from muonstream.formats.inflate import PIECE_BYTES
-from muonstream.formats.unpack import Unpacker
+from muonstream.formats.unpack import JOINED_BYTES, Unpacker
 
 
 def zstd(data: bytes) -> bytes:
@@ -56,7 +55,7 @@ def unpacked(data: bytes, sizes: list[int]) -> tuple[bytes, Unpacker]:
         content += map(bytes, unpacker.feed(data[at : at + size]))
         at, step = at + size, step + 1
     content += map(bytes, unpacker.finish())
-    assert max(map(len, content), default=0) <= max(PIECE_BYTES, max(sizes))
+    assert max(map(len, content), default=0) <= max(JOINED_BYTES, max(sizes))
     assert (unpacker.position, unpacker.content) == (len(data), sum(map(len, content)))
     return b"".join(content), unpacker
 

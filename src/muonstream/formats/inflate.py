@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final, Protocol
 
 PIECE_BYTES: Final = 1 << 20
-"""Size of a piece of unpacked content at most."""
+"""Size of the content that one step gives at most."""
 XZ_MEMORY_BYTES: Final = 48 << 20
 """What an xz stream may ask for; xz -8 needs 33 MiB, xz -9 needs 65."""
 ZSTD_WINDOW_BYTES: Final = 32 << 20

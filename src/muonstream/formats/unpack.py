@@ -8,7 +8,6 @@ from typing import Final
 from muonstream.formats.block import SourceError, counted
 from muonstream.formats.inflate import (
     MAGIC_BYTES,
-    PIECE_BYTES,
     BrokenError,
     Inflater,
     RefusedError,
@@ -19,8 +18,8 @@ from muonstream.formats.inflate import (
 _FIRST_SLICE: Final = 1 << 14
 _SLICE: Final = 1 << 18
 """Compressed bytes per step: a member's first steps are short, since a step copies the bytes behind a member's end."""
-_SMALL: Final = 1 << 17
-"""Pieces below this size are joined: members and blocks may be tiny."""
+JOINED_BYTES: Final = 1 << 22
+"""Size of a piece at most. What steps give is joined up to that: decoding and framing have a cost per piece."""
 
 Piece = bytes | memoryview
 
@@ -67,7 +66,7 @@ class Unpacker:
         return taken
 
     def feed(self, data: Piece) -> Iterator[Piece]:
-        """Take bytes; give the content they complete: compressed content in pieces of at most 1 MiB.
+        """Take bytes; give the content they complete: compressed content in pieces of at most 4 MiB.
 
         All pieces must be taken before more is fed.
         Raises SourceError for broken data, for data that need more memory than allowed, and for zstd without its
@@ -172,8 +171,8 @@ class Unpacker:
         return used
 
     def _gathered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The same content with small pieces joined; all that precedes an error is given before the error."""
-        small: list[bytes] = []
+        """The same content in larger pieces; all that precedes an error is given before the error."""
+        waiting: list[bytes] = []
         size = 0
         error: SourceError | None = None
         while True:
@@ -181,20 +180,16 @@ class Unpacker:
                 piece = next(pieces, None)
             except SourceError as raised:
                 piece, error = None, raised
-            if piece is not None and len(piece) < _SMALL and size + len(piece) <= PIECE_BYTES:
-                small.append(piece)
-                size += len(piece)
-                continue
-            if size:
+            if size and (piece is None or size + len(piece) > JOINED_BYTES):
                 self.content += size
-                yield b"".join(small)
-                small, size = [], 0
+                yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
+                waiting, size = [], 0
             if error is not None:
                 raise error
             if piece is None:
                 return
-            self.content += len(piece)
-            yield piece
+            waiting.append(piece)
+            size += len(piece)
 
     def _begin_garbage(self) -> None:
         self._garbage = True
