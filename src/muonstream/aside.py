@@ -195,7 +195,7 @@ def _follow(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int) -> No
         if c[j + NEWEST] < 0:
             c[j + EPOCH] = c[ALL_TOP] >> KEY_WINDOW_BITS
         limit = reach(c, j)
-        low = max(c[CLOSED], c[j + NEWEST], c[ALL_TOP] - c[LINK])
+        low = max(c[CLOSED], c[j + NEWEST], c[ALL_TOP] - ROW_LINK)
         for p in range(c[j + PENDING]):
             key = c[j + EPOCH] << KEY_WINDOW_BITS | window_of(pending[c[j + PENDING_AT], p])
             if low < key <= limit and key > c[j + NEWEST]:

@@ -85,10 +85,11 @@ def own_jump(c: Any, i: int) -> int:
 def patience(c: Any, i: int) -> int:
     """For how many windows of data an input is waited for.
 
-    By its own pattern: twice the longest lag with which it came back so far, and as long as a pause is usual for it.
+    By its own pattern: twice the longest lag with which it came back so far, and as long as a pause is usual for it
+    or for the one that leads.
     """
     longest = 2 * c[i + LAG] if c[i + NEWEST] >= 0 else PATIENCE_WINDOWS
-    return int(max(c[IDLE], min(longest, PATIENCE_WINDOWS), own_jump(c, i)))
+    return int(max(c[IDLE], min(longest, PATIENCE_WINDOWS), own_jump(c, i), c[LEAD_JUMP]))
 
 
 @inlined
@@ -124,8 +125,8 @@ def update_closed(c: Any, table: Any) -> None:
 def moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     """An input's confirmed time has risen."""
     source = c[i + SOURCE]
-    limit = 1 if jumped else c[JUMP]
     jump = own_jump(c, i)
+    limit = 1 if jumped else jump
     if c[i + NEWEST] >= 0 and not jumped:
         # a pause that is longer than what is believed of it says nothing about its usual pace
         step = min(newest - c[i + NEWEST], max(jump, c[LEAD_JUMP])) * STEP_UNIT
