@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 import pytest
 from decoding import WORDS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from muonstream.commands.simulate import table_of
-from muonstream.formats.block import Block, SourceError
+from muonstream.formats.block import Block, InputReport, SourceError
 from muonstream.formats.recognise import Format
 from muonstream.sources.follow import follow
-from muonstream.sources.watched import WatchedFile
+from muonstream.sources.watched import PASSING, WatchedFile
 
 
 def test_a_growing_truncated_and_replaced_file_is_followed(tmp_path: Path) -> None:
@@ -100,8 +104,8 @@ def test_a_file_is_recognised_as_soon_as_it_can_be(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_data_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    path.write_bytes(b"nothing to see\n" * 1000)
-    with pytest.raises(SourceError, match=r"notes.txt: found "):
+    path.write_bytes(b"<html><body>" + b"nothing to see\n" * 1000)
+    with pytest.raises(SourceError, match=r"notes.txt: found a web page"):
         list(follow(str(path), None, Event()))
     path.write_bytes(WORDS.astype("<u8").tobytes())
     with pytest.raises(SourceError, match="which is not the format json that was named"):
@@ -231,7 +235,7 @@ def test_a_file_written_anew_is_read_from_its_beginning(tmp_path: Path, n_before
     assert words_of(until_idle(blocks)) == WORDS[:n_before].tolist()
     path.write_bytes(data[4_000:15_200])  # the same file, now of 1400 other words
     found = until_idle(blocks)
-    assert notes_of(found) == [f"{path}: was cut short or written anew, and is read from its beginning"]
+    assert notes_of(found)[0] == f"{path}: was cut short or written anew, and is read from its beginning"
     assert words_of(found) == WORDS[500:1900].tolist()
     assert sum(block.begins for block in found) == 1
     with path.open("ab") as handle:
@@ -284,3 +288,204 @@ def test_a_file_that_goes_away_and_comes_again_is_said(tmp_path: Path) -> None:
     assert notes_of(found) == [f"{path}: is another file now, which is read from its beginning"]
     stop.set()
     list(blocks)
+
+
+DATA = WORDS.astype("<u8").tobytes()
+
+
+def stopped(blocks: Iterator[Block], stop: Event) -> list[Block]:
+    """What the run's end gives."""
+    stop.set()
+    return list(blocks)
+
+
+def reports_of(blocks: list[Block]) -> dict[str, InputReport]:
+    """The newest report of each input, by the file's name."""
+    return {Path(block.report.name).name: block.report for block in blocks if block.report is not None}
+
+
+def test_a_renamed_file_stays_the_same_and_links_are_other_names(tmp_path: Path) -> None:
+    stop = Event()
+    first = tmp_path / "data_0.dat"
+    first.write_bytes(DATA[:4000])
+    blocks = follow(str(tmp_path), None, stop)
+    assert words_of(until_idle(blocks)) == WORDS[:500].tolist()
+    first.rename(tmp_path / "data_0.done")
+    (tmp_path / "latest").symlink_to("data_0.done")
+    os.link(tmp_path / "data_0.done", tmp_path / "hard.dat")
+    assert words_of(until_idle(blocks)) == []
+    with (tmp_path / "data_0.done").open("ab") as handle:
+        handle.write(DATA[4000:8000])
+    (tmp_path / "data_1.dat").write_bytes(DATA[8000:])
+    assert words_of(until_idle(blocks)) == WORDS[500:].tolist()
+    end = stopped(blocks, stop)
+    assert words_of(end) == []
+    assert "4 files seen, 2 read, 2 passed over" in notes_of(end)[-1]
+
+
+def test_a_link_that_is_switched_leads_to_the_next_file(tmp_path: Path) -> None:
+    stop = Event()
+    for name, part in (("a", DATA[:4000]), ("b", DATA[4000:8000])):
+        (tmp_path / name).write_bytes(part)
+    latest = tmp_path / "latest"
+    latest.symlink_to("a")
+    blocks = follow(str(latest), None, stop)
+    assert words_of(until_idle(blocks)) == WORDS[:500].tolist()
+    with (tmp_path / "a").open("ab") as handle:
+        handle.write(DATA[8000:8800])
+    (tmp_path / "new").symlink_to("b")
+    (tmp_path / "new").replace(latest)
+    found = until_idle(blocks) + until_idle(blocks)
+    assert words_of(found) == [*WORDS[1000:1100].tolist(), *WORDS[500:1000].tolist()]
+    assert words_of(stopped(blocks, stop)) == []
+
+
+@pytest.mark.parametrize("form", ["copy", "text", "gzip"])
+def test_the_same_words_in_another_file_are_passed_over_also_while_it_grows(tmp_path: Path, form: str) -> None:
+    stop = Event()
+    data = {"copy": DATA, "text": table_of(WORDS), "gzip": gzip.compress(DATA, 1)}[form]
+    (tmp_path / "data_0.dat").write_bytes(DATA[:8000])
+    blocks = follow(str(tmp_path), None, stop)
+    assert words_of(until_idle(blocks)) == WORDS[:1000].tolist()
+    other = tmp_path / "data_0.dat~"
+    part = len(data) // 3
+    other.write_bytes(data[:part])
+    found = until_idle(blocks)
+    assert words_of(found) == []
+    with (tmp_path / "data_0.dat").open("ab") as handle:
+        handle.write(DATA[8000:])
+    with other.open("ab") as handle:
+        handle.write(data[part:])
+    found += until_idle(blocks)
+    assert words_of(found) == WORDS[1000:].tolist()
+    found += stopped(blocks, stop)
+    assert words_of(found) == WORDS[1000:].tolist()
+    reports = reports_of(found)
+    assert reports["data_0.dat~"].status == "passed over"
+    assert "hits as" in reports["data_0.dat~"].why
+    assert all(report.balanced for report in reports.values())
+
+
+def test_a_copy_that_turns_out_longer_is_read_from_where_it_is_new(tmp_path: Path) -> None:
+    stop = Event()
+    (tmp_path / "a.dat").write_bytes(DATA[:8000])
+    blocks = follow(str(tmp_path), None, stop)
+    until_idle(blocks)
+    (tmp_path / "b.dat").write_bytes(DATA)
+    found = until_idle(blocks)
+    found += stopped(blocks, stop)
+    assert words_of(found) == WORDS[1000:].tolist()
+    assert reports_of(found)["b.dat"].balanced
+
+
+def test_what_is_not_data_is_passed_over_and_named(tmp_path: Path) -> None:
+    stop = Event()
+    (tmp_path / "a.dat").write_bytes(DATA[:8000])
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
+    (tmp_path / "a.lock").touch()
+    (tmp_path / "notes.txt").write_bytes(b"call Anna\n")
+    (tmp_path / "b.dat").write_bytes(DATA[8000:])
+    (tmp_path / ".hidden").write_bytes(DATA)
+    (tmp_path / "b.dat.part").write_bytes(DATA)
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    assert words_of(found) == WORDS.tolist()
+    found += stopped(blocks, stop)
+    assert words_of(found) == WORDS.tolist()
+    reports = reports_of(found)
+    assert {name: report.status for name, report in reports.items()} == {
+        "a.dat": "read",
+        "b.dat": "read",
+        "a.png": "passed over",
+        "a.lock": "passed over",
+        "notes.txt": "passed over",
+        ".hidden": "passed over",
+        "b.dat.part": "passed over",
+    }
+    last = notes_of(found)[-1]
+    assert "7 files seen, 2 read, 5 passed over" in last
+    assert all(name in last for name in ("a.png", "a.lock", "notes.txt", ".hidden", "b.dat.part"))
+
+
+def test_the_newest_folder_of_a_run_is_followed(tmp_path: Path) -> None:
+    stop = Event()
+    for run, part in (("Run000590", DATA[8000:]), ("Run000591", DATA[:4000])):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "data_000000.dat").write_bytes(part)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "x.dat").write_bytes(DATA)
+    blocks = follow(str(tmp_path), None, stop)
+    assert words_of(until_idle(blocks)) == WORDS[:500].tolist()
+    (tmp_path / "Run000592").mkdir()
+    (tmp_path / "Run000592" / "data_000000.dat").write_bytes(DATA[4000:8000])
+    assert words_of(until_idle(blocks)) == WORDS[500:1000].tolist()
+    last = notes_of(stopped(blocks, stop))[-1]
+    assert "Run000590 (is the folder of an older run" in last
+    assert "logs (is a folder whose name" in last
+
+
+def test_a_folder_of_folders_only_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    stop = Event()
+    blocks = follow(str(tmp_path), None, stop)
+    assert notes_of(until_idle(blocks) + stopped(blocks, stop))[0].startswith(f"{tmp_path}: found only folders")
+
+
+@pytest.mark.parametrize("error", sorted(PASSING))
+def test_an_error_that_passes_is_tried_again(tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Event()
+    path = tmp_path / "a.dat"
+    path.write_bytes(DATA[:8000])
+    blocks = follow(str(path), None, stop)
+    found = until_idle(blocks)
+    pread, left = os.pread, [1]
+
+    def failing(descriptor: int, size: int, offset: int) -> bytes:
+        if left:
+            left.pop()
+            raise OSError(error, os.strerror(error))
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    with path.open("ab") as handle:
+        handle.write(DATA[8000:])
+    for _ in range(3):
+        found += until_idle(blocks)
+    found += stopped(blocks, stop)
+    assert words_of(found) == WORDS.tolist()
+    assert notes_of(found) == [f"{path}: cannot be read for the moment: {os.strerror(error)}; trying again"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_folder_that_grows_in_any_way_gives_each_files_words_in_their_order(data: st.DataObject) -> None:
+    """Files are created, grow, and are renamed in any order; each word is read once, each file's in its order."""
+    parts = {f"data_{i}.dat": WORDS[500 * i : 500 * i + 500] for i in range(4)}
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("muonstream.sources.follow.POLL_S", 0.0)
+        folder, stop = Path(name), Event()
+        blocks = follow(name, Format.WORDS, stop)
+        written = dict.fromkeys(parts, 0)
+        names = {part: part for part in parts}
+        found: list[Block] = []
+        while any(written[part] < 4000 for part in parts):
+            part = data.draw(st.sampled_from(sorted(part for part in parts if written[part] < 4000)))
+            left = 4000 - written[part]
+            more = data.draw(st.integers(min(left, 700), left))
+            with (folder / names[part]).open("ab") as handle:
+                handle.write(parts[part].astype("<u8").tobytes()[written[part] : written[part] + more])
+            written[part] += more
+            if data.draw(st.booleans()):
+                renamed = f"{part}.{len(found)}"
+                (folder / names[part]).rename(folder / renamed)
+                names[part] = renamed
+            if data.draw(st.booleans()):
+                found += until_idle(blocks)
+        found += until_idle(blocks)
+        found += stopped(blocks, stop)
+    words = words_of(found)
+    assert sorted(words) == sorted(WORDS[:2000].tolist())
+    for own in parts.values():
+        members = set(own.tolist())
+        assert [word for word in words if word in members] == own.tolist()
+    assert all(report.balanced and not report.waiting for report in reports_of(found).values())

@@ -55,7 +55,10 @@ class InputTotals:
             (self.bytes.passed_over, "bytes passed over"),
             (self.repeated, "repeated words"),
             (self.steps_lost, "times out of step" if self.steps_lost != 1 else "time out of step"),
-            (self.passed_over + self.undecided, "inputs passed over" if self.passed_over != 1 else "input passed over"),
+            (
+                self.passed_over + self.undecided,
+                "inputs passed over" if self.passed_over + self.undecided != 1 else "input passed over",
+            ),
             (self.unbalanced, "inputs whose bytes do not add up"),
         ]
         return [(number, what) for number, what in found if number]
