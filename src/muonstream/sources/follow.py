@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,13 +73,15 @@ class _Followed:
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self._path = path
         self._wanted = wanted
-        self._alone = not path.is_dir()
+        self._alone = not os.path.isdir(path)
         self._files: list[WatchedFile] = []  # in natural order of names, then of time
         self._by_identity: dict[Identity, WatchedFile] = {}
         self._retired: list[WatchedFile] = []
         self._aside: dict[str, str] = {}  # names that are passed over without being opened, and why
         self._first: FirstHits[WatchedFile] = FirstHits()
         self._content = ContentCheck(str(path))
+        self._at = 0  # the files before this one have nothing to read, as far as the last look went
+        self._open: deque[WatchedFile] = deque()
         self._last: WatchedFile | None = None
         self._began = 0.0
         self._next_scan = 0.0
@@ -96,7 +99,11 @@ class _Followed:
         """Look at the source: new files, renamed ones, sizes. Raises OSError."""
         began = time.monotonic()
         if began < self._next_scan:
+            if self._last is not None and self._last in self._files:
+                self._look(self._last)
+                self._at = self._files.index(self._last)
             return
+        self._at = 0
         try:
             listing = list_source(self._path)
         except OSError as error:
@@ -114,6 +121,7 @@ class _Followed:
             return
         self._missing = False
         seen: dict[Identity, WatchedFile] = {}
+        added = False
         for path, status in listing.files:
             known = self._by_identity.get(identity_of(status))
             if identity_of(status) in seen:
@@ -121,12 +129,16 @@ class _Followed:
                 continue
             file = known or WatchedFile(path, status, self._wanted)
             if known is None:
-                self._add(file, listing.files)
+                self._add(file)
+                added = True
             else:
                 if path != file.path and (not path.is_symlink() or not os.path.lexists(file.path)):
                     file.path = path
                 file.see(status)
             seen[identity_of(status)] = file
+        if added:  # those without a name any more come first: what is left of them is read before their successors
+            order = {path: index for index, (path, _) in enumerate(listing.files)}
+            self._files.sort(key=lambda one: order.get(one.path, -1))
         for file in [file for file in self._files if file.identity not in seen]:
             self._look(file)
             if not file.unread or not file.is_open:
@@ -140,14 +152,11 @@ class _Followed:
             )
         self._next_scan = began + SCAN_SHARE * (time.monotonic() - began) if len(self._files) > 100 else 0.0
 
-    def _add(self, file: WatchedFile, listed: list[tuple[Path, os.stat_result]]) -> None:
-        before = [other for other in self._files if other.path == file.path]
+    def _add(self, file: WatchedFile) -> None:
+        if self._alone and any(other.path == file.path for other in self._files):
+            self._lines.append(f"{file.path}: is another file now, which is read from its beginning")
         self._files.append(file)
         self._by_identity[file.identity] = file
-        if before and self._alone:
-            self._lines.append(f"{file.path}: is another file now, which is read from its beginning")
-        order = {path: index for index, (path, _) in enumerate(listed)}
-        self._files.sort(key=lambda one: order.get(one.path, -1))
 
     def _retire(self, file: WatchedFile) -> None:
         """A file that has no name any more, and nothing to read: its inode may be used again."""
@@ -168,23 +177,26 @@ class _Followed:
     def step(self) -> Iterator[Block]:
         """Read some of the first file that has something to read; nothing where none has."""
         yield from self.notes()
-        for file in self._files:
+        while self._at < len(self._files):
+            file = self._files[self._at]
             try:
                 if file.changed():
                     yield from self._read_anew(file)
-                if not file.unread:
-                    continue
-                read = False
-                for block in self._read(file):
-                    read = True
-                    yield block
-                if read:
-                    return
+                if file.unread:
+                    read = False
+                    for block in self._read(file):
+                        read = True
+                        yield block
+                    if read:
+                        return
+            except FileNotFoundError:
+                pass  # renamed or removed since the last look; the next one says which
             except OSError as error:
                 if error.errno not in PASSING and self._alone:
                     raise
                 self._try_again(file.name, error)
                 file.close()
+            self._at += 1
         yield from self._ask()
 
     def _read_anew(self, file: WatchedFile) -> Iterator[Block]:
@@ -216,7 +228,7 @@ class _Followed:
             if self._last is not None and self._last is not file:
                 self._last.left = True
             self._last = file
-        self._close_some()
+        self._close_some(file)
 
     def _give_up(self, file: WatchedFile, error: SourceError) -> Block:
         """Read no more of a folder's file that is not data, or is broken."""
@@ -290,10 +302,12 @@ class _Followed:
             self._tried[name] = now
             self._lines.append(f"{name}: cannot be read for the moment: {error.strerror or error}; trying again")
 
-    def _close_some(self) -> None:
-        is_open = [file for file in self._files if file.is_open and file is not self._last]
-        for file in is_open[: max(0, len(is_open) - KEPT_OPEN)]:
-            file.close()
+    def _close_some(self, file: WatchedFile) -> None:
+        """Keep few files open: those that were read last."""
+        if file not in self._open:
+            self._open.append(file)
+        if len(self._open) > KEPT_OPEN:
+            self._open.popleft().close()
 
     def finish(self) -> Iterator[Block]:
         """The end of the run: what was held back of each file, then what was passed over, and why."""
