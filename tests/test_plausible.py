@@ -100,15 +100,15 @@ def test_a_step_is_found_at_its_first_byte(seed: int, garbage: bytes, n: int) ->
     words = make_words(StreamConfig(words=STEP_WORDS + n, seed=seed))
     garbage = bytes(0xFF if byte == 0x40 else byte for byte in garbage)
     data = garbage + words.astype("<u8").tobytes()
-    found = find_step(np.frombuffer(data, np.uint8), 0, len(data), False)
+    found = find_step(np.frombuffer(data, np.uint8), 0, len(data), 0xFF, False)
     assert len(garbage) - 8 * (STEP_WORDS - STEP_GOOD) <= found <= len(garbage)
-    assert find_step(np.frombuffer(data, np.uint8), 0, 8 * STEP_WORDS - 1, False) == -1
+    assert find_step(np.frombuffer(data, np.uint8), 0, 8 * STEP_WORDS - 1, 0xFF, False) == -1
 
 
 @given(st.binary(min_size=200, max_size=2000))
 def test_bytes_of_no_words_have_no_step(data: bytes) -> None:
     text = bytes(byte & 0x3F for byte in data)  # no HEAD 2 anywhere
-    assert find_step(np.frombuffer(text, np.uint8), 0, len(text), False) == -1
+    assert find_step(np.frombuffer(text, np.uint8), 0, len(text), 0xFF, False) == -1
 
 
 def test_good_hits_are_those_near_the_hit_before() -> None:

@@ -29,7 +29,6 @@ from muonstream.formats.plausible import (
     good_hits,
 )
 from muonstream.formats.step import (
-    ANCILLARIES,
     BADS,
     BOARDS,
     CANDIDATE,
@@ -49,7 +48,6 @@ from muonstream.formats.step import (
     SMALL,
     STATE_FIELDS,
     TRUSTED,
-    trailing_ancillary,
     walk,
 )
 from muonstream.words import Words
@@ -168,12 +166,6 @@ class BinaryDecoder:
         events = np.empty((EVENTS, 3), np.int64)
         paddings, run_words, bads = int(s[PADDINGS]), int(s[RUN_WORDS]), int(s[BADS])
         ended, stop, n_events = walk(words, self._before, flags, s, kinds, events, last)
-        if stop == LOST or not (last or dma):
-            # the first ancillary words of a stream may as well be the beginning of garbage: they wait, or go with it
-            n = trailing_ancillary(kinds, ended)
-            if n and n == s[ANCILLARIES]:
-                ended -= n
-                s[ANCILLARIES] = 0
         first = self._position + piece.at
         for what, index, value in events[:n_events].tolist():
             self._note_event(what, first + WORD_BYTES * index, value, piece.block)
@@ -229,7 +221,7 @@ class BinaryDecoder:
         """Look for the next byte in step; whether decoding can resume, there or where the step seemed lost."""
         begin = self._lost_at - self._position
         data = np.frombuffer(piece.buffer, np.uint8)
-        found = find_step(data, piece.at, len(data), last)
+        found = find_step(data, piece.at, len(data), int(self._state[BOARDS]), last)
         if piece.at == begin:  # nothing was passed over yet
             n = (found - begin if found >= 0 else len(data) - begin) // WORD_BYTES
             if found < 0 and n < SEARCH_WORDS and not last:

@@ -11,6 +11,7 @@ values in three good hits.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -160,10 +161,12 @@ def decide_binary(
         return Undecided(_missing(weight), _resembles(sample, words, weight, expected) if last else "")
     channels = counted(weight.channels, "channel")
     why = f"{counted(weight.good, 'hit')} of {channels} with orbits that rise, among {counted(len(words), 'word')}"
+    if aligned or 2 * weight.good < weight.telling:
+        for what, other in _other_orders(np.frombuffer(sample, "<u8", len(sample) // 8)):
+            shown = Weight.of(other, expected)
+            if shown.shows_words(last) and shown.good > weight.good - FEWEST_GOOD:
+                return Refused(f"found {what}")
     if aligned:
-        halves = Weight.of(_halves_exchanged(np.frombuffer(sample, "<u8", len(sample) // 8)), expected)
-        if aligned == 4 and halves.first == 0 and halves.shows_words(last):
-            return Refused(f"found {_HALVES}, or whose first half is missing; exchange the halves, or cut 4 bytes off")
         return BinaryForm(f"{why}, {aligned} bytes off a multiple of 8", known_boards, aligned=False)
     transfers = _transfers(words, weight, last)
     if isinstance(transfers, Transfers):
@@ -221,12 +224,7 @@ def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) 
         return "only zeros or ones: allocated, but never written"
     if len(words) and weight.padding + weight.idle + 1 >= weight.values:
         return f"only the value {int(words[-1]):#018x}: idle words without any hit"
-    swapped = np.frombuffer(sample, ">u8", len(sample) // 8).astype(np.uint64)
-    for what, other in (
-        ("64-bit words in big-endian byte order", swapped),
-        (_HALVES, _halves_exchanged(words)),
-        ("32-bit big-endian halves of words, the lower one first", _halves_exchanged(swapped)),
-    ):
+    for what, other in _other_orders(np.frombuffer(sample, "<u8", len(sample) // 8)):
         if Weight.of(other, expected).shows_words(True):
             return what
     table = _table_of_numbers(sample, expected)
@@ -237,12 +235,19 @@ def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) 
     return ""
 
 
-_HALVES: Final = "64-bit words whose 32-bit halves are exchanged"
-
-
-def _halves_exchanged(words: Words) -> Words:
-    exchanged: Words = (words << np.uint64(32)) | (words >> np.uint64(32))
-    return exchanged
+def _other_orders(words: Words) -> Iterator[tuple[str, Words]]:
+    """The values with their bytes in other orders, and what each order is called."""
+    yield "64-bit words in big-endian byte order", words.byteswap()
+    halves = "64-bit words whose 32-bit halves are exchanged, or whose first half is missing"
+    yield f"{halves}; exchange the halves, or cut 4 bytes off", (words << np.uint64(32)) | (words >> np.uint64(32))
+    yield (
+        "words as 32-bit numbers in big-endian byte order, the lower one first",
+        words.view("<u4").byteswap().view("<u8"),
+    )
+    yield (
+        "words as 16-bit numbers in big-endian byte order, the lowest one first",
+        words.view("<u2").byteswap().view("<u8"),
+    )
 
 
 def _table_of_numbers(sample: bytes, expected: Expected) -> str:

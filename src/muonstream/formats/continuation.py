@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.formats.binary import BinaryDecoder
+from muonstream.formats.binary import ALL_BOARDS, BinaryDecoder
 from muonstream.formats.block import Block, SourceError
 from muonstream.formats.plausible import find_step
 from muonstream.formats.recognise import Decoder, Form, decoder
@@ -47,7 +47,7 @@ def continues(before: Decoder, form: Form, sample: bytes) -> bool:
 def _word_continues(rest: bytes, sample: bytes) -> bool:
     """Whether words go on through the rest, which is not whole words, into the sample."""
     data = np.frombuffer(rest + sample, np.uint8)
-    found = find_step(data, 0, len(data), len(sample) < SAMPLE_BYTES)
+    found = find_step(data, 0, len(data), ALL_BOARDS, len(sample) < SAMPLE_BYTES)
     return found >= 0 and found % 8 == 0
 
 

@@ -109,7 +109,7 @@ def read_header(line: str) -> Layout | WrongHeader | None:
     Names may be in any order and case, quoted, after `#`, and written in ways that leave no doubt (`orbit cnt`, `BX`).
     Columns of other names are ignored. Two columns of one field, or a field without one, are a `WrongHeader`.
     """
-    if "head" not in line.lower():
+    if "head" not in line.lower() or "{" in line:  # a JSON object names them as well
         return None
     best: Layout | WrongHeader | None = None
     for delimiter in DELIMITERS:

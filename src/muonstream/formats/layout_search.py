@@ -71,7 +71,7 @@ def _without_header(lines: list[str], brackets: bool) -> list[Layout]:
     layouts = []
     for delimiter in DELIMITERS:
         rows = [cells_of(line, delimiter) for line in lines]
-        usual = Counter(len(row) - (row[-1] == "") for row in rows).most_common(1)[0][0]
+        usual = Counter(len(row) - (row[-1:] == [""]) for row in rows).most_common(1)[0][0]
         columns: tuple[int, ...] | None = PLAIN.columns if usual == len(COLUMNS) else None
         if usual == len(COLUMNS) + 1 and _counts_up([row[0] for row in rows if len(row) == usual]):
             columns = (-1, *PLAIN.columns)

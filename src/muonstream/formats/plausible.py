@@ -99,6 +99,12 @@ def is_hit(word: Any) -> bool:
 
 
 @inlined
+def is_known(word: Any, boards: int) -> bool:
+    """Whether a word is of a known board; boards: bit b is set for each known board b."""
+    return bool(boards >> (int(np.int64(word >> np.uint64(FPGA_SHIFT)) & 7)) & 1)
+
+
+@inlined
 def near(orbit: int, reference: int) -> bool:
     """Whether an orbit is in step with a reference orbit (-1: none yet)."""
     return reference >= 0 and -BACK <= orbit - reference <= AHEAD
@@ -134,23 +140,24 @@ STEP_FEWEST: Final = 4
 
 
 @compiled
-def find_step(data: Any, begin: int, end: int, last: bool) -> int:
+def find_step(data: Any, begin: int, end: int, boards: int, last: bool) -> int:
     """The first byte from `begin` on at which words are in step, of data (uint8[n]); -1 where none is before `end`.
 
-    Hits are compared with one another, not with earlier ones. Without `last` only bytes before 16 whole words are
+    Hits of known boards are compared with one another, not with earlier ones. Without `last` only bytes before 16 whole words are
     looked at; with it, nothing comes behind `end`.
     """
     fewest = STEP_FEWEST if last else STEP_WORDS
     for at in range(begin, end - 8 * fewest + 1):
         word = eight_bytes(data, np.uint64(at))
-        if not is_hit(word):
+        if not (is_hit(word) and is_known(word, boards)):
             continue
         n = min(STEP_WORDS, (end - at) // 8)
         alike = STEP_GOOD if n == STEP_WORDS else max(STEP_FEWEST - 1, (3 * n + 3) // 4)
         reference, good, previous = orbit_of(word), 1, word
         for j in range(1, n):
             word = eight_bytes(data, np.uint64(at + 8 * j))
-            if is_hit(word) and word != previous and near(orbit_of(word), reference):
+            known = is_hit(word) and is_known(word, boards)
+            if known and word != previous and near(orbit_of(word), reference):
                 good += 1
                 reference = orbit_of(word)
             elif good + n - 1 - j < alike:

@@ -23,18 +23,20 @@ from muonstream.formats.plausible import (
     PADDING,
     RUN_WORD,
     is_hit,
+    is_known,
     kind_of,
     near,
     orbit_of,
 )
-from muonstream.words import FPGA_SHIFT
 
 DMA_WORDS: Final = 129
 """Values of a raw DMA transfer: a run word, then 128 words of the boards."""
 LOOK: Final = 17
 """Values looked at from an odd one on: 16 words, wherever in the first value they begin."""
-FEW_GOOD: Final = 4
-"""With fewer good hits among LOOK values, the stream may be out of step, and the other places of bytes are tried."""
+ELSEWHERE: Final = 6
+"""Good hits that begin at another byte than the values do, and show that a stream is out of step."""
+ELSEWHERE_FEWEST: Final = 3
+"""So many do at the end of a stream."""
 LOST_BAD: Final = 7
 """With so many bad values among LOOK a stream may be out of step (garbage has 13, a healthy stream none)."""
 
@@ -54,9 +56,8 @@ LOST_BAD: Final = 7
     STATE_FIELDS,
 ) = range(13)
 """Fields of the walk's state, int64: reference and candidate orbit (see `kind_of`), known boards, the present run word
-(-1: this is not DMA) and by how much it grew last, values since the last run word (-1: unknown), ancillary words,
-padding and run words so far, values from the next one on that are words whatever they look like, ancillary words since
-the last good hit, bad values so far."""
+(-1: this is not DMA) and by how much it grew last, values since the last run word (-1: unknown), padding
+and run words so far, values from the next one on that are words whatever they look like, bad values so far."""
 
 END, MORE, LOST, FULL = range(4)
 """Why a walk stopped."""
@@ -103,43 +104,35 @@ def _bad_ahead(words: Any, i: int, s: Any) -> int:
     return bad
 
 
-@inlined
-def _good_ahead(words: Any, i: int, s: Any) -> int:
-    """How many of the LOOK values from i on are hits near the one before, up to FEW_GOOD."""
-    good, reference = 0, s[REFERENCE]
-    for j in range(i, min(i + LOOK, len(words))):
-        if is_hit(words[j]):
-            orbit = orbit_of(words[j])
-            good += near(orbit, reference)
-            reference = orbit
-            if good == FEW_GOOD:
-                break
-    return good
-
-
 @compiled
 def in_step_elsewhere(words: Any, i: int, boards: int) -> bool:
     """Whether the bytes of words[i:] are good hits when words begin at another byte than the first of each value.
 
-    All of the next 16 values are looked at, and 12 of them must be good. Equal values do not count, for idle words may
-    pass for hits when they are shifted.
+    ELSEWHERE of the next LOOK - 1 must be, and at most half as many of the values as they stand. Equal values do not
+    count: shifted idle words may pass for hits. A place that three more values speak against than for is given up.
     """
     m = min(LOOK, len(words) - i) - 1
-    if m < FEW_GOOD - 1:
-        return False
     for byte in range(1, 8):
         low, high = np.uint64(8 * byte), np.uint64(64 - 8 * byte)
-        good, reference, previous, before_previous = 0, -1, np.uint64(0), np.uint64(0)
-        for j in range(i, i + m):
+        good, misses, reference, previous, before_previous = 0, 0, -1, np.uint64(0), np.uint64(0)
+        j = i
+        while j < i + m and good < ELSEWHERE and misses < good + 3:
             word = (words[j] >> low) | (words[j + 1] << high)
-            board = int(np.int64(word >> np.uint64(FPGA_SHIFT)) & 7)
-            if is_hit(word) and boards >> board & 1 and word != previous and word != before_previous:
-                orbit = orbit_of(word)
-                good += reference < 0 or near(orbit, reference)
-                reference = orbit
+            other = word != previous and word != before_previous
+            if is_hit(word) and is_known(word, boards) and other and (good == 0 or near(orbit_of(word), reference)):
+                good += 1
+                reference = orbit_of(word)
+            else:
+                misses += 1
             before_previous, previous = previous, word
-        if good >= FEW_GOOD - 1 and 4 * good >= 3 * m:
-            return True
+            j += 1
+        if good >= ELSEWHERE or (m < LOOK - 1 and good >= ELSEWHERE_FEWEST and good >= m - 1):
+            here = 0
+            for k in range(i + 1, j):
+                both = is_hit(words[k]) and is_hit(words[k - 1]) and is_known(words[k], boards)
+                here += both and near(orbit_of(words[k]), orbit_of(words[k - 1]))
+            if 2 * here <= good:
+                return True
     return False
 
 
@@ -155,11 +148,12 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
     ended, stop = n, END
     while i < n:
         whole = s[RUN] < 0 and s[TRUSTED] == 0 and i % CHUNK == 0 and i // CHUNK < len(flags)
+        whole = whole and is_known(words[i], s[BOARDS])
         if whole and not flags[i // CHUNK] & ODD and near(orbit_of(words[i]), s[REFERENCE]):
             i += CHUNK
-            s[REFERENCE], s[CANDIDATE], s[QUIET] = orbit_of(words[i - 1]), -1, 0
+            s[REFERENCE], s[CANDIDATE] = orbit_of(words[i - 1]), -1
             continue
-        if n_events == len(events):
+        if n_events + 2 > len(events):
             ended, stop = i, FULL
             break
         word = words[i]
@@ -167,14 +161,21 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
         kind = kind_of(word, previous, s[REFERENCE], s[CANDIDATE], s[BOARDS])
         odd = (kind == BAD or kind == FAR) and not _is_run_word(word, s)  # noqa: SIM109
         trusted = s[TRUSTED] > 0
-        quiet = kind == ANCILLARY and s[QUIET] % LOOK == 0
-        if not trusted and (odd or (quiet and _good_ahead(words, i, s) < FEW_GOOD)):
+        if kind == ANCILLARY and not trusted:
+            # garbage may begin with values that pass for ancillary words; with a good hit behind it, it is one
+            if i + 1 == n and not last:
+                ended, stop = i, MORE
+                break
+            odd = i + 1 == n or not (is_hit(words[i + 1]) and near(orbit_of(words[i + 1]), s[REFERENCE]))
+        elif kind == GOOD:
+            odd = not is_known(word, s[BOARDS])  # shifted words may pass for hits, but seldom for those of known boards
+        if not trusted and odd:
             if n - i < LOOK and not last:
                 ended, stop = i, MORE
                 break
-            bad = _bad_ahead(words, i, s) if odd else 0
+            bad = 0 if kind == GOOD else _bad_ahead(words, i, s)
             lost = bad >= LOST_BAD or (n - i < LOOK and bad >= 4 and 2 * bad >= n - i)
-            if lost or (_good_ahead(words, i, s) < FEW_GOOD and in_step_elsewhere(words, i, s[BOARDS])):
+            if lost or in_step_elsewhere(words, i, s[BOARDS]):
                 ended, stop = i, LOST
                 break
         if s[RUN] < 0 and kind == ANCILLARY and not trusted and word < np.uint64(HIGHEST_RUN_WORD):
@@ -217,6 +218,17 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
                 s[RUN], kind = value, RUN_WORD
             elif due and kind != PADDING:
                 what = MISSING
+            if kind == ANCILLARY and what < 0 and not trusted and 0 <= value < HIGHEST_RUN_WORD:
+                if n - i <= DMA_WORDS and not last:
+                    ended, stop = i, MORE
+                    break
+                step = np.int64(words[i + DMA_WORDS]) - value if n - i > DMA_WORDS else 0
+                if 0 <= step < 1 << 16:  # another run's transfers begin before the last one is complete
+                    event = events[n_events]
+                    event[0], event[1], event[2] = CHANGED, i, value
+                    n_events += 1
+                    s[RUN], s[RUN_STEP], kind = value, step, RUN_WORD
+                    what = SHORT if s[PHASE] >= 0 else what
             if what >= 0:
                 event = events[n_events]
                 event[0], event[1], event[2] = what, i, s[PHASE] if what == SHORT else value
@@ -229,20 +241,9 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
                 s[PHASE] += 1
         kinds[i] = kind
         s[TRUSTED] -= trusted
-        s[QUIET] = 0 if kind == GOOD else s[QUIET] + (kind == ANCILLARY)
-        s[ANCILLARIES] += kind == ANCILLARY
         s[PADDINGS] += kind == PADDING
         s[BADS] += kind == BAD
         s[RUN_WORDS] += kind == RUN_WORD
         _see(s, word, kind)
         i += 1
     return ended, stop, n_events
-
-
-@compiled
-def trailing_ancillary(kinds: Any, ended: int) -> int:
-    """How many values in front of `ended`, at most LOOK, are ancillary words in a row."""
-    n = 0
-    while n < min(ended, LOOK) and kinds[ended - 1 - n] == ANCILLARY:
-        n += 1
-    return n
