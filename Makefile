@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test check format bench bench-spark scaling soak kafka course lock clean
+.PHONY: help demo test check format bench bench-spark scaling soak fuzz kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -44,6 +44,9 @@ scaling: $(VENV)/.test  ## measure how the engine on Spark scales, write docs/sc
 
 soak: $(VENV)/.test  ## count 20 M words in Kafka in all ways, on both engines, and compare: 20 minutes (WORDS=1000000)
 	$(BIN)/python -m tools.soak $(if $(WORDS),--words $(WORDS))
+
+fuzz: $(VENV)/.test  ## misuse the intake: 20,000 mutated files of every format, 10 minutes (RUNS=1000, SEED=1)
+	$(BIN)/python -m tools.intake_fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
 	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))

@@ -164,7 +164,8 @@ def decide_binary(
     if aligned or 2 * weight.good < weight.telling:
         for what, other in _other_orders(np.frombuffer(sample, "<u8", len(sample) // 8)):
             shown = Weight.of(other, expected)
-            if shown.shows_words(last) and shown.good > weight.good - FEWEST_GOOD:
+            whole = aligned != 4 or shown.first == 0  # else the first four bytes belong to something else
+            if whole and shown.shows_words(last) and shown.good > weight.good - FEWEST_GOOD:
                 return Refused(f"found {what}")
     if aligned:
         return BinaryForm(f"{why}, {aligned} bytes off a multiple of 8", known_boards, aligned=False)
@@ -240,14 +241,9 @@ def _other_orders(words: Words) -> Iterator[tuple[str, Words]]:
     yield "64-bit words in big-endian byte order", words.byteswap()
     halves = "64-bit words whose 32-bit halves are exchanged, or whose first half is missing"
     yield f"{halves}; exchange the halves, or cut 4 bytes off", (words << np.uint64(32)) | (words >> np.uint64(32))
-    yield (
-        "words as 32-bit numbers in big-endian byte order, the lower one first",
-        words.view("<u4").byteswap().view("<u8"),
-    )
-    yield (
-        "words as 16-bit numbers in big-endian byte order, the lowest one first",
-        words.view("<u2").byteswap().view("<u8"),
-    )
+    for code, what in (("<u4", "32-bit numbers"), ("<u2", "16-bit numbers")):
+        swapped = words.view(code).byteswap().view("<u8")
+        yield f"words as {what} in big-endian byte order, the lowest one first", swapped
 
 
 def _table_of_numbers(sample: bytes, expected: Expected) -> str:

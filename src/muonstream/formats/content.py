@@ -26,8 +26,10 @@ STRETCH_WORDS, STRETCH_EACH = 1 << 13, 1 << 17
 TABLE_BITS: Final = 13
 HISTORY_WORDS: Final = 1 << 18
 """So many words back a repeated stretch is looked for."""
-SEARCH_EACH: Final = 1 << 12
+SEARCH_EACH: Final = 1 << 6
 """Such a search begins at most once in so many words."""
+SEARCH_SHARE: Final = 16
+"""Searches look at no more than so many words for each word that comes, so that they take a bounded time."""
 FEWEST_REPEATED: Final = 8
 """Words in a row that make a repeated stretch."""
 FEWEST_IDLE: Final = 16
@@ -117,6 +119,16 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
     return i, n_events
 
 
+@compiled
+def _back_to(words: Any, value: Any) -> int:
+    """How far from the end of words (uint64[n]) the last one of this value is; 0 where there is none."""
+    n = len(words)
+    for back in range(1, n + 1):
+        if words[n - back] == value:
+            return back
+    return 0
+
+
 class ContentCheck:
     """Follows the words of a run's inputs in the order in which they are read, and writes notes and counts into blocks.
 
@@ -134,6 +146,7 @@ class ContentCheck:
         self._kept = 0
         self._distance = 0  # of the repeated stretch that is going on
         self._stretch = (0, 0)  # its first word's number, and how many words
+        self._looked_at = 0  # words that were looked at in searches
         self._repeated = 0
         self._reported = 0
 
@@ -199,17 +212,20 @@ class ContentCheck:
     def _search(self, words: Words, index: int, number: int) -> None:
         """Look for words[index], to which the orbit fell back, among the words before it."""
         self._end_stretch()
+        if self._looked_at > SEARCH_SHARE * number + HISTORY_WORDS:
+            return
         word = words[index]
         begin = max(0, index - HISTORY_WORDS)
-        where = np.flatnonzero(words[begin:index] == word)
-        if len(where):
-            distance = index - begin - int(where[-1])
-        else:
-            back = min(HISTORY_WORDS - index, self._kept)
-            where = np.flatnonzero(self._history[self._kept - back : self._kept] == word) if back > 0 else where
-            if not len(where):
-                return
-            distance = index + back - int(where[-1])
+        distance = _back_to(words[begin:index], word)
+        looked_at = distance or index - begin
+        back = min(HISTORY_WORDS - index, self._kept)
+        if not distance and back > 0:
+            further = _back_to(self._history[self._kept - back : self._kept], word)
+            distance = index + further if further else 0
+            looked_at = distance or index + back
+        self._looked_at += looked_at
+        if not distance:
+            return
         self._distance, self._stretch = distance, (number, 0)
         self._continue(words, index)
 
@@ -288,7 +304,10 @@ class ContentCheck:
             self._notes.add("rare words", f"only {n:,} of {words:,} words have HEAD {head}: {where}")
 
 
-def _same(one: Words, other: Words) -> int:
-    """How many words at the beginning are the same."""
-    differ = np.flatnonzero(one != other[: len(one)])
-    return int(differ[0]) if len(differ) else len(one)
+@compiled
+def _same(one: Any, other: Any) -> int:
+    """How many words at the beginning are the same; other: at least as many as `one`."""
+    n = 0
+    while n < len(one) and one[n] == other[n]:
+        n += 1
+    return n

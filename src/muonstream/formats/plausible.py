@@ -83,6 +83,19 @@ def flag_chunks(words: Any, before: Any, flags: Any) -> int:
     return int(n)
 
 
+@compiled
+def all_good(words: Any, begin: Any, end: Any) -> bool:
+    """Whether words[begin:end] are hits, each near the one before; words[begin] itself is near whatever comes."""
+    one = np.uint64(1)
+    head, odd = words[begin] ^ _HIT, _LAST_BX - (words[begin] & _BX_BITS)
+    for j in range(np.uint64(begin) + one, np.uint64(end)):
+        word = words[j]
+        head |= word ^ _HIT
+        step = (word & _ORBIT_BITS) - (words[j - one] & _ORBIT_BITS)
+        odd |= (_LAST_BX - (word & _BX_BITS)) | (step + _BACK_BITS) | (_AHEAD_BITS - step)
+    return bool(head >> np.uint64(HEAD_SHIFT) == np.uint64(0) and odd >> np.uint64(63) == np.uint64(0))
+
+
 @inlined
 def orbit_of(word: Any) -> int:
     """The orbit of a word."""
@@ -111,6 +124,19 @@ def near(orbit: int, reference: int) -> bool:
 
 
 @inlined
+def is_text(word: Any) -> bool:
+    """Whether all eight bytes of a value are printable ASCII characters or white space."""
+    for _ in range(8):
+        byte = word & np.uint64(0xFF)
+        if (byte < np.uint64(0x20) and byte != np.uint64(9) and byte != np.uint64(10) and byte != np.uint64(13)) or (
+            byte > np.uint64(0x7E)
+        ):
+            return False
+        word = word >> np.uint64(8)
+    return True
+
+
+@inlined
 def kind_of(word: Any, previous: Any, reference: int, candidate: int, boards: int) -> int:
     """The kind of one word; previous: the word before it; boards: bit b is set for each known board b.
 
@@ -127,7 +153,7 @@ def kind_of(word: Any, previous: Any, reference: int, candidate: int, boards: in
     board = int(np.int64(word >> np.uint64(FPGA_SHIFT)) & 7)
     if head == Head.HIT or head > Head.LOCAL_X or not boards >> board & 1:
         return BAD
-    return ANCILLARY
+    return BAD if is_text(word) and is_text(previous) else ANCILLARY
 
 
 STEP_WORDS: Final = 16
@@ -143,8 +169,8 @@ STEP_FEWEST: Final = 4
 def find_step(data: Any, begin: int, end: int, boards: int, last: bool) -> int:
     """The first byte from `begin` on at which words are in step, of data (uint8[n]); -1 where none is before `end`.
 
-    Hits of known boards are compared with one another, not with earlier ones. Without `last` only bytes before 16 whole words are
-    looked at; with it, nothing comes behind `end`.
+    Hits of known boards are compared with one another, not with earlier ones. boards: bit b is set for each known
+    board b. Without `last` only bytes before 16 whole words are looked at; with it, nothing comes behind `end`.
     """
     fewest = STEP_FEWEST if last else STEP_WORDS
     for at in range(begin, end - 8 * fewest + 1):

@@ -22,6 +22,7 @@ from muonstream.formats.plausible import (
     ODD,
     PADDING,
     RUN_WORD,
+    all_good,
     is_hit,
     is_known,
     kind_of,
@@ -153,6 +154,15 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
             i += CHUNK
             s[REFERENCE], s[CANDIDATE] = orbit_of(words[i - 1]), -1
             continue
+        if s[RUN] >= 0 and s[PHASE] == 0 and s[TRUSTED] == 0 and n - i >= DMA_WORDS - 1:
+            # the words of a transfer, checked together
+            end = i + DMA_WORDS - 1
+            known = near(orbit_of(words[i]), s[REFERENCE]) and is_known(words[i], s[BOARDS])
+            if known and all_good(words, i, end):
+                s[REFERENCE], s[CANDIDATE] = orbit_of(words[end - 1]), -1
+                s[PHASE] = DMA_WORDS - 1
+                i = end
+                continue
         if n_events + 2 > len(events):
             ended, stop = i, FULL
             break
