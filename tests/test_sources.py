@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.commands.simulate import table_of
-from muonstream.formats.binary import WordDecoder
+from muonstream.formats.binary import BinaryDecoder
 from muonstream.formats.hits_json import JsonDecoder
 from muonstream.formats.rows import COLUMNS
 from muonstream.formats.table import TableDecoder
@@ -28,5 +28,5 @@ def test_any_cut_of_the_bytes_gives_the_same(cuts: list[int], kind: str) -> None
         "json": json_of(WORDS[:3]) + b'{"HEAD": 2}\n[]\nnone\n' + json_of(WORDS[3:5]).rstrip(),
         "words": WORDS[:30].astype("<u8").tobytes() + b"abc",
     }[kind]
-    make = {"course": TableDecoder, "json": JsonDecoder, "words": WordDecoder}[kind]
+    make = {"course": TableDecoder, "json": JsonDecoder, "words": BinaryDecoder}[kind]
     assert fed(make("f"), data, [cut for cut in cuts if cut < len(data)]) == fed(make("f"), data)
