@@ -43,6 +43,7 @@ _LAST_BX: Final = np.uint64(((BX_PER_ORBIT - 1) << BX_SHIFT) | 0x1F)
 _HIT: Final = np.uint64(Head.HIT << HEAD_SHIFT)
 _BACK_BITS: Final = np.uint64(BACK << ORBIT_SHIFT)
 _AHEAD_BITS: Final = np.uint64(AHEAD << ORBIT_SHIFT)
+_BELOW_HEAD: Final = np.uint64((1 << HEAD_SHIFT) - 1)
 _FALL_BITS: Final = np.uint64(FALL << ORBIT_SHIFT)
 
 
@@ -52,35 +53,48 @@ def flag_chunks(words: Any, before: Any, flags: Any) -> int:
 
     flags: uint8, one for each whole chunk. Gives how many whole chunks there are. Each condition is arranged so that
     its violation sets bit 63 of a difference: the loop is additions and ORs, which LLVM vectorises. Orbits are compared
-    without shifting them down.
+    without shifting them down. Nearly every chunk passes the first loop, which has as few operations as can be; only
+    the others are looked at again, for which of the conditions it was.
     """
     one = np.uint64(1)
     n = np.uint64(len(words)) // np.uint64(CHUNK)
     for chunk in range(n):
         base = chunk * np.uint64(CHUNK)
+        previous = before if chunk == np.uint64(0) else words[base - one]
         first = words[base]
-        before_first = before if chunk == np.uint64(0) else words[base - one]
-        step = (first & _ORBIT_BITS) - (before_first & _ORBIT_BITS)
-        odd = (_LAST_BX - (first & _BX_BITS)) | (step + _BACK_BITS) | (_AHEAD_BITS - step)
         head = first ^ _HIT
-        fell = step + _FALL_BITS
-        same = first ^ before_first
-        equal = (same - one) & ~same  # bit 63 is set only for 0
+        step = (first & _ORBIT_BITS) - (previous & _ORBIT_BITS)
+        # with HEAD 2 in both, the difference to the word before is below 2**61: one less has bit 63 only for none
+        some = (_LAST_BX - (first & _BX_BITS)) | (step + _FALL_BITS) | (_AHEAD_BITS - step)
+        some |= ((first ^ previous) & _BELOW_HEAD) - one
         for j in range(one, np.uint64(CHUNK)):
             word, previous = words[base + j], words[base + j - one]
-            same = word ^ previous
-            equal |= (same - one) & ~same
             head |= word ^ _HIT
             step = (word & _ORBIT_BITS) - (previous & _ORBIT_BITS)
-            odd |= (_LAST_BX - (word & _BX_BITS)) | (step + _BACK_BITS) | (_AHEAD_BITS - step)
-            fell |= step + _FALL_BITS
-        odd |= np.uint64(head >> np.uint64(HEAD_SHIFT) != np.uint64(0)) << np.uint64(63)
-        flags[chunk] = (
-            (odd >> np.uint64(63)) * np.uint64(ODD)
-            | (equal >> np.uint64(63)) * np.uint64(REPEATED)
-            | (fell >> np.uint64(63)) * np.uint64(FELL)
-        )
+            some |= (_LAST_BX - (word & _BX_BITS)) | (step + _FALL_BITS) | (_AHEAD_BITS - step)
+            some |= (word ^ previous) - one
+        clean = some >> np.uint64(63) == np.uint64(0) and head >> np.uint64(HEAD_SHIFT) == np.uint64(0)
+        flags[chunk] = 0 if clean else _flags_of(words, base, before if chunk == np.uint64(0) else words[base - one])
     return int(n)
+
+
+@compiled
+def _flags_of(words: Any, base: Any, before: Any) -> int:
+    """The flags of the chunk that begins at `base`."""
+    flag = 0
+    previous = before
+    for j in range(base, base + np.uint64(CHUNK)):
+        word = words[j]
+        step = (word & _ORBIT_BITS) - (previous & _ORBIT_BITS)
+        odd = (_LAST_BX - (word & _BX_BITS)) | (step + _BACK_BITS) | (_AHEAD_BITS - step)
+        if odd >> np.uint64(63) != np.uint64(0) or word >> np.uint64(HEAD_SHIFT) != np.uint64(Head.HIT):
+            flag |= ODD
+        if word == previous:
+            flag |= REPEATED
+        if (step + _FALL_BITS) >> np.uint64(63) != np.uint64(0):
+            flag |= FELL
+        previous = word
+    return flag
 
 
 @compiled
