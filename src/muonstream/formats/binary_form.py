@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from muonstream.compiled import compiled
-from muonstream.formats.binary import ALL_BOARDS, Transfers
+from muonstream.formats.binary import ALL_BOARDS, WORD_BYTES, Transfers
 from muonstream.formats.block import counted
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, PADDING, is_hit, kind_of, near, orbit_of
@@ -27,6 +27,8 @@ from muonstream.words import CHANNEL_MASK, CHANNEL_SHIFT, FPGA_SHIFT, Words
 
 FEWEST_GOOD: Final = 12
 CHANNELS_SHOWN: Final = 8
+ORDER_WORDS: Final = 1 << 17
+"""So many values at the end of a sample are tried with their bytes in other orders."""
 IDLE_PERIOD: Final = 4
 """A value that is the same as one of so many before it is an idle word, or a repeated hit, and shows nothing."""
 _GOOD, _HITS, _KNOWN, _PADDING, _IDLE, _ANCILLARY, _FIRST, _VALUES = range(8)
@@ -162,10 +164,11 @@ def decide_binary(
     channels = counted(weight.channels, "channel")
     why = f"{counted(weight.good, 'hit')} of {channels} with orbits that rise, among {counted(len(words), 'word')}"
     if aligned or 2 * weight.good < weight.telling:
-        for what, other in _other_orders(np.frombuffer(sample, "<u8", len(sample) // 8)):
+        end = Weight.of(words[-ORDER_WORDS:], expected)
+        for what, other in _other_orders(sample):
             shown = Weight.of(other, expected)
             whole = aligned != 4 or shown.first == 0  # else the first four bytes belong to something else
-            if whole and shown.shows_words(last) and shown.good > weight.good - FEWEST_GOOD:
+            if whole and shown.shows_words(last) and shown.good > end.good - FEWEST_GOOD:
                 return Refused(f"found {what}")
     if aligned:
         return BinaryForm(f"{why}, {aligned} bytes off a multiple of 8", known_boards, aligned=False)
@@ -188,7 +191,7 @@ def _transfers(words: Words, weight: Weight, last: bool) -> Transfers | Undecide
         return None  # if transfers begin later on, the decoder sees it
     for first in range(min(DMA_WORDS, len(words))):
         runs = words[first::DMA_WORDS].astype(np.int64)
-        if len(runs) < 2 or is_hit(words[first]):
+        if len(runs) < 2 or is_hit(words[first]) or words[first] == words[first + 1]:
             continue
         steps = np.diff(runs)
         usual = int(steps[0]) if len(runs) == 2 else int(np.median(steps))
@@ -225,10 +228,10 @@ def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) 
         return "only zeros or ones: allocated, but never written"
     if len(words) and weight.padding + weight.idle + 1 >= weight.values:
         return f"only the value {int(words[-1]):#018x}: idle words without any hit"
-    for what, other in _other_orders(np.frombuffer(sample, "<u8", len(sample) // 8)):
+    for what, other in _other_orders(sample):
         if Weight.of(other, expected).shows_words(True):
             return what
-    table = _table_of_numbers(sample, expected)
+    table = _table_of_numbers(sample[: WORD_BYTES * ORDER_WORDS], expected)
     if table:
         return table
     if weight.values and 10 * weight.ancillary >= 9 * weight.telling > 0:
@@ -236,8 +239,11 @@ def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) 
     return ""
 
 
-def _other_orders(words: Words) -> Iterator[tuple[str, Words]]:
-    """The values with their bytes in other orders, and what each order is called."""
+def _other_orders(sample: bytes) -> Iterator[tuple[str, Words]]:
+    """The last values of a sample with their bytes in other orders, and what each order is called."""
+    n = len(sample) // 8
+    last = min(n, ORDER_WORDS)
+    words = np.frombuffer(sample, "<u8", last, 8 * (n - last))
     yield "64-bit words in big-endian byte order", words.byteswap()
     halves = "64-bit words whose 32-bit halves are exchanged, or whose first half is missing"
     yield f"{halves}; exchange the halves, or cut 4 bytes off", (words << np.uint64(32)) | (words >> np.uint64(32))
