@@ -131,8 +131,8 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
         (["process", str(tmp_path)], "found a folder"),
         (["process", str(tmp_path / "empty.dat")], "empty.dat: is empty"),
         (["process", str(tmp_path / "binary.txt"), "--format", "course"], "not the format course that was named"),
-        (["process", str(tmp_path / "noise.dat")], "found neither text nor words"),
-        (["process", str(tmp_path / "prose.csv")], "no table of 6 columns"),
+        (["process", str(tmp_path / "noise.dat")], "found 2,048 bytes that show no format; expected "),
+        (["process", str(tmp_path / "prose.csv")], "found text such as 'dear shifter,'; expected words, a table"),
         (["process", "kafka://here/frames"], "found a topic, allowed are files; muonstream run takes it"),
         (["process", "sim:"], "found a simulation, allowed are files; muonstream run takes it"),
         (["process", str(simulated), "--format", "dma"], "found words of the boards one after another, which is not"),
@@ -269,10 +269,10 @@ def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Pat
     other.write_bytes(bytes(range(256)) * 100)
     done = muonstream("process", str(cut), str(other), "--summary", str(out))
     assert done.returncode == 1
-    assert "other.dat: found neither text nor words" in done.stderr
+    assert "other.dat: found 25,600 bytes that show no format" in done.stderr
     account = json.loads(out.read_text())["account"]
     assert (account["words"], account["malformed"], account["balanced"]) == (1001, 1, True)
-    assert "byte 8000: found 3 bytes at the end" in done.stdout
+    assert "byte 8,000: found 3 bytes at the end" in done.stdout
     assert muonstream("process", str(cut)).returncode == 0
     strict = muonstream("process", str(cut), "--strict")
     assert strict.returncode == 1

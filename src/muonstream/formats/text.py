@@ -13,7 +13,7 @@ from muonstream.formats.encoding import Encoding, Transcoder, encoding_of, width
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.hit_rows import CLEARLY, FEWEST_HITS, dialect_of, hits_of
 from muonstream.formats.hits_json import JsonDecoder, sample_objects
-from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout
+from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, read_header
 from muonstream.formats.layout_search import Table, find_table, shortened
 from muonstream.formats.lookalikes import is_certain, resembles
 from muonstream.formats.rows import COLUMNS
@@ -187,6 +187,8 @@ def _decide_table(
     if table.wrong is not None:
         columns = f"{', '.join(table.wrong.names)[:200]} ({table.wrong.reason})"
         return Refused(f"found a table with the columns {columns}; expected {_COLUMNS}, in any order")
+    if last and table.layout is None and not table.n_rows and (header := _header_alone(head)) is not None:
+        return TextForm(cast("Dialect", named or "course"), "a header without rows", layout=header)
     if table.layout is None or 2 * table.n_numbers < table.n_rows:
         like = resembles(beginning, table.n_columns)
         if last and table.first:
@@ -210,6 +212,13 @@ def _decide_table(
         advice = "expected hits" if no_hits else "a format can be named: course, firmware2019 or head1"
         return Refused(f"found {found.missing}; {advice}")
     return found
+
+
+def _header_alone(head: bytes) -> Layout | None:
+    """The layout that the header of a table without rows names."""
+    lines = head.decode("utf-8", "replace").splitlines()
+    headers = [found for line in lines if isinstance(found := read_header(line.strip("\ufeff \t")), Layout)]
+    return headers[0] if headers else None
 
 
 def _decide_dialect(
