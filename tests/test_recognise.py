@@ -135,7 +135,6 @@ def test_an_undecided_sample_says_what_is_missing() -> None:
         (as_words(np.full(900, IDLE_WORD, np.uint64)), "idle words without any hit"),
         (WORDS.astype(">u8").tobytes(), "big-endian"),
         (np.random.default_rng(1).bytes(5000), "show no format"),
-        (b"HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS\n", "f: found"),
     ],
 )
 def test_what_is_not_data_is_refused_in_one_line(data: bytes, reason: str) -> None:
