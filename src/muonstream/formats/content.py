@@ -2,8 +2,8 @@
 
 Nothing is left out of the words here; what is found is noted, with the number of the word. Repeats are found in three
 ways: a word equal to the one before it (everywhere), a stretch equal to an earlier one to which the orbit fell back
-(everywhere, within `HISTORY_WORDS`), and a word equal to one of the last few thousand (in the first million words of an
-input, then in 8,192 of each 131,072). All of it depends on the words alone, not on how they were cut.
+(everywhere, within `HISTORY_WORDS`), and a word equal to one of the last few thousand (in the first 262,144 words of a
+run, then in 8,192 of each 262,144). All of it depends on the words alone, not on how they were cut.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from muonstream.formats.notes import Notes
 from muonstream.formats.plausible import CHUNK, FALL, flag_chunks, is_hit, orbit_of
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words
 
-WHOLE_WORDS: Final = 1 << 20
+WHOLE_WORDS: Final = 1 << 18
 """Words at the beginning of an input of which each is looked for among those shortly before it."""
-STRETCH_WORDS, STRETCH_EACH = 1 << 13, 1 << 17
+STRETCH_WORDS, STRETCH_EACH = 1 << 13, 1 << 18
 """Later on this is done in a stretch of so many words out of each so many."""
 TABLE_BITS: Final = 13
 HISTORY_WORDS: Final = 1 << 18
@@ -143,11 +143,13 @@ class ContentCheck:
         self._table = np.zeros(1 << TABLE_BITS, np.uint64)
         self._before = np.uint64(0)
         self._history = np.empty(2 * HISTORY_WORDS, np.uint64)
-        self._kept = 0
+        self._past: Words = self._history[:0]  # the last words, in the history or in a block
+        self._end = 0  # of the words in the history
         self._distance = 0  # of the repeated stretch that is going on
         self._stretch = (0, 0)  # its first word's number, and how many words
         self._looked_at = 0  # words that were looked at in searches
         self._repeated = 0
+        self._done = 0  # words before this number are known to be repeated or were searched
         self._reported = 0
 
     def see(self, words: Words, flags: NDArray[np.uint8] | None = None) -> None:
@@ -167,7 +169,7 @@ class ContentCheck:
             for what, number, count, value in events[:n].tolist():
                 if what == _IDLE_EVENT:
                     self._note_idle(number, count, value)
-                elif not self._distance or self._stretch[0] + self._stretch[1] <= number:
+                elif number >= max(self._done, self._stretch[0] + self._stretch[1]):
                     self._search(words, count, number)
         self._state[_SEEN] = seen + len(words)
         self._before = words[-1]
@@ -197,17 +199,20 @@ class ContentCheck:
         self._reported = found
 
     def _remember(self, words: Words) -> None:
+        """Keep the last HISTORY_WORDS: as a view of a large block, copied only when small ones follow."""
         n = len(words)
         if n >= HISTORY_WORDS:
-            self._history[:HISTORY_WORDS] = words[n - HISTORY_WORDS :]
-            self._kept = HISTORY_WORDS
+            self._past = words[n - HISTORY_WORDS :]
             return
-        if self._kept + n > len(self._history):
-            kept = HISTORY_WORDS
-            self._history[:kept] = self._history[self._kept - kept : self._kept].copy()
-            self._kept = kept
-        self._history[self._kept : self._kept + n] = words
-        self._kept += n
+        kept = len(self._past)
+        if self._past.base is not self._history or self._end + n > len(self._history):
+            last = self._past[max(0, kept - HISTORY_WORDS) :].copy()
+            kept = len(last)
+            self._history[:kept] = last
+            self._end = kept
+        self._history[self._end : self._end + n] = words
+        self._end += n
+        self._past = self._history[max(0, self._end - HISTORY_WORDS) : self._end]
 
     def _search(self, words: Words, index: int, number: int) -> None:
         """Look for words[index], to which the orbit fell back, among the words before it."""
@@ -218,9 +223,9 @@ class ContentCheck:
         begin = max(0, index - HISTORY_WORDS)
         distance = _back_to(words[begin:index], word)
         looked_at = distance or index - begin
-        back = min(HISTORY_WORDS - index, self._kept)
+        back = min(HISTORY_WORDS - index, len(self._past))
         if not distance and back > 0:
-            further = _back_to(self._history[self._kept - back : self._kept], word)
+            further = _back_to(self._past[len(self._past) - back :], word)
             distance = index + further if further else 0
             looked_at = distance or index + back
         self._looked_at += looked_at
@@ -235,11 +240,11 @@ class ContentCheck:
         in_history = max(0, min(distance - index, len(words) - index))
         same = 0
         if in_history:
-            first = self._kept - (distance - index)
+            first = len(self._past) - (distance - index)
             if first < 0:
                 self._end_stretch()
                 return
-            earlier = self._history[first : first + in_history]
+            earlier = self._past[first : first + in_history]
             same = _same(words[index : index + in_history], earlier)
         if same == in_history:
             rest = words[index + in_history :]
@@ -253,6 +258,7 @@ class ContentCheck:
         number, n = self._stretch
         if self._distance and n >= FEWEST_REPEATED:
             self._repeated += n
+            self._done = number + n
             first = number - self._distance
             self._notes.add(
                 "repeats",
