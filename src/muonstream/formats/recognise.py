@@ -21,8 +21,8 @@ from muonstream.formats.text import TextForm, decide_text, text_decoder
 
 FIRST_BYTES: Final = 64
 """The length at which a decision is tried first."""
-MOST_HELD: Final = 64 << 20
-"""Content that shows no format within so many bytes is refused."""
+MOST_HELD: Final = 32 << 20
+"""Content that shows no format within so many bytes is refused; with the sample it is decided by, 64 MiB are held."""
 SIGNATURE_BYTES: Final = 1 << 12
 
 
