@@ -71,3 +71,9 @@ def test_mutated_files_are_not_misread_without_a_word(seed: int, mutation: str, 
     outcome = judge(case, random)
     # a few words out of step among ancillary words cannot be told from these: see `make fuzz`
     assert outcome.verdict != "wrong" or (mutation in MUTATIONS and form in ("words", "dma", "dma counting")), outcome
+
+
+@pytest.mark.parametrize("seed", [101_351])
+def test_a_step_that_seems_lost_where_it_is_found_again_does_not_hold_up_reading(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    assert judge(make_case("dma counting", "insert zeros", random), random).verdict == "named"

@@ -222,6 +222,10 @@ class BinaryDecoder:
         begin = self._lost_at - self._position
         data = np.frombuffer(piece.buffer, np.uint8)
         found = find_step(data, piece.at, len(data), int(self._state[BOARDS]), last)
+        if found == piece.at == begin:  # it is in step here, whatever the values around made of it
+            self._state[TRUSTED] = LOOK
+            self._lost_at = -1
+            return True
         if piece.at == begin:  # nothing was passed over yet
             n = (found - begin if found >= 0 else len(data) - begin) // WORD_BYTES
             if found < 0 and n < SEARCH_WORDS and not last:
