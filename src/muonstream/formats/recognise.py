@@ -175,7 +175,11 @@ class Recogniser:
         self._pieces = [b"".join(self._pieces)]
 
     def _first(self, n: int) -> bytes:
-        """The first n bytes."""
+        """The first n bytes. Where that is all, they replace the pieces, so that they are held only once."""
+        if n == self._size:
+            joined = b"".join(self._pieces)
+            self._pieces = [joined]
+            return joined
         taken, rest = [], n
         for piece in self._pieces:
             taken.append(piece[:rest])
