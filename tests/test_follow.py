@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
 from decoding import WORDS
 from hypothesis import HealthCheck, given, settings
@@ -454,6 +455,28 @@ def test_an_error_that_passes_is_tried_again(tmp_path: Path, error: int, monkeyp
     found += stopped(blocks, stop)
     assert words_of(found) == WORDS.tolist()
     assert notes_of(found) == [f"{path}: cannot be read for the moment: {os.strerror(error)}; trying again"]
+
+
+def test_a_transfer_that_was_cut_between_two_files_is_put_together(tmp_path: Path) -> None:
+    stop = Event()
+    data = np.insert(WORDS[: 128 * 15].reshape(15, 128), 0, 591, axis=1).astype("<u8").tobytes()
+    cut = 1032 * 5 + 403
+    (tmp_path / "data_0.bin").write_bytes(data[:cut])
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    (tmp_path / "data_1.bin").write_bytes(data[cut:])
+    found += until_idle(blocks)
+    assert words_of(found) == WORDS[: 128 * 15].tolist()
+    with (tmp_path / "data_0.bin").open("ab") as handle:
+        handle.write(bytes(16))
+    found += until_idle(blocks)
+    found += stopped(blocks, stop)
+    assert words_of(found) == WORDS[: 128 * 15].tolist()
+    assert any("grew by 16 bytes after the input that follows it" in note for note in notes_of(found))
+    reports = reports_of(found)
+    assert (reports["data_0.bin"].bytes.passed_over, reports["data_1.bin"].bytes.passed_over) == (16, 0)
+    assert all(report.balanced and not report.waiting for report in reports.values())
+    assert sum(report.size for report in reports.values()) == len(data) + 16
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

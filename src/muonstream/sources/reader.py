@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from muonstream.formats.block import Block, ByteAccount, InputReport
+from muonstream.formats.block import Block, ByteAccount, InputReport, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.continuation import SAMPLE_BYTES, continues, is_cut
 from muonstream.formats.recognise import Decoder, Form, Recogniser, Wanted, decoder
@@ -136,6 +136,13 @@ class InputReader:
             return
         recogniser = self._recogniser
         if recogniser is None:
+            # another input goes on with its decoder: what comes now has no place in the stream
+            over = Block(bytes=ByteAccount(passed_over=len(piece)))
+            over.notes = [
+                f"{self.name}: grew by {counted(len(piece), 'byte')} after the input that follows it had completed its "
+                "last word, transfer or row; passed over"
+            ]
+            yield self._account(over, len(piece))
             return
         decided = recogniser.feed(piece)
         self.report = replace(self.report, size=recogniser.size, waiting=recogniser.size, why=recogniser.missing)
