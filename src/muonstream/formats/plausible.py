@@ -167,7 +167,7 @@ def kind_of(word: Any, previous: Any, reference: int, candidate: int, boards: in
     board = int(np.int64(word >> np.uint64(FPGA_SHIFT)) & 7)
     if head == Head.HIT or head > Head.LOCAL_X or not boards >> board & 1:
         return BAD
-    return BAD if is_text(word) and is_text(previous) else ANCILLARY
+    return BAD if is_text(word) else ANCILLARY
 
 
 STEP_WORDS: Final = 16
