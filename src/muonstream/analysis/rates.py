@@ -118,13 +118,15 @@ class RateBins:
     def add(self, keys: Array, rows: Array) -> None:
         """Add window rows (see `Contribution`), those with hits or passages; keys int64[k], rising."""
         timed = rows[:, ROW_FIRST_ORBIT] >= 0
-        keys, rows = keys[timed], rows[timed]
+        if not timed.all():
+            keys, rows = keys[timed], rows[timed]
         if not len(keys):
             return
-        rows[:, [ROW_FIRST_ORBIT, ROW_LAST_ORBIT]] += (keys >> KEY_WINDOW_BITS << EPOCH_SHIFT)[:, None]
-        extra = np.zeros((len(keys), self.extra.shape[1]), np.int64)
-        extra[:, 0] = 1
-        new = self._gathered(self._begin(keys), rows, extra)
+        epochs = keys >> KEY_WINDOW_BITS << EPOCH_SHIFT
+        if epochs.any():
+            rows = rows.copy()
+            rows[:, [ROW_FIRST_ORBIT, ROW_LAST_ORBIT]] += epochs[:, None]
+        new = self._gathered(self._begin(keys), rows, None)
         bins, rows, extra = (
             np.concatenate([a, b]) for a, b in zip((self.begins, self.rows, self.extra), new, strict=True)
         )
@@ -150,30 +152,39 @@ class RateBins:
             return True
         return False
 
-    def _gathered(self, bins: Array, rows: Array, extra: Array) -> tuple[Array, Array, Array]:
-        """Rows of the same bin as one; bins are in order."""
+    def _gathered(self, bins: Array, rows: Array, extra: Array | None) -> tuple[Array, Array, Array]:
+        """Rows of the same bin as one; bins are in order. extra: None for rows of one window each."""
         first = np.flatnonzero(np.diff(bins, prepend=-1))
-        if len(first) == len(bins):
+        if extra is not None and len(first) == len(bins):
             return bins, rows, extra
         summed = np.add.reduceat(rows, first, axis=0)
         summed[:, ROW_FIRST_ORBIT] = np.minimum.reduceat(rows[:, ROW_FIRST_ORBIT], first)
         summed[:, ROW_LAST_ORBIT] = np.maximum.reduceat(rows[:, ROW_LAST_ORBIT], first)
+        sizes = np.diff(first, append=len(bins))
+        if extra is None:
+            sums = np.zeros((len(first), self.extra.shape[1]), np.int64)
+            sums[:, 0] = sizes
+        else:
+            sums = np.add.reduceat(extra, first, axis=0)
         if self.windows_per_bin > BIN_WINDOWS or self.epochs_per_bin > 1:
-            extra = extra.copy()
-            step = np.zeros(len(bins), np.int64)
-            step[1:] = np.maximum(rows[1:, ROW_FIRST_ORBIT] - rows[:-1, ROW_LAST_ORBIT], 0)
-            step[first] = 0
-            reset = np.zeros(len(bins), np.bool_)
-            reset[1:] = rows[1:, ROW_FIRST_ORBIT] >> EPOCH_SHIFT != rows[:-1, ROW_LAST_ORBIT] >> EPOCH_SHIFT
-            reset[first] = False
-            extra[:, 1] += np.where(reset, step, 0)
-            ends = WINDOW_ORBITS - rows[:-1, ROW_LAST_ORBIT] % WINDOW_ORBITS + _bin_begin(rows[1:, ROW_FIRST_ORBIT])[1]
-            extra[1:, 2] += np.where(reset[1:], ends, 0)
-            paused = np.flatnonzero(~reset & (step > GAP_ORBITS))
-            where = PAUSES_AT + np.minimum(np.log2(step[paused] / GAP_ORBITS).astype(np.int64), PAUSE_CLASSES - 1)
-            extra[paused, where] += 1
-            extra[paused, where + PAUSE_CLASSES] += step[paused]
-        return bins[first], summed, np.add.reduceat(extra, first, axis=0)
+            self._add_pauses(sums, np.repeat(np.arange(len(first)), sizes), rows)
+        return bins[first], summed, sums
+
+    def _add_pauses(self, sums: Array, slot: Array, rows: Array) -> None:
+        """Add the pauses between rows of the same bin to `sums`; slot: the bin of each row, by index."""
+        step = np.maximum(rows[1:, ROW_FIRST_ORBIT] - rows[:-1, ROW_LAST_ORBIT], 0)
+        same = slot[1:] == slot[:-1]
+        reset = rows[1:, ROW_FIRST_ORBIT] >> EPOCH_SHIFT != rows[:-1, ROW_LAST_ORBIT] >> EPOCH_SHIFT
+        where = np.flatnonzero(same & reset)
+        if len(where):
+            np.add.at(sums, (slot[where], np.full(len(where), 1)), step[where])
+            last, begins = rows[where, ROW_LAST_ORBIT], _bin_begin(rows[where + 1, ROW_FIRST_ORBIT])[1]
+            np.add.at(sums, (slot[where], np.full(len(where), 2)), WINDOW_ORBITS - last % WINDOW_ORBITS + begins)
+        where = np.flatnonzero(same & ~reset & (step > GAP_ORBITS))
+        if len(where):
+            into = PAUSES_AT + np.minimum(np.log2(step[where] / GAP_ORBITS).astype(np.int64), PAUSE_CLASSES - 1)
+            np.add.at(sums, (slot[where], into), 1)
+            np.add.at(sums, (slot[where], into + PAUSE_CLASSES), step[where])
 
     def _begin(self, keys: Array) -> Array:
         """The key at which each key's bin begins; a bin is cut where the epoch ends, as 2**22 is no multiple of 11."""
