@@ -59,7 +59,7 @@ SEARCH_WORDS: Final = 1 << 13
 MIXED_SHARE: Final = 10
 """Where more than one word in so many is a good hit, a stretch is a mixture of words, not garbage."""
 EVENTS: Final = 64
-FEWEST_WORDS, MOST_WORDS = 1 << 12, 1 << 21
+FEWEST_WORDS, MOST_WORDS = 1 << 12, 1 << 18
 """Words looked at together: few after the step was lost, twice as many each time while it holds."""
 
 

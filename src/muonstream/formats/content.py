@@ -3,7 +3,7 @@
 Nothing is left out of the words here; what is found is noted, with the number of the word. Repeats are found in three
 ways: a word equal to the one before it (everywhere), a stretch equal to an earlier one to which the orbit fell back
 (everywhere, within `HISTORY_WORDS`), and a word equal to one of the last few thousand (in the first 262,144 words of a
-run, then in 8,192 of each 262,144). All of it depends on the words alone, not on how they were cut.
+run, then in 4,096 of each 262,144). All of it depends on the words alone, not on how they were cut.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, 
 
 WHOLE_WORDS: Final = 1 << 18
 """Words at the beginning of an input of which each is looked for among those shortly before it."""
-STRETCH_WORDS, STRETCH_EACH = 1 << 13, 1 << 18
+STRETCH_WORDS, STRETCH_EACH = 1 << 12, 1 << 18
 """Later on this is done in a stretch of so many words out of each so many."""
 TABLE_BITS: Final = 13
 HISTORY_WORDS: Final = 1 << 18
@@ -55,6 +55,7 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
     """
     n_events, n, i = 0, len(words), begin
     first = s[_SEEN]  # the number of words[0]
+    skipped = False  # whether the word before was not looked at, so that its orbit is to be read first
     while i < n:
         if n_events + 2 > len(events):
             break
@@ -65,8 +66,11 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
             if not stretch and (end & (STRETCH_EACH - 1)) >= STRETCH_WORDS and s[_IDLE_COUNT] == 0:
                 s[_HEADS + Head.HIT] += CHUNK
                 i += CHUNK
-                s[_PREVIOUS_HIT] = orbit_of(words[i - 1])
+                skipped = True
                 continue
+        if skipped:
+            s[_PREVIOUS_HIT] = orbit_of(words[i - 1])
+            skipped = False
         word = words[i]
         previous = words[i - 1] if i else before
         head = int(np.int64(word >> np.uint64(HEAD_SHIFT)) & 7)
@@ -116,6 +120,8 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
                     s[_NEARBY] += 1
                 table[slot] = word
         i += 1
+    if skipped:
+        s[_PREVIOUS_HIT] = orbit_of(words[i - 1])
     return i, n_events
 
 
