@@ -47,8 +47,8 @@ SHORT = simulate_words(60_000, rate_hz=20_000, seed=3)
 
 
 def counted(snapshot: Snapshot) -> dict[str, Any]:
-    """What was counted, without what was asked for."""
-    return {key: value for key, value in summary(snapshot).items() if key not in APART}
+    """What was counted, without what was asked for, and without the notes of what reads files."""
+    return {key: value for key, value in summary(snapshot).items() if key not in (*APART, "faults")}
 
 
 def processed(words: Words, *, muons: bool = False) -> dict[str, Any]:

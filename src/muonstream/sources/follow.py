@@ -45,6 +45,19 @@ def follow(name: str, format: Format | None, stop: Event, *, expected: Expected 
     followed = _Followed(Path(name), Wanted(expected, format))
     try:
         followed.scan()
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    return _blocks(name, followed, stop)
+
+
+def _unreadable(name: str, error: OSError) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{error.filename}: no such file or folder")
+    return SourceError(f"{error.filename or name}: cannot be read: {error.strerror or error}")
+
+
+def _blocks(name: str, followed: _Followed, stop: Event) -> Iterator[Block]:
+    try:
         while True:
             progress = False
             for block in followed.step():
@@ -59,10 +72,8 @@ def follow(name: str, format: Format | None, stop: Event, *, expected: Expected 
             stop.wait(POLL_S)
             yield from followed.notes()
             followed.scan()
-    except FileNotFoundError as error:
-        raise SourceError(f"{error.filename}: no such file or folder") from None
     except OSError as error:
-        raise SourceError(f"{error.filename or name}: cannot be read: {error.strerror or error}") from None
+        raise _unreadable(name, error) from None
     finally:
         followed.close()
 
