@@ -33,7 +33,6 @@ from muonstream.formats.rows import (
 )
 from muonstream.words import Words
 
-_LONGEST_HEADER: Final = 1 << 12
 _WORTH_A_NOTE: Final = 16
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\0]")
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -41,20 +40,6 @@ _UTF8_MARK: Final = b"\xef\xbb\xbf"
 
 class HeaderError(SourceError):
     """A table of other columns than ours, or in another order."""
-
-
-def has_header(data: bytes, name: str) -> bool:
-    """Whether a table's first line, once it is whole, is our header. Raises HeaderError for one of other columns."""
-    line, newline, _ = data[:_LONGEST_HEADER].removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    columns = [column.strip(' \t\r"').upper() for column in line.decode("ascii", "replace").split(",")]
-    if not newline or set(columns).isdisjoint(COLUMNS):
-        return False
-    if columns != list(COLUMNS):
-        raise HeaderError(
-            f"{name}: found a table with the columns {', '.join(columns)[:200]}; expected {', '.join(COLUMNS)}, "
-            "in this order"
-        )
-    return True
 
 
 def _text(data: NDArray[np.uint8], begin: int) -> str:
