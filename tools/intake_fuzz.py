@@ -333,11 +333,10 @@ def judge(case: Case, random: np.random.Generator) -> Outcome:
         return Outcome("wrong", f"{report.malformed} malformed without a fault", lines)
     hits, ancillary, doubtful = _counts(words)
     true_hits, true_ancillary, _ = _counts(case.words)
-    smallest = 8 if case.form in BINARY else 11
-    # what another format's content becomes inside text: rows as long as happens, or rows of another dialect
-    rows = 1 if case.form in BINARY or case.mutation != "join other" else 40
+    smallest = 8 if case.form in BINARY or case.mutation == "join other" else 11  # bytes of a hit
+    # what another format's content becomes inside text may be rows of another dialect
     others = sum(int(found[1].replace(",", "")) for line in lines if (found := _OTHERS.search(line)))
-    lost = rows * report.malformed + others + others // 50 + -(-passed // smallest)
+    lost = report.malformed + others + others // 50 + -(-passed // smallest)
     extra = named_by(lines) + others + others // 50 + (others > 0)
     exact = hits == true_hits and ancillary in (true_ancillary, true_ancillary + case.idle) and not lines
     if exact and not case.touched:

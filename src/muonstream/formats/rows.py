@@ -5,7 +5,8 @@ cell by cell, which takes numbers in any notation and says what is wrong with a 
 
 A line ends with LF, CR or CR LF. A run of NUL bytes is a hole that a file system left after a crash: it ends the row
 before it, which is malformed because its last number may be cut, and the row after it is read. One NUL before a line's
-end belongs to a string of C and does no harm.
+end belongs to a string of C and does no harm. A line with control characters that no text has begins a stretch of
+something else, such as words; it is passed over up to the next good row.
 """
 
 from __future__ import annotations
@@ -62,10 +63,16 @@ EVENT_NUMBER_CHANNELS: Final = (137, 138)
 LONGEST_ROW: Final = 1 << 16
 """Bytes of a row at most; a longer one is malformed and need not be kept."""
 
-HEADERS, PADDING, FIRST_NUL, LAST_BLANK, OTHER_HITS, N_COUNTS = 0, 1, 2, 3, 4, 5
+HEADERS, PADDING, FIRST_NUL, LAST_BLANK, OTHER_HITS, NO_TEXT, NO_TEXT_FIRST, NO_TEXT_BYTES, N_COUNTS = range(9)
 """Places in counts (int64): bytes of comments, blank lines and marks; NUL bytes; where the first NUL is, or -1; whether
 the last line of those read cell by cell was a comment or blank; rows with the HEAD of another dialect's hits and values
-in the range of hits."""
+in the range of hits; whether a stretch that is no text is going on, before and after; where it began, if it did; how
+many more bytes of it."""
+
+FEWEST_CONTROLS: Final = 2
+"""Control characters in a line that make it no text; one may be a flipped bit."""
+LEAST_HOLE: Final = 8
+"""Fewer NUL bytes behind a line are no hole that a file system leaves, and count as one control character."""
 
 USUAL_BYTES: Final = 40
 """Bytes that must follow where a row begins for the look at usual rows, which loads up to this many."""
@@ -214,26 +221,38 @@ def _is_comment(data: Any, at: Any, end: Any) -> Any:
 
 
 @compiled
+def _controls(data: Any, at: Any, end: Any) -> Any:
+    """How many control characters a line has, tabs and form feeds apart."""
+    n = 0
+    for i in range(at, end):
+        n += (data[i] < 32 and data[i] != 9 and data[i] != 12) or data[i] == 127
+    return n
+
+
+@compiled
 def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tuple[int, int, int, int]:
     """Scan whole lines of a table into words, up to a line that may be a header.
 
     data: uint8[n], ending with a line's end or two NULs; form: int64, see `cells.DELIMITER`
     words: uint64, room for a word each 12 bytes; counts: int64[N_COUNTS], added to, see `HEADERS`
     faults: int64[m, 4], filled with (line from 0, where it begins, field or number of cells, what) of the first m
-    Gives how many words, faulty rows and lines there were, and where it stopped: at the end, or where a line begins in
-    which `head` is written, after # or in front of anything but a number.
+    Gives how many words, faulty rows and lines there were, and where it stopped: at the end, where a line begins in
+    which `head` is written, after # or in front of anything but a number, or where a stretch that is no text ends.
     """
     n_words, n_faults, line = 0, 0, 0
     at: Any = np.int64(0)
     n = np.int64(len(data))
     values, wrongs = np.zeros(6, np.int64), np.zeros(6, np.int64)
-    usual, shifted = form[PLAIN_ORDER] != 0, form[SHIFTED] != 0
+    usual, shifted, no_text = form[PLAIN_ORDER] != 0, form[SHIFTED] != 0, counts[NO_TEXT] != 0
     hit_head, delimiter = np.uint64(form[HIT_HEAD]), np.uint64(form[DELIMITER])
     usual_begin = np.uint64(ZERO) + hit_head | delimiter << np.uint64(8) | delimiter << np.uint64(24)
     while at < n:
         if usual and at + USUAL_BYTES <= n:
             word, next_at = _usual_row(data, np.uint64(at), usual_begin, shifted, delimiter)
             if next_at != np.uint64(at):
+                if no_text:
+                    counts[NO_TEXT] = 0
+                    return n_words, n_faults, line, at
                 words[n_words] = word
                 n_words += 1
                 line += 1
@@ -267,23 +286,35 @@ def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tup
                 comment = _is_comment(data, first, end)
                 if _names_head(data, first, end):
                     return n_words, n_faults, line, begin
-        if nul_end > end and counts[FIRST_NUL] < 0:
-            counts[FIRST_NUL] = end
-        counts[PADDING] += nul_end - end
-        at = next_at
-        line += broken
-        counts[LAST_BLANK] = fault == 0 and (comment or first >= end)
-        if counts[LAST_BLANK]:
-            counts[HEADERS] += (end - begin) + (next_at - nul_end)
-            continue
-        if fault == 0:
+        blank = fault == 0 and (comment or first >= end)
+        if not blank and fault == 0:
             n_cells = read_cells(data, first, end, form, values, wrongs)
             word, fault_field, fault = _word(values, wrongs, form[HIT_HEAD], shifted)
             if fault == 0 and n_cells != form[N_CELLS]:
                 fault, fault_field = (FEW if n_cells < form[N_CELLS] else MANY), n_cells
-            if fault == 0 and values[0] == 3 - form[HIT_HEAD] and _is_other_hit(values, wrongs, form[HIT_HEAD]):
+            if no_text and fault == 0:
+                counts[NO_TEXT] = 0
+                return n_words, n_faults, line, begin
+        few_nuls = hole and nul_end - end < LEAST_HOLE
+        if fault and not no_text and _controls(data, begin, end) + few_nuls >= FEWEST_CONTROLS:
+            no_text = True
+            counts[NO_TEXT], counts[NO_TEXT_FIRST] = 1, begin
+        at = next_at
+        line += broken
+        counts[LAST_BLANK] = blank and not no_text
+        if no_text:
+            counts[NO_TEXT_BYTES] += next_at - begin
+            continue
+        if nul_end > end and counts[FIRST_NUL] < 0:
+            counts[FIRST_NUL] = end
+        counts[PADDING] += nul_end - end
+        if blank:
+            counts[HEADERS] += (end - begin) + (next_at - nul_end)
+            continue
+        if fault == 0:
+            if values[0] == 3 - form[HIT_HEAD] and _is_other_hit(values, wrongs, form[HIT_HEAD]):
                 counts[OTHER_HITS] += 1
-            if fault == 0 and hole:
+            if hole:
                 fault, fault_field = CUT, nul_end - end
         if fault:
             if n_faults < len(faults):

@@ -19,6 +19,7 @@ from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, SourceErro
 from muonstream.formats.cells import CUT, FEW, LONG, MANY, NO_NUMBER
 from muonstream.formats.encoding import Encoding, Transcoder
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, names_of, read_header
+from muonstream.formats.notes import Notes
 from muonstream.formats.rows import (
     COLUMNS,
     FIRST_NUL,
@@ -27,6 +28,9 @@ from muonstream.formats.rows import (
     LAST_BLANK,
     LONGEST_ROW,
     N_COUNTS,
+    NO_TEXT,
+    NO_TEXT_BYTES,
+    NO_TEXT_FIRST,
     OTHER_HITS,
     PADDING,
     scan_rows,
@@ -80,15 +84,16 @@ class _Found:
     read: int = 0
     headers: int = 0
     padding: int = 0
+    passed_over: int = 0
 
     def block(self, width: int, cut: int) -> Block:
         """All of it; width: bytes of a character, cut: bytes at the end that are not a character."""
         words = self.words[0] if len(self.words) == 1 else np.concatenate([np.empty(0, np.uint64), *self.words])
         account = ByteAccount(
-            words=width * (self.read - self.headers - self.padding),
+            words=width * (self.read - self.headers - self.padding - self.passed_over),
             headers=width * self.headers,
             padding=width * self.padding,
-            passed_over=cut,
+            passed_over=width * self.passed_over + cut,
         )
         return Block(words, self.malformed, self.faults[:FAULTS_KEPT], self.notes, account)
 
@@ -120,6 +125,9 @@ class TableDecoder:
         self._other_hits = 0
         self._overlong = False
         self._noted: set[str] = set()
+        self._no_text_at = -1  # the byte at which a stretch begins that is no text
+        self._no_text_bytes = 0
+        self._notes = Notes(name)
         self._header: tuple[str, Layout | WrongHeader | None] = ("", None)
 
     @property
@@ -150,6 +158,9 @@ class TableDecoder:
             head = 1 if self._dialect == "course" else 2
             rows = f"{self._other_hits:,} rows of HEAD {head} look like hits of another dialect"
             self._note(found, "other", f"{rows} and count as ancillary; the table may be of two dialects joined")
+        if last:
+            self._end_no_text()
+        found.notes += self._notes.finish() if last else self._notes.take()
         cut = self._transcoder.cut if last else 0
         if cut:
             self._note(found, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
@@ -188,6 +199,7 @@ class TableDecoder:
         while begin < end:
             counts = np.zeros(N_COUNTS, np.int64)
             counts[FIRST_NUL] = -1
+            counts[NO_TEXT] = self._no_text_at >= 0
             rows = text[begin:]
             new, n_faults, lines, stop = scan_rows(rows, self._form, words[n_words:], faults, counts)
             for line, at, of, what in faults[: min(n_faults, FAULTS_KEPT - len(found.faults))].tolist():
@@ -204,13 +216,31 @@ class TableDecoder:
             if counts[FIRST_NUL] >= 0:
                 place = (self._byte + begin + int(counts[FIRST_NUL])) * self._transcoder.width
                 self._note(found, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
+            self._pass_over(int(counts[NO_TEXT_BYTES]), begin + int(counts[NO_TEXT_FIRST]), found)
             begin += stop
-            if begin < end:
+            if self._no_text_at >= 0 and not counts[NO_TEXT]:
+                self._end_no_text()
+            elif begin < end:
                 begin, headed = self._read_header(data, begin, end, found)
         found.words.append(words[:n_words])
         found.read += end
         self._byte += end
         return headed
+
+    def _pass_over(self, n: int, at: int, found: _Found) -> None:
+        """Pass over bytes that are no text; at: where in the present piece they begin, if none were before them."""
+        if n and self._no_text_at < 0:
+            self._no_text_at = self._byte + at
+        self._no_text_bytes += n
+        found.passed_over += n
+
+    def _end_no_text(self) -> None:
+        """Note a stretch that is no text, if there was one."""
+        if self._no_text_at >= 0:
+            first, n, width = self._no_text_at, self._no_text_bytes, self._transcoder.width
+            lost = f"byte {width * first:,}: {counted(width * n, 'byte')} are not text, as if of another format"
+            self._notes.add("what is not text", f"{lost}; passed over up to byte {width * (first + n):,}")
+        self._no_text_at, self._no_text_bytes = -1, 0
 
     def _read_header(self, data: bytes | memoryview, begin: int, end: int, found: _Found) -> tuple[int, bool]:
         """Read a line that may be a header; gives where the next line begins, and whether this one counts as header."""
@@ -223,6 +253,8 @@ class TableDecoder:
         comment = line.lstrip().startswith(("#", "%", "!", "//"))
         if isinstance(header, Layout):
             self._rows_follow(header, line, found)
+        elif self._no_text_at >= 0 and not comment:
+            self._pass_over(next_at - begin, begin, found)
         elif not comment:
             self._count_header(header, line, found)
         if ending is not None and ending.group() != b"\0":
@@ -230,6 +262,8 @@ class TableDecoder:
         elif ending is not None:
             next_at = stop
         is_header = comment or isinstance(header, Layout)
+        if is_header:
+            self._end_no_text()
         found.headers += is_header * (next_at - begin)
         return next_at, is_header
 
@@ -259,10 +293,14 @@ class TableDecoder:
 
     def _scan_last(self, data: bytes, found: _Found) -> None:
         """Scan the line at the end of the text that has no line end."""
-        malformed, line = found.malformed, self._line
+        malformed, passed_over, line = found.malformed, found.passed_over, self._line
         headed = self._scan(data + b"\n", len(data) + 1, found)
         found.read -= 1
         found.headers -= headed
+        if found.passed_over > passed_over:
+            found.passed_over -= 1
+            self._no_text_bytes -= 1
+            return
         if not headed and found.malformed == malformed:
             row = _text(np.frombuffer(data, np.uint8), 0)[:80]
             self._note(found, "last", f"line {line}: the last row has no newline and may be cut: {row!r}")
