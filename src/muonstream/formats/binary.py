@@ -21,6 +21,7 @@ from muonstream.formats.odd_values import OddValues
 from muonstream.formats.plausible import (
     BAD,
     CHUNK,
+    GOOD,
     PADDING,
     RUN_WORD,
     STEP_WORDS,
@@ -103,6 +104,7 @@ class BinaryDecoder:
             self._state[[RUN, RUN_STEP, PHASE]] = transfers.run_word, transfers.run_step, transfers.before
         self._run = -1 if transfers is None else transfers.run_word  # the newest one in a note
         self._together = FEWEST_WORDS
+        self._kinds = np.zeros(0, np.uint8)  # room for the kinds of values, all GOOD between calls
         self._notes = Notes(name)
         self._padding = OddValues(self._notes, "padding", _line_of_padding, gap=WORD_BYTES, same=True)
         self._bad = OddValues(self._notes, "odd values", _line_of_bad, gap=WORD_BYTES * LOOK)
@@ -162,7 +164,9 @@ class BinaryDecoder:
         flags = np.empty(0 if dma else len(words) // CHUNK, np.uint8)
         if len(flags):
             flag_chunks(words, self._before, flags)
-        kinds = np.zeros(len(words), np.uint8)
+        if len(self._kinds) < len(words):
+            self._kinds = np.zeros(len(words), np.uint8)
+        kinds = self._kinds[: len(words)]
         events = np.empty((EVENTS, 3), np.int64)
         paddings, run_words, bads = int(s[PADDINGS]), int(s[RUN_WORDS]), int(s[BADS])
         ended, stop, n_events = walk(words, self._before, flags, s, kinds, events, last)
@@ -170,11 +174,13 @@ class BinaryDecoder:
         for what, index, value in events[:n_events].tolist():
             self._note_event(what, first + WORD_BYTES * index, value, piece.block)
         n_padding, n_run_words = int(s[PADDINGS]) - paddings, int(s[RUN_WORDS]) - run_words
-        self._see_odd(first, words[:ended], kinds[:ended], n_padding, int(s[BADS]) - bads)
+        n_bad = int(s[BADS]) - bads
+        self._see_odd(first, words[:ended], kinds[:ended], n_padding, n_bad)
         dropped = n_padding + n_run_words
         kept = words[:ended]
         if dropped:
             kept = kept[(kinds[:ended] != PADDING) & (kinds[:ended] != RUN_WORD)]
+        kinds[:ended] = GOOD
         if self._content is not None:
             self._content.see(kept, None if dropped or dma else flags[: ended // CHUNK])
         piece.take(ended, kept if dropped else None)

@@ -43,38 +43,38 @@ _LAST_BX: Final = np.uint64(((BX_PER_ORBIT - 1) << BX_SHIFT) | 0x1F)
 _HIT: Final = np.uint64(Head.HIT << HEAD_SHIFT)
 _BACK_BITS: Final = np.uint64(BACK << ORBIT_SHIFT)
 _AHEAD_BITS: Final = np.uint64(AHEAD << ORBIT_SHIFT)
-_BELOW_HEAD: Final = np.uint64((1 << HEAD_SHIFT) - 1)
 _FALL_BITS: Final = np.uint64(FALL << ORBIT_SHIFT)
+_STEP_BITS: Final = np.uint64((ORBIT_MASK << ORBIT_SHIFT) | (0xFFFF << HEAD_SHIFT & 0xFFFFFFFFFFFFFFFF))
+_REACH_BITS: Final = np.uint64(AHEAD << ORBIT_SHIFT)
+"""HEAD and orbit of a word; a step up from `FALL` below is clean where it is less than this. Two different HEADs differ
+by far more, whatever the orbits."""
 
 
 @compiled
 def flag_chunks(words: Any, before: Any, flags: Any) -> int:
     """Flag the whole chunks of words (uint64[n]); before: the word in front of the first (uint64).
 
-    flags: uint8, one for each whole chunk. Gives how many whole chunks there are. Each condition is arranged so that
-    its violation sets bit 63 of a difference: the loop is additions and ORs, which LLVM vectorises. Orbits are compared
-    without shifting them down. Nearly every chunk passes the first loop, which has as few operations as can be; only
-    the others are looked at again, for which of the conditions it was.
+    flags: uint8, one for each whole chunk. Gives how many whole chunks there are. Nearly every chunk passes the loop,
+    which LLVM vectorises and which has as few operations as can be: HEAD and orbit are compared together, where they
+    stand in the word, and each condition is arranged so that its violation sets high bits of a sum or difference, which
+    are ORed. Only a chunk that does not pass is looked at again, for which of the conditions it was.
     """
     one = np.uint64(1)
     n = np.uint64(len(words)) // np.uint64(CHUNK)
     for chunk in range(n):
         base = chunk * np.uint64(CHUNK)
-        previous = before if chunk == np.uint64(0) else words[base - one]
+        before_first = before if chunk == np.uint64(0) else words[base - one]
         first = words[base]
-        head = first ^ _HIT
-        step = (first & _ORBIT_BITS) - (previous & _ORBIT_BITS)
-        # with HEAD 2 in both, the difference to the word before is below 2**61: one less has bit 63 only for none
-        some = (_LAST_BX - (first & _BX_BITS)) | (step + _FALL_BITS) | (_AHEAD_BITS - step)
-        some |= ((first ^ previous) & _BELOW_HEAD) - one
+        step = (first & _STEP_BITS) - (before_first & _STEP_BITS) + _FALL_BITS
+        # a difference below 2**63, less one, has bit 63 only where there is none
+        odd = (_LAST_BX - (first & _BX_BITS)) | ((first ^ before_first) - one)
         for j in range(one, np.uint64(CHUNK)):
             word, previous = words[base + j], words[base + j - one]
-            head |= word ^ _HIT
-            step = (word & _ORBIT_BITS) - (previous & _ORBIT_BITS)
-            some |= (_LAST_BX - (word & _BX_BITS)) | (step + _FALL_BITS) | (_AHEAD_BITS - step)
-            some |= (word ^ previous) - one
-        clean = some >> np.uint64(63) == np.uint64(0) and head >> np.uint64(HEAD_SHIFT) == np.uint64(0)
-        flags[chunk] = 0 if clean else _flags_of(words, base, before if chunk == np.uint64(0) else words[base - one])
+            step |= (word & _STEP_BITS) - (previous & _STEP_BITS) + _FALL_BITS
+            odd |= (_LAST_BX - (word & _BX_BITS)) | ((word ^ previous) - one)
+        clean = step < _REACH_BITS and odd >> np.uint64(63) == np.uint64(0)
+        clean = clean and first >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)
+        flags[chunk] = 0 if clean else _flags_of(words, base, before_first)
     return int(n)
 
 

@@ -152,6 +152,9 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
         whole = whole and is_known(words[i], s[BOARDS])
         if whole and not flags[i // CHUNK] & ODD and near(orbit_of(words[i]), s[REFERENCE]):
             i += CHUNK
+            # each of the next chunks without any flag is near the one before it
+            while i // CHUNK < len(flags) and flags[i // CHUNK] == 0 and is_known(words[i], s[BOARDS]):
+                i += CHUNK
             s[REFERENCE], s[CANDIDATE] = orbit_of(words[i - 1]), -1
             continue
         if s[RUN] >= 0 and s[PHASE] == 0 and s[TRUSTED] == 0 and n - i >= DMA_WORDS - 1:
