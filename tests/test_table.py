@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from decoding import FAULTY, fed
@@ -147,30 +145,3 @@ def test_all_faults_are_counted_and_the_first_described() -> None:
     words, malformed, faults = fed(TableDecoder("t"), FAULTY * 10)
     assert (len(words), malformed, len(faults)) == (0, 70, FAULTS_KEPT)
     assert faults[-1].startswith(f"t:{FAULTS_KEPT}: ")
-
-
-@given(
-    st.integers(0, 300),
-    st.integers(30, 300),
-    st.sampled_from([9000, 1 << 24, 3_000_000_000]),
-    st.lists(st.integers(0, 20_000), max_size=4),
-    st.booleans(),
-)
-def test_words_between_rows_are_passed_over(rows: int, n: int, orbit: int, cuts: list[int], ended: bool) -> None:
-    """No rows are made of them, the rows around them stay, and the place is named, wherever the reads are cut."""
-    k = np.arange(300)
-    hits = encode(fpga=k % 2, channel=7, orbit=k + orbit, bx=k * 11, tdc=3)
-    lines = [b"2,%d,7,%d,%d,3\n" % (i % 2, i + orbit, i * 11) for i in range(300)]
-    before, words = b"".join(lines[:rows]), hits[:n].tobytes()
-    data = before + words + (b"" if ended else b"\n" + b"".join(lines[rows:]))
-    decoder = TableDecoder("f")
-    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    blocks = [decoder.feed(data[a:b]) for a, b in pairwise(edges)]
-    blocks.append(decoder.feed(b"", last=True))
-    found = [row for block in blocks for row in block.words.tolist()]
-    assert found == hits[: rows if ended else 300].tolist()
-    assert sum(block.bytes.total for block in blocks) == len(data)
-    # a line or two of what begins like text may be rows, and NUL bytes in front of the first control character padding
-    assert sum(block.malformed for block in blocks) <= 3
-    assert sum(block.bytes.passed_over for block in blocks) > len(words) - 100
-    assert sum("are not text" in note for block in blocks for note in block.notes) == 1

@@ -334,9 +334,11 @@ def judge(case: Case, random: np.random.Generator) -> Outcome:
     hits, ancillary, doubtful = _counts(words)
     true_hits, true_ancillary, _ = _counts(case.words)
     smallest = 8 if case.form in BINARY or case.mutation == "join other" else 11  # bytes of a hit
-    # what another format's content becomes inside text may be rows of another dialect
+    # another format's content inside text may become rows of another dialect; what of it looks like a line of text is
+    # one malformed row of a few words
+    rows = 4 if case.mutation == "join other" else 1
     others = sum(int(found[1].replace(",", "")) for line in lines if (found := _OTHERS.search(line)))
-    lost = report.malformed + others + others // 50 + -(-passed // smallest)
+    lost = rows * report.malformed + others + others // 50 + -(-passed // smallest)
     extra = named_by(lines) + others + others // 50 + (others > 0)
     exact = hits == true_hits and ancillary in (true_ancillary, true_ancillary + case.idle) and not lines
     if exact and not case.touched:

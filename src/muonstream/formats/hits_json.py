@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, counted
 from muonstream.formats.encoding import Encoding, Transcoder
-from muonstream.formats.json_objects import FIRST_EXTRA, FIRST_NUL, HEADERS, N_COUNTS, PADDING, scan_stream
+from muonstream.formats.json_objects import FIRST_EXTRA, FIRST_NUL, HEADERS, N_COUNTS, PADDING, PASSED_OVER, scan_stream
 from muonstream.formats.json_objects import KEYS as KEYS
 from muonstream.formats.json_objects import scan_objects as scan_objects
+from muonstream.formats.no_text import NoText, is_no_text
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW, SHIFTS
 from muonstream.words import Head, Words, decode
 
@@ -178,6 +179,8 @@ class JsonDecoder:
         self._byte = 0
         self._overlong = False
         self._noted: set[str] = set()
+        self._no_text = NoText(name, self._transcoder.width)
+        self._between = np.zeros(2, np.int64)  # separators and NUL bytes since the last piece that is no text
 
     @property
     def rest(self) -> bytes:
@@ -197,13 +200,14 @@ class JsonDecoder:
             words = np.empty(len(piece) // 60 + 1, np.uint64)
             unusual = np.empty((_UNUSUAL_AT_ONCE, 3), np.int64)
             counts[FIRST_NUL] = counts[FIRST_EXTRA] = -1
+            padding = int(counts[PADDING])
             n, n_unusual, stop = scan_stream(piece, last, KEYS, words, unusual, counts)
-            if counts[FIRST_NUL] >= 0:
-                place = (self._byte + int(counts[FIRST_NUL])) * self._transcoder.width
-                self._note(block, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
             if counts[FIRST_EXTRA] >= 0:
                 self._note_extra(block, piece, int(counts[FIRST_EXTRA]))
-            parts.append(self._with_unusual(piece, words[:n], unusual[:n_unusual], block, counts))
+            parts.append(self._with_unusual(piece, stop, words[:n], unusual[:n_unusual], block, counts))
+            if counts[PADDING] > padding:
+                place = (self._byte + int(counts[FIRST_NUL])) * self._transcoder.width
+                self._note(block, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
             self._line += int(np.count_nonzero(piece[:stop] == 10))
             self._byte += stop
             end += stop
@@ -220,8 +224,14 @@ class JsonDecoder:
         if cut:
             self._note(block, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
         block.words = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint64), *parts])
-        headers, padding = int(counts[HEADERS]), int(counts[PADDING])
-        block.bytes = ByteAccount(width * (end - headers - padding), 0, width * headers, width * padding, cut)
+        headers, padding, over = int(counts[HEADERS]), int(counts[PADDING]), int(counts[PASSED_OVER])
+        block.bytes = ByteAccount(
+            words=width * (end - headers - padding - over),
+            headers=width * headers,
+            padding=width * padding,
+            passed_over=width * over + cut,
+        )
+        block.notes += self._no_text.take(last=last)
         return block
 
     def _skip_overlong(self, data: bytes) -> int:
@@ -233,13 +243,32 @@ class JsonDecoder:
         return end
 
     def _with_unusual(
-        self, text: NDArray[np.uint8], words: Words, unusual: NDArray[np.int64], block: Block, counts: NDArray[np.int64]
+        self,
+        text: NDArray[np.uint8],
+        end: int,
+        words: Words,
+        unusual: NDArray[np.int64],
+        block: Block,
+        counts: NDArray[np.int64],
     ) -> Words:
-        """The words with those of unusual pieces among them; unusual: as in `json_objects.scan_stream`."""
+        """The words with those of unusual pieces among them; end, unusual: as in `json_objects.scan_stream`."""
         line, counted_to = self._line, 0
         where, extra_words = [], []
-        for start, stop, before in unusual.tolist():
+        end_before, words_before = 0, 0
+        for start, stop, before in [*unusual.tolist(), [end, end, len(words)]]:
+            if before != words_before:
+                self._no_text.end()
+            if self._no_text:
+                n_nul = int(np.count_nonzero(text[end_before:start] == 0))
+                self._between += np.array([start - end_before - n_nul, n_nul])
+            end_before, words_before = stop, before
             piece = text[start:stop].tobytes()
+            if not piece:
+                break
+            no_text = bool(self._no_text) or is_no_text(text, start, stop)
+            if no_text and not piece.startswith(b"{"):
+                self._pass_over(start, stop, counts)
+                continue
             if piece.startswith((b"#", b"//")):
                 counts[HEADERS] += len(piece)
                 continue
@@ -252,16 +281,33 @@ class JsonDecoder:
                     raise ValueError(f"found more than {LONGEST_ROW:,} bytes, expected a JSON object")
                 word, extra = word_of_loose_object(piece)
             except ValueError as error:
+                if no_text:
+                    self._pass_over(start, stop, counts)
+                    continue
                 if len(block.faults) < FAULTS_KEPT:
                     line += int(np.count_nonzero(text[counted_to:start] == 10))
                     counted_to = start
                 self._fault(block, line, str(error))
                 continue
+            self._no_text.end()
             where.append(before)
             extra_words.append(word)
             if extra:
                 self._note(block, "extra", f"keys that are not hits' are ignored: {', '.join(extra)[:200]}")
         return np.insert(words, where, np.array(extra_words, dtype=np.uint64)) if where else words
+
+    def _pass_over(self, start: int, stop: int, counts: NDArray[np.int64]) -> None:
+        """Pass over characters of the present piece that are no text, and what stands between them and those before.
+
+        That was taken for separators and padding, perhaps of an earlier block.
+        """
+        if not self._no_text:
+            self._between[:] = 0
+        n = stop - start + int(self._between.sum())
+        counts[[HEADERS, PADDING]] -= self._between
+        counts[PASSED_OVER] += n
+        self._no_text.pass_over(n, self._byte + start)
+        self._between[:] = 0
 
     def _note(self, block: Block, kind: str, text: str) -> None:
         """Report something of the content, each kind once."""

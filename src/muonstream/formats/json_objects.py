@@ -113,8 +113,9 @@ def scan_objects(data: Any, starts: Any, stops: Any, keys: Any, words: Any, unus
 
 
 OK, BROKEN, INCOMPLETE = 0, 1, 2
-HEADERS, PADDING, FIRST_NUL, FIRST_EXTRA, N_COUNTS = 0, 1, 2, 3, 4
-"""Places in counts (int64): bytes between objects; NUL bytes; the first NUL and the first unknown key, or -1."""
+HEADERS, PADDING, FIRST_NUL, FIRST_EXTRA, PASSED_OVER, N_COUNTS = range(6)
+"""Places in counts (int64): bytes between objects; NUL bytes; the first NUL and the first unknown key, or -1; bytes
+passed over, which the scan leaves alone."""
 
 
 @inlined

@@ -42,6 +42,7 @@ from muonstream.formats.cells import (
     read_cells,
     segment_end,
 )
+from muonstream.formats.no_text import is_no_text
 from muonstream.words import (
     BX_PER_ORBIT,
     BX_SHIFT,
@@ -68,11 +69,6 @@ HEADERS, PADDING, FIRST_NUL, LAST_BLANK, OTHER_HITS, NO_TEXT, NO_TEXT_FIRST, NO_
 the last line of those read cell by cell was a comment or blank; rows with the HEAD of another dialect's hits and values
 in the range of hits; whether a stretch that is no text is going on, before and after; where it began, if it did; how
 many more bytes of it."""
-
-FEWEST_CONTROLS: Final = 2
-"""Control characters in a line that make it no text; one may be a flipped bit."""
-LEAST_HOLE: Final = 8
-"""Fewer NUL bytes behind a line are no hole that a file system leaves, and count as one control character."""
 
 USUAL_BYTES: Final = 40
 """Bytes that must follow where a row begins for the look at usual rows, which loads up to this many."""
@@ -221,15 +217,6 @@ def _is_comment(data: Any, at: Any, end: Any) -> Any:
 
 
 @compiled
-def _controls(data: Any, at: Any, end: Any) -> Any:
-    """How many control characters a line has, tabs and form feeds apart."""
-    n = 0
-    for i in range(at, end):
-        n += (data[i] < 32 and data[i] != 9 and data[i] != 12) or data[i] == 127
-    return n
-
-
-@compiled
 def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tuple[int, int, int, int]:
     """Scan whole lines of a table into words, up to a line that may be a header.
 
@@ -295,8 +282,7 @@ def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tup
             if no_text and fault == 0:
                 counts[NO_TEXT] = 0
                 return n_words, n_faults, line, begin
-        few_nuls = hole and nul_end - end < LEAST_HOLE
-        if fault and not no_text and _controls(data, begin, end) + few_nuls >= FEWEST_CONTROLS:
+        if fault and not no_text and is_no_text(data, begin, end):
             no_text = True
             counts[NO_TEXT], counts[NO_TEXT_FIRST] = 1, begin
         at = next_at

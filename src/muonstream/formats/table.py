@@ -19,7 +19,7 @@ from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, SourceErro
 from muonstream.formats.cells import CUT, FEW, LONG, MANY, NO_NUMBER
 from muonstream.formats.encoding import Encoding, Transcoder
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, names_of, read_header
-from muonstream.formats.notes import Notes
+from muonstream.formats.no_text import NoText
 from muonstream.formats.rows import (
     COLUMNS,
     FIRST_NUL,
@@ -125,9 +125,7 @@ class TableDecoder:
         self._other_hits = 0
         self._overlong = False
         self._noted: set[str] = set()
-        self._no_text_at = -1  # the byte at which a stretch begins that is no text
-        self._no_text_bytes = 0
-        self._notes = Notes(name)
+        self._no_text = NoText(name, self._transcoder.width)
         self._header: tuple[str, Layout | WrongHeader | None] = ("", None)
 
     @property
@@ -158,9 +156,7 @@ class TableDecoder:
             head = 1 if self._dialect == "course" else 2
             rows = f"{self._other_hits:,} rows of HEAD {head} look like hits of another dialect"
             self._note(found, "other", f"{rows} and count as ancillary; the table may be of two dialects joined")
-        if last:
-            self._end_no_text()
-        found.notes += self._notes.finish() if last else self._notes.take()
+        found.notes += self._no_text.take(last=last)
         cut = self._transcoder.cut if last else 0
         if cut:
             self._note(found, "cut", f"the last {counted(cut, 'byte')} are not a whole character")
@@ -199,7 +195,7 @@ class TableDecoder:
         while begin < end:
             counts = np.zeros(N_COUNTS, np.int64)
             counts[FIRST_NUL] = -1
-            counts[NO_TEXT] = self._no_text_at >= 0
+            counts[NO_TEXT] = bool(self._no_text)
             rows = text[begin:]
             new, n_faults, lines, stop = scan_rows(rows, self._form, words[n_words:], faults, counts)
             for line, at, of, what in faults[: min(n_faults, FAULTS_KEPT - len(found.faults))].tolist():
@@ -216,31 +212,17 @@ class TableDecoder:
             if counts[FIRST_NUL] >= 0:
                 place = (self._byte + begin + int(counts[FIRST_NUL])) * self._transcoder.width
                 self._note(found, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
-            self._pass_over(int(counts[NO_TEXT_BYTES]), begin + int(counts[NO_TEXT_FIRST]), found)
+            self._no_text.pass_over(int(counts[NO_TEXT_BYTES]), self._byte + begin + int(counts[NO_TEXT_FIRST]))
+            found.passed_over += int(counts[NO_TEXT_BYTES])
             begin += stop
-            if self._no_text_at >= 0 and not counts[NO_TEXT]:
-                self._end_no_text()
+            if self._no_text and not counts[NO_TEXT]:
+                self._no_text.end()
             elif begin < end:
                 begin, headed = self._read_header(data, begin, end, found)
         found.words.append(words[:n_words])
         found.read += end
         self._byte += end
         return headed
-
-    def _pass_over(self, n: int, at: int, found: _Found) -> None:
-        """Pass over bytes that are no text; at: where in the present piece they begin, if none were before them."""
-        if n and self._no_text_at < 0:
-            self._no_text_at = self._byte + at
-        self._no_text_bytes += n
-        found.passed_over += n
-
-    def _end_no_text(self) -> None:
-        """Note a stretch that is no text, if there was one."""
-        if self._no_text_at >= 0:
-            first, n, width = self._no_text_at, self._no_text_bytes, self._transcoder.width
-            lost = f"byte {width * first:,}: {counted(width * n, 'byte')} are not text, as if of another format"
-            self._notes.add("what is not text", f"{lost}; passed over up to byte {width * (first + n):,}")
-        self._no_text_at, self._no_text_bytes = -1, 0
 
     def _read_header(self, data: bytes | memoryview, begin: int, end: int, found: _Found) -> tuple[int, bool]:
         """Read a line that may be a header; gives where the next line begins, and whether this one counts as header."""
@@ -253,8 +235,9 @@ class TableDecoder:
         comment = line.lstrip().startswith(("#", "%", "!", "//"))
         if isinstance(header, Layout):
             self._rows_follow(header, line, found)
-        elif self._no_text_at >= 0 and not comment:
-            self._pass_over(next_at - begin, begin, found)
+        elif self._no_text and not comment:
+            self._no_text.pass_over(next_at - begin, self._byte + begin)
+            found.passed_over += next_at - begin
         elif not comment:
             self._count_header(header, line, found)
         if ending is not None and ending.group() != b"\0":
@@ -263,7 +246,7 @@ class TableDecoder:
             next_at = stop
         is_header = comment or isinstance(header, Layout)
         if is_header:
-            self._end_no_text()
+            self._no_text.end()
         found.headers += is_header * (next_at - begin)
         return next_at, is_header
 
@@ -299,7 +282,7 @@ class TableDecoder:
         found.headers -= headed
         if found.passed_over > passed_over:
             found.passed_over -= 1
-            self._no_text_bytes -= 1
+            self._no_text.pass_over(-1, 0)
             return
         if not headed and found.malformed == malformed:
             row = _text(np.frombuffer(data, np.uint8), 0)[:80]
