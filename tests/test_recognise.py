@@ -14,7 +14,6 @@ from muonstream.formats.block import SourceError
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.recognise import (
     BINARY,
-    FIRST_BYTES,
     Form,
     Format,
     Recogniser,
@@ -92,16 +91,6 @@ def test_an_idle_head_decides_nothing(head: int) -> None:
     assert recogniser.form is not None
     assert recogniser.form.format == "words"
     assert b"".join(recogniser.held()) == as_words(np.concatenate([idle, words]))
-
-
-def test_what_waits_is_kept_when_the_memory_behind_it_is_used_again() -> None:
-    buffer = bytearray(as_words(WORDS[:4]))
-    recogniser = Recogniser("f", WANTED)
-    recogniser.feed(memoryview(buffer))
-    recogniser.keep()
-    buffer[:] = bytes(len(buffer))
-    assert recogniser.size == 32 < FIRST_BYTES
-    assert b"".join(recogniser.held()) == as_words(WORDS[:4])
 
 
 @pytest.mark.parametrize("named", list(Format))

@@ -148,7 +148,8 @@ def _count(
         pipeline = _pipeline(inputs[0], options, detector)
         _run(pipeline, together(pipeline, files, format, expected), lambda: inputs[0], counted, progress)
         return
-    known = KnownInputs(Wanted(expected, format))  # of all runs: the same words are counted once
+    # of all runs: the same words are counted once; a file alone need not be compared
+    known = KnownInputs(Wanted(expected, format)) if len(files) > 1 else None
 
     def read(files: list[str]) -> Iterator[Block]:
         return read_parts(files, format, expected=expected, known=known)

@@ -151,7 +151,7 @@ class BinaryDecoder:
             n = (len(piece.buffer) - piece.at) // WORD_BYTES
             whole = n > self._together
             n = min(n, self._together)
-            words = np.frombuffer(piece.buffer, "<u8", n, piece.at)
+            words = np.frombuffer(piece.seen, "<u8", n, piece.at)
             ended, stop = self._take(piece, words, last and not whole)
             if not whole or stop in (LOST, FULL):
                 return stop
@@ -302,6 +302,8 @@ class _Piece:
 
     def __init__(self, buffer: bytes | memoryview, block: Block) -> None:
         self.buffer = buffer
+        # kernels see memory that cannot be written, as bytes are, or numba would load each of them twice
+        self.seen = memoryview(buffer).toreadonly()
         self.block = block
         self.at = 0
         self._parts: list[Words] = []

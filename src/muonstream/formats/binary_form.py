@@ -138,7 +138,7 @@ class Weight:
 
 
 def decide_binary(
-    sample: bytes, *, last: bool, expected: Expected, named: str | None = None
+    sample: bytes | memoryview, *, last: bool, expected: Expected, named: str | None = None
 ) -> BinaryForm | Undecided | Refused:
     """The form of binary content by its beginning.
 
@@ -222,7 +222,7 @@ def _missing(weight: Weight) -> str:
     )
 
 
-def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) -> str:
+def _resembles(sample: bytes | memoryview, words: Words, weight: Weight, expected: Expected) -> str:
     """What content that shows no words looks like instead, or ""."""
     if len(words) and weight.padding == weight.values:
         return "only zeros or ones: allocated, but never written"
@@ -239,7 +239,7 @@ def _resembles(sample: bytes, words: Words, weight: Weight, expected: Expected) 
     return ""
 
 
-def _other_orders(sample: bytes) -> Iterator[tuple[str, Words]]:
+def _other_orders(sample: bytes | memoryview) -> Iterator[tuple[str, Words]]:
     """The last values of a sample with their bytes in other orders, and what each order is called."""
     n = len(sample) // 8
     last = min(n, ORDER_WORDS)
@@ -252,7 +252,7 @@ def _other_orders(sample: bytes) -> Iterator[tuple[str, Words]]:
         yield f"words as {what} in big-endian byte order, the lowest one first", swapped
 
 
-def _table_of_numbers(sample: bytes, expected: Expected) -> str:
+def _table_of_numbers(sample: bytes | memoryview, expected: Expected) -> str:
     """Six numbers a hit, as numpy's tofile writes a table of the fields; or ""."""
     for code, what in (
         ("<f8", "64-bit floats"), ("<f4", "32-bit floats"), ("<i8", "64-bit integers"), ("<i4", "32-bit integers"),

@@ -162,6 +162,8 @@ class ContentCheck:
         """Look at the next words (uint64[n]); flags: of their whole chunks, if they are known (see `flag_chunks`)."""
         if not len(words):
             return
+        words = words.view()
+        words.flags.writeable = False
         if flags is None:
             flags = np.empty(len(words) // CHUNK, np.uint8)
             flag_chunks(words, self._before, flags)

@@ -43,15 +43,27 @@ def width_of(encoding: Encoding) -> int:
     return 1 if encoding == "utf-8" else int(encoding[4:6]) // 8
 
 
-def encoding_of(sample: bytes) -> Encoding:
+def leading_nuls(sample: bytes | memoryview) -> int:
+    """How many NUL bytes are in front of everything else."""
+    n = 0
+    while n < len(sample):
+        piece = bytes(sample[n : n + _SAMPLE_BYTES])
+        if rest := piece.lstrip(b"\0"):
+            return n + len(piece) - len(rest)
+        n += len(piece)
+    return n
+
+
+def encoding_of(sample: bytes | memoryview) -> Encoding:
     """The encoding of text by its first bytes: by its mark, or by where the zero bytes among its characters are.
 
     NUL bytes in front of the text do not count.
     """
+    beginning = bytes(sample[:4])
     for mark, encoding in _MARKS:
-        if sample.startswith(mark):
+        if beginning.startswith(mark):
             return encoding
-    first = len(sample) - len(sample.lstrip(b"\0"))
+    first = leading_nuls(sample)
     for encoding in _UNITS:
         width = width_of(encoding)
         # zeros of a big-endian text's first character are part of it

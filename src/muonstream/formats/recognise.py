@@ -2,7 +2,7 @@
 
 The decision is taken at fixed lengths of the content, 64 bytes, then twice as many each time, and at its end: so it is
 the same however the content was cut by reads, and for a file that grows as for one that is complete. Until then the
-bytes wait, at most `MOST_HELD` of them, and none is lost.
+bytes wait, at most `MOST_HELD` of them, once each, and none is lost.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from muonstream.formats.text import TextForm, decide_text, text_decoder
 FIRST_BYTES: Final = 64
 """The length at which a decision is tried first."""
 MOST_HELD: Final = 32 << 20
-"""Content that shows no format within so many bytes is refused; with the sample it is decided by, 64 MiB are held."""
+"""Content that shows no format within so many bytes is refused."""
 SIGNATURE_BYTES: Final = 1 << 12
 
 
@@ -94,7 +94,7 @@ class Wanted:
     before: Form | None = None
 
 
-def decide(sample: bytes, wanted: Wanted, *, last: bool) -> Form | Undecided | Refused:
+def decide(sample: bytes | memoryview, wanted: Wanted, *, last: bool) -> Form | Undecided | Refused:
     """The form of some content by its first bytes; last: nothing more comes."""
     named = None if wanted.format is None else str(wanted.format)
     before = wanted.before if isinstance(wanted.before, TextForm) else None
@@ -103,7 +103,7 @@ def decide(sample: bytes, wanted: Wanted, *, last: bool) -> Form | Undecided | R
         binary = decide_binary(sample, last=last, expected=wanted.expected, named=named)
         if isinstance(binary, BinaryForm) and wanted.format is None:
             return binary
-    magic = signature(sample[:SIGNATURE_BYTES])
+    magic = signature(bytes(sample[:SIGNATURE_BYTES]))
     if magic is not None:
         return Refused(f"found {magic}")
     text = decide_text(
@@ -126,7 +126,8 @@ class Recogniser:
     def __init__(self, name: str, wanted: Wanted) -> None:
         self._name = name
         self._wanted = wanted
-        self._pieces: list[bytes | memoryview] = []
+        self._waiting: bytes | memoryview = b""  # a view of the copy, once there is one
+        self._copy = bytearray()
         self._size = 0
         self._next = 8 if wanted.format is Format.WORDS else FIRST_BYTES
         self._state = Undecided("anything")
@@ -145,13 +146,20 @@ class Recogniser:
     def feed(self, data: bytes | memoryview) -> bool:
         """Take bytes in order; whether the form is decided. Raises SourceError for what is not data.
 
-        The bytes are copied only where a piece must outlast the call that gave it: the caller hands over what it owns.
+        The caller hands over what it owns: the first piece is kept as it is, and copied when another one comes.
         """
-        if len(data):
-            self._pieces.append(data)
-            self._size += len(data)
+        if self._size:
+            first, self._waiting = self._waiting, b""
+            if not self._copy:
+                self._copy += first
+            del first  # a bytearray cannot grow while there is a view of it
+            self._copy += data
+            self._waiting = memoryview(self._copy).toreadonly()
+        else:
+            self._waiting = data
+        self._size += len(data)
         while self.form is None and self._size >= self._next:
-            self._decide(self._first(self._next), last=self._next >= MOST_HELD)
+            self._decide(self._waiting[: self._next], last=self._next >= MOST_HELD)
             if self.form is None and self._next >= MOST_HELD:
                 raise self._refusal()
             self._next *= 2
@@ -160,35 +168,18 @@ class Recogniser:
     def end(self) -> bool:
         """No more bytes come; whether the form is decided. Raises SourceError where it is not, except for no bytes."""
         if self.form is None and self._size:
-            self._decide(self._first(self._size), last=True)
+            self._decide(self._waiting, last=True)
             if self.form is None:
                 raise self._refusal()
         return self.form is not None
 
     def held(self) -> list[bytes | memoryview]:
         """The bytes that waited, given away."""
-        pieces, self._pieces, self._size = self._pieces, [], 0
+        pieces: list[bytes | memoryview] = [self._waiting] if self._size else []
+        self._waiting, self._copy, self._size = b"", bytearray(), 0
         return pieces
 
-    def keep(self) -> None:
-        """Copy what waits: the memory behind it is about to be used again."""
-        self._pieces = [b"".join(self._pieces)]
-
-    def _first(self, n: int) -> bytes:
-        """The first n bytes. Where that is all, they replace the pieces, so that they are held only once."""
-        if n == self._size:
-            joined = b"".join(self._pieces)
-            self._pieces = [joined]
-            return joined
-        taken, rest = [], n
-        for piece in self._pieces:
-            taken.append(piece[:rest])
-            rest -= len(taken[-1])
-            if not rest:
-                break
-        return b"".join(taken)
-
-    def _decide(self, sample: bytes, *, last: bool) -> None:
+    def _decide(self, sample: bytes | memoryview, *, last: bool) -> None:
         found = decide(sample, self._wanted, last=last)
         if isinstance(found, Refused):
             raise SourceError(f"{self._name}: {found.reason}")

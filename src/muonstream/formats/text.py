@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, cast
 import numpy as np
 
 from muonstream.formats.block import Block, counted
-from muonstream.formats.encoding import Encoding, Transcoder, encoding_of, width_of
+from muonstream.formats.encoding import Encoding, Transcoder, encoding_of, leading_nuls, width_of
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.hit_rows import CLEARLY, FEWEST_HITS, dialect_of, hits_of
 from muonstream.formats.hits_json import JsonDecoder, sample_objects
@@ -65,7 +65,12 @@ def text_decoder(form: TextForm, name: str) -> TextDecoder:
 
 
 def decide_text(
-    sample: bytes, *, last: bool, expected: Expected, named: str | None = None, before: TextForm | None = None
+    sample: bytes | memoryview,
+    *,
+    last: bool,
+    expected: Expected,
+    named: str | None = None,
+    before: TextForm | None = None,
 ) -> TextForm | Undecided | Refused | None:
     """The form of a text by the beginning of its content; None if it is not text.
 
@@ -75,10 +80,12 @@ def decide_text(
     A decision that is taken while more may come holds for whatever comes: see `hit_rows.hits_of` and
     `hit_rows.dialect_of` for what rows must show. The first and the newest 64 Ki characters are looked at.
     """
-    if not sample.strip(b"\0"):
+    sample = memoryview(sample)
+    first = leading_nuls(sample)
+    if first == len(sample):
         return None
     encoding = encoding_of(sample)
-    head, tail = _ends(sample, encoding, last)
+    head, tail = _ends(sample[first & -width_of(encoding) :], encoding, last)
     if not (_is_text(head) and _is_text(tail or head)):
         return None
     beginning = head[: 1 << 14].decode("utf-8", "replace")
@@ -114,10 +121,9 @@ def _in(encoding: Encoding) -> str:
     return "" if encoding == "utf-8" else f", in {encoding.upper()}"
 
 
-def _ends(sample: bytes, encoding: Encoding, last: bool) -> tuple[bytes, bytes]:
-    """Whole lines of the sample's beginning and, if it is longer, of its end, one byte a character."""
+def _ends(text: memoryview, encoding: Encoding, last: bool) -> tuple[bytes, bytes]:
+    """Whole lines of the text's beginning and, if it is longer, of its end, one byte a character."""
     width = width_of(encoding)
-    text = memoryview(sample)[len(sample) - len(sample.lstrip(b"\0")) & -width :]
     size = SAMPLE_BYTES * width
     long = len(text) > 2 * size
     head = bytes(Transcoder(encoding).feed(text[:size] if long else text))

@@ -166,18 +166,20 @@ def read_parts(
 ) -> Iterator[Block]:
     """All blocks of files that are parts of one run, one after another.
 
-    known: what else was read, of other runs; it comes to know these files too
+    known: what else was read, of other runs; it comes to know these files too. Without it they are compared with one
+    another
 
     The form of the first part helps to recognise the others, and a word, row or transfer that was cut between two parts
     is put together again. A file that is the same as one before it, by identity or word for word, is passed over with a
     note; so are the words of a longer one that were read before.
     Raises SourceError as `read_blocks` does.
     """
-    known = known or KnownInputs(Wanted(expected, format))
+    if known is None and len(files) > 1:
+        known = KnownInputs(Wanted(expected, format))
     content = ContentCheck("")
     previous: InputReader | None = None
     for name in files:
-        twin = known.meet(name)
+        twin = None if known is None else known.meet(name)
         if twin is not None and twin.whole:
             yield passed_over(name, twin)
             continue
