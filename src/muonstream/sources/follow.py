@@ -57,6 +57,7 @@ def _unreadable(name: str, error: OSError) -> SourceError:
 
 
 def _blocks(name: str, followed: _Followed, stop: Event) -> Iterator[Block]:
+    ending = False
     try:
         while True:
             progress = False
@@ -65,9 +66,14 @@ def _blocks(name: str, followed: _Followed, stop: Event) -> Iterator[Block]:
                 yield block
             if progress:
                 continue
-            if stop.is_set():
+            if ending:
                 yield from followed.finish()
                 return
+            if stop.is_set():
+                # what was written since the last look is part of the run
+                ending = True
+                followed.scan(at_once=True)
+                continue
             yield Block(idle=True)
             stop.wait(POLL_S)
             yield from followed.notes()
@@ -106,10 +112,10 @@ class _Followed:
             lines, self._lines = self._lines, []
             yield Block(notes=lines)
 
-    def scan(self) -> None:
-        """Look at the source: new files, renamed ones, sizes. Raises OSError."""
+    def scan(self, *, at_once: bool = False) -> None:
+        """Look at the source: new files, renamed ones, sizes; at_once: however long that takes. Raises OSError."""
         began = time.monotonic()
-        if began < self._next_scan:
+        if began < self._next_scan and not at_once:
             if self._last is not None and self._last in self._files:
                 self._look(self._last)
                 self._at = self._files.index(self._last)
