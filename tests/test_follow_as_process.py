@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 
@@ -54,7 +55,7 @@ def grown(kind: Kind, path: Path, data: st.DataObject) -> Result:
     path.write_bytes(b"")
     followed = follow(str(path), None, stop, expected=EXPECTED)
     try:
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             with path.open("ab") as handle:
                 handle.write(part[begin:end])
             if data.draw(st.booleans(), label="read"):
