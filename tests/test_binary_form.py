@@ -59,8 +59,9 @@ def test_a_few_words_are_enough_at_the_end_alone(n: int) -> None:
         assert isinstance(decide_binary(data, last=False, expected=EXPECTED), Undecided)
 
 
-@given(st.integers(0, 2**63), st.integers(8, 4000))
+@given(st.integers(0, 2**63), st.integers(24, 4000))
 def test_random_bytes_are_never_words(seed: int, n: int) -> None:
+    """One word or two may be hits by chance, the first with a probability of 1 in 150."""
     assert not isinstance(decide_binary(np.random.default_rng(seed).bytes(n), last=True, expected=EXPECTED), BinaryForm)
 
 

@@ -21,7 +21,6 @@ from muonstream.formats.odd_values import OddValues
 from muonstream.formats.plausible import (
     BAD,
     CHUNK,
-    GOOD,
     PADDING,
     RUN_WORD,
     STEP_WORDS,
@@ -104,7 +103,7 @@ class BinaryDecoder:
             self._state[[RUN, RUN_STEP, PHASE]] = transfers.run_word, transfers.run_step, transfers.before
         self._run = -1 if transfers is None else transfers.run_word  # the newest one in a note
         self._together = FEWEST_WORDS
-        self._kinds = np.zeros(0, np.uint8)  # room for the kinds of values, all GOOD between calls
+        self._kinds = np.zeros(0, np.uint8)  # room for the kinds of values, all zeros between calls
         self._notes = Notes(name)
         self._padding = OddValues(self._notes, "padding", _line_of_padding, gap=WORD_BYTES, same=True)
         self._bad = OddValues(self._notes, "odd values", _line_of_bad, gap=WORD_BYTES * LOOK)
@@ -180,7 +179,8 @@ class BinaryDecoder:
         kept = words[:ended]
         if dropped:
             kept = kept[(kinds[:ended] != PADDING) & (kinds[:ended] != RUN_WORD)]
-        kinds[:ended] = GOOD
+        if dropped or n_bad:
+            kinds[:ended] = 0
         if self._content is not None:
             self._content.see(kept, None if dropped or dma else flags[: ended // CHUNK])
         piece.take(ended, kept if dropped else None)
@@ -216,6 +216,8 @@ class BinaryDecoder:
     def _see_odd(self, first: int, words: Words, kinds: NDArray[np.uint8], n_padding: int, n_bad: int) -> None:
         """Follow padding and bad values; first: the byte of the first value."""
         for n, kind, stretches in ((n_padding, PADDING, self._padding), (n_bad, BAD, self._bad)):
+            if not n and not stretches.is_open:
+                continue
             where = np.flatnonzero(kinds == kind) if n else _NOWHERE
             stretches.see(first, WORD_BYTES * where, words[where], WORD_BYTES * len(words))
 

@@ -45,7 +45,13 @@ class ByteAccount:
         return self.words + self.run_words + self.headers + self.padding + self.passed_over
 
     def __add__(self, other: ByteAccount) -> ByteAccount:
-        return ByteAccount(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return ByteAccount(
+            self.words + other.words,
+            self.run_words + other.run_words,
+            self.headers + other.headers,
+            self.padding + other.padding,
+            self.passed_over + other.passed_over,
+        )
 
     def as_dict(self) -> dict[str, int]:
         """The five numbers by name."""

@@ -8,6 +8,7 @@ run, then in 4,096 of each 262,144). All of it depends on the words alone, not o
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ STRETCH_WORDS, STRETCH_EACH = 1 << 12, 1 << 18
 TABLE_BITS: Final = 13
 HISTORY_WORDS: Final = 1 << 18
 """So many words back a repeated stretch is looked for."""
+VIEWED_WORDS: Final = 1 << 14
+"""Blocks of so many words are kept as they are for that; smaller ones are copied."""
 SEARCH_EACH: Final = 1 << 6
 """Such a search begins at most once in so many words."""
 SEARCH_SHARE: Final = 16
@@ -64,6 +67,23 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
         if i % CHUNK == 0 and i // CHUNK < len(flags) and not flags[i // CHUNK]:
             end = number + CHUNK - 1
             if not stretch and (end & (STRETCH_EACH - 1)) >= STRETCH_WORDS and s[_IDLE_COUNT] == 0:
+                s[_HEADS + Head.HIT] += CHUNK
+                i += CHUNK
+                skipped = True
+                continue
+            place = number & (STRETCH_EACH - 1)
+            inside = number >= WHOLE_WORDS and CHUNK <= place <= STRETCH_WORDS - CHUNK
+            if (inside or number + CHUNK <= WHOLE_WORDS) and s[_IDLE_COUNT] == 0:
+                # hits, none of them equal to the one before
+                for j in range(i, i + CHUNK):
+                    word = words[j]
+                    slot = (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+                    if table[slot] == word:
+                        if s[_NEARBY] == 0:
+                            s[_FIRST_NEARBY] = first + j
+                        s[_NEARBY] += 1
+                    table[slot] = word
+                s[_TRIED] += CHUNK
                 s[_HEADS + Head.HIT] += CHUNK
                 i += CHUNK
                 skipped = True
@@ -148,9 +168,10 @@ class ContentCheck:
         self._state[_LAST_SEARCH] = -SEARCH_EACH
         self._table = np.zeros(1 << TABLE_BITS, np.uint64)
         self._before = np.uint64(0)
-        self._history = np.empty(2 * HISTORY_WORDS, np.uint64)
-        self._past: Words = self._history[:0]  # the last words, in the history or in a block
-        self._end = 0  # of the words in the history
+        self._past: deque[Words] = deque()  # the last words
+        self._kept = 0  # so many
+        self._history = np.empty(0, np.uint64)  # room for small blocks
+        self._end = 0  # of the words in it
         self._distance = 0  # of the repeated stretch that is going on
         self._stretch = (0, 0)  # its first word's number, and how many words
         self._looked_at = 0  # words that were looked at in searches
@@ -207,20 +228,31 @@ class ContentCheck:
         self._reported = found
 
     def _remember(self, words: Words) -> None:
-        """Keep the last HISTORY_WORDS: as a view of a large block, copied only when small ones follow."""
+        """Keep the last HISTORY_WORDS: large blocks as views, small ones copied together."""
         n = len(words)
-        if n >= HISTORY_WORDS:
-            self._past = words[n - HISTORY_WORDS :]
-            return
-        kept = len(self._past)
-        if self._past.base is not self._history or self._end + n > len(self._history):
-            last = self._past[max(0, kept - HISTORY_WORDS) :].copy()
-            kept = len(last)
-            self._history[:kept] = last
-            self._end = kept
-        self._history[self._end : self._end + n] = words
-        self._end += n
-        self._past = self._history[max(0, self._end - HISTORY_WORDS) : self._end]
+        if n >= VIEWED_WORDS:
+            self._end = len(self._history)  # what small blocks come next are not neighbours of those before
+            self._past.append(words)
+        else:
+            if self._end + n > len(self._history):
+                self._history, self._end = np.empty(HISTORY_WORDS, np.uint64), 0
+                self._past.append(self._history[:0])
+            last = self._past.pop()
+            self._history[self._end : self._end + n] = words
+            self._end += n
+            self._past.append(self._history[self._end - n - len(last) : self._end])
+        self._kept += n
+        while self._kept - len(self._past[0]) >= HISTORY_WORDS:
+            self._kept -= len(self._past.popleft())
+
+    def _recent(self, n: int) -> Words:
+        """The last n words, or as many as are kept."""
+        if len(self._past) > 1:
+            joined = np.concatenate(self._past)[-HISTORY_WORDS:]
+            self._past = deque([joined])
+            self._kept, self._end = len(joined), len(self._history)
+        past = self._past[0] if self._past else self._history[:0]
+        return past[max(0, len(past) - n) :]
 
     def _search(self, words: Words, index: int, number: int) -> None:
         """Look for words[index], to which the orbit fell back, among the words before it."""
@@ -231,9 +263,9 @@ class ContentCheck:
         begin = max(0, index - HISTORY_WORDS)
         distance = _back_to(words[begin:index], word)
         looked_at = distance or index - begin
-        back = min(HISTORY_WORDS - index, len(self._past))
+        back = min(HISTORY_WORDS - index, self._kept)
         if not distance and back > 0:
-            further = _back_to(self._past[len(self._past) - back :], word)
+            further = _back_to(self._recent(back), word)
             distance = index + further if further else 0
             looked_at = distance or index + back
         self._looked_at += looked_at
@@ -248,11 +280,11 @@ class ContentCheck:
         in_history = max(0, min(distance - index, len(words) - index))
         same = 0
         if in_history:
-            first = len(self._past) - (distance - index)
-            if first < 0:
+            earlier = self._recent(distance - index)
+            if len(earlier) < distance - index:
                 self._end_stretch()
                 return
-            earlier = self._past[first : first + in_history]
+            earlier = earlier[:in_history]
             same = _same(words[index : index + in_history], earlier)
         if same == in_history:
             rest = words[index + in_history :]

@@ -28,6 +28,11 @@ class OddValues:
         self._same = same
         self._open: tuple[int, int, int, int] | None = None  # first, last, how many, the first value
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the values that come next may belong to a stretch so far."""
+        return self._open is not None
+
     def see(self, at: int, which: NDArray[np.int64], values: NDArray[np.uint64], end: int) -> None:
         """Take the odd ones of the values that are decided next.
 

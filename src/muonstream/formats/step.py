@@ -139,8 +139,9 @@ def in_step_elsewhere(words: Any, i: int, boards: int) -> bool:
 
 @compiled
 def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, last: bool) -> tuple[int, int, int]:
-    """Say what values (uint64[n]) are: kinds (uint8[n], all GOOD before), until something stops the walk.
+    """Say what values (uint64[n]) are, until something stops the walk.
 
+    kinds: uint8[n] of zeros; PADDING, BAD and RUN_WORD are written there
     before: the value in front of the first; flags: of the whole chunks; s: the state; events: int64[m, 3] of (what,
     index, value); last: no more values come
     Gives how many values are decided, why it stopped, and how many events there are.
@@ -252,7 +253,8 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
                 s[PHASE] = -1
             elif s[PHASE] >= 0:
                 s[PHASE] += 1
-        kinds[i] = kind
+        if kind >= PADDING:
+            kinds[i] = kind
         s[TRUSTED] -= trusted
         s[PADDINGS] += kind == PADDING
         s[BADS] += kind == BAD

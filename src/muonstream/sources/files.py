@@ -18,10 +18,14 @@ from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.sources.ahead import ahead
+from muonstream.sources.gathered import gathered
 from muonstream.sources.reader import InputReader
 from muonstream.sources.sameness import KnownInputs, Twin
 
 READ_BYTES: Final = 1 << 24
+SLICE_BYTES: Final = 1 << 21
+"""Read and decoded at a time, so that the decoder finds it in the cache."""
+_ALIGNED: Final = 64
 BUFFERS: Final = 8
 """Pieces of a file that are in use at once: one that is read, some that kernels count."""
 IDLE_S: Final = 0.1
@@ -91,13 +95,18 @@ def raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
     A piece stays as it is as long as anything has a view of it; afterwards its memory is used again.
     """
     buffers = Buffers(BUFFERS)
+    room, at = memoryview(b""), 0
     while True:
         if live and not select.select([handle], [], [], IDLE_S)[0]:
             yield b""
             continue
         if isinstance(handle, FileIO):
-            buffer = buffers.room(READ_BYTES // 8).view(np.uint8).data
-            piece: bytes | memoryview = buffer[: handle.readinto(buffer)]
+            if len(room) - at < SLICE_BYTES:
+                room, at = memoryview(b""), 0  # the old one may be free by now
+                room = buffers.room(READ_BYTES // 8).view(np.uint8).data
+            n = handle.readinto(room[at : at + SLICE_BYTES])
+            piece: bytes | memoryview = room[at : at + n]
+            at += -(-n // _ALIGNED) * _ALIGNED
         else:
             piece = handle.read(READ_BYTES)
         if not piece:
@@ -123,6 +132,11 @@ def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bo
     Raises SourceError as `read_blocks` does.
     """
     live = live and is_stream(name)
+    blocks = _input_blocks(name, reader, live, finish)
+    yield from blocks if live else gathered(blocks, READ_BYTES // 8)
+
+
+def _input_blocks(name: str, reader: InputReader, live: bool, finish: bool) -> Iterator[Block]:
     with open_bytes(name, wait=not live) as handle:
         since, asked = time.monotonic(), False
         try:
