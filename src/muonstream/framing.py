@@ -75,7 +75,7 @@ def orbit_of(word: Any) -> int:
     return int(np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK)
 
 
-@compiled
+@inlined
 def own_jump(c: Any, i: int) -> int:
     """The jump ahead that is believed of an input at once, in windows, by its own pace."""
     return int(max(c[JUMP], STEPS_BELIEVED * c[i + STEP] // STEP_UNIT))
@@ -101,7 +101,7 @@ def _passed(c: Any, i: int, windows: int) -> bool:
     return bool(windows > patience(c, i) or c[SCANNED] - c[i + MARK_SCANNED] > most)
 
 
-@compiled
+@inlined
 def _idle(c: Any, i: int) -> bool:
     """Whether an input no longer holds the others back: they passed it by its idle time, or it has nothing to read."""
     source = c[i + SOURCE]
@@ -151,18 +151,16 @@ def moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     c[i + MARK_SCANNED] = c[SCANNED]
 
 
-@compiled
+@inlined
 def reached(c: Any, i: int, key: int) -> None:
     """A word of an input has reached a key past its confirmed time: the second highest is what is confirmed."""
-    if key <= c[i + TOP]:
-        moved(c, i, key, False)
-    else:
-        if c[i + TOP] > c[i + NEWEST]:
-            moved(c, i, c[i + TOP], False)
-        c[i + TOP] = key
+    confirmed = min(key, c[i + TOP])
+    c[i + TOP] = max(key, c[i + TOP])
+    if confirmed > c[i + NEWEST]:
+        moved(c, i, confirmed, False)
 
 
-@compiled
+@inlined
 def reach(c: Any, i: int) -> int:
     """The furthest key that is believed of an input at once: a jump past its own time or that of all."""
     jump = own_jump(c, i)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.analysis.summary import CountedRun, total_of
 from muonstream.builder import FrameBuilder
@@ -106,11 +105,9 @@ def process_files(files: list[str], options: ProcessOptions) -> int:
         detector = common.load_detector(options.detector_name)
         counted: list[CountedRun] = []
         whole = False
-        columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
         try:
-            with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
-                task = bar.add_task("words", total=None)
-                _count(files, options, detector, counted, lambda n: bar.advance(task, n))
+            with _progress() as progress:
+                _count(files, options, detector, counted, progress)
             whole = True
         finally:
             if counted and (whole or any(one.snapshot.account.words for one in counted)):
@@ -118,6 +115,20 @@ def process_files(files: list[str], options: ProcessOptions) -> int:
         if options.strict:
             common.strictly(total_of([one.snapshot for one in counted]))
     return status[0]
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many more words were counted; elsewhere what draws that is not even loaded."""
+    if not common.err.is_terminal:
+        yield lambda n: None
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} words"), TimeElapsedColumn())
+    with Progress(*columns, console=common.err, transient=True) as bar:
+        task = bar.add_task("words", total=None)
+        yield lambda n: bar.advance(task, n)
 
 
 def _count(

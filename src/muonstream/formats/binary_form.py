@@ -187,7 +187,7 @@ def decide_binary(
 
 def _transfers(words: Words, weight: Weight, last: bool) -> Transfers | Undecided | None:
     """Where transfers begin; None if these are plain words, Undecided if more of them would tell."""
-    if is_hit(words[0]) and weight.first == 0:
+    if weight.first == 0:
         return None  # if transfers begin later on, the decoder sees it
     for first in range(min(DMA_WORDS, len(words))):
         runs = words[first::DMA_WORDS].astype(np.int64)
