@@ -81,6 +81,19 @@ def test_what_is_open_can_be_read_live() -> None:
         assert list(pieces) == []
 
 
+def test_words_of_a_pipe_are_given_before_it_ends(tmp_path: Path) -> None:
+    """Also where all of it is read: Ctrl-C must not lose what came."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)  # so that neither side waits for the other
+    try:
+        os.write(writer, WORDS[:1000].astype("<u8").tobytes())
+        blocks = read_blocks(str(pipe))
+        assert words_of([next(blocks)]) == WORDS[:1000].tolist()
+    finally:
+        os.close(writer)
+
+
 def words_of(blocks: Iterable[Block]) -> list[int]:
     return [word for block in blocks for word in block.words.tolist()]
 

@@ -131,9 +131,9 @@ def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bo
 
     Raises SourceError as `read_blocks` does.
     """
-    live = live and is_stream(name)
-    blocks = _input_blocks(name, reader, live, finish)
-    yield from blocks if live else gathered(blocks, READ_BYTES // 8)
+    blocks = _input_blocks(name, reader, live and is_stream(name), finish)
+    # what comes from a pipe is given at once: the next of it may be long in coming
+    yield from blocks if is_stream(name) else gathered(blocks, READ_BYTES // 8)
 
 
 def _input_blocks(name: str, reader: InputReader, live: bool, finish: bool) -> Iterator[Block]:
