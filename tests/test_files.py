@@ -94,6 +94,40 @@ def test_words_of_a_pipe_are_given_before_it_ends(tmp_path: Path) -> None:
         os.close(writer)
 
 
+@pytest.mark.parametrize("form", ["one file", "parts", "text"])
+def test_words_that_come_again_at_the_end_are_in_an_inputs_report(tmp_path: Path, form: str) -> None:
+    """Nothing behind them ends the repeated stretch; in parts, each is decoded by itself."""
+    again = WORDS[500:1000]
+    data = table_of if form == "text" else lambda words: words.astype("<u8").tobytes()
+    parts = [data(WORDS[:1000]), data(again)]
+    if form != "parts":
+        parts = [b"".join(parts)]
+    names = [str(tmp_path / f"data_{i}") for i in range(len(parts))]
+    for name, part in zip(names, parts, strict=True):
+        Path(name).write_bytes(part)
+    blocks = list(read_parts(names))
+    assert sum(block.repeated for block in blocks) == 500
+    assert sum(report.repeated for report in reports_of(blocks).values()) == 500
+    assert any("words 1,001 to 1,500 are the same" in note for block in blocks for note in block.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "broken"),
+    [
+        (gzip.compress(WORDS.tobytes()), 0),
+        (gzip.compress(WORDS.tobytes()) + bytes(100), 0),
+        (gzip.compress(WORDS.tobytes()) + b"end of run", 1),
+        (gzip.compress(WORDS.tobytes()) + b"\n" + gzip.compress(WORDS.tobytes()), 1),
+        (gzip.compress(WORDS.tobytes())[:-8], 1),
+        (gzip.compress(WORDS.tobytes())[:9000], 1),
+    ],
+)
+def test_compressed_data_that_are_cut_or_go_on_otherwise_are_reported(tmp_path: Path, data: bytes, broken: int) -> None:
+    path = tmp_path / "run.dat.gz"
+    path.write_bytes(data)
+    assert reports_of(read_blocks(str(path)))[str(path)].broken == broken
+
+
 def words_of(blocks: Iterable[Block]) -> list[int]:
     return [word for block in blocks for word in block.words.tolist()]
 

@@ -422,6 +422,7 @@ def test_the_newest_folder_of_a_run_is_followed(tmp_path: Path) -> None:
     assert words_of(until_idle(blocks)) == WORDS[500:1000].tolist()
     last = notes_of(stopped(blocks, stop))[-1]
     assert "Run000590 (is the folder of an older run" in last
+    assert "Run000591 (" not in last  # it was read while it was the newest
     assert "logs (is a folder whose name" in last
 
 

@@ -12,7 +12,7 @@ def test_totals_add_up_what_is_read_and_count_the_rest() -> None:
     totals = InputTotals.of(
         [
             report(size=30, waiting=2, bytes=ByteAccount(words=16, padding=8, headers=4), repeated=1),
-            report("b", size=8, bytes=ByteAccount(words=8), steps_lost=2),
+            report("b", size=8, bytes=ByteAccount(words=8), steps_lost=2, broken=1),
             report("c", status="passed over", size=100, bytes=ByteAccount(passed_over=100)),
             report("d", status="waiting", size=5, waiting=5),
             report("e", size=9),
@@ -24,6 +24,7 @@ def test_totals_add_up_what_is_read_and_count_the_rest() -> None:
         (8, "bytes of padding"),
         (1, "repeated words"),
         (2, "times out of step"),
+        (1, "time that compressed data were cut or followed by other bytes"),
         (2, "inputs passed over"),
         (1, "inputs whose bytes do not add up"),
     ]

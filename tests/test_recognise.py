@@ -9,6 +9,7 @@ from decoding import WORDS, fed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muonstream.cli_options import FormatName
 from muonstream.detector import Detector
 from muonstream.formats.block import SourceError
 from muonstream.formats.evidence import Expected, Refused, Undecided
@@ -153,3 +154,7 @@ def test_names_of_files_play_no_part(tmp_path: Path) -> None:
 def test_binary_formats_are_two() -> None:
     assert BINARY == (Format.WORDS, Format.DMA)
     assert form_of(as_dma(WORDS)).format == "dma"
+
+
+def test_each_format_can_be_named_by_an_option() -> None:
+    assert [str(name) for name in FormatName] == [str(format) for format in Format]

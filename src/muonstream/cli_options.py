@@ -17,6 +17,7 @@ class FormatName(StrEnum):
     dma = "dma"
     course = "course"
     firmware2019 = "firmware2019"
+    head1 = "head1"
     json = "json"
 
 

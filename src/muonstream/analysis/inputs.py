@@ -28,6 +28,7 @@ class InputTotals:
     bytes: ByteAccount
     repeated: int
     steps_lost: int
+    broken: int
     unbalanced: int
 
     @classmethod
@@ -44,6 +45,7 @@ class InputTotals:
             bytes=sum((report.bytes for report in read), start=NO_BYTES),
             repeated=sum(report.repeated for report in reports),
             steps_lost=sum(report.steps_lost for report in reports),
+            broken=sum(report.broken for report in reports),
             unbalanced=sum(not report.balanced for report in reports),
         )
 
@@ -55,6 +57,7 @@ class InputTotals:
             (self.bytes.passed_over, "bytes passed over"),
             (self.repeated, "repeated words"),
             (self.steps_lost, "times out of step" if self.steps_lost != 1 else "time out of step"),
+            (self.broken, f"time{'s' * (self.broken != 1)} that compressed data were cut or followed by other bytes"),
             (
                 self.passed_over + self.undecided,
                 "inputs passed over" if self.passed_over + self.undecided != 1 else "input passed over",

@@ -182,7 +182,7 @@ class BinaryDecoder:
         if dropped or n_bad:
             kinds[:ended] = 0
         if self._content is not None:
-            self._content.see(kept, None if dropped or dma else flags[: ended // CHUNK])
+            self._content.see(kept, None if dropped or dma else flags[: ended // CHUNK], self._before)
         piece.take(ended, kept if dropped else None)
         piece.block.malformed += n_padding
         piece.block.bytes += ByteAccount(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from muonstream.compiled import compiled
 from muonstream.formats.block import Block, counted
 from muonstream.formats.notes import Notes
-from muonstream.formats.plausible import CHUNK, FALL, flag_chunks, is_hit, orbit_of
+from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words
 
 WHOLE_WORDS: Final = 1 << 18
@@ -179,10 +179,15 @@ class ContentCheck:
         self._done = 0  # words before this number are known to be repeated or were searched
         self._reported = 0
 
-    def see(self, words: Words, flags: NDArray[np.uint8] | None = None) -> None:
-        """Look at the next words (uint64[n]); flags: of their whole chunks, if they are known (see `flag_chunks`)."""
+    def see(self, words: Words, flags: NDArray[np.uint8] | None = None, before: np.uint64 | None = None) -> None:
+        """Look at the next words (uint64[n]).
+
+        flags: of their whole chunks, if they are known, by `flag_chunks` with `before`
+        """
         if not len(words):
             return
+        if flags is not None and before != self._before and len(flags):
+            flags[0] |= ODD  # an input before this one, or what is no word, lies between
         words = words.view()
         words.flags.writeable = False
         if flags is None:

@@ -60,6 +60,11 @@ class Unpacker:
     def decided(self) -> bool:
         return self._plain or bool(self.compression)
 
+    @property
+    def broken(self) -> int:
+        """How often compressed data ended inside a member, or were followed by something else."""
+        return int(self.truncated) + int(self._garbage)
+
     def take_notes(self) -> list[str]:
         """The notes since the last call."""
         taken, self.notes = self.notes, []

@@ -208,6 +208,4 @@ def read_parts(
         previous = reader
     if previous is not None:
         yield from previous.finish()
-    last = Block()
-    content.into(last, last=True)
-    yield last
+        yield previous.conclude(content)

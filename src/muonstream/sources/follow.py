@@ -339,9 +339,8 @@ class _Followed:
                 if self._alone:
                     raise
                 yield self._give_up(file, error)
-        last = Block()
-        self._content.into(last, last=True)
-        yield last
+        if self._last is not None and self._last.reader is not None:
+            yield self._last.reader.conclude(self._content)
         yield from self._name_passed_over()
 
     def _conclude(self, file: WatchedFile) -> Iterator[Block]:
@@ -370,7 +369,10 @@ class _Followed:
         if self._alone:
             return
         reports = [file.report for file in [*self._retired, *self._files]]
+        read = {folder for report in reports if report.status == "read" for folder in Path(report.name).parents}
         for name, why in self._aside.items():
+            if Path(name) in read:
+                continue  # the folder of a run that has been followed by a newer one
             reports.append(InputReport(name, status="passed over", why=why))
             yield Block(report=reports[-1])
         for report in reports:

@@ -108,6 +108,12 @@ class InputReader:
         if self._recogniser is not None and self._recogniser.end():
             yield from self._decode_held()
 
+    def conclude(self, content: ContentCheck) -> Block:
+        """This was the run's last input: what is found of the run's words at their end, in this input's report."""
+        block = Block()
+        content.into(block, last=True)
+        return self._account(block, 0)
+
     def pass_over(self, why: str, size: int | None = None) -> Block:
         """The whole input, of so many bytes, is left out: a block without words that says so."""
         size = max(self.report.size, self._unpack.content) if size is None else size
@@ -223,6 +229,7 @@ class InputReader:
             malformed=before.malformed + block.malformed,
             repeated=before.repeated + block.repeated,
             steps_lost=before.steps_lost + block.steps_lost,
+            broken=self._unpack.broken,
         )
         block.report = self.report
         if self._begins and self._decoder is not None:
