@@ -38,7 +38,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name bytes by their argument, not by themselves: gzip writes the time into them, and names must last."""
+    """Name bytes after their argument: gzip writes the time into its output, and workers must agree on the names."""
     return argname if isinstance(val, bytes) else None
 
 

@@ -336,7 +336,7 @@ def judge(case: Case, random: np.random.Generator) -> Outcome:
     smallest = 8 if case.form in BINARY or case.mutation == "join other" else 11  # bytes of a hit
     # another format's content inside text may become rows of another dialect; what of it looks like a line of text is
     # one malformed row of a few words
-    rows = 4 if case.mutation == "join other" else 1
+    rows = 4 if case.form not in BINARY and case.mutation == "join other" else 1
     others = sum(int(found[1].replace(",", "")) for line in lines if (found := _OTHERS.search(line)))
     lost = rows * report.malformed + others + others // 50 + -(-passed // smallest)
     extra = named_by(lines) + others + others // 50 + (others > 0)

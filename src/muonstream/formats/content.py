@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.formats.block import Block, counted
 from muonstream.formats.notes import Notes
 from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
@@ -48,6 +48,13 @@ _HEADS, _HEAD_FIRST, _HEAD_LAST, _FIELDS = 13, 21, 29, 37
 _IDLE_EVENT, _FALL_EVENT = range(2)
 
 
+@inlined
+def _slot(word: Any) -> Any:
+    """Where a word stands in the table of recent ones: the highest bits of its product with 2**64 over the golden ratio
+    (D. Knuth, The Art of Computer Programming, volume 3, chapter 6.4)."""
+    return (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+
+
 @compiled
 def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, events: Any) -> tuple[int, int]:
     """Look at words[begin:] (uint64[n]) one by one where there is a reason to.
@@ -77,7 +84,7 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
                 # hits, none of them equal to the one before
                 for j in range(i, i + CHUNK):
                     word = words[j]
-                    slot = (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+                    slot = _slot(word)
                     if table[slot] == word:
                         if s[_NEARBY] == 0:
                             s[_FIRST_NEARBY] = first + j
@@ -133,7 +140,7 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
                 table[:] = 0
             if hit:
                 s[_TRIED] += 1
-                slot = (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+                slot = _slot(word)
                 if table[slot] == word and not equal:
                     if s[_NEARBY] == 0:
                         s[_FIRST_NEARBY] = number
@@ -187,7 +194,7 @@ class ContentCheck:
         if not len(words):
             return
         if flags is not None and before != self._before and len(flags):
-            flags[0] |= ODD  # an input before this one, or what is no word, lies between
+            flags[0] |= ODD  # the decoder compared the first word with another one than the last seen here
         words = words.view()
         words.flags.writeable = False
         if flags is None:

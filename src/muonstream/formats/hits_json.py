@@ -180,7 +180,7 @@ class JsonDecoder:
         self._overlong = False
         self._noted: set[str] = set()
         self._no_text = NoText(name, self._transcoder.width)
-        self._between = np.zeros(2, np.int64)  # separators and NUL bytes since the last piece that is no text
+        self._between = np.zeros(2, np.int64)  # separators and NUL bytes since the last piece passed over
 
     @property
     def rest(self) -> bytes:

@@ -18,7 +18,17 @@ import numpy as np
 
 from muonstream.bits import eight_bytes
 from muonstream.compiled import compiled, inlined
-from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, FPGA_SHIFT, HEAD_SHIFT, ORBIT_MASK, ORBIT_SHIFT, Head
+from muonstream.words import (
+    BX_MASK,
+    BX_PER_ORBIT,
+    BX_SHIFT,
+    FPGA_SHIFT,
+    HEAD_MASK,
+    HEAD_SHIFT,
+    ORBIT_MASK,
+    ORBIT_SHIFT,
+    Head,
+)
 
 CHUNK: Final = 256
 """Words checked together."""
@@ -44,7 +54,7 @@ _HIT: Final = np.uint64(Head.HIT << HEAD_SHIFT)
 _BACK_BITS: Final = np.uint64(BACK << ORBIT_SHIFT)
 _AHEAD_BITS: Final = np.uint64(AHEAD << ORBIT_SHIFT)
 _FALL_BITS: Final = np.uint64(FALL << ORBIT_SHIFT)
-_STEP_BITS: Final = np.uint64((ORBIT_MASK << ORBIT_SHIFT) | (0xFFFF << HEAD_SHIFT & 0xFFFFFFFFFFFFFFFF))
+_STEP_BITS: Final = np.uint64(HEAD_MASK << HEAD_SHIFT | ORBIT_MASK << ORBIT_SHIFT)
 _REACH_BITS: Final = np.uint64(AHEAD << ORBIT_SHIFT)
 """HEAD and orbit of a word; a step up from `FALL` below is clean where it is less than this. Two different HEADs differ
 by far more, whatever the orbits."""

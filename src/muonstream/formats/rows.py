@@ -67,8 +67,8 @@ LONGEST_ROW: Final = 1 << 16
 HEADERS, PADDING, FIRST_NUL, LAST_BLANK, OTHER_HITS, NO_TEXT, NO_TEXT_FIRST, NO_TEXT_BYTES, N_COUNTS = range(9)
 """Places in counts (int64): bytes of comments, blank lines and marks; NUL bytes; where the first NUL is, or -1; whether
 the last line of those read cell by cell was a comment or blank; rows with the HEAD of another dialect's hits and values
-in the range of hits; whether a stretch that is no text is going on, before and after; where it began, if it did; how
-many more bytes of it."""
+in the range of hits; whether rows are being passed over as not text, before and after; where that began, if it did;
+how many more bytes were passed over."""
 
 USUAL_BYTES: Final = 40
 """Bytes that must follow where a row begins for the look at usual rows, which loads up to this many."""
@@ -224,7 +224,8 @@ def scan_rows(data: Any, form: Any, words: Any, faults: Any, counts: Any) -> tup
     words: uint64, room for a word each 12 bytes; counts: int64[N_COUNTS], added to, see `HEADERS`
     faults: int64[m, 4], filled with (line from 0, where it begins, field or number of cells, what) of the first m
     Gives how many words, faulty rows and lines there were, and where it stopped: at the end, where a line begins in
-    which `head` is written, after # or in front of anything but a number, or where a stretch that is no text ends.
+    which `head` is written, after # or in front of anything but a number, or at the first good row after rows that were
+    passed over.
     """
     n_words, n_faults, line = 0, 0, 0
     at: Any = np.int64(0)

@@ -281,6 +281,7 @@ class TableDecoder:
         found.read -= 1
         found.headers -= headed
         if found.passed_over > passed_over:
+            # the line end that was added above is not the input's
             found.passed_over -= 1
             self._no_text.pass_over(-1, 0)
             return
