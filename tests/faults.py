@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.board import Board, Change
+from muonstream.analysis.board import Board
 from muonstream.analysis.findings import Level
+from muonstream.analysis.timeline import Timeline
+from muonstream.analysis.verdicts import Change
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.scenario import SimulationConfig
@@ -177,7 +179,7 @@ def watched(
     """A board that watches words as they come, and then nothing for stall_s; the fault is there from fault_s on."""
     changes: list[Change] = []
     board = board or Board(listener=changes.append)
-    with Pipeline(Detector.default(), run="faults", workers=0, reconstruct=reconstruct) as pipeline:
+    with Pipeline(Detector.default(), run="faults", workers=0, reconstruct=reconstruct, timeline=Timeline) as pipeline:
         snapshot = pipeline.snapshot()
         for piece in _pieces(words):
             pipeline.push(piece)

@@ -3,16 +3,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.board import Board, Change
+from muonstream.analysis.board import Board
 from muonstream.analysis.findings import Level
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.timeline import Timeline
+from muonstream.analysis.verdicts import Change, Verdicts
 from muonstream.detector import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
+from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.simulation import simulate_words
 
 DETECTOR = Detector.default()
@@ -91,12 +95,43 @@ def test_an_alarm_is_acknowledged_until_it_is_worse(snapshot: Snapshot) -> None:
     assert known.why == "an old firmware"
 
 
-def test_lost_words_are_judged_by_their_share(snapshot: Snapshot) -> None:
+@pytest.mark.parametrize(
+    ("changed", "key", "level"),
+    [
+        ({"account": Account(words=10_000, hits=9_800, malformed=200)}, ("malformed words", "Stream"), Level.BAD),
+        ({"forced": 3}, ("forced windows", "Stream"), Level.MEDIUM),
+        (
+            {"inputs": (InputReport("a.dat", "read", bytes=ByteAccount(passed_over=8), size=8),)},
+            ("inputs", "Stream"),
+            Level.MEDIUM,
+        ),
+    ],
+)
+def test_what_reading_lost_or_left_out_is_judged(
+    snapshot: Snapshot, changed: dict[str, Any], key: tuple[str, str], level: Level
+) -> None:
     board = Board()
-    account = Account(words=10_000, hits=9_800, late=200)
     for second in range(4):
-        board.update(replace(snapshot, account=account, data_time_s=snapshot.data_time_s + second))
-    assert {(a.finding.check, a.finding.level) for a in board.verdicts.alarms} == {("late words", Level.BAD)}
+        board.update(replace(snapshot, **changed, data_time_s=snapshot.data_time_s + second))
+    assert {(a.finding.key, a.finding.level) for a in board.verdicts.alarms} == {(key, level)}
+
+
+def test_a_file_that_is_read_at_once_cannot_stall(snapshot: Snapshot) -> None:
+    board = Board(live=False)
+    for age_s in (0.0, 100.0, 110.0):
+        board.update(aged(snapshot, 60.0, age_s))
+    assert board.verdicts.alarms == []
+
+
+def test_changes_of_the_time_line_are_told_once_each(snapshot: Snapshot) -> None:
+    told: list[Change] = []
+    board = Board(listener=told.append)
+    made = [Change(0.0, float(i), "dead cell", f"cell {i}", Level.NULL, Level.BAD, "") for i in range(5)]
+    for n in (0, 2, 2, 5):
+        verdicts = Verdicts(history=tuple(made[:n]), changes=n)
+        board.update(replace(snapshot, verdicts=verdicts, data_time_s=snapshot.data_time_s + 2 * len(told) + n))
+    board.update(replace(snapshot, verdicts=Verdicts(history=tuple(made), changes=5), state="ended"))
+    assert [change for change in told if change.check == "dead cell"] == made
 
 
 @pytest.mark.parametrize("value", ["3", "[3]", "[5, 2]", '["a", 1]', "[0, 1]", "[true, 2]"])
@@ -150,7 +185,7 @@ def test_any_detector_can_be_judged() -> None:
     """
     detector = parse(text, "one.toml")
     board = Board()
-    with Pipeline(detector, workers=0) as pipeline:
+    with Pipeline(detector, workers=0, timeline=Timeline) as pipeline:
         for piece in np.array_split(simulate_words(60_000, detector=detector, muon_rate_hz=0, rate_hz=500), 30):
             pipeline.push(piece)
             verdicts = board.update(pipeline.snapshot())

@@ -24,7 +24,9 @@ def counts(*, dead: tuple[int, ...] = (), hot: dict[int, int] | None = None, eac
 def test_nothing_is_said_of_cells_before_there_are_enough_hits() -> None:
     verdicts = judge_cells(CHAMBER, DETECTOR.thresholds, counts(dead=(3,), each=99))
     assert set(verdicts.levels.tolist()) == {Level.NULL}
-    assert verdicts.findings == ()
+    [only] = verdicts.findings
+    assert (only.check, only.level) == ("dead cells", Level.NULL)
+    assert only.reason == "too few hits: 99 in a typical cell, 100 are needed"
 
 
 def test_known_dead_cells_are_told_apart_from_new_ones() -> None:

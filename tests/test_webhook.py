@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from muonstream.analysis.board import Change
 from muonstream.analysis.findings import Level
 from muonstream.analysis.snapshot_codec import encode
+from muonstream.analysis.verdicts import Change
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words

@@ -83,6 +83,8 @@ class FrameBuilder:
         self._names: list[int] = []
         self._buffers = Buffers(BUFFERS)
         self._words = 0
+        self._lost: list[tuple[int, int, int]] = []
+        self._lost_before = 0
         control = np.zeros(fr.WHOLE_FIELDS, np.int64)
         control[[fr.CLOSED, fr.ALL_TOP, fr.FALL_HIGH, fr.FALL_LOW]] = -1
         control[fr.LATENESS] = lateness_windows
@@ -184,8 +186,11 @@ class FrameBuilder:
         closing, runs = int(st.control[fr.CLOSING]), int(st.control[fr.RUNS])
         if not closing:
             return
-        # sorted here: numba takes seconds to compile a sort
-        st.table[fr.T_CLOSING, :closing].sort()
+        # sorted here: numba takes seconds to compile a sort; what closes later has higher keys and no fewer words lost
+        rows = st.table[:, :closing]
+        for row in (fr.T_CLOSING, fr.T_LATE, fr.T_STRAY):
+            rows[row].sort()
+        self._note_lost(rows[fr.T_CLOSING], rows[fr.T_LATE], rows[fr.T_STRAY])
         room = closed.filled + closing_in_log(st.control, st.runs)
         if room > len(closed.held):
             grown = self._buffers.room(room)
@@ -197,6 +202,23 @@ class FrameBuilder:
             st.control, st.table, st.runs, st.log, closed.held, closed.filled, stretches, ends, keys
         )
         closed.add(stretches[:n], ends[:k], keys[:k])
+
+    def _note_lost(self, keys: NDArray[np.int64], late: NDArray[np.int64], stray: NDArray[np.int64]) -> None:
+        """Keep the keys of windows at whose closing more words had been lost than at that of the one before."""
+        if late[-1] + stray[-1] == self._lost_before:
+            return
+        lost = late + stray
+        for i in np.flatnonzero(np.diff(lost, prepend=self._lost_before)).tolist():
+            self._lost.append((int(keys[i]), int(late[i]), int(stray[i])))
+        self._lost_before = int(lost[-1])
+
+    def take_lost(self) -> list[tuple[int, int, int]]:
+        """For windows that closed since the last time: (key, words late, words stray) where more had been lost.
+
+        The numbers are of the run up to the moment at which the window closed, which the words alone decide.
+        """
+        lost, self._lost = self._lost, []
+        return lost
 
     def _keep(self, words: Words) -> None:
         """Copy what is held of words that were pushed: they are not ours."""
@@ -399,6 +421,7 @@ class FrameBuilder:
             table[fr.T_OPEN, i] = key
         runs, log = np.array(state["runs"], np.int64).reshape(-1, 3), np.array(state["log"], np.uint64)
         self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
+        self._lost_before = self.counts.late + self.counts.stray
 
 
 def _in_log(st: fr.State) -> NDArray[np.int64]:

@@ -40,8 +40,9 @@ STEP_UNIT: Final = 256
 LAYOUT: Final = (2, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
 """A number of its own, to be raised when the meaning of a field changes, and the sizes: states of others do not fit."""
 # rows of `table`: key and count of open windows, by hash; lists of open and of closing keys; by hash again, while
-# windows are taken out: runs in them, then where the next run goes
-T_KEY, T_COUNT, T_OPEN, T_CLOSING, T_NEXT, TABLE_ROWS = 0, 1, 2, 3, 4, 5
+# windows are taken out: runs in them, then where the next run goes; beside closing keys: late words, and stray ones,
+# of all inputs when they closed
+T_KEY, T_COUNT, T_OPEN, T_CLOSING, T_NEXT, T_LATE, T_STRAY, TABLE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 class State(NamedTuple):

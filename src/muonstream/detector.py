@@ -226,8 +226,12 @@ class Thresholds(_Table):
     """Mean of what hits are from the segment of the other layers' hits, from 0."""
     residual_width_mm: Limits = (1.0, 1.1)
     """Its standard deviation within 2 mm; anything at all has 1.15."""
+    missing_rate: Limits = (0.6, 0.8)
+    """Share of the other chambers' hits in a typical cell that a chamber lacks."""
     lost_words: Limits = (0.001, 0.01)
     """Share of words late, stray or malformed."""
+    unmapped_words: Limits = (0.01, 0.1)
+    """Share of words of channels that the detector file does not know."""
     stalled_s: Limits = (5.0, 10.0)
     """Time without any new words."""
     min_hits: Annotated[int, _whole(10, 1_000_000)] = 100

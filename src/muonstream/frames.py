@@ -79,8 +79,12 @@ class Frames:
     def split(self, about_words: int) -> Iterator[Frames]:
         """The same windows in pieces of about so many words, all about alike; a window is never cut."""
         for first, last in _pieces(self.starts, about_words):
-            begin, end = int(self.starts[first]), int(self.starts[last])
-            yield Frames(self.words[begin:end], self.starts[first : last + 1] - begin, self.keys[first:last])
+            yield self.part(first, last)
+
+    def part(self, first: int, last: int) -> Frames:
+        """The windows from index `first` to `last`, which is not among them."""
+        begin, end = int(self.starts[first]), int(self.starts[last])
+        return Frames(self.words[begin:end], self.starts[first : last + 1] - begin, self.keys[first:last])
 
     def scattered(self) -> ScatteredFrames:
         """The same windows, as what a kernel takes."""
@@ -121,9 +125,13 @@ class ScatteredFrames:
     def split(self, about_words: int) -> Iterator[ScatteredFrames]:
         """The same windows in pieces of about so many words, all about alike; a window is never cut."""
         for first, last in _pieces(self._ends()[self.firsts], about_words):
-            begin, end = int(self.firsts[first]), int(self.firsts[last])
-            firsts = self.firsts[first : last + 1] - begin
-            yield ScatteredFrames(self.words, self.held, self.stretches[begin:end], firsts, self.keys[first:last])
+            yield self.part(first, last)
+
+    def part(self, first: int, last: int) -> ScatteredFrames:
+        """The windows from index `first` to `last`, which is not among them."""
+        begin, end = int(self.firsts[first]), int(self.firsts[last])
+        firsts = self.firsts[first : last + 1] - begin
+        return ScatteredFrames(self.words, self.held, self.stretches[begin:end], firsts, self.keys[first:last])
 
     def gather(self, out: Words | None = None) -> Frames:
         """The windows' words side by side, copied into `out` (uint64[at least n_words]) or into new memory."""

@@ -14,6 +14,10 @@ from muonstream.control import (
     FORCED,
     HELD,
     IN_CHUNK,
+    INPUT_COLUMNS,
+    INPUTS_AT,
+    INPUTS_END,
+    LATE,
     LOG,
     MAX_HELD,
     NO_KEY,
@@ -24,11 +28,14 @@ from muonstream.control import (
     SOURCE_COLUMNS,
     SOURCES_AT,
     SOURCES_END,
+    STRAY,
     T_CLOSING,
     T_COUNT,
     T_KEY,
+    T_LATE,
     T_NEXT,
     T_OPEN,
+    T_STRAY,
     TABLE,
 )
 
@@ -48,11 +55,16 @@ def set_closed(c: Any, table: Any, closed: int) -> None:
     if closed <= c[CLOSED]:
         return
     c[CLOSED] = closed
+    late = 0
+    for i in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
+        late += c[i + LATE]
     kept = 0
     for i in range(c[OPEN]):
         key = table[T_OPEN, i]
         if key <= closed:
             table[T_CLOSING, c[CLOSING]] = key
+            table[T_LATE, c[CLOSING]] = late
+            table[T_STRAY, c[CLOSING]] = c[STRAY]
             c[CLOSING] += 1
             c[HELD] -= table[T_COUNT, slot_of(table, key)]
         else:

@@ -74,7 +74,7 @@ class Contribution:
 
     total: int64[size], by the catalogue, of all windows
     slots: keys ``key // 33`` (epoch kept apart by the caller's keys), rising, of at most 10 slots: the newest ones of
-      the batch that the windows are of
+      the batch that the windows are of; of all slots where every step is judged
     recent: int64[len(slots), size], the windows of each of these slots
     keys: int64[k], the windows' keys; rows: int64[k, 4 + 3C], see ROW_*
     """
@@ -86,15 +86,18 @@ class Contribution:
     rows: NDArray[np.int64]
 
 
-def slots_of(keys: NDArray[np.int64], newest: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def slots_of(
+    keys: NDArray[np.int64], newest: int | None = None, *, every: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which slots windows bring that are among the newest ten, rising, and into which each window goes.
 
     keys: int64[k], rising; newest: the newest key of all that they are a part of, if that is not their own
+    every: all slots, not only the newest
     The second is int64[k]: 1 and up for windows of a slot, 0 for older ones.
     """
     slot_of = keys // SLOT_WINDOWS
     slots = slot_of[np.flatnonzero(np.diff(slot_of, prepend=-1))]
-    if len(slots):
+    if len(slots) and not every:
         slots = slots[slots > (slots[-1] if newest is None else newest // SLOT_WINDOWS) - RECENT_SLOTS]
     return slots, np.searchsorted(slots, slot_of, side="right").astype(np.int64)
 
@@ -299,8 +302,12 @@ def _accumulate(
 class Accumulator:
     """The kernel with the tables of one detector; safe to call from several threads at once."""
 
-    def __init__(self, catalogue: Catalogue, *, pairs: bool = True) -> None:
-        """pairs: whether pairs of hits are counted too, which at 5 kHz costs more than all else."""
+    def __init__(self, catalogue: Catalogue, *, pairs: bool = True, every_slot: bool = False) -> None:
+        """pairs: whether pairs of hits are counted too, which at 5 kHz costs more than all else.
+
+        every_slot: whether the counts of all slots are given apart, not those of the newest only
+        """
+        self._every_slot = every_slot
         self.catalogue = catalogue
         channel_map = catalogue.channel_map
         self._codes = channel_map.codes.astype(np.uint16)
@@ -322,7 +329,7 @@ class Accumulator:
         """
         if isinstance(frames, Frames):
             frames = frames.scattered()
-        slots, lump = slots_of(frames.keys, newest)
+        slots, lump = slots_of(frames.keys, newest, every=self._every_slot)
         out = np.zeros((len(slots) + 1, self.catalogue.counted_size), dtype=np.int64)
         chambers = len(self.catalogue.detector.chambers)
         rows = np.zeros((len(frames), ROW_CHAMBERS + 3 * chambers), dtype=np.int64)

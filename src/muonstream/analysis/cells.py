@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +15,42 @@ from muonstream.detector import Chamber, Thresholds
 Array = NDArray[np.int64]
 
 
+LIVING_SHARE: Final = 0.1
+"""A cell is alive, for the typical number of hits, with this part of the hits of its chamber's upper quartile."""
+FEWEST_NAMED: Final = 4
+"""So many dead cells of a chamber are one alarm, of the chamber; fewer are one each."""
+
+
 @dataclass(frozen=True, slots=True)
 class CellCounts:
-    """A chamber's hits by cell in some live time: all, and those in orbits with a passage time (int64[cells])."""
+    """A chamber's hits by cell in some live time (int64[cells]): all, and those that are known to be no noise.
+
+    explained: hits in orbits with a passage time, or on segments
+    """
 
     hits: Array
-    with_passage: Array
+    explained: Array
     seconds: float
 
     @property
     def noise(self) -> Array:
-        """Hits in orbits without a passage time."""
-        return self.hits - self.with_passage
+        """Hits that nothing explains."""
+        return self.hits - self.explained
+
+
+def typical_hits(chamber: Chamber, hits: Array) -> float:
+    """Hits of a typical cell that works, of hits by cell (int64[cells]); 0 without any.
+
+    The median of the cells that are alive: those with some part of the upper quartile's hits, or, where not even a
+    quarter of the cells has any, those with hits at all. Neither a noisy cell nor dead ones pull it, however many.
+    """
+    listed = np.ones(chamber.cells, np.bool_)
+    listed[list(chamber.dead_cells)] = False
+    rising = np.sort(hits[listed])
+    if not len(rising):
+        return 0.0
+    living = rising[rising > LIVING_SHARE * rising[len(rising) * 3 // 4]]
+    return float(np.median(living)) if len(living) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +72,67 @@ def judge_cells(
     levels[known] = Level.NULL
     odd = known.copy()
     alive = ~known
-    expected = float(np.median(now.hits[alive])) if alive.any() else 0.0
-    if expected < thresholds.min_hits or now.seconds <= 0:
+    expected = typical_hits(chamber, now.hits)
+    found: list[Finding] = []
+    if now.seconds <= 0 or not alive.any():
         levels[:] = Level.NULL
         return CellVerdicts(levels, (), odd)
-    found: list[Finding] = []
-    for finding, cell in _dead(chamber, thresholds, now, expected, known):
-        found.append(finding)
-        levels[cell] = finding.level
-        odd[cell] = True
-    # before a noisy cell is bad too
-    dead = levels == Level.BAD
-    for finding, cell in _noisy(chamber, thresholds, now, before, known):
+    enough = expected >= thresholds.min_hits
+    dead = np.zeros(chamber.cells, dtype=np.bool_)
+    if enough:
+        for finding, cell in _dead(chamber, thresholds, now, expected, known):
+            found.append(finding)
+            levels[cell] = finding.level
+            odd[cell] = True
+        # before a noisy cell is bad too
+        dead = levels == Level.BAD
+    else:
+        levels[:] = Level.NULL
+    # what is too much in hertz is too much whatever the others have
+    for finding, cell in _noisy(chamber, thresholds, now, before if enough else None, known | dead, enough=enough):
         found.append(finding)
         levels[cell] = max(int(levels[cell]), finding.level)
         odd[cell] = True
-    found += _rows(chamber, thresholds, dead, known)
-    share = float(dead.sum() / max(alive.sum(), 1))
-    level, limit = graded(share, thresholds.dead_cells)
-    reason = f"{int(dead.sum())} of {int(alive.sum())} cells are dead"
-    found.append(Finding("dead cells", chamber.name, level, reason, chamber.name, share, limit))
+    if enough:
+        found = _gathered(chamber, thresholds, found, dead, known)
+    else:
+        reason = f"too few hits: {expected:.0f} in a typical cell, {thresholds.min_hits} are needed"
+        found.append(Finding("dead cells", chamber.name, Level.NULL, reason, chamber.name))
     return CellVerdicts(levels, tuple(found), odd)
+
+
+def _gathered(
+    chamber: Chamber,
+    thresholds: Thresholds,
+    found: list[Finding],
+    dead: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+) -> list[Finding]:
+    """The findings with one for each cause: cells of a dead layer or row, or of very many, are not named each."""
+    alive = ~known
+    rows, of_rows = _rows(chamber, thresholds, dead, known)
+    single = dead & ~of_rows
+    number, share = int(dead.sum()), float(dead.sum() / max(alive.sum(), 1))
+    level, limit = graded(share, thresholds.dead_cells)
+    reason = f"{number} of {int(alive.sum())} cells are dead"
+    if len(rows) > 1 or single.sum() >= FEWEST_NAMED:
+        # one cause: half a chamber, a connector, a high voltage
+        named = np.zeros_like(single)
+        level = max(level, Level.BAD if rows else Level.MEDIUM)
+        reason += f": {_ranges(np.flatnonzero(dead))}"
+        rows = []
+    else:
+        # each of them is an alarm of its own, as is a row
+        level, named = Level.GOOD, single
+    names = {cell_name(chamber, int(cell)) for cell in np.flatnonzero(dead & ~named)}
+    kept = [one for one in found if one.check != "dead cell" or one.subject not in names]
+    return [*kept, *rows, Finding("dead cells", chamber.name, level, reason, chamber.name, share, limit)]
+
+
+def _ranges(numbers: Array) -> str:
+    """Rising numbers for people: 0 to 3, 7."""
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return ", ".join(f"{part[0]}" if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts if len(part))
 
 
 def cell_name(chamber: Chamber, cell: int) -> str:
@@ -94,18 +159,28 @@ def _dead(
 
 
 def _noisy(
-    chamber: Chamber, thresholds: Thresholds, now: CellCounts, before: CellCounts | None, known: NDArray[np.bool_]
+    chamber: Chamber,
+    thresholds: Thresholds,
+    now: CellCounts,
+    before: CellCounts | None,
+    silent: NDArray[np.bool_],
+    *,
+    enough: bool,
 ) -> Iterator[tuple[Finding, int]]:
+    """Noisy cells; silent: cells known or found to be dead; enough: whether hits suffice to compare cells."""
     noise, sigmas = now.noise, thresholds.significance
-    median = max(float(np.median(noise[~known])), 1.0)
-    for cell in np.flatnonzero((noise > 2 * median) | (noise / now.seconds > thresholds.noisy_cell_hz[0])):
+    median = max(float(np.median(noise[~silent])), 1.0) if not silent.all() else 1.0
+    hz_limit = thresholds.noisy_cell_hz[0]
+    for cell in np.flatnonzero((noise > 2 * median) | (noise / now.seconds > hz_limit)):
         n = float(noise[cell])
         hz = n / now.seconds
         subject = cell_name(chamber, int(cell))
+        judged = []
         # the gravest of: too many a second, too many for its chamber, too many for what it was
-        level, limit = graded(hz, thresholds.noisy_cell_hz)
-        judged = [(level, limit, hz, "Hz", f"{hz:.1f} Hz of noise, beyond {limit:g} Hz")]
-        if significant(n, median, sigmas):
+        if n >= thresholds.min_hits:
+            level, limit = graded(hz, thresholds.noisy_cell_hz)
+            judged.append((level, limit, hz, "Hz", f"{hz:.1f} Hz of noise, beyond {limit:g} Hz"))
+        if enough and significant(n, median, sigmas):
             factor = n / median
             text = f"{hz:.1f} Hz of noise, {factor:.1f} times the median of its chamber"
             judged.append((*graded(factor, thresholds.noisy_cell_factor), factor, "times", text))
@@ -116,6 +191,8 @@ def _noisy(
                 factor = n / usual
                 text = f"{hz:.1f} Hz of noise, {factor:.1f} times what it was"
                 judged.append((*graded(factor, thresholds.changed_cell_factor), factor, "times", text))
+        if not judged:
+            continue
         level, limit, value, unit, reason = max(judged, key=lambda one: one[0])
         if level > Level.GOOD:
             yield Finding("noisy cell", subject, level, reason, chamber.name, value, limit, unit), int(cell)
@@ -123,29 +200,29 @@ def _noisy(
 
 def _rows(
     chamber: Chamber, thresholds: Thresholds, dead: NDArray[np.bool_], known: NDArray[np.bool_]
-) -> Iterator[Finding]:
-    """Layers without a cell alive, and long rows of dead cells; known dead ones neither make nor break a row."""
+) -> tuple[list[Finding], NDArray[np.bool_]]:
+    """Layers without a cell alive, and long rows of dead cells; known dead ones neither make nor break a row.
+
+    With them the cells that they are made of.
+    """
+    found: list[Finding] = []
+    members = np.zeros(chamber.cells, np.bool_)
     layers = chamber.layer_of_cell()
     for layer in range(chamber.layers):
         cells = np.flatnonzero((layers == layer) & ~known)
+        subject = f"{chamber.name} layer {layer}"
         if len(cells) > 1 and dead[cells].all():
             reason = f"all {len(cells)} cells of the layer are dead"
-            subject = f"{chamber.name} layer {layer}"
-            yield Finding("dead layer", subject, Level.BAD, reason, chamber.name, float(len(cells)), 0.0, "cells")
-            continue
-        longest = length = 0
-        for is_dead in dead[cells]:
-            length = length + 1 if is_dead else 0
-            longest = max(longest, length)
-        if longest >= thresholds.dead_row:
-            reason = f"{longest} dead cells side by side"
-            yield Finding(
-                "dead row",
-                f"{chamber.name} layer {layer}",
-                Level.BAD,
-                reason,
-                chamber.name,
-                float(longest),
-                float(thresholds.dead_row),
-                "cells",
+            found.append(
+                Finding("dead layer", subject, Level.BAD, reason, chamber.name, float(len(cells)), 0.0, "cells")
             )
+            members[cells] = True
+            continue
+        runs = np.split(cells, np.flatnonzero(np.diff(dead[cells])) + 1)
+        long = [run for run in runs if len(run) >= thresholds.dead_row and dead[run[0]]]
+        if long:
+            longest, limit = max(len(run) for run in long), float(thresholds.dead_row)
+            reason = f"{longest} dead cells side by side"
+            found.append(Finding("dead row", subject, Level.BAD, reason, chamber.name, float(longest), limit, "cells"))
+            members[np.concatenate(long)] = True
+    return found, members

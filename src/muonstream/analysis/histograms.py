@@ -160,22 +160,23 @@ class Catalogue:
         entry = self.entries[name]
         return data[entry.offset : entry.offset + entry.size].reshape(entry.shape)
 
-    def _cells_of(self, data: Counts, name: str, chamber: int) -> Counts:
+    def cells_of(self, data: Counts, name: str, chamber: int) -> Counts:
+        """What an entry by cell has of a chamber (by index), int64[cells] (a view)."""
         base = int(self.channel_map.cell_base[chamber])
         return self.view(data, name)[base : base + self.detector.chambers[chamber].cells]
 
     def hits_per_cell(self, data: Counts, chamber: int) -> Counts:
         """Hits of the chamber (by index) in each cell, int64[cells], by channel within the chamber."""
-        return self._cells_of(data, "counts", chamber)
+        return self.cells_of(data, "counts", chamber)
 
     def hits_per_cell_with_scintillator(self, data: Counts, chamber: int) -> Counts:
         """The same, only hits in orbits with a passage time."""
-        return self._cells_of(data, "hits_with_scintillator", chamber)
+        return self.cells_of(data, "hits_with_scintillator", chamber)
 
     def chamber_hits(self, data: Counts, name: str = "counts") -> Counts:
         """Hits of each chamber, int64[C], or what else an entry by cell has."""
         chambers = range(len(self.detector.chambers))
-        return np.array([self._cells_of(data, name, c).sum() for c in chambers], dtype=np.int64)
+        return np.array([self.cells_of(data, name, c).sum() for c in chambers], dtype=np.int64)
 
     def special(self, data: Counts, code: int) -> int:
         """Words of a special code, as `SCINTILLATOR`."""

@@ -16,6 +16,7 @@ from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Contribut
 from muonstream.analysis.events import MuonContribution, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
+from muonstream.analysis.verdicts import Verdicts
 from muonstream.detector import Detector
 from muonstream.formats.block import InputReport
 
@@ -33,7 +34,7 @@ class Intake:
     """What a builder and its reader say of the words that the kernel has not seen.
 
     words: all that came in, malformed rows among them; late, stray, held: as the builder counts them;
-    malformed: rows or bytes that could not be words
+    malformed: rows or bytes that could not be words; forced: windows closed early for want of memory
     lag_messages: how many messages wait at the source, None where that is not known; restarts: of this run's engine
     engine: what else the engine says of itself, as names and values; inputs: the files and streams behind the words
     """
@@ -43,6 +44,7 @@ class Intake:
     late: int = 0
     stray: int = 0
     held: int = 0
+    forced: int = 0
     resets: int = 0
     late_by_input: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
@@ -60,7 +62,8 @@ class Snapshot:
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
     total, recent: int64[size] by the catalogue, of the run and of its last 30 s (live time: recent_seconds)
     words_per_second: throughput by the wall clock in the last 10 s
-    lag_messages, restarts, engine, inputs: see `Intake`
+    forced, lag_messages, restarts, engine, inputs: see `Intake`
+    verdicts: what the words of complete steps say; None where they are not judged
     muons: the newest muons for an event display, the oldest of them first; none without reconstruction
     """
 
@@ -91,6 +94,8 @@ class Snapshot:
     muons: tuple[MuonEvent, ...] = ()
     engine: tuple[tuple[str, str], ...] = ()
     inputs: tuple[InputReport, ...] = ()
+    forced: int = 0
+    verdicts: Verdicts | None = None
 
 
 class Monitor:
@@ -253,4 +258,5 @@ class Monitor:
             muons=shown._muons,
             engine=intake.engine,
             inputs=intake.inputs,
+            forced=intake.forced,
         )

@@ -18,16 +18,22 @@ SHARE_SIGMAS: Final = 3.0
 
 
 def judge_muons(
-    catalogue: Catalogue, chamber: int, now: Counts, long: Counts, change_of_rate: tuple[float, float, float] | None
+    catalogue: Catalogue,
+    chamber: int,
+    now: Counts,
+    long: Counts,
+    change_of_rate: tuple[float, float, float] | None,
+    odd: NDArray[np.bool_] | None = None,
 ) -> Iterator[Finding]:
     """The verdicts on a chamber, by index.
 
     now, long: int64[size], of the newest data with enough segments, and of up to some minutes
     change_of_rate: segments, how many were expected by what was before, and how many times the number of before that
         is; None without anything to compare with
+    odd: bool[cells], cells that have a finding of their own by their hits; their efficiency is no second one
     """
     yield _segments(catalogue, chamber, change_of_rate)
-    yield from _efficiency(catalogue, chamber, now, long)
+    yield from _efficiency(catalogue, chamber, now, long, odd)
     yield from _residuals(catalogue, chamber, now)
 
 
@@ -39,7 +45,7 @@ def segments_of(catalogue: Catalogue, counts: Counts, chamber: int) -> int:
 def _segments(catalogue: Catalogue, chamber: int, change_of_rate: tuple[float, float, float] | None) -> Finding:
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     if change_of_rate is None or change_of_rate[1] < thresholds.min_hits:
-        return Finding("segments", name, Level.NULL, "nothing to compare with yet", name)
+        return Finding("segments", name, Level.NULL, "compared with nothing", name)
     n, expected, scale = change_of_rate
     level, relative, limit = change(n, expected, thresholds.segment_rate_change, thresholds.significance, scale)
     reason = f"{n:.0f} segments, {relative:+.0%} against what it was"
@@ -59,7 +65,9 @@ def _missing(
     return Finding(check, subject, level, reason, part, missing, limit)
 
 
-def _efficiency(catalogue: Catalogue, chamber: int, now: Counts, long: Counts) -> Iterator[Finding]:
+def _efficiency(
+    catalogue: Catalogue, chamber: int, now: Counts, long: Counts, odd: NDArray[np.bool_] | None
+) -> Iterator[Finding]:
     room, thresholds = catalogue.detector.chambers[chamber], catalogue.detector.thresholds
     expected = int(catalogue.view(long, "chamber_expected")[chamber])
     if expected < thresholds.min_hits:
@@ -71,6 +79,8 @@ def _efficiency(catalogue: Catalogue, chamber: int, now: Counts, long: Counts) -
 
     known = np.zeros(room.cells, np.bool_)
     known[list(room.dead_cells)] = True
+    if odd is not None:
+        known |= odd
     crossed, hit = (_cells(catalogue, now, name, chamber) for name in ("cell_expected", "cell_found"))
     layers = room.layer_of_cell()
     for layer in range(room.layers):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.cells import CellCounts, CellVerdicts, judge_cells
+from muonstream.analysis.cells import CellCounts, CellVerdicts, judge_cells, typical_hits
 from muonstream.analysis.echoes import judge_echoes
 from muonstream.analysis.findings import (
     Finding,
@@ -18,6 +18,7 @@ from muonstream.analysis.findings import (
     chi_squared,
     graded,
     kolmogorov,
+    significant,
 )
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muon_quality import judge_muons, segments_of
@@ -26,6 +27,8 @@ from muonstream.channels import SCINTILLATOR
 
 TIMING_SIGMAS = 3.0
 """Edges' errors are generous, so that three of them are enough."""
+SCINTILLATOR_HITS = 50
+"""A chamber with so many times the fewest hits has muons among them, some of which cross the scintillator."""
 T0_SIGMAS = 4.0
 """The lower edge of a box with few hits tends to be found up to a nanosecond late."""
 
@@ -38,75 +41,86 @@ class Window:
     seconds: float
 
     def cells(self, catalogue: Catalogue, chamber: int) -> CellCounts:
-        """The hits by cell of a chamber."""
-        return CellCounts(
-            catalogue.hits_per_cell(self.counts, chamber),
-            catalogue.hits_per_cell_with_scintillator(self.counts, chamber),
-            self.seconds,
-        )
+        """The hits by cell of a chamber; those in orbits with a passage time, or on segments, are no noise."""
+        explained = catalogue.hits_per_cell_with_scintillator(self.counts, chamber)
+        if catalogue.muon_shapes:
+            explained = np.maximum(explained, catalogue.cells_of(self.counts, "cell_found", chamber))
+        hits = catalogue.hits_per_cell(self.counts, chamber)
+        return CellCounts(hits, np.minimum(explained, hits), self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """How words come: the account of a recent stretch, the whole run's, and how old the newest word is.
+class Lost:
+    """Words of a stretch of data, and those of them that were late or stray or that the detector file does not know."""
 
-    due: whether words should come: not before the first one, nor when the run has ended
-    """
-
-    recent: Account
-    run: Account
-    age_s: float
-    due: bool = True
+    words: int = 0
+    late: int = 0
+    stray: int = 0
+    unmapped: int = 0
 
 
-def judge(
-    catalogue: Catalogue,
-    instant: Window,
-    brief: Window,
-    long: Window,
-    boxes: Mapping[int, TimeBox],
-    stream: Stream,
-    *,
-    paired: Window | None = None,
-    crossed: Window | None = None,
-    before: Window | None = None,
-    reference: Window | None = None,
-) -> Judgement:
-    """All verdicts.
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The stretches of a run that checks look at; all but `before` and `reference` end now.
 
-    instant: the last seconds; brief: the newest data with enough hits to judge cells; long: up to some minutes
-    boxes: the time boxes of chambers, by index, as far as there are
-    paired: the newest data in which enough hits were looked at for pairs, brief if None
-    crossed: the newest data in which enough segments crossed layers, brief if None
+    step: the last step of data time; instant: the newest data in which a typical chamber has enough hits to say of
+    another that it has none; brief: the newest with enough hits in typical cells to judge cells; long: up to some
+    minutes, or as long as brief; run: the whole run
+    paired: the newest data in which enough hits were looked at for pairs
+    crossed: the newest in which enough segments crossed layers
     before: the run before that, while it was good; reference: of another run, used in its place if there is one
     """
-    compared = reference or before
-    findings = [*judge_stream(catalogue, stream)]
-    silent, silent_boards = _silent(catalogue, instant)
+
+    step: Window
+    instant: Window
+    brief: Window
+    long: Window
+    paired: Window
+    crossed: Window
+    run: Window
+    before: Window | None = None
+    reference: Window | None = None
+
+    @property
+    def compared(self) -> Window | None:
+        """What is compared with."""
+        return self.reference or self.before
+
+
+def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], lost: Lost) -> Judgement:
+    """All verdicts that the words alone decide.
+
+    boxes: the time boxes of chambers, by index, as far as there are
+    """
+    detector = catalogue.detector
+    compared, brief = windows.compared, windows.brief
+    findings = [judge_hits(catalogue, windows), *judge_lost(catalogue, lost)]
+    silent, silent_boards = _silent(catalogue, windows.instant)
     findings += silent_boards
     cells: list[CellVerdicts] = []
     rates: list[Finding] = []
-    for c, chamber in enumerate(catalogue.detector.chambers):
+    for c, chamber in enumerate(detector.chambers):
         if c in silent:
             nothing = np.full(chamber.cells, Level.NULL, dtype=np.int8)
             cells.append(CellVerdicts(nothing, (), np.zeros(chamber.cells, dtype=np.bool_)))
             continue
         now = brief.cells(catalogue, c)
         usual = compared.cells(catalogue, c) if compared else None
-        cells.append(judge_cells(chamber, catalogue.detector.thresholds, now, usual))
+        cells.append(judge_cells(chamber, detector.thresholds, now, usual))
         findings += cells[-1].findings
-        findings += judge_echoes(catalogue, (paired or brief).counts, c)
+        findings += judge_echoes(catalogue, windows.paired.counts, c)
         if catalogue.muon_shapes:
-            findings += _muons(catalogue, c, crossed or brief, long, compared)
+            findings += _muons(catalogue, c, windows, cells[-1].odd)
         rates += judge_noise(catalogue, c, now, usual, cells[-1])
         if compared is not None:
             rates += judge_active_cells(catalogue, c, brief, compared)
-        if reference is not None:
-            rates += judge_occupancy(catalogue, c, long, reference, cells[-1])
-    hosts = {s.board for s in catalogue.detector.scintillators}
-    mute = {catalogue.detector.chambers[c].board for c in silent}
+        if windows.reference is not None:
+            rates += judge_occupancy(catalogue, c, windows.long, windows.reference, cells[-1])
+    findings += judge_rates(catalogue, brief, silent)
+    hosts = {s.board for s in detector.scintillators}
+    mute = {detector.chambers[c].board for c in silent}
     if not hosts & mute:
-        rates += judge_scintillator(catalogue, brief, compared)
+        rates += judge_scintillator(catalogue, windows)
     findings += rates
     findings += judge_timing(catalogue, {c: box for c, box in boxes.items() if c not in silent})
     odd = any(verdict.odd.any() for verdict in cells)
@@ -114,9 +128,13 @@ def judge(
     return Judgement(tuple(findings), tuple(verdict.levels for verdict in cells), good)
 
 
-def _muons(catalogue: Catalogue, chamber: int, now: Window, long: Window, usual: Window | None) -> Iterator[Finding]:
-    """What reconstruction tells of a chamber, whose rate of segments is compared with what it was."""
+def _muons(catalogue: Catalogue, chamber: int, windows: Windows, odd: NDArray[np.bool_]) -> Iterator[Finding]:
+    """What reconstruction tells of a chamber, whose rate of segments is compared with what it was.
+
+    odd: cells that have a finding of their own, which are not judged again by their efficiency
+    """
     of_rate = None
+    usual, now = windows.compared, windows.crossed
     if usual is not None and usual.seconds > 0:
         scale = now.seconds / usual.seconds
         of_rate = (
@@ -124,36 +142,75 @@ def _muons(catalogue: Catalogue, chamber: int, now: Window, long: Window, usual:
             segments_of(catalogue, usual.counts, chamber) * scale,
             scale,
         )
-    return judge_muons(catalogue, chamber, now.counts, long.counts, of_rate)
+    return judge_muons(catalogue, chamber, now.counts, windows.long.counts, of_rate, odd)
 
 
-def judge_stream(catalogue: Catalogue, stream: Stream) -> Iterator[Finding]:
-    """Whether words come, and all of them are accounted for and used."""
+def judge_hits(catalogue: Catalogue, windows: Windows) -> Finding:
+    """Whether there are hits at all: without them nothing is known of the detector."""
+    fewest = catalogue.detector.thresholds.min_hits
+    run, step = windows.run, windows.step
+    words = sum(catalogue.words_by_kind(run.counts).values())
+    hits = int(catalogue.chamber_hits(run.counts).sum())
+    new_words = sum(catalogue.words_by_kind(step.counts).values())
+    new_hits = int(catalogue.chamber_hits(step.counts).sum())
+    if hits == 0 and words >= fewest:
+        return Finding("hits", "Detector", Level.BAD, f"not one hit among {words:,} words", value=0.0, unit="hits")
+    expected = (hits - new_hits) * step.seconds / (run.seconds - step.seconds) if run.seconds > step.seconds else 0.0
+    if new_hits == 0 and max(new_words, expected) >= fewest:
+        reason = f"no hit for {step.seconds:.1f} s, while {new_words:,} other words came"
+        return Finding("hits", "Detector", Level.BAD, reason, value=0.0, unit="hits")
+    if hits < fewest:
+        return Finding("hits", "Detector", Level.NULL, f"only {hits:,} hits so far", value=float(hits), unit="hits")
+    return Finding("hits", "Detector", Level.GOOD, "hits come in", value=float(hits), unit="hits")
+
+
+def judge_lost(catalogue: Catalogue, lost: Lost) -> Iterator[Finding]:
+    """Whether words are lost, or of channels that the detector file does not know."""
     thresholds = catalogue.detector.thresholds
-    if stream.due:
-        level, limit = graded(stream.age_s, thresholds.stalled_s)
-        text = f"no new words for {stream.age_s:.0f} s" if level > Level.GOOD else "words come in"
-        yield Finding("stalled", "Stream", level, text, value=stream.age_s, limit=limit, unit="s")
-    residual = stream.run.residual
-    level = Level.BAD if residual else Level.GOOD
-    text = f"{residual} words are unaccounted for" if residual else "every word is accounted for"
-    yield Finding("account", "Stream", level, text, value=float(residual), limit=0.0, unit="words")
-    account = stream.recent
-    for kind in ("late", "stray", "malformed"):
-        n = getattr(account, kind)
-        share = n / account.words if account.words > 0 else 0.0
-        level, limit = graded(share, thresholds.lost_words)
-        if account.words < thresholds.min_hits:
+    for kind, limits in (
+        ("late", thresholds.lost_words),
+        ("stray", thresholds.lost_words),
+        ("unmapped", thresholds.unmapped_words),
+    ):
+        n = getattr(lost, kind)
+        share = n / lost.words if lost.words > 0 else 0.0
+        level, limit = graded(share, limits)
+        if lost.words < thresholds.min_hits:
             level = Level.NULL
         yield Finding(f"{kind} words", "Stream", level, f"{share:.3%} of the words are {kind}", "", share, limit)
+
+
+def judge_rates(catalogue: Catalogue, now: Window, silent: Set[int]) -> Iterator[Finding]:
+    """Each chamber's hits in a typical cell against the other chambers': this needs no time before."""
+    thresholds, chambers = catalogue.detector.thresholds, catalogue.detector.chambers
+    typical = {
+        c: typical_hits(chamber, catalogue.hits_per_cell(now.counts, c))
+        for c, chamber in enumerate(chambers)
+        if c not in silent
+    }
+    for c, n in typical.items():
+        name = chambers[c].name
+        others = [typical[other] for other in typical if other != c and typical[other] > 0]
+        expected = float(np.median(others)) if others else 0.0
+        if expected < thresholds.min_hits:
+            reason = "compared with nothing: no other chamber has enough hits"
+            yield Finding("rate", name, Level.NULL, reason, name)
+            continue
+        missing = 1 - n / expected
+        level, limit = graded(missing, thresholds.missing_rate)
+        if level > Level.GOOD and not significant(n, expected, thresholds.significance):
+            level, limit = Level.GOOD, thresholds.missing_rate[0]
+        reason = f"{n / now.seconds:.2g} Hz in a typical cell, {expected / now.seconds:.2g} Hz in other chambers'"
+        yield Finding("rate", name, level, reason, name, missing, limit)
 
 
 def _silent(catalogue: Catalogue, instant: Window) -> tuple[set[int], list[Finding]]:
     """Chambers without any hit while others have many, and the findings of their boards, or of them alone."""
     detector = catalogue.detector
     hits = catalogue.chamber_hits(instant.counts)
-    expected = float(np.mean(hits[hits > 0])) if hits.any() else 0.0
-    silent = {c for c, n in enumerate(hits) if n == 0 and expected >= detector.thresholds.min_hits}
+    expected = float(np.median(hits[hits > 0])) if hits.any() else 0.0
+    enough = expected >= detector.thresholds.min_hits
+    silent = {c for c, n in enumerate(hits) if n == 0 and enough}
     findings = []
     for board in detector.boards:
         chambers = [c for c, chamber in enumerate(detector.chambers) if chamber.board == board]
@@ -164,8 +221,8 @@ def _silent(catalogue: Catalogue, instant: Window) -> tuple[set[int], list[Findi
             reason = f"no hits for {instant.seconds:.1f} s, while other boards send"
             findings.append(Finding("silent", f"Board {board}", Level.BAD, reason, value=0.0, unit="hits"))
             continue
-        level = Level.GOOD if expected >= detector.thresholds.min_hits else Level.NULL
-        findings.append(Finding("silent", f"Board {board}", level, "sends hits"))
+        level = Level.GOOD if enough else Level.NULL
+        findings.append(Finding("silent", f"Board {board}", level, "sends hits" if enough else "too few hits"))
         reason = f"no hits for {instant.seconds:.1f} s, while its board sends others"
         findings += [Finding("silent", name, Level.BAD, reason, name, 0.0, None, "hits") for name in mute]
     return silent, findings
@@ -179,7 +236,7 @@ def judge_noise(
     n = float(now.noise[~cells.odd].sum())
     hz = n / now.seconds if now.seconds else 0.0
     if usual is None or not usual.seconds or not now.seconds:
-        yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, nothing to compare with yet", name, None)
+        yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, compared with nothing", name, None)
         return
     scale = now.seconds / usual.seconds
     expected = float(usual.noise[~cells.odd].sum()) * scale
@@ -191,21 +248,29 @@ def judge_noise(
     yield Finding("noise", name, level, reason, name, relative, limit)
 
 
-def judge_scintillator(catalogue: Catalogue, now: Window, usual: Window | None) -> Iterator[Finding]:
-    """The scintillator's rate against what was."""
+def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Finding]:
+    """The scintillator's rate against what was; and whether there is any word of it, which needs no time before."""
     thresholds = catalogue.detector.thresholds
     if not catalogue.detector.scintillators:
         return
+    now, usual = windows.brief, windows.compared
     n = catalogue.special(now.counts, SCINTILLATOR)
     hz = n / now.seconds if now.seconds else 0.0
     scale = now.seconds / usual.seconds if usual and usual.seconds else 0.0
     was = catalogue.special(usual.counts, SCINTILLATOR) * scale if usual else 0.0
-    if was < thresholds.min_hits:
-        yield Finding("scintillator", "Scintillator", Level.NULL, f"{hz:.1f} Hz, nothing to compare with yet")
+    if was >= thresholds.min_hits:
+        level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance, scale)
+        reason = f"{hz:.1f} Hz, {relative:+.0%} against what it was"
+        yield Finding("scintillator", "Scintillator", level, reason, value=relative, limit=limit)
         return
-    level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance, scale)
-    reason = f"{hz:.1f} Hz, {relative:+.0%} against what it was"
-    yield Finding("scintillator", "Scintillator", level, reason, value=relative, limit=limit)
+    run = windows.run
+    hits = float(np.median(catalogue.chamber_hits(run.counts)))
+    if catalogue.special(run.counts, SCINTILLATOR) == 0 and hits >= SCINTILLATOR_HITS * thresholds.min_hits:
+        reason = f"not one word in {run.seconds:.0f} s, while a chamber has {hits:,.0f} hits"
+        yield Finding("scintillator", "Scintillator", Level.BAD, reason, value=0.0, unit="words")
+        return
+    reason = f"{hz:.1f} Hz, compared with nothing"
+    yield Finding("scintillator", "Scintillator", Level.NULL, reason)
 
 
 def judge_active_cells(catalogue: Catalogue, chamber: int, now: Window, usual: Window) -> Iterator[Finding]:

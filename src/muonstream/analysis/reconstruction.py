@@ -77,11 +77,13 @@ class Reconstruction:
         tracks: TrackConfig | None = None,
         *,
         pairs: bool = True,
+        every_slot: bool = False,
     ) -> None:
         if not catalogue.muon_shapes:
             raise ValueError("catalogue: found one without muons, allowed is Catalogue(detector, muons=True)")
         self.catalogue = catalogue
-        self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs)
+        self._every_slot = every_slot
+        self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
         self._events = EventMaker(catalogue, self.find_tracks.middle_mm)
@@ -93,7 +95,7 @@ class Reconstruction:
         counted = self._accumulate(frames, newest)
         found = self.find_segments(frames)
         tracked = self.find_tracks(found.segments)
-        _, lump = slots_of(frames.keys, newest)
+        _, lump = slots_of(frames.keys, newest, every=self._every_slot)
         filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))
         self._fill(filler, found, tracked, lump)
         return MuonContribution(

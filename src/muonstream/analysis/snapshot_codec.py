@@ -21,6 +21,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.rates import RateSeries
+from muonstream.analysis.verdicts import as_plain, of_plain
 from muonstream.detector import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
 
@@ -87,6 +88,7 @@ def _encode(snapshot: Snapshot) -> bytes:
     header = {
         **{name: getattr(snapshot, name) for name in PLAIN},
         "late_by_input": dict(snapshot.late_by_input),
+        "forced": snapshot.forced,
         "account": asdict(snapshot.account),
         "faults": list(snapshot.faults),
         "width_s": snapshot.rates.width_s,
@@ -94,6 +96,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "with_muons": bool(snapshot.catalogue.muon_shapes),
         "muons": [event.as_dict() for event in snapshot.muons],
         "engine": [list(pair) for pair in snapshot.engine],
+        "verdicts": None if snapshot.verdicts is None else as_plain(snapshot.verdicts),
         "inputs": [asdict(report) for report in snapshot.inputs[-INPUTS:]],
         "detector": snapshot.detector.model_dump(mode="json"),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
@@ -134,6 +137,8 @@ def decode(data: bytes) -> Snapshot:
                 InputReport(**{**report, "bytes": ByteAccount(**report["bytes"])})
                 for report in header.get("inputs", ())
             ),
+            forced=int(header.get("forced", 0)),
+            verdicts=None if header.get("verdicts") is None else of_plain(header["verdicts"]),
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
         )
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:

@@ -8,11 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from muonstream.analysis.board import Board, Change
+import numpy as np
+
+from muonstream.analysis.board import Board
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.quality import Window
 from muonstream.analysis.snapshot_codec import SnapshotError, decode
+from muonstream.analysis.timeline import Timeline
+from muonstream.analysis.verdicts import Change
 from muonstream.commands import common
 from muonstream.detector import Detector
 from muonstream.sinks.webhook import Webhook, WebhookError
@@ -29,15 +33,26 @@ class AlarmOptions:
 class Alarms:
     """The board of a run, whose changes go to the terminal and to the webhook; a context manager."""
 
-    def __init__(self, options: AlarmOptions, detector: Detector, run: str) -> None:
-        """Raise CommandError for a reference that cannot be used, or an address that is none."""
+    def __init__(self, options: AlarmOptions, detector: Detector, run: str, *, live: bool = True) -> None:
+        """Raise CommandError for a reference that cannot be used, or an address that is none.
+
+        live: see `Board`
+        """
         self.reference = _reference(options.reference, detector) if options.reference else None
         try:
             self._webhook = Webhook(options.webhook, run, failed=common.say) if options.webhook else None
         except WebhookError as error:
             raise common.CommandError(f"--{error}") from None
-        window = Window(self.reference.total, self.reference.live_time_s) if self.reference else None
-        self.board = Board(reference=window, listener=self._changed)
+        self.board = Board(listener=self._changed, live=live)
+
+    def timeline(self, catalogue: Catalogue) -> Timeline:
+        """What judges a run's steps, against the reference where there is one."""
+        window = None
+        if self.reference is not None:
+            total = self.reference.total[: catalogue.size]
+            padded = np.pad(total, (0, catalogue.size - len(total)))
+            window = Window(padded, self.reference.live_time_s)
+        return Timeline(catalogue, reference=window, clock=time.time)
 
     def __enter__(self) -> Self:
         return self

@@ -111,6 +111,15 @@ def _blocks(
     return blocks if follow_it else _until(blocks, stop)
 
 
+def _is_live(source: str, pace: str, follow_it: bool | None) -> bool:
+    """Whether words come as time goes by, so that their absence says something; not from a file read at once."""
+    if source.startswith("sim:") or not is_local(source) or is_stream(source) or os.path.isdir(source):
+        return True
+    if follow_it is False:
+        return pace not in ("", "max")
+    return follow_it is True or pace != "max"
+
+
 def _until(blocks: Iterator[Block], stop: Event) -> Iterator[Block]:
     for block in blocks:
         yield block
@@ -126,16 +135,18 @@ def run_demo(*, duration_s: float | None, rate_hz: float, reconstruct: bool, hos
         config = SimulationConfig(rate_hz=rate_hz, duration_s=duration_s, hot_cell=(2, 17), dead_cell=(3, 40))
         stop = Event()
         blocks = paced(simulated(config, detector), 1.0, stop)
+        alarms = Alarms(AlarmOptions(), detector, "demo")
+        source = "simulated telescope"
         _live(
             blocks,
             stop,
-            Pipeline(detector, run="demo", source="simulated telescope", reconstruct=reconstruct),
+            Pipeline(detector, run="demo", source=source, reconstruct=reconstruct, timeline=alarms.timeline),
+            alarms,
             interval_s=0.5,
             dashboard=(host, port),
             stay=False,
             stale_after_s=STALE_AFTER_S,
             publishing=PublishOptions(),
-            alarm_options=AlarmOptions(),
             summary_path=None,
             strict=False,
         )
@@ -170,24 +181,27 @@ def run_live(
         detector = common.load_detector(detector_name)
         stop = Event()
         blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)
+        name = run or run_name(source)
+        alarms = Alarms(alarm_options, detector, name, live=_is_live(source, pace, follow_it))
         pipeline = Pipeline(
             detector,
-            run=run or run_name(source),
+            run=name,
             source=source,
             workers=workers,
             reconstruct=reconstruct,
             builder=FrameBuilder(detector.boards, idle_seconds=idle_seconds),
+            timeline=alarms.timeline,
         )
         _live(
             blocks,
             stop,
             pipeline,
+            alarms,
             interval_s=interval_s,
             dashboard=(host, port) if page else None,
             stay=stay,
             stale_after_s=stale_after_s,
             publishing=publishing,
-            alarm_options=alarm_options,
             summary_path=summary_path,
             strict=strict,
         )
@@ -274,17 +288,16 @@ def _live(
     blocks: Iterator[Block],
     stop: Event,
     pipeline: Pipeline,
+    alarms: Alarms,
     *,
     interval_s: float,
     dashboard: tuple[str, int] | None,
     stay: bool,
     stale_after_s: float,
     publishing: PublishOptions,
-    alarm_options: AlarmOptions,
     summary_path: Path | None,
     strict: bool,
 ) -> None:
-    alarms = Alarms(alarm_options, pipeline.detector, pipeline.monitor.run)
     topics = Publishing(publishing, pipeline)
 
     def feed(publish: Callable[[Snapshot], None]) -> None:

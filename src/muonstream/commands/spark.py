@@ -135,7 +135,7 @@ def run_spark(
             return status[0]
         name = str(connection.address)
         choice = Choice(ends, store, name, options)
-        pipeline = _pipeline(detector, run, name, reconstruct)
+        pipeline = _pipeline(detector, run, name, reconstruct, alarms)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
         if choice.saved is not None and choice.saved.ended:
             # nothing is left to be read: Spark would start for nothing
@@ -193,9 +193,17 @@ def _settings(spark: SparkOptions) -> SparkSettings:
     return settings
 
 
-def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool) -> Pipeline:
+def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool, alarms: Alarms) -> Pipeline:
     builder = FrameBuilder(detector.boards, max_held_words=MOST_HELD_WORDS)
-    return Pipeline(detector, run=run, source=source, workers=1, builder=builder, reconstruct=reconstruct)
+    return Pipeline(
+        detector,
+        run=run,
+        source=source,
+        workers=1,
+        builder=builder,
+        reconstruct=reconstruct,
+        timeline=alarms.timeline,
+    )
 
 
 def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int, int]:

@@ -124,7 +124,7 @@ def run_topic(
         choice = Choice(reader, store, name, options)
         first = True
         while True:
-            engine = _engine(detector, reader, choice, options, store, run, workers, reconstruct)
+            engine = _engine(detector, reader, choice, options, store, run, workers, reconstruct, alarms)
             topics = Publishing(publishing, engine.pipeline)
             engines[:], problems[:] = [engine], [topics]
             with engine.pipeline:
@@ -152,9 +152,11 @@ def _engine(
     run: str,
     workers: int,
     reconstruct: bool,
+    alarms: Alarms,
 ) -> TopicEngine:
     name = str(reader.connection.address)
-    pipeline = Pipeline(detector, run=run, source=name, workers=workers, reconstruct=reconstruct)
+    timeline = alarms.timeline
+    pipeline = Pipeline(detector, run=run, source=name, workers=workers, reconstruct=reconstruct, timeline=timeline)
     deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
     return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
 

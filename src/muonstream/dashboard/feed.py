@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from threading import Lock
 from typing import Final
 
-from muonstream.analysis.board import Board, Verdicts
+from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.verdicts import Verdicts
 from muonstream.dashboard.message import encode
 
 INTERVAL_S: Final = 1.0

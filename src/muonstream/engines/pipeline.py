@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,6 +15,8 @@ from muonstream.analysis.checkpoint import CheckpointError, StateDict, check_ide
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
+from muonstream.analysis.steps import Steps, parts_of
+from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.engines.interrupts import held_back
@@ -58,7 +60,7 @@ class Pipeline:
     Ctrl-C in the middle of a method is held back until its end, so that no word is counted nowhere.
 
     With `workers=0` the kernel runs in the caller's thread alone; with `reconstruct` it looks for muons too. Without
-    `pairs` it leaves out pairs of hits, which only verdicts need.
+    `pairs` it leaves out pairs of hits, which only verdicts need. With `timeline` each step of data time is judged.
     """
 
     def __init__(
@@ -72,17 +74,21 @@ class Pipeline:
         intervals: Intervals | None = None,
         reconstruct: bool = False,
         pairs: bool = True,
+        timeline: Callable[[Catalogue], Timeline] | None = None,
     ) -> None:
         self.detector = detector
         self.catalogue = Catalogue(detector, muons=reconstruct)
+        self.timeline = None if timeline is None else timeline(self.catalogue)
+        self.steps = Steps(self.catalogue)
+        every_slot = self.timeline is not None
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
-        analyse: Analysis = Accumulator(self.catalogue, pairs=pairs)
+        analyse: Analysis = Accumulator(self.catalogue, pairs=pairs, every_slot=every_slot)
         if reconstruct:
             # imported only where it is wanted: it takes a twentieth of the time to start
             from muonstream.analysis.reconstruction import Reconstruction
 
-            analyse = Reconstruction(self.catalogue, pairs=pairs)
+            analyse = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
         self._kernels = Kernels(analyse, workers)
         self.intervals = intervals
         self.malformed = 0
@@ -151,6 +157,20 @@ class Pipeline:
         for contribution in contributions:
             self._add(contribution)
 
+    def disordered(self) -> None:
+        """Frames do not come in order: `close` will say up to where they are complete."""
+        self.steps.in_order = False
+        if self.intervals is not None:
+            self.intervals.in_order = False
+
+    def close(self, key: int) -> None:
+        """No frame before this key will come any more."""
+        if self.intervals is not None:
+            self.intervals.close(key)
+        if self.timeline is not None:
+            self.steps.close(key)
+            self._judge()
+
     def count_malformed(self, n: int, faults: list[str]) -> None:
         """Count what could not be made words, each row once, with what was wrong."""
         self.malformed += n
@@ -189,13 +209,25 @@ class Pipeline:
             self._submit(piece)
 
     def _submit(self, frames: Frames | ScatteredFrames) -> None:
-        for contribution in self._kernels.count(frames):
-            self._add(contribution)
+        for part in [frames] if self.timeline is None else parts_of(frames):
+            for contribution in self._kernels.count(part):
+                self._add(contribution)
 
     def _add(self, contribution: Contribution) -> None:
         self.monitor.add(contribution)
         if self.intervals is not None:
             self.intervals.add(contribution)
+        if self.timeline is not None:
+            for key, late, stray in self.builder.take_lost():
+                self.steps.lose(key, late, stray)
+            self.steps.add(contribution)
+            self._judge()
+
+    def _judge(self) -> None:
+        """Judge the steps that are complete by now."""
+        if self.timeline is not None:
+            for step in self.steps.take():
+                self.timeline.add(step)
 
     @held_back()
     def settle(self) -> None:
@@ -211,6 +243,10 @@ class Pipeline:
         self.settle()
         if self.intervals is not None:
             self.intervals.finish()
+        if self.timeline is not None:
+            self.steps.finish()
+            self._judge()
+            self.timeline.finish()
 
     def intake(self) -> Intake:
         """What has come in, and what of it the kernels have not seen."""
@@ -222,6 +258,7 @@ class Pipeline:
             late=counts.late + far.late,
             stray=counts.stray + far.stray,
             held=counts.held,
+            forced=counts.forced,
             resets=counts.resets + far.resets,
             late_by_input=counts.late_by_input,
             faults=(*self.notes, *self.builder.remarks(), *self.remarks, *self.faults),
@@ -247,6 +284,8 @@ class Pipeline:
             "framed_words": self._framed_words,
             "elsewhere": asdict(self.elsewhere),
             "restarts": self.restarts,
+            "steps": None if self.timeline is None else self.steps.state(),
+            "timeline": None if self.timeline is None else self.timeline.state(),
         }
 
     def restore(self, state: StateDict) -> None:
@@ -268,6 +307,9 @@ class Pipeline:
         self._framed_words = int(state["framed_words"])
         self.elsewhere = Elsewhere(**state["elsewhere"])
         self.restarts = int(state["restarts"]) + 1
+        if self.timeline is not None and state.get("timeline") is not None:
+            self.steps.restore(state["steps"])
+            self.timeline.restore(state["timeline"])
 
     @held_back()
     def snapshot(self, state: State = "running") -> Snapshot:
@@ -275,4 +317,5 @@ class Pipeline:
         self.settle()
         held = self.builder.held()
         provisional = self._kernels.analyse(held) if len(held) else None
-        return self.monitor.snapshot(self.intake(), state=state, provisional=provisional)
+        made = self.monitor.snapshot(self.intake(), state=state, provisional=provisional)
+        return made if self.timeline is None else replace(made, verdicts=self.timeline.verdicts)

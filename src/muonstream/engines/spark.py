@@ -256,7 +256,8 @@ class SparkEngine(TopicEngine):
         deliveries, intervals = self.deliveries, self.pipeline.intervals
         windows = 0 if intervals is None else intervals.windows
         muons = bool(self.pipeline.catalogue.muon_shapes)
-        return Order(self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts), muons)
+        judged = self.pipeline.timeline is not None
+        return Order(self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts), muons, judged)
 
     def _shares(self, messages: Any, order: Order) -> list[Share]:
         """What the tasks make of a micro-batch. Where they do not agree on which run it is, they are told."""
@@ -284,8 +285,8 @@ class SparkEngine(TopicEngine):
                 deliveries.tally.add(name, share.tally["last"][name], n)
             for partition, words in share.words.items():
                 deliveries.words.setdefault(partition, []).extend(words)
-            if share.framed and pipeline.intervals is not None:
-                pipeline.intervals.in_order = False
+            if share.framed:
+                pipeline.disordered()
             pipeline.add(share.contributions, share.frames)
         self._dirty = True
         self._count()

@@ -25,6 +25,7 @@ PIECE_WORDS: Final = 1 << 20
 class Order:
     """What tasks need to know of a run, as it stands before the micro-batch.
 
+    every_slot: whether every step of data time is judged, so that all slots' counts are needed
     detector: as JSON; muons: whether to look for them; windows: of one of the course's intervals, 0 where none are made
     run, named: see `Deliveries`; parts: how far each partition was taken
     """
@@ -35,6 +36,7 @@ class Order:
     named: bool
     parts: Mapping[int, Part]
     muons: bool = False
+    every_slot: bool = False
 
 
 @dataclass(slots=True)
@@ -80,14 +82,14 @@ def read_shares(rows: Iterable[Any]) -> list[Share]:
     return shares
 
 
-def merged(contributions: Sequence[Contribution]) -> Contribution:
-    """Several contributions as one, of which at most the newest slots are kept. Raises ValueError for none."""
+def merged(contributions: Sequence[Contribution], *, every_slot: bool = False) -> Contribution:
+    """Several contributions as one, of which at most the newest slots are kept, or all. Raises ValueError for none."""
     if not contributions:
         raise ValueError("contributions: found none, allowed are one or more")
     if len(contributions) == 1:
         return contributions[0]
     slots = np.unique(np.concatenate([one.slots for one in contributions]))
-    if len(slots):
+    if len(slots) and not every_slot:
         slots = slots[slots > slots[-1] - RECENT_SLOTS]
     total = np.sum([one.total for one in contributions], axis=0)
     recent = np.zeros((len(slots), len(total)), np.int64)

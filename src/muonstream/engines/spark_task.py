@@ -10,9 +10,10 @@ from typing import Any, Final
 from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
+from muonstream.analysis.steps import parts_of
 from muonstream.detector import Detector
 from muonstream.engines.spark_share import Order, Share, merged
-from muonstream.frames import Frames
+from muonstream.frames import Frames, ScatteredFrames
 from muonstream.sources.columns import ColumnDeliveries, Rows
 from muonstream.sources.deliveries import Part
 
@@ -21,23 +22,25 @@ BATCH_WORDS: Final = 1 << 18
 
 
 @lru_cache(maxsize=2)
-def _kernel(detector: str, muons: bool) -> tuple[Catalogue, Callable[[Frames], Contribution]]:
+def _kernel(
+    detector: str, muons: bool, every_slot: bool
+) -> tuple[Catalogue, Callable[[Frames | ScatteredFrames], Contribution]]:
     """The kernel of a detector (JSON), made once a worker."""
     catalogue = Catalogue(Detector.model_validate_json(detector), muons=muons)
     # all that was imported stays: looking whether it is garbage after each task took a fifth of a worker's time
     gc.freeze()
     if not muons:
-        return catalogue, Accumulator(catalogue)
+        return catalogue, Accumulator(catalogue, every_slot=every_slot)
     from muonstream.analysis.reconstruction import Reconstruction
 
-    return catalogue, Reconstruction(catalogue)
+    return catalogue, Reconstruction(catalogue, every_slot=every_slot)
 
 
 class Task:
     """Takes the messages of some partitions, in order in each."""
 
     def __init__(self, order: Order) -> None:
-        catalogue, self._accumulate = _kernel(order.detector, order.muons)
+        catalogue, self._accumulate = _kernel(order.detector, order.muons, order.every_slot)
         self._intervals = Intervals(catalogue, windows=order.windows) if order.windows else None
         self._deliveries = ColumnDeliveries(wanted=order.run, named=order.named)
         self._order = order
@@ -68,12 +71,13 @@ class Task:
             several = self._contributions.setdefault(number, [])
             several.append(self._accumulate(piece))
             if len(several) >= 8:
-                several[:] = [merged(several)]
+                several[:] = [merged(several, every_slot=self._order.every_slot)]
 
-    def _pieces(self, frames: Frames) -> Iterable[Frames]:
+    def _pieces(self, frames: Frames) -> Iterable[Frames | ScatteredFrames]:
         if not len(frames):
             return []
-        return [frames] if self._intervals is None else self._intervals.pieces(frames)
+        pieces: Iterable[Frames] = [frames] if self._intervals is None else self._intervals.pieces(frames)
+        return pieces if not self._order.every_slot else (part for piece in pieces for part in parts_of(piece))
 
     def share(self) -> Share:
         """What was found."""
@@ -87,7 +91,10 @@ class Task:
             accounts=deliveries.accounts,
             ended=deliveries.ended,
             frames=self._words,
-            contributions=[merged(self._contributions[number]) for number in sorted(self._contributions)],
+            contributions=[
+                merged(self._contributions[number], every_slot=self._order.every_slot)
+                for number in sorted(self._contributions)
+            ],
             words=deliveries.words,
         )
 

@@ -176,8 +176,7 @@ class TopicEngine:
         """Give the frames that were collected to the pipeline."""
         pipeline = self.pipeline
         if self.deliveries.frames:
-            if pipeline.intervals is not None:
-                pipeline.intervals.in_order = False
+            pipeline.disordered()
             pipeline.take(self.deliveries.joined())
 
     def _count(self) -> None:
@@ -209,14 +208,11 @@ class TopicEngine:
 
     def _close_intervals(self) -> None:
         """Frames of several partitions do not come in order: say up to where they are complete."""
-        intervals = self.pipeline.intervals
-        if intervals is None:
-            return
         parts = self.deliveries.parts
         keys = [part.key for part in parts.values()]
         behind = [part.key for p, part in parts.items() if not part.ended and not self.reader.caught_up(p)]
         self.pipeline.settle()
-        intervals.close(max(min([max(keys) - ORDER_WINDOWS, *behind]), 0))
+        self.pipeline.close(max(min([max(keys) - ORDER_WINDOWS, *behind]), 0))
 
     def _hold_back(self) -> None:
         """Stop reading partitions that run ahead while too much is held; those that hold it back are read."""

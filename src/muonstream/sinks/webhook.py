@@ -11,7 +11,7 @@ from threading import Condition, Thread
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from muonstream.analysis.board import Change
+from muonstream.analysis.verdicts import Change
 
 INTERVAL_S: Final = 10.0
 """Posts are at least so far apart; what changes in between goes into one."""

@@ -1,0 +1,93 @@
+"""Levels with hysteresis: what has lasted long enough is shown, and what is shown does not flap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from muonstream.analysis.findings import Finding, Level
+from muonstream.analysis.verdicts import Change, Status
+
+WORSE_AFTER_S: Final = 2.0
+"""A worse level has to last so long before it is shown: of steps of data time two have to show it."""
+VELOCITY_WORSE_AFTER_S: Final = 10.0
+"""A drift velocity has to be worse for longer: while times jump, a box of before and after looks like a wider one."""
+BETTER_AFTER_S: Final = 10.0
+"""And a better one so long: verdicts do not flap."""
+RELEASE: Final = 0.8
+"""A level is left when its value is below this part of the limit that it passed."""
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When findings were made.
+
+    now_s: by the clock that hysteresis goes by; time: unix seconds; data_time_s: of the newest data
+    ended: no more findings follow, so that these are shown at once
+    """
+
+    now_s: float
+    time: float
+    data_time_s: float
+    ended: bool = False
+
+
+class Levels:
+    """The findings that are shown, by check and subject."""
+
+    def __init__(self, statuses: Iterable[Status] = ()) -> None:
+        self.statuses: dict[Key, Status] = {status.finding.key: status for status in statuses}
+        self._pending: dict[Key, tuple[Level, float]] = {}
+
+    def take(self, findings: Iterable[Finding], at: Moment) -> list[Change]:
+        """Take all findings of a moment; give the levels that are shown differently from now on."""
+        found = {finding.key: finding for finding in findings}
+        for key, status in self.statuses.items():
+            if key not in found:
+                found[key] = _over(status.finding)
+        return [change for key, finding in found.items() if (change := self._taken(key, finding, at)) is not None]
+
+    def _taken(self, key: Key, finding: Finding, at: Moment) -> Change | None:
+        shown = self.statuses.get(key)
+        was = shown.finding.level if shown else Level.NULL
+        if shown is not None:
+            finding = _released(finding, shown.finding)
+        if finding.level == was or max(finding.level, was) <= Level.GOOD:
+            self._pending.pop(key, None)
+            same = shown is not None and finding.level == was
+            status = shown if shown is not None and same else Status(finding, at.time, at.data_time_s)
+            self.statuses[key] = replace(status, finding=finding)
+            return None
+        level, begun_s = self._pending.get(key, (finding.level, at.now_s))
+        if level != finding.level and (level > was) != (finding.level > was):
+            # between two levels that are both worse, or both better, the clock runs on
+            begun_s = at.now_s
+        self._pending[key] = (finding.level, begun_s)
+        worse_after_s = VELOCITY_WORSE_AFTER_S if finding.check == "velocity" else WORSE_AFTER_S
+        held_s = worse_after_s if finding.level > was else BETTER_AFTER_S
+        if at.now_s - begun_s < held_s and not at.ended:
+            if shown is None:
+                self.statuses[key] = Status(replace(finding, level=Level.NULL), at.time, at.data_time_s)
+            return None
+        del self._pending[key]
+        self.statuses[key] = Status(finding, at.time, at.data_time_s)
+        return Change(at.time, at.data_time_s, *key, was, finding.level, finding.reason)
+
+
+def _over(finding: Finding) -> Finding:
+    """What becomes of a finding that is no longer made: only what is not good is found of cells."""
+    if finding.check == "stalled":  # no words are due any more, which does not say that they came again
+        return replace(finding, level=Level.NULL, value=None, reason="the run has ended")
+    return replace(finding, level=Level.GOOD, value=None, reason="back to normal")
+
+
+def _released(finding: Finding, shown: Finding) -> Finding:
+    """The finding, at the level that is shown as long as its value is not well below the limit that it had passed."""
+    if not Level.NULL < finding.level < shown.level or finding.value is None or not shown.limit:
+        return finding
+    if finding.unit != shown.unit or abs(finding.value) < RELEASE * shown.limit:
+        return finding
+    return replace(finding, level=shown.level, limit=shown.limit)

@@ -1,0 +1,201 @@
+"""Verdicts as they are shown: statuses, changes of level, acknowledgements, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream.analysis.findings import Finding, Judgement, Level, worst
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """That somebody knows of an alarm: why, and when (unix seconds)."""
+
+    why: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A finding as it is shown, and since when it has had its level: unix seconds, and data time in seconds."""
+
+    finding: Finding
+    since: float = field(compare=False)
+    since_data_s: float = 0.0
+    acknowledged: Acknowledgement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A level that changed: when (unix seconds; data time), what, from which level to which, and why.
+
+    The unix time says when the words were read; two readings of the same words differ in nothing else.
+    """
+
+    time: float = field(compare=False)
+    data_time_s: float
+    check: str
+    subject: str
+    before: Level
+    after: Level
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """How much of a run one check had of a subject at Medium or worse: live seconds, and the worst level."""
+
+    check: str
+    subject: str
+    level: Level
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The verdicts at a moment.
+
+    level, reason: the detector's, and why where that is Null; chambers: levels by name; statuses: every finding
+    judgement: the findings as they are before hysteresis, with the levels of cells
+    history: the newest changes, the oldest of them first; changes: how many there were in the whole run
+    worst, spells: the worst level of the whole run; for each alarm of it how long it lasted, gravest and longest first
+    judged_s: live seconds that were judged; data_time_s: up to where
+    """
+
+    level: Level = Level.NULL
+    reason: str = "nothing has been judged yet"
+    chambers: Mapping[str, Level] = field(default_factory=dict)
+    statuses: tuple[Status, ...] = ()
+    judgement: Judgement = field(default_factory=lambda: Judgement((), ()), compare=False)
+    history: tuple[Change, ...] = ()
+    changes: int = 0
+    worst: Level = Level.NULL
+    spells: tuple[Spell, ...] = ()
+    judged_s: float = 0.0
+    data_time_s: float = 0.0
+
+    @property
+    def alarms(self) -> list[Status]:
+        """What is Medium or Bad, gravest first, newest first."""
+        found = [status for status in self.statuses if status.finding.level > Level.GOOD]
+        return sorted(found, key=lambda status: (-status.finding.level, -status.since))
+
+    def with_statuses(self, statuses: Iterable[Status]) -> Verdicts:
+        """The same with other statuses; the levels of the whole and of the chambers follow from them."""
+        statuses = tuple(statuses)
+        level, reason, chambers = concluded(statuses, list(self.chambers))
+        return replace(self, level=level, reason=reason, chambers=chambers, statuses=statuses)
+
+
+NEEDED_OF_CHAMBERS: Final = "dead cells"
+"""The check without which nothing is known of a chamber: until it is made the chamber is Null."""
+NEEDED: Final = "hits"
+"""The same of the whole."""
+
+
+def concluded(statuses: Iterable[Status], chambers: Iterable[str]) -> tuple[Level, str, dict[str, Level]]:
+    """The level of the whole, the reason where it is Null, and each chamber's level.
+
+    An alarm counts whatever else is unknown. Without one, what has not been judged is Null and never Good: a chamber
+    whose cells could not be judged, and a detector with such a chamber.
+    """
+    findings = [status.finding for status in statuses]
+    levels: dict[str, Level] = {}
+    missing = ""
+    for name in chambers:
+        of_chamber = [finding for finding in findings if finding.part == name]
+        level = worst(_upward(finding) for finding in of_chamber)
+        needed = [finding for finding in of_chamber if finding.check == NEEDED_OF_CHAMBERS and finding.subject == name]
+        if level <= Level.GOOD and not any(finding.level > Level.NULL for finding in needed):
+            level = Level.NULL
+            missing = missing or f"{name}: {needed[0].reason if needed else 'its cells have not been judged'}"
+        levels[name] = level
+    own = [finding for finding in findings if not finding.part]
+    needed = [finding for finding in own if finding.check == NEEDED]
+    level = worst([*(finding.level for finding in own), *levels.values()])
+    if level > Level.GOOD:
+        return level, "", levels
+    if not any(finding.level > Level.NULL for finding in needed):
+        return Level.NULL, needed[0].reason if needed else "nothing has been judged yet", levels
+    if missing:
+        return Level.NULL, missing, levels
+    return level, "", levels
+
+
+def _upward(finding: Finding) -> Level:
+    """What a finding is for its chamber: a single cell never makes it Bad."""
+    return min(finding.level, Level.MEDIUM) if " cell" in finding.subject else finding.level
+
+
+def as_plain(verdicts: Verdicts) -> dict[str, Any]:
+    """The verdicts as plain JSON types, for `of_plain`."""
+    return {
+        "level": int(verdicts.level),
+        "reason": verdicts.reason,
+        "chambers": {name: int(level) for name, level in verdicts.chambers.items()},
+        "statuses": [
+            [_finding_plain(one.finding), one.since, one.since_data_s, _known_plain(one.acknowledged)]
+            for one in verdicts.statuses
+        ],
+        "cells": [levels.tolist() for levels in verdicts.judgement.cells],
+        "history": [
+            [one.time, one.data_time_s, one.check, one.subject, int(one.before), int(one.after), one.reason]
+            for one in verdicts.history
+        ],
+        "changes": verdicts.changes,
+        "worst": int(verdicts.worst),
+        "spells": [[one.check, one.subject, int(one.level), one.seconds] for one in verdicts.spells],
+        "judged_s": verdicts.judged_s,
+        "data_time_s": verdicts.data_time_s,
+    }
+
+
+def of_plain(plain: Mapping[str, Any]) -> Verdicts:
+    """The verdicts that `as_plain` gave. Raises ValueError, KeyError or TypeError for anything else."""
+    statuses = tuple(
+        Status(
+            _finding_of(finding), float(since), float(since_data_s), None if known is None else Acknowledgement(**known)
+        )
+        for finding, since, since_data_s, known in plain["statuses"]
+    )
+    cells = tuple(np.array(levels, np.int8) for levels in plain["cells"])
+    return Verdicts(
+        level=Level(plain["level"]),
+        reason=str(plain["reason"]),
+        chambers={str(name): Level(level) for name, level in plain["chambers"].items()},
+        statuses=statuses,
+        judgement=Judgement(tuple(status.finding for status in statuses), cells),
+        history=tuple(
+            Change(float(time), float(data_s), str(check), str(subject), Level(before), Level(after), str(reason))
+            for time, data_s, check, subject, before, after, reason in plain["history"]
+        ),
+        changes=int(plain["changes"]),
+        worst=Level(plain["worst"]),
+        spells=tuple(
+            Spell(str(check), str(subject), Level(level), float(seconds))
+            for check, subject, level, seconds in plain["spells"]
+        ),
+        judged_s=float(plain["judged_s"]),
+        data_time_s=float(plain["data_time_s"]),
+    )
+
+
+def _finding_plain(finding: Finding) -> dict[str, Any]:
+    plain = asdict(finding)
+    for name in ("value", "limit"):
+        number = plain[name]
+        plain[name] = float(number) if number is not None and isfinite(number) else None
+    return {**plain, "level": int(finding.level)}
+
+
+def _finding_of(plain: Mapping[str, Any]) -> Finding:
+    return Finding(**{**plain, "level": Level(plain["level"])})
+
+
+def _known_plain(known: Acknowledgement | None) -> dict[str, Any] | None:
+    return None if known is None else asdict(known)

@@ -1,0 +1,217 @@
+"""The time line of verdicts depends on the words alone, and says what is wrong from the beginning on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import faults
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muonstream.analysis.findings import Level
+from muonstream.analysis.timeline import Timeline
+from muonstream.analysis.verdicts import Verdicts, as_plain, of_plain
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.simulation import simulate_words
+from muonstream.words import Words, encode
+
+DETECTOR = Detector.default()
+NAMES = [chamber.name for chamber in DETECTOR.chambers]
+
+
+def judged(
+    words: Words,
+    cuts: list[int] | None = None,
+    *,
+    workers: int = 0,
+    snapshots: bool = False,
+    scattered: bool = True,
+    restart: bool = False,
+) -> Verdicts:
+    """The verdicts at the end of a run whose words come in pieces."""
+    with Pipeline(DETECTOR, workers=workers, timeline=Timeline) as pipeline:
+        for piece in np.split(words, sorted(set(cuts or []))):
+            pipeline.push(piece)
+            if snapshots:
+                pipeline.snapshot()
+        pipeline.finish()
+        found = pipeline.snapshot("ended").verdicts
+    assert found is not None
+    return found
+
+
+def alarms(verdicts: Verdicts) -> dict[tuple[str, str], Level]:
+    return {status.finding.key: status.finding.level for status in verdicts.alarms}
+
+
+@cache
+def healthy() -> Words:
+    return simulate_words(250_000, seed=5)
+
+
+@cache
+def faulty() -> Words:
+    """Half a minute of good data, then a cell that is noisy for a while, late and stray words, and a dead cell."""
+    words = simulate_words(250_000, seed=6, hot_cell=(3, 5), dead_cell=(2, 17))
+    n = len(words)
+    rng = np.random.default_rng(1)
+    late = np.sort(rng.choice(n // 2, 600, replace=False))
+    moved = np.insert(np.delete(words, late), rng.integers(n // 2, n - 600, 600), words[late])
+    wild = rng.integers(0, n, 300)
+    orbits = rng.integers(0, 1 << 32, 300)
+    return np.insert(moved, wild, encode(head=2, fpga=0, channel=3, orbit=orbits, bx=5, tdc=1))
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    cuts=st.lists(st.integers(1, 250_000), max_size=40),
+    workers=st.integers(0, 2),
+    snapshots=st.booleans(),
+    which=st.sampled_from([healthy, faulty]),
+)
+def test_the_time_line_is_that_of_the_words(
+    cuts: list[int], workers: int, snapshots: bool, which: Callable[[], Words]
+) -> None:
+    words = which()
+    assert judged(words, cuts, workers=workers, snapshots=snapshots) == whole(which)
+
+
+@cache
+def whole(which: Callable[[], Words]) -> Verdicts:
+    return judged(which())
+
+
+def test_healthy_data_are_good() -> None:
+    verdicts = whole(healthy)
+    assert (verdicts.level, verdicts.worst, verdicts.history) == (Level.GOOD, Level.GOOD, ())
+    assert set(verdicts.chambers.values()) == {Level.GOOD}
+
+
+def test_faulty_data_are_not_good_however_fast_they_are_read() -> None:
+    verdicts = whole(faulty)
+    found = alarms(verdicts)
+    for key in (
+        ("dead cell", f"{NAMES[1]} cell 17"),
+        ("noisy cell", f"{NAMES[2]} cell 5"),
+        ("late words", "Stream"),
+        ("stray words", "Stream"),
+    ):
+        assert found.get(key, Level.NULL) > Level.GOOD, key
+    assert verdicts.level is Level.BAD
+    assert verdicts.spells[0].level is Level.BAD
+    assert 0 < max(spell.seconds for spell in verdicts.spells) <= verdicts.judged_s
+
+
+def test_what_was_bad_and_is_over_stays_in_the_headline() -> None:
+    """A cell that is noisy for half a minute of two."""
+    words = [faults.simulated(40.0, start_s=40.0 * i) for i in range(3)]
+    words[1] = faults.hot_cell(words[1], DETECTOR)
+    verdicts = judged(np.concatenate(words))
+    assert verdicts.level is Level.GOOD
+    assert verdicts.worst > Level.GOOD
+    spells = {(spell.check, spell.subject): spell.seconds for spell in verdicts.spells}
+    assert 20 < spells["noisy cell", f"{NAMES[faults.CHAMBER]} cell {faults.CELL}"] < verdicts.judged_s / 2
+
+
+def test_a_run_of_which_too_little_is_known_is_null_with_the_reason() -> None:
+    verdicts = judged(healthy()[:2000])
+    assert verdicts.level is Level.NULL
+    assert "too few hits" in verdicts.reason
+
+
+def test_a_run_without_a_single_hit_is_bad() -> None:
+    words = encode(head=np.full(50_000, 1), fpga=0, channel=0, orbit=0, bx=0, tdc=0)
+    verdicts = judged(words)
+    assert verdicts.level is Level.BAD
+    assert alarms(verdicts) == {("hits", "Detector"): Level.BAD}
+    assert judged(words[:0]).level is Level.NULL
+
+
+def periodic(words: Words, hz: float, *, chamber: int = 2, cell: int = 9) -> Words:
+    """The words with a cell that oscillates, its hits where their time belongs."""
+    it = DETECTOR.chambers[chamber]
+    times = faults.time_tdc(words)
+    first, last = int(times[0]), int(times[-1])
+    at = np.arange(first, last, round(1.2e9 / hz))
+    orbit, rest = np.divmod(at, faults.TDC_PER_ORBIT)
+    more = encode(head=2, fpga=it.board, channel=it.first_channel + cell, orbit=orbit, bx=rest // 30, tdc=rest % 30 + 1)
+    return np.insert(words, np.searchsorted(np.maximum.accumulate(times), at), more)
+
+
+@pytest.mark.parametrize("hz", [5e3, 20e3, 200e3])
+def test_an_oscillating_cell_is_found_and_hides_no_other(hz: float) -> None:
+    verdicts = judged(periodic(simulate_words(150_000, seed=9, dead_cell=(2, 17)), hz))
+    assert alarms(verdicts)["noisy cell", f"{NAMES[2]} cell 9"] is Level.BAD
+    assert ("dead cell", f"{NAMES[1]} cell 17") in alarms(verdicts)
+    others = np.delete(verdicts.judgement.cells[2], 9)
+    assert (others == Level.GOOD).all()
+
+
+@pytest.mark.parametrize("dead", [24, 40, 56])
+def test_however_many_cells_of_a_chamber_are_dead_it_is_said_once(dead: int) -> None:
+    words = healthy()
+    cell = faults.of_chamber(words, DETECTOR, 2)
+    found = alarms(judged(words[(cell < 0) | (cell >= dead)]))
+    assert found["dead cells", NAMES[2]] is Level.BAD
+    about_cells = {key for key in found if key[0] not in ("active cells", "rate")}
+    assert about_cells == {("dead cells", NAMES[2])}
+
+
+def test_a_chamber_that_is_weak_from_the_beginning_is_compared_with_the_others() -> None:
+    words = healthy()
+    of_it = np.flatnonzero(faults.of_chamber(words, DETECTOR, 2) >= 0)
+    weak = np.delete(words, of_it[np.arange(len(of_it)) % 20 != 0])
+    assert alarms(judged(weak))["rate", NAMES[2]] is Level.BAD
+
+
+def test_a_scintillator_that_never_fires_is_bad() -> None:
+    words = healthy()
+    fields = faults.decode(words)
+    scintillator = DETECTOR.scintillators[0]
+    silent = words[(fields.fpga != scintillator.board) | (fields.channel != scintillator.channel)]
+    assert alarms(judged(silent))["scintillator", "Scintillator"] is Level.BAD
+
+
+def test_words_of_unknown_channels_are_judged() -> None:
+    words = healthy()
+    fields = faults.decode(words)
+    channel = np.where(np.arange(len(words)) % 2, fields.channel, 200)
+    unknown = encode(
+        head=fields.head, fpga=fields.fpga, channel=channel, orbit=fields.orbit, bx=fields.bx, tdc=fields.tdc
+    )
+    assert alarms(judged(unknown))["unmapped words", "Stream"] is Level.BAD
+
+
+def test_a_quiet_telescope_is_judged_by_all_of_its_run() -> None:
+    """A cell has a hit in four seconds: the fewest hits take eight minutes."""
+    words = simulate_words(60_000, seed=4, rate_hz=64.0, muon_rate_hz=0.5, dead_cell=(2, 17))
+    verdicts = judged(words)
+    assert ("dead cell", f"{NAMES[1]} cell 17") in alarms(verdicts)
+    assert set(verdicts.chambers.values()) <= {Level.GOOD, Level.MEDIUM}
+
+
+def test_a_time_line_goes_on_from_a_state() -> None:
+    words = faulty()
+    with Pipeline(DETECTOR, workers=0, timeline=Timeline) as first:
+        first.push(words[:150_000])
+        state = first.state()
+        before = first.snapshot().verdicts
+    with Pipeline(DETECTOR, workers=0, timeline=Timeline) as second:
+        second.restore(state)
+        assert second.snapshot().verdicts == before
+        second.push(words[150_000:])
+        second.finish()
+        after = second.snapshot("ended").verdicts
+    assert before is not None
+    assert after is not None
+    assert after.history[: len(before.history)] == before.history
+    assert alarms(after) == alarms(whole(faulty))
+
+
+def test_verdicts_come_back_from_plain_types() -> None:
+    verdicts = whole(faulty)
+    assert of_plain(as_plain(verdicts)) == verdicts
