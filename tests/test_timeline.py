@@ -17,7 +17,7 @@ from muonstream.analysis.verdicts import Verdicts, as_plain, of_plain
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
-from muonstream.words import Words, encode
+from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 DETECTOR = Detector.default()
 NAMES = [chamber.name for chamber in DETECTOR.chambers]
@@ -29,8 +29,6 @@ def judged(
     *,
     workers: int = 0,
     snapshots: bool = False,
-    scattered: bool = True,
-    restart: bool = False,
 ) -> Verdicts:
     """The verdicts at the end of a run whose words come in pieces."""
     with Pipeline(DETECTOR, workers=workers, timeline=Timeline) as pipeline:
@@ -134,10 +132,10 @@ def test_a_run_without_a_single_hit_is_bad() -> None:
 def periodic(words: Words, hz: float, *, chamber: int = 2, cell: int = 9) -> Words:
     """The words with a cell that oscillates, its hits where their time belongs."""
     it = DETECTOR.chambers[chamber]
-    times = faults.time_tdc(words)
+    times = time_tdc(words)
     first, last = int(times[0]), int(times[-1])
     at = np.arange(first, last, round(1.2e9 / hz))
-    orbit, rest = np.divmod(at, faults.TDC_PER_ORBIT)
+    orbit, rest = np.divmod(at, TDC_PER_ORBIT)
     more = encode(head=2, fpga=it.board, channel=it.first_channel + cell, orbit=orbit, bx=rest // 30, tdc=rest % 30 + 1)
     return np.insert(words, np.searchsorted(np.maximum.accumulate(times), at), more)
 
@@ -170,7 +168,7 @@ def test_a_chamber_that_is_weak_from_the_beginning_is_compared_with_the_others()
 
 def test_a_scintillator_that_never_fires_is_bad() -> None:
     words = healthy()
-    fields = faults.decode(words)
+    fields = decode(words)
     scintillator = DETECTOR.scintillators[0]
     silent = words[(fields.fpga != scintillator.board) | (fields.channel != scintillator.channel)]
     assert alarms(judged(silent))["scintillator", "Scintillator"] is Level.BAD
@@ -178,7 +176,7 @@ def test_a_scintillator_that_never_fires_is_bad() -> None:
 
 def test_words_of_unknown_channels_are_judged() -> None:
     words = healthy()
-    fields = faults.decode(words)
+    fields = decode(words)
     channel = np.where(np.arange(len(words)) % 2, fields.channel, 200)
     unknown = encode(
         head=fields.head, fpga=fields.fpga, channel=channel, orbit=fields.orbit, bx=fields.bx, tdc=fields.tdc

@@ -238,6 +238,9 @@ def process(
     ] = False,
     merge: Annotated[bool, typer.Option("--merge", help="The files are one run, whatever they are called.")] = False,
     run_number: RunNumberOption = None,
+    verdicts: Annotated[
+        bool, typer.Option("--verdicts", help="Judge every 3 s of data, as run does, and give the time line.")
+    ] = False,
 ) -> None:
     """Analyse files as fast as they can be read.
 
@@ -260,6 +263,7 @@ def process(
         together=together,
         merge=merge,
         idle_seconds=idle_seconds,
+        verdicts=verdicts,
     )
     raise typer.Exit(process_files(files, options))
 

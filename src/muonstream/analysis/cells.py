@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.findings import Finding, Level, graded, significant
+from muonstream.analysis.findings import Finding, Level, graded, median, significant
 from muonstream.detector import Chamber, Thresholds
 
 Array = NDArray[np.int64]
@@ -50,7 +50,7 @@ def typical_hits(chamber: Chamber, hits: Array) -> float:
     if not len(rising):
         return 0.0
     living = rising[rising > LIVING_SHARE * rising[len(rising) * 3 // 4]]
-    return float(np.median(living)) if len(living) else 0.0
+    return median(living)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,9 @@ def _noisy(
 ) -> Iterator[tuple[Finding, int]]:
     """Noisy cells; silent: cells known or found to be dead; enough: whether hits suffice to compare cells."""
     noise, sigmas = now.noise, thresholds.significance
-    median = max(float(np.median(noise[~silent])), 1.0) if not silent.all() else 1.0
+    usual_noise = max(median(noise[~silent]), 1.0)
     hz_limit = thresholds.noisy_cell_hz[0]
-    for cell in np.flatnonzero((noise > 2 * median) | (noise / now.seconds > hz_limit)):
+    for cell in np.flatnonzero((noise > 2 * usual_noise) | (noise / now.seconds > hz_limit)):
         n = float(noise[cell])
         hz = n / now.seconds
         subject = cell_name(chamber, int(cell))
@@ -180,8 +180,8 @@ def _noisy(
         if n >= thresholds.min_hits:
             level, limit = graded(hz, thresholds.noisy_cell_hz)
             judged.append((level, limit, hz, "Hz", f"{hz:.1f} Hz of noise, beyond {limit:g} Hz"))
-        if enough and significant(n, median, sigmas):
-            factor = n / median
+        if enough and significant(n, usual_noise, sigmas):
+            factor = n / usual_noise
             text = f"{hz:.1f} Hz of noise, {factor:.1f} times the median of its chamber"
             judged.append((*graded(factor, thresholds.noisy_cell_factor), factor, "times", text))
         if before is not None and before.seconds > 0:

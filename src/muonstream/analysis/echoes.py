@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.cells import cell_name
-from muonstream.analysis.findings import Finding, Level, graded, significant
+from muonstream.analysis.findings import Finding, Level, graded, median, significant
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.pairs import AFTERPULSE_TDC, CROSSTALK_TDC, accidental_pairs
 
@@ -23,7 +23,7 @@ def judge_echoes(catalogue: Catalogue, counts: Counts, chamber: int) -> Iterator
     orbits = int(catalogue.view(counts, "pair_orbits")[0])
     alive = np.ones(room.cells, np.bool_)
     alive[list(room.dead_cells)] = False
-    if np.median(hits[alive]) < thresholds.min_hits if alive.any() else True:
+    if median(hits[alive]) < thresholds.min_hits if alive.any() else True:
         yield Finding("afterpulses", room.name, Level.NULL, "too few hits", room.name)
         yield Finding("crosstalk", room.name, Level.NULL, "too few hits", room.name)
         return
@@ -37,7 +37,7 @@ def _afterpulses(
 ) -> Iterator[Finding]:
     room, thresholds = catalogue.detector.chambers[chamber], catalogue.detector.thresholds
     share = np.maximum(after - chance, 0) / np.maximum(hits, 1)
-    usual = float(np.median(share))
+    usual = median(share)
     odd = np.zeros(room.cells, np.bool_)
     for cell in np.flatnonzero((share > thresholds.afterpulsing_cell[0]) & (hits >= thresholds.min_hits)):
         if significant(float(after[cell]), float(chance[cell] + usual * hits[cell]), thresholds.significance):
@@ -67,7 +67,7 @@ def _crosstalk(catalogue: Catalogue, chamber: int, hits: Counts, pairs: Counts, 
         usual = np.zeros(len(mine))
         for number in range(room.layers):
             these = (alike == number) & enough
-            usual[alike == number] = np.median(share[these]) if these.any() else 0.0
+            usual[alike == number] = median(share[these]) if these.any() else 0.0
         excess = np.where(enough, share - usual, 0.0)
         if excess.size and excess.max() > worst:
             worst = float(excess.max())

@@ -65,6 +65,14 @@ class Judgement:
     """Whether what is measured against the time before is as it was, so that it may become that time."""
 
 
+def median(values: NDArray[Any]) -> float:
+    """The median of some numbers, 0 of none: for few of them numpy's own takes thirty times as long."""
+    if not len(values):
+        return 0.0
+    rising, middle = np.sort(values), len(values) // 2
+    return float(rising[middle]) if len(rising) % 2 else float(rising[middle - 1] + rising[middle]) / 2
+
+
 def graded(value: float, limits: tuple[float, float]) -> tuple[Level, float]:
     """The level of a value that should be small, and the limit that it passed or has next."""
     medium, bad = limits

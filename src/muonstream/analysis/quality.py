@@ -18,6 +18,7 @@ from muonstream.analysis.findings import (
     chi_squared,
     graded,
     kolmogorov,
+    median,
     significant,
 )
 from muonstream.analysis.histograms import Catalogue, Counts
@@ -191,7 +192,7 @@ def judge_rates(catalogue: Catalogue, now: Window, silent: Set[int]) -> Iterator
     for c, n in typical.items():
         name = chambers[c].name
         others = [typical[other] for other in typical if other != c and typical[other] > 0]
-        expected = float(np.median(others)) if others else 0.0
+        expected = median(np.array(others))
         if expected < thresholds.min_hits:
             reason = "compared with nothing: no other chamber has enough hits"
             yield Finding("rate", name, Level.NULL, reason, name)
@@ -208,7 +209,7 @@ def _silent(catalogue: Catalogue, instant: Window) -> tuple[set[int], list[Findi
     """Chambers without any hit while others have many, and the findings of their boards, or of them alone."""
     detector = catalogue.detector
     hits = catalogue.chamber_hits(instant.counts)
-    expected = float(np.median(hits[hits > 0])) if hits.any() else 0.0
+    expected = median(hits[hits > 0]) if hits.any() else 0.0
     enough = expected >= detector.thresholds.min_hits
     silent = {c for c, n in enumerate(hits) if n == 0 and enough}
     findings = []
@@ -264,7 +265,7 @@ def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Findi
         yield Finding("scintillator", "Scintillator", level, reason, value=relative, limit=limit)
         return
     run = windows.run
-    hits = float(np.median(catalogue.chamber_hits(run.counts)))
+    hits = median(catalogue.chamber_hits(run.counts))
     if catalogue.special(run.counts, SCINTILLATOR) == 0 and hits >= SCINTILLATOR_HITS * thresholds.min_hits:
         reason = f"not one word in {run.seconds:.0f} s, while a chamber has {hits:,.0f} hits"
         yield Finding("scintillator", "Scintillator", Level.BAD, reason, value=0.0, unit="words")

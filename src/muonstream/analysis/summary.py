@@ -11,6 +11,7 @@ import numpy as np
 from muonstream.analysis.account import Account
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
+from muonstream.analysis.verdicts import verdicts_summary
 from muonstream.messages import Run
 
 
@@ -52,6 +53,7 @@ def total_of(snapshots: Sequence[Snapshot]) -> Snapshot:
         late_by_input=late_by_input,
         faults=tuple(fault for snapshot in snapshots for fault in snapshot.faults),
         inputs=tuple(report for snapshot in snapshots for report in snapshot.inputs),
+        verdicts=None,
     )
 
 
@@ -69,11 +71,11 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
 
     The course's quantities have the course's names: `unmapped_hit_words` are all hit words of no chamber and no
     scintillator, internal triggers among them, and chambers go by number. `inputs` are the files behind the words, with
-    what their bytes became; a topic or a simulation has none.
+    what their bytes became; a topic or a simulation has none. `verdicts` are there where steps were judged.
     """
     catalogue, total, account = snapshot.catalogue, snapshot.total, snapshot.account
     orbits = catalogue.view(total, "orbits")
-    out = {
+    out: dict[str, Any] = {
         "run": snapshot.run,
         "source": snapshot.source,
         "words": account.words,
@@ -96,7 +98,11 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
             str(chamber.number): _chamber(snapshot, index) for index, chamber in enumerate(snapshot.detector.chambers)
         },
     }
-    return out | {"muons": muon_summary(snapshot)} if catalogue.muon_shapes else out
+    if catalogue.muon_shapes:
+        out["muons"] = muon_summary(snapshot)
+    if snapshot.verdicts is not None:
+        out["verdicts"] = verdicts_summary(snapshot.verdicts)
+    return out
 
 
 def _chamber(snapshot: Snapshot, index: int) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.analysis.cells import typical_hits
-from muonstream.analysis.findings import Judgement, Level
+from muonstream.analysis.findings import Judgement, Level, median
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.levels import Levels, Moment
 from muonstream.analysis.quality import Lost, Window, Windows, judge
-from muonstream.analysis.steps import STEP_S, Step
+from muonstream.analysis.steps import Step
 from muonstream.analysis.timebox import TimeBox, newest_time_box
 from muonstream.analysis.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain
 
@@ -27,8 +27,6 @@ OLD_SHARE: Final = 0.1
 so large a part of their age: some 100 of a run of days."""
 BOX_S: Final = (10.0, 20.0, 40.0, 80.0, LONG_S)
 """Stretches from which a time box may be taken."""
-BOXES_EACH_S: Final = 2 * STEP_S
-"""Time boxes are fitted so often."""
 BEFORE_S: Final = 30.0
 """What is compared with is older than this, and at least this long."""
 ENOUGH: Final = 1.5
@@ -67,7 +65,7 @@ class Timeline:
         self._kept: list[_Kept] = [self._now]
         self._before: Window | None = None
         self._boxes: dict[int, TimeBox] = {}
-        self._boxes_at_s = -BOXES_EACH_S
+        self._next_box = 0
         self._levels = Levels()
         self._spells: dict[tuple[str, str], Spell] = {}
         self._worst = Level.NULL
@@ -90,9 +88,7 @@ class Timeline:
     def _judged(self, data_time_s: float, *, ended: bool) -> list[Change]:
         self._data_time_s = data_time_s
         windows = self._windows()
-        if self._now.live_s - self._boxes_at_s >= BOXES_EACH_S or ended:
-            self._boxes_at_s = self._now.live_s
-            self._fit_boxes()
+        self._fit_boxes(ended)
         judgement = judge(self.catalogue, windows, self._boxes, self._lost(windows.brief))
         self._keep()
         self._remember(judgement)
@@ -158,7 +154,7 @@ class Timeline:
 
         def enough(entry: _Kept) -> bool:
             hits = now - catalogue.chamber_hits(entry.counts)
-            return bool(hits.any()) and float(np.median(hits[hits > 0])) >= catalogue.detector.thresholds.min_hits
+            return bool(hits.any()) and median(hits[hits > 0]) >= catalogue.detector.thresholds.min_hits
 
         return self._newest(enough)
 
@@ -185,7 +181,7 @@ class Timeline:
                 )
             if not each.any():
                 return False
-            busy = each > (BUSY_SEGMENTS if by_segments else BUSY_CELLS) * np.median(each[each > 0])
+            busy = each > (BUSY_SEGMENTS if by_segments else BUSY_CELLS) * median(each[each > 0])
             return bool((each[busy] >= fewest).all())
 
         return self._newest(enough)
@@ -218,7 +214,8 @@ class Timeline:
         if old:
             self._before = Window(old[-1].counts, old[-1].live_s)
 
-    def _fit_boxes(self) -> None:
+    def _fit_boxes(self, every: bool) -> None:
+        """Fit the time box of the next chamber in turn, or of every one; the others' stay as they were."""
         chambers, live_s = self.catalogue.detector.chambers, self._now.live_s
         starts = [
             next((entry for entry in reversed(self._kept) if live_s - entry.live_s >= seconds), self._kept[0])
@@ -229,9 +226,11 @@ class Timeline:
             starts.append(self._kept[0])
         starts = [entry for i, entry in enumerate(starts) if i == 0 or entry is not starts[i - 1]]
         windows = [self._window(entry).counts for entry in starts]
-        for c, chamber in enumerate(chambers):
+        turn = range(len(chambers)) if every else [self._next_box % len(chambers)]
+        self._next_box += 1
+        for c in turn:
             found = [self.catalogue.drift_histogram_ns(window, c) for window in windows]
-            box = newest_time_box(found[0][0], [counts for _, counts in found], chamber.t_max_ns)
+            box = newest_time_box(found[0][0], [counts for _, counts in found], chambers[c].t_max_ns)
             if box is None:
                 self._boxes.pop(c, None)
             else:
@@ -283,4 +282,3 @@ class Timeline:
         self._worst = self.verdicts.worst
         self._history = deque(self.verdicts.history, maxlen=HISTORY)
         self._changes = self.verdicts.changes
-        self._boxes_at_s = self._now.live_s - BOXES_EACH_S

@@ -92,6 +92,59 @@ class Verdicts:
         return replace(self, level=level, reason=reason, chambers=chambers, statuses=statuses)
 
 
+def duration(seconds: float) -> str:
+    """A length of time for people: 12 s, 3 min, 8.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def headline(verdicts: Verdicts) -> str:
+    """A run's verdict in a line: the worst that was found in it and for how long, beside how it stands at its end."""
+    now = verdicts.level.title + (f": {verdicts.reason}" if verdicts.reason else "")
+    if verdicts.worst <= Level.GOOD or not verdicts.spells:
+        return now
+    # the gravest; a cell's Bad makes the detector Medium
+    first, judged = verdicts.spells[0], duration(verdicts.judged_s)
+    text = f"{verdicts.worst.title} for {duration(first.seconds)} of {judged}: {first.subject}: {first.check}"
+    more = len(verdicts.spells) - 1
+    text += f" (and {more} more alarm{'s' if more != 1 else ''})" if more else ""
+    return text if verdicts.level == verdicts.worst else f"{text}; at the end {now}"
+
+
+def verdicts_summary(verdicts: Verdicts) -> dict[str, Any]:
+    """The verdicts of a run as plain JSON types, by data time alone: the same words give the same."""
+
+    def named(finding: Finding) -> dict[str, Any]:
+        return {**_finding_plain(finding), "level": finding.level.name.lower()}
+
+    return {
+        "headline": headline(verdicts),
+        "level": verdicts.level.name.lower(),
+        "reason": verdicts.reason,
+        "worst": verdicts.worst.name.lower(),
+        "judged_s": verdicts.judged_s,
+        "chambers": {name: level.name.lower() for name, level in verdicts.chambers.items()},
+        "checks": [{**named(one.finding), "since_data_s": one.since_data_s} for one in verdicts.statuses],
+        "alarms": [
+            {"check": one.check, "subject": one.subject, "level": one.level.name.lower(), "seconds": one.seconds}
+            for one in verdicts.spells
+        ],
+        "changes": verdicts.changes,
+        "history": [
+            {
+                "data_time_s": one.data_time_s,
+                "check": one.check,
+                "subject": one.subject,
+                "before": one.before.name.lower(),
+                "after": one.after.name.lower(),
+                "reason": one.reason,
+            }
+            for one in verdicts.history
+        ],
+    }
+
+
 NEEDED_OF_CHAMBERS: Final = "dead cells"
 """The check without which nothing is known of a chamber: until it is made the chamber is Null."""
 NEEDED: Final = "hits"

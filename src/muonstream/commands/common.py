@@ -14,6 +14,7 @@ from rich.table import Table
 from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
+from muonstream.analysis.verdicts import headline
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
 from muonstream.formats.block import SourceError
@@ -123,6 +124,8 @@ def report(snapshot: Snapshot, console: Console) -> None:
     if extra:
         console.print(", ".join(extra))
     _report_inputs(snapshot, console)
+    if snapshot.verdicts is not None:
+        console.print(f"verdict: {headline(snapshot.verdicts)}", markup=False)
     for line in snapshot.faults[:LINES]:
         console.print(line, markup=False)
     if len(snapshot.faults) > LINES:
@@ -156,6 +159,9 @@ def strictly(snapshot: Snapshot) -> None:
         for number, name in ((account.malformed, "malformed"), (account.late, "late"), (account.stray, "stray"))
         if number
     ]
+    limit = snapshot.detector.thresholds.unmapped_words[0]
+    if account.unmapped > limit * account.words:
+        words.append(f"{account.unmapped:,} unmapped (more than {limit:.0%})")
     found = [f"of the words, {', '.join(words)}"] if words else []
     found += [f"{number:,} {what}" for number, what in InputTotals.of(snapshot.inputs).suspect]
     if found:

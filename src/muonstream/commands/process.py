@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muonstream.analysis.summary import CountedRun, total_of
+from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.summary_file import conclude_runs, summary_file
@@ -32,6 +33,7 @@ class ProcessOptions:
 
     together: the files were written side by side; merge: they are one run, whatever their names and counters say
     idle_seconds: data time after which a silent board is no longer waited for
+    verdicts: whether each step of data time is judged
     run, run_number: name and number of the run, "" and None for those by the rule
     """
 
@@ -46,6 +48,7 @@ class ProcessOptions:
     together: bool = False
     merge: bool = False
     idle_seconds: float = 5.0
+    verdicts: bool = False
 
 
 def check_there(files: Sequence[str]) -> None:
@@ -172,14 +175,15 @@ def _count(
 
 
 def _pipeline(run: InputRun, options: ProcessOptions, detector: Detector) -> Pipeline:
-    # nobody sees verdicts here, so nothing that only they need is counted
+    # without verdicts nothing that only they need is counted
     return Pipeline(
         detector,
         run=run.run.name,
         source=", ".join(run.files),
         workers=options.workers,
         reconstruct=options.reconstruct,
-        pairs=False,
+        pairs=options.verdicts,
+        timeline=Timeline if options.verdicts else None,
         builder=FrameBuilder(detector.boards, idle_seconds=options.idle_seconds),
     )
 
