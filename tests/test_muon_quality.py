@@ -4,11 +4,13 @@ import faults
 import numpy as np
 import pytest
 from faults import watched
+from numpy.typing import NDArray
 
-from muonstream.analysis.findings import Level
+from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muon_quality import judge_muons
 from muonstream.detector import Detector
+from muonstream.words import decode
 
 DETECTOR = Detector.default()
 CATALOGUE = Catalogue(DETECTOR, muons=True)
@@ -59,16 +61,59 @@ def test_cells_without_hits_are_named_unless_they_are_known() -> None:
     assert not [f for f in judge_muons(listed, 0, counts, counts, None) if f.check == "cell efficiency"]
 
 
-@pytest.mark.parametrize(("shift", "mean"), [(0, Level.GOOD), (10, Level.MEDIUM), (20, Level.BAD)])
-def test_residuals_are_judged_by_mean_and_width(shift: int, mean: Level) -> None:
+def of_misfits(mm: NDArray[np.float64]) -> dict[str, Finding]:
+    """The findings on chamber 1 whose segments have these misfits."""
     counts = CATALOGUE.zeros()
-    residuals = CATALOGUE.view(counts, "residual_unbiased")[1]
-    residuals[101 + shift - 10 : 101 + shift + 10] = 100
-    levels = {f.check: f.level for f in judge_muons(CATALOGUE, 1, counts, counts, None)}
-    assert (levels["residual mean"], levels["residual width"]) == (mean, Level.GOOD)
-    residuals[1:-1] = 100
-    levels = {f.check: f.level for f in judge_muons(CATALOGUE, 1, counts, counts, None)}
-    assert (levels["residual mean"], levels["residual width"]) == (Level.GOOD, Level.BAD)
+    entry = CATALOGUE.entries["misfit"]
+    edges = entry.axis.start + entry.axis.step * np.arange(entry.axis.bins + 1)
+    CATALOGUE.view(counts, "misfit")[1, 1:-1] = np.histogram(mm, edges)[0]
+    return {finding.check: finding for finding in judge_muons(CATALOGUE, 1, counts, counts, None)}
+
+
+@pytest.mark.parametrize(
+    ("sigma_mm", "wrong", "resolution", "tail"),
+    [
+        (0.4, 0.17, Level.GOOD, Level.GOOD),
+        (0.82, 0.1, Level.MEDIUM, Level.GOOD),
+        (0.4, 0.5, Level.GOOD, Level.MEDIUM),
+        (0.4, 0.95, Level.GOOD, Level.BAD),
+    ],
+)
+def test_hits_are_judged_by_the_core_and_the_tail_of_their_misfit(
+    sigma_mm: float, wrong: float, resolution: Level, tail: Level
+) -> None:
+    rng = np.random.default_rng(3)
+    flat = int(wrong * 20_000)
+    mm = np.concatenate([rng.normal(0.0, sigma_mm, 20_000 - flat), rng.uniform(-2, 2, flat)])
+    found = of_misfits(mm)
+    assert (found["hit resolution"].level, found["wrong hits"].level) == (resolution, tail)
+    assert found["wrong hits"].value == pytest.approx(wrong, abs=0.06)
+
+
+def moved(layer: int, mm: float) -> Detector:
+    """The detector with one layer of chamber 1 out of place."""
+    chamber = DETECTOR.chambers[faults.CHAMBER]
+    shifts = list(chamber.layer_shift_mm)
+    shifts[layer] += mm
+    chambers = list(DETECTOR.chambers)
+    chambers[faults.CHAMBER] = chamber.model_copy(update={"layer_shift_mm": tuple(shifts)})
+    return DETECTOR.model_copy(update={"chambers": tuple(chambers)})
+
+
+def test_a_layer_out_of_place_is_found_though_residuals_have_no_mean() -> None:
+    outcome = watched(faults.simulated(40.0, detector=moved(2, 1.0)), 0.0, reconstruct=True)
+    assert outcome.first("layer shift", NAME) is not None
+    others = {(check, NAME) for check in ("hit resolution", "wrong hits", "segments", "velocity")}
+    layers = {("layer efficiency", f"{NAME} layer {layer}") for layer in range(4)}
+    assert outcome.wrong({("layer shift", NAME), *others, *layers}) == []
+
+
+def test_a_drift_velocity_is_judged_by_segments_where_there_is_no_scintillator() -> None:
+    words = faults.simulated(40.0, detector=faults.slower(DETECTOR))
+    fields, scintillator = decode(words), DETECTOR.scintillators[0]
+    without = words[(fields.fpga != scintillator.board) | (fields.channel != scintillator.channel)]
+    outcome = watched(without, 0.0, reconstruct=True)
+    assert outcome.first("velocity", NAME) is not None
 
 
 def test_fewer_segments_than_before_are_a_change() -> None:

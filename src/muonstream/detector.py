@@ -222,10 +222,12 @@ class Thresholds(_Table):
     """Share of segments that cross a layer, by the other layers' hits, without a hit there."""
     missing_hits_cell: Limits = (0.5, 0.8)
     """The same of a cell."""
-    residual_mean_mm: Limits = (0.1, 0.3)
-    """Mean of what hits are from the segment of the other layers' hits, from 0."""
-    residual_width_mm: Limits = (1.0, 1.1)
-    """Its standard deviation within 2 mm; anything at all has 1.15."""
+    residual_mean_mm: Limits = (0.15, 0.3)
+    """How far a layer is from where the other layers' hits put it, on average."""
+    residual_width_mm: Limits = (0.7, 0.9)
+    """Error of one hit: the width of the core of what hits are from straight tracks."""
+    wrong_hits: Limits = (0.35, 0.6)
+    """Share of segments with a hit that is not the track's."""
     missing_rate: Limits = (0.6, 0.8)
     """Share of the other chambers' hits in a typical cell that a chamber lacks."""
     lost_words: Limits = (0.001, 0.01)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.cells import cell_name
+from muonstream.analysis.core import fit_core, weighted_shifts
 from muonstream.analysis.findings import Finding, Level, change, graded
 from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.analysis.muons import wilson
+from muonstream.analysis.muons import SIDES, drift_velocity_um_per_ns, wilson
+from muonstream.analysis.patterns import build_patterns
+from muonstream.detector import Chamber
 
+FEWEST_OF_SIDES: Final = 30
+"""Segments of one choice of sides, for their mean misfit."""
+VELOCITY_ERROR: Final = 0.004
+"""A drift velocity is judged by segments when they tell it so well."""
 SHARE_SIGMAS: Final = 3.0
 """A share is out of line when its interval of so many standard deviations is."""
 
@@ -108,22 +116,66 @@ def _cells(catalogue: Catalogue, counts: Counts, name: str, chamber: int) -> NDA
 
 
 def _residuals(catalogue: Catalogue, chamber: int, now: Counts) -> Iterator[Finding]:
+    """How well single hits are measured, how many are wrong, and whether a layer is out of place.
+
+    By the misfit, the one combination of a segment's hits that vanishes for a straight track: its width is that of one
+    hit. A fit's own residuals have a mean of 0 whatever is wrong, but the misfit's mean by sides tells of layers.
+    """
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
-    counts = catalogue.view(now, "residual_unbiased")[chamber, 1:-1]
-    n = int(counts.sum())
-    if n < thresholds.min_hits:
-        for check in ("residual mean", "residual width"):
-            yield Finding(check, name, Level.NULL, f"only {n} residuals", name)
+    fit = fit_core(catalogue.entries["misfit"].axis.centres, catalogue.view(now, "misfit")[chamber, 1:-1])
+    n = int(catalogue.view(now, "misfit")[chamber, 1:-1].sum())
+    if fit is None or n < thresholds.min_hits:
+        for check in ("hit resolution", "wrong hits", "layer shift"):
+            yield Finding(check, name, Level.NULL, f"only {n} segments with a hit in each layer", name)
         return
-    centres_mm = catalogue.entries["residual_unbiased"].axis.centres
-    mean = float((counts * centres_mm).sum() / n)
-    width = float(np.sqrt((counts * (centres_mm - mean) ** 2).sum() / n))
-    error = width / np.sqrt(n)
-    level, limit = graded(abs(mean), thresholds.residual_mean_mm)
-    if abs(mean) < thresholds.significance * error:
+    sigmas = thresholds.significance
+    level, limit = graded(fit.sigma, thresholds.residual_width_mm)
+    if fit.sigma - sigmas * fit.sigma_error < thresholds.residual_width_mm[0]:
+        level, limit = Level.GOOD, thresholds.residual_width_mm[0]
+    reason = f"hits scatter by {fit.sigma:.3f} ± {fit.sigma_error:.3f} mm, wrong ones apart"
+    yield Finding("hit resolution", name, level, reason, name, fit.sigma, limit, "mm")
+    level, limit = graded(fit.tail, thresholds.wrong_hits)
+    if fit.tail - sigmas * fit.tail_error < thresholds.wrong_hits[0]:
+        level, limit = Level.GOOD, thresholds.wrong_hits[0]
+    reason = f"{fit.tail:.0%} ± {fit.tail_error:.0%} of the segments have a hit that is not the track's"
+    yield Finding("wrong hits", name, level, reason, name, fit.tail, limit)
+    yield _layer_shift(catalogue, chamber, now)
+
+
+def _layer_shift(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
+    room, thresholds = catalogue.detector.chambers[chamber], catalogue.detector.thresholds
+    sums = catalogue.view(now, "misfit_side")[chamber].reshape(SIDES, 3).astype(np.float64)
+    used = np.flatnonzero(sums[:, 0] >= FEWEST_OF_SIDES)
+    if not len(used):
+        return Finding("layer shift", room.name, Level.NULL, "too few segments of any one choice of sides", room.name)
+    n, mean = sums[used, 0], sums[used, 1] / sums[used, 0]
+    errors_mm = np.sqrt(np.maximum(sums[used, 2] / n - mean**2, 1.0) / n) / 1000
+    shifts_mm, errors = weighted_shifts(_normals(room)[used], mean / 1000, errors_mm)
+    clear = np.abs(shifts_mm) - thresholds.significance * errors
+    layer = int(np.argmax(np.where(clear > 0, np.abs(shifts_mm), -1.0))) if (clear > 0).any() else int(clear.argmax())
+    shift = float(shifts_mm[layer])
+    level, limit = graded(abs(shift), thresholds.residual_mean_mm)
+    if clear[layer] <= 0:
         level, limit = Level.GOOD, thresholds.residual_mean_mm[0]
-    reason = f"hits are {mean:+.3f} ± {error:.3f} mm from the segment of the other layers"
-    yield Finding("residual mean", name, level, reason, name, mean, limit, "mm")
-    level, limit = graded(width, thresholds.residual_width_mm)
-    reason = f"hits scatter by {width:.2f} mm about the segment of the other layers"
-    yield Finding("residual width", name, level, reason, name, width, limit, "mm")
+    reason = f"layer {layer} is {shift:+.3f} ± {errors[layer]:.3f} mm from where the others put it"
+    return Finding("layer shift", room.name, level, reason, room.name, shift, limit, "mm")
+
+
+@lru_cache(maxsize=64)
+def _normals(chamber: Chamber) -> NDArray[np.float64]:
+    """The weights of the misfit by sides, float64[SIDES, layers], of segments with a hit in each layer."""
+    layers = chamber.layers
+    every = ((1 << layers) - 1) << layers
+    out = np.zeros((SIDES, layers))
+    out[: 1 << layers] = build_patterns(chamber).normal[every : every + (1 << layers), 0]
+    return out
+
+
+def segment_velocity(catalogue: Catalogue, chamber: int, windows: Sequence[Counts]) -> tuple[float, float] | None:
+    """Drift velocity and its error, um/ns, by the segments of the shortest stretch that has enough; None without."""
+    for counts in windows:
+        sums = catalogue.view(counts, "velocity")[chamber]
+        velocity, error = drift_velocity_um_per_ns(sums)
+        if sums[0] >= catalogue.detector.thresholds.min_hits and velocity > 0 and error < VELOCITY_ERROR * velocity:
+            return velocity, error
+    return None

@@ -29,6 +29,12 @@ MISS_MM: Final = 50
 """Positions farther from another segment's line than this are outside of `miss`."""
 
 
+MISFIT_MM: Final = 2.0
+"""Misfits are kept up to here, from 0."""
+SIDES: Final = 64
+"""Choices of sides of up to six layers, bit l set where the track passes at larger x than layer l's wire."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """An entry to be: one row for each of `rows`, `bins` of `step` from `start` on; with `flow` two more bins."""
@@ -83,6 +89,7 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
             -2.0,
             0.05,
         ),
+        Shape("misfit_side", "Sums of the misfit by sides", "kind", "", "chamber", c, 3 * SIDES, flow=False),
         Shape("residual_count", "Hits by distance from the wire", "distance", "mm", "chamber", c, deep, flow=False),
         Shape(
             "residual_sum_um",

@@ -22,16 +22,13 @@ from muonstream.analysis.findings import (
     significant,
 )
 from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.analysis.muon_quality import judge_muons, segments_of
+from muonstream.analysis.muon_quality import judge_muons, segment_velocity, segments_of
 from muonstream.analysis.timebox import TimeBox
+from muonstream.analysis.timing_quality import judge_timing
 from muonstream.channels import SCINTILLATOR
 
-TIMING_SIGMAS = 3.0
-"""Edges' errors are generous, so that three of them are enough."""
 SCINTILLATOR_HITS = 50
 """A chamber with so many times the fewest hits has muons among them, some of which cross the scintillator."""
-T0_SIGMAS = 4.0
-"""The lower edge of a box with few hits tends to be found up to a nanosecond late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,15 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
     if not hosts & mute:
         rates += judge_scintillator(catalogue, windows)
     findings += rates
-    findings += judge_timing(catalogue, {c: box for c, box in boxes.items() if c not in silent})
+    known = {c: box for c, box in boxes.items() if c not in silent}
+    velocities: dict[int, tuple[float, float]] = {}
+    if catalogue.muon_shapes:
+        stretches = [windows.crossed.counts, windows.long.counts]
+        for c in range(len(detector.chambers)):
+            told = None if c in silent else segment_velocity(catalogue, c, stretches)
+            if told is not None:
+                velocities[c] = told
+    findings += judge_timing(catalogue, known, velocities)
     odd = any(verdict.odd.any() for verdict in cells)
     good = not silent and not odd and all(finding.level <= Level.GOOD for finding in rates)
     return Judgement(tuple(findings), tuple(verdict.levels for verdict in cells), good)
@@ -313,61 +318,3 @@ def judge_occupancy(
     chi2, free = chi_squared(a, b)
     reason = f"Kolmogorov distance {distance:.3f} from the reference, chi squared {chi2:.0f} of {free} bins"
     yield Finding("occupancy", name, level, reason, name, distance, limit)
-
-
-def judge_timing(catalogue: Catalogue, boxes: Mapping[int, TimeBox]) -> Iterator[Finding]:
-    """Time boxes: where each begins, how wide it is, and whether boards keep step."""
-    detector, thresholds = catalogue.detector, catalogue.detector.thresholds
-    steps = _board_steps(catalogue, boxes)
-    off_board = {board: step for board, (step, level) in steps.items() if level > Level.GOOD}
-    for board, (step, level) in steps.items():
-        limit = graded(abs(step), thresholds.board_step_ns)[1]
-        reason = f"its times are {step:+.1f} ns from the scintillator's board"
-        yield Finding("board step", f"Board {board}", level, reason, value=step, limit=limit, unit="ns")
-    for c, chamber in enumerate(detector.chambers):
-        if c not in boxes:
-            for check in ("t0", "velocity"):
-                yield Finding(check, chamber.name, Level.NULL, "no clear time box yet", chamber.name)
-            continue
-        box = boxes[c]
-        shift, error = box.begin.position_ns - off_board.get(chamber.board, 0.0), box.begin.error_ns
-        level, limit = graded(abs(shift), thresholds.t0_shift_ns)
-        if abs(shift) < T0_SIGMAS * error:
-            level, limit = Level.GOOD, thresholds.t0_shift_ns[0]
-        if level is Level.GOOD and TIMING_SIGMAS * error > thresholds.t0_shift_ns[1] * 1.5:
-            level = Level.NULL
-        reason = f"the time box begins at {shift:+.1f} ± {error:.1f} ns"
-        yield Finding("t0", chamber.name, level, reason, chamber.name, shift, limit, "ns")
-        velocity = chamber.t_max_ns / box.width_ns - 1
-        error = box.width_error_ns / box.width_ns
-        level, limit = graded(abs(velocity), thresholds.velocity_change)
-        if abs(velocity) < TIMING_SIGMAS * error:
-            level, limit = Level.GOOD, thresholds.velocity_change[0]
-        if level is Level.GOOD and TIMING_SIGMAS * error > thresholds.velocity_change[1] * 1.5:
-            level = Level.NULL
-        speed = chamber.drift_velocity_um_per_ns * (1 + velocity)
-        reason = f"the longest drift time is {box.width_ns:.1f} ± {box.width_error_ns:.1f} ns: {speed:.2f} um/ns"
-        yield Finding("velocity", chamber.name, level, reason, chamber.name, velocity, limit)
-
-
-def _board_steps(catalogue: Catalogue, boxes: Mapping[int, TimeBox]) -> dict[int, tuple[float, Level]]:
-    """By how much each board's chambers all begin late, ns, where they agree, against the scintillator's board."""
-    detector, thresholds = catalogue.detector, catalogue.detector.thresholds
-    hosts = {s.board for s in detector.scintillators}
-    out: dict[int, tuple[float, Level]] = {}
-    for board in detector.boards:
-        begins = [
-            boxes[c].begin for c, chamber in enumerate(detector.chambers) if chamber.board == board and c in boxes
-        ]
-        if board in hosts or not hosts or len(begins) < 2:
-            continue
-        weights = np.array([edge.error_ns**-2 for edge in begins])
-        places = np.array([edge.position_ns for edge in begins])
-        mean, error = float((weights * places).sum() / weights.sum()), float(weights.sum() ** -0.5)
-        spread = float(np.abs(places - mean).max())
-        level, _ = graded(abs(mean), thresholds.board_step_ns)
-        agree = spread < max(thresholds.t0_shift_ns[1], TIMING_SIGMAS * max(edge.error_ns for edge in begins))
-        if not agree or abs(mean) < TIMING_SIGMAS * error:
-            level = Level.GOOD
-        out[board] = (mean, level)
-    return out

@@ -15,6 +15,7 @@ from muonstream.analysis.muons import (
     FULL_SEGMENTS,
     GIVEN_UP,
     HEIGHT_TAN,
+    MISFIT_MM,
     MISS_MM,
     MUONS,
     SEGMENTS,
@@ -190,7 +191,13 @@ class Reconstruction:
         hits_mm = wires + sign * s.drift_ns[:, :n] * (chamber.drift_velocity_um_per_ns / 1000)
         for k in range(n - 3):
             # their errors are those of single hits, and independent
-            filler.add("misfit", at, c, (patterns.normal[where, k] * hits_mm).sum(axis=1))
+            misfit = (patterns.normal[where, k] * hits_mm).sum(axis=1)
+            filler.add("misfit", at, c, misfit)
+            if k == 0:
+                near = np.abs(misfit) < MISFIT_MM
+                um = np.rint(misfit[near] * 1000).astype(np.int64)
+                for kind, weight in enumerate((np.ones_like(um), um, um * um)):
+                    filler.add("misfit_side", at[near], c, 3 * s.sides[near].astype(np.int64) + kind, weight)
         a = np.rint((normal * wires).sum(axis=1) * 1000 / VELOCITY_WIRE_UM).astype(np.int64)
         b = np.rint((normal * sign * s.drift_ns[:, :n]).sum(axis=1) * 1000 / VELOCITY_TIME_PS).astype(np.int64)
         for kind, weight in enumerate(((a != 0).astype(np.int64), a * a, a * b, b * b * (a != 0))):

@@ -116,7 +116,7 @@ class Timeline:
 
     def _window(self, start: _Kept) -> Window:
         now = self._now
-        return Window(np.maximum(now.counts - start.counts, 0), max(now.live_s - start.live_s, 0.0))
+        return Window(now.counts - start.counts, now.live_s - start.live_s)
 
     def _windows(self) -> Windows:
         """The stretches, all of them ending now, that checks look at."""
@@ -167,7 +167,7 @@ class Timeline:
         fewest = ENOUGH * catalogue.detector.thresholds.min_hits
 
         def enough(entry: _Kept) -> bool:
-            new = np.maximum(self._now.counts - entry.counts, 0)
+            new = self._now.counts - entry.counts
             if by_segments:
                 hits = catalogue.chamber_hits(new, name)
                 parts = np.array([chamber.layers for chamber in catalogue.detector.chambers])
