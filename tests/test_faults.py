@@ -20,6 +20,7 @@ from muonstream.simulation import Simulation
 from muonstream.truth import Truth, with_truth
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, Fields, Head, Words, decode
 from tools.faults import FAULTS, Fault, by_time, simulated, with_fault
+from tools.faults.__main__ import main
 from tools.faults.changes import BLOCK_WORDS
 
 SECONDS = 12.0
@@ -505,3 +506,10 @@ def test_the_table_is_in_order(fault: Fault) -> None:
         assert "{" not in subject
         assert fault.may_raise(check, subject.replace("*", "any"), DETECTOR)
     assert not fault.may_raise("another", "Stream", DETECTOR)
+
+
+def test_the_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == list(FAULTS)
+    assert {line.count(" | ") for line in lines if not line.startswith("|---")} == {3}
