@@ -236,7 +236,11 @@ def test_a_file_written_anew_is_read_from_its_beginning(tmp_path: Path, n_before
     assert words_of(until_idle(blocks)) == WORDS[:n_before].tolist()
     path.write_bytes(data[4_000:15_200])  # the same file, now of 1400 other words
     found = until_idle(blocks)
-    assert notes_of(found)[0] == f"{path}: was cut short or written anew, and is read from its beginning"
+    n = 8 * n_before
+    assert notes_of(found)[0] == (
+        f"{path}: byte {n:,}: was truncated or rewritten after its first {n:,} bytes had been read; "
+        "it is read again from byte 0"
+    )
     assert words_of(found) == WORDS[500:1900].tolist()
     assert sum(block.begins for block in found) == 1
     with path.open("ab") as handle:
@@ -244,6 +248,61 @@ def test_a_file_written_anew_is_read_from_its_beginning(tmp_path: Path, n_before
     assert words_of(until_idle(blocks)) == WORDS[1900:].tolist()
     stop.set()
     assert words_of(list(blocks)) == []
+
+
+def account_of(blocks: list[Block]) -> tuple[int, int, int]:
+    """Bytes, words, and bytes that became words, of all inputs; each input is balanced."""
+    reports = {block.report.name: block.report for block in blocks if block.report is not None}
+    assert all(report.balanced and not report.waiting for report in reports.values())
+    return (
+        sum(report.size for report in reports.values()),
+        sum(report.words for report in reports.values()),
+        sum(report.bytes.words for report in reports.values()),
+    )
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("first", [8 * 700, 8 * 700 + 5, 0], ids=["whole", "inside a word", "not data"])
+@pytest.mark.parametrize("how", ["truncated", "rewritten", "replaced"])
+def test_the_account_has_what_was_overwritten(tmp_path: Path, how: str, first: int, folder: bool) -> None:
+    path = tmp_path / "daq.dat"
+    data = WORDS.astype("<u8").tobytes()
+    before, after = data[:first] or b"not data, so far\n", data[8000 : 8000 + (4000 if how == "truncated" else 8000)]
+    path.write_bytes(before)
+    stop = Event()
+    blocks = follow(str(tmp_path if folder else path), None, stop)
+    found = until_idle(blocks)
+    if how == "replaced":
+        path.rename(tmp_path.parent / f"{tmp_path.name}.old")
+        found += until_idle(blocks)
+    path.write_bytes(after)
+    found += until_idle(blocks)
+    stop.set()
+    found += list(blocks)
+    assert words_of(found) == [*WORDS[: first // 8], *WORDS[1000 : 1000 + len(after) // 8]]
+    size, words, _ = account_of(found)
+    assert size == len(before) + len(after)
+    assert words == len(words_of(found))
+    if how != "replaced":
+        n = f"{len(before):,}"
+        note = f"{path}: byte {n}: was truncated or rewritten after its first {n} bytes had been read"
+        assert note in "\n".join(notes_of(found))
+
+
+@pytest.mark.parametrize("length", [4_000, 12_000])
+def test_a_copy_that_is_rewritten_is_read(tmp_path: Path, length: int) -> None:
+    for name in ("a.dat", "b.dat"):
+        (tmp_path / name).write_bytes(DATA[:8000])
+    stop = Event()
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    (tmp_path / "b.dat").write_bytes(DATA[4000 : 4000 + length])
+    found += until_idle(blocks)
+    found += stopped(blocks, stop)
+    assert words_of(found) == [*WORDS[:1000], *WORDS[500 : 500 + length // 8]]
+    assert account_of(found)[0] == 8000 + 8000 + length
+    note = "b.dat: byte 8,000: was truncated or rewritten after its first 8,000 bytes were passed over"
+    assert note in "\n".join(notes_of(found))
 
 
 def test_a_file_that_cannot_be_read_any_more_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +341,7 @@ def test_a_file_that_goes_away_and_comes_again_is_said(tmp_path: Path) -> None:
     path.rename(tmp_path / "old")
     found = [*until_idle(blocks), *until_idle(blocks)]
     assert words_of(found) == []
-    assert notes_of(found) == [f"{path}: is gone; one of its name is waited for"]
+    assert notes_of(found) == [f"{path}: has disappeared; waiting for a file of that name"]
     path.write_bytes(data[800:1600])
     found = [*until_idle(blocks), *until_idle(blocks)]
     assert words_of(found) == WORDS[100:200].tolist()

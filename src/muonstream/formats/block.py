@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -122,3 +122,22 @@ class InputReport:
     def balanced(self) -> bool:
         """Whether every byte is accounted for."""
         return self.residual == 0
+
+    def after(self, earlier: InputReport) -> InputReport:
+        """This report of an input's present content together with what became of the content it had earlier."""
+        read = "read" in (self.status, earlier.status)
+        return replace(
+            self,
+            name=earlier.name,
+            status="read" if read else self.status,
+            format=self.format or earlier.format,
+            why=self.why or earlier.why,
+            size=self.size + earlier.size,
+            waiting=self.waiting + earlier.waiting,
+            bytes=self.bytes + earlier.bytes,
+            words=self.words + earlier.words,
+            malformed=self.malformed + earlier.malformed,
+            repeated=self.repeated + earlier.repeated,
+            steps_lost=self.steps_lost + earlier.steps_lost,
+            broken=self.broken + earlier.broken,
+        )

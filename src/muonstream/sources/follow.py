@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +95,7 @@ class _Followed:
         self._by_identity: dict[Identity, WatchedFile] = {}
         self._retired: list[WatchedFile] = []
         self._aside: dict[str, str] = {}  # names that are passed over without being opened, and why
+        self._names: Counter[str] = Counter()
         self._first: FirstHits[WatchedFile] = FirstHits()
         self._content = ContentCheck(str(path))
         self._at = 0  # the files before this one have nothing to read, as far as the last look went
@@ -129,8 +130,8 @@ class _Followed:
             if isinstance(error, FileNotFoundError):
                 if not self._missing:
                     self._missing = True
-                    what = "one of its name is waited for" if self._alone else "waiting for it to come back"
-                    self._lines.append(f"{self._path}: is gone; {what}")
+                    what = "a file of that name" if self._alone else "it to come back"
+                    self._lines.append(f"{self._path}: has disappeared; waiting for {what}")
             else:
                 self._try_again(str(self._path), error)
             for file in self._files:
@@ -144,7 +145,7 @@ class _Followed:
             if identity_of(status) in seen:
                 self._aside[str(path)] = f"is another name of {seen[identity_of(status)].name}"
                 continue
-            file = known or WatchedFile(path, status, self._wanted)
+            file = known or WatchedFile(path, status, self._wanted, self._names)
             if known is None:
                 self._add(file)
                 added = True
@@ -198,7 +199,7 @@ class _Followed:
             file = self._files[self._at]
             try:
                 if file.changed():
-                    yield from self._read_anew(file)
+                    yield from self._read_again(file)
                 if file.unread:
                     read = False
                     for block in self._read(file):
@@ -216,10 +217,16 @@ class _Followed:
             self._at += 1
         yield from self._ask()
 
-    def _read_anew(self, file: WatchedFile) -> Iterator[Block]:
-        yield Block(notes=[f"{file.path}: was cut short or written anew, and is read from its beginning"])
+    def _read_again(self, file: WatchedFile) -> Iterator[Block]:
+        """Conclude what was read of a file that was truncated or rewritten, and have it read from its beginning."""
+        done = "were passed over" if file.passed_over else "had been read"
+        note = f"was truncated or rewritten after its first {counted(file.seen, 'byte')} {done}"
+        yield Block(notes=[f"{file.path}: byte {file.seen:,}: {note}; it is read again from byte 0"])
         if file.reader is not None:
-            yield from file.reader.finish()
+            try:
+                yield from file.reader.finish()
+            except SourceError as error:
+                yield self._give_up(file, error, rewritten=True)
         file.begin_again()
 
     def _read(self, file: WatchedFile) -> Iterator[Block]:
@@ -247,11 +254,11 @@ class _Followed:
             self._last = file
         self._close_some(file)
 
-    def _give_up(self, file: WatchedFile, error: SourceError) -> Block:
-        """Read no more of a folder's file that is not data, or is broken."""
+    def _give_up(self, file: WatchedFile, error: SourceError, *, rewritten: bool = False) -> Block:
+        """Read no more of a file that is not data, or is broken; rewritten: of the content it had before."""
         why = str(error).removeprefix(f"{file.name}: ")
         if file.reader is None or file.reader.form is None:
-            return file.pass_over(why)
+            return file.pass_over(why, rewritten=rewritten)
         file.stop_reading()
         return Block(notes=[f"{file.name}: {why}; the rest is passed over"], report=file.report)
 
@@ -336,7 +343,7 @@ class _Followed:
             try:
                 yield from file.reader.finish()
             except SourceError as error:
-                if self._alone:
+                if self._alone and self._last in (None, file):
                     raise
                 yield self._give_up(file, error)
         if self._last is not None and self._last.reader is not None:

@@ -27,7 +27,8 @@ class InputReader:
     previous: the reader of the part before, of the same run, not finished yet: this reader goes on with its decoder
     where the content shows that it was cut in two, and finishes it otherwise unless `keep_previous` says that it may
     still grow; content: follows the words of the whole run, if this input is but a part of it
-    report: what became of the input so far; each block carries it. form: the content's form, None while undecided
+    earlier: what became of the input's earlier content, which was overwritten; it is part of the report, and names it
+    form: the content's form, None while undecided
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class InputReader:
         content: ContentCheck | None = None,
         *,
         keep_previous: bool = False,
+        earlier: InputReport | None = None,
     ) -> None:
         self.name = name
-        self.report = InputReport(name)
+        self._report = InputReport(name)
+        self._earlier = earlier
         self.form: Form | None = None
         self._unpack = Unpacker(name)
         self._recogniser: Recogniser | None = Recogniser(name, wanted)
@@ -54,6 +57,11 @@ class InputReader:
         self._begins = True
         self._left_out = 0
         self._checks = False  # whether the content check is fed here, not by the decoder
+
+    @property
+    def report(self) -> InputReport:
+        """What became of the input so far; each block carries it."""
+        return self._report if self._earlier is None else self._report.after(self._earlier)
 
     @property
     def raw_bytes(self) -> int:
@@ -116,8 +124,8 @@ class InputReader:
 
     def pass_over(self, why: str, size: int | None = None) -> Block:
         """The whole input, of so many bytes, is left out: a block without words that says so."""
-        size = max(self.report.size, self._unpack.content) if size is None else size
-        self.report = InputReport(
+        size = max(self._report.size, self._unpack.content) if size is None else size
+        self._report = InputReport(
             self.name, status="passed over", why=why, size=size, bytes=ByteAccount(passed_over=size)
         )
         return Block(report=self.report, notes=[f"{self.name}: {why}; passed over"])
@@ -151,7 +159,7 @@ class InputReader:
             yield self._account(over, len(piece))
             return
         decided = recogniser.feed(piece)
-        self.report = replace(self.report, size=recogniser.size, waiting=recogniser.size, why=recogniser.missing)
+        self._report = replace(self._report, size=recogniser.size, waiting=recogniser.size, why=recogniser.missing)
         if decided:
             yield from self._decode_held()
 
@@ -171,14 +179,14 @@ class InputReader:
 
     def _adopt(self, previous: InputReader) -> Iterator[Block]:
         """Go on with the decoder of the part before; the bytes that waited there are that part's."""
-        waiting = previous.report.waiting
+        waiting = previous._report.waiting
         yield previous._account(Block(bytes=ByteAccount(words=waiting)), 0)
         self.form, self._decoder, previous._decoder = previous.form, previous._decoder, None
         assert self.form is not None
         cut = "transfer" if self.form.format == "dma" else "word" if self.form.format == "words" else "row"
         self._recogniser, self._begins = None, False
-        self.report = replace(
-            self.report,
+        self._report = replace(
+            self._report,
             status="read",
             format=str(self.form.format),
             why=f"the rest of {previous.name}, which ends inside a {cut}",
@@ -191,8 +199,8 @@ class InputReader:
         assert recogniser.form is not None
         self.form = recogniser.form
         packed = f"{self._unpack.compression}, " if self._unpack.compression else ""
-        self.report = replace(
-            self.report, status="read", format=str(self.form.format), why=packed + self.form.why, size=0, waiting=0
+        self._report = replace(
+            self._report, status="read", format=str(self.form.format), why=packed + self.form.why, size=0, waiting=0
         )
         # the content check must not take for repeated what is left out here
         content = None if self._left_out else self._content_check
@@ -218,9 +226,9 @@ class InputReader:
 
     def _account(self, block: Block, size: int) -> Block:
         """Count a block, made of so many more bytes of content, in the report."""
-        before = self.report
+        before = self._report
         bytes_ = before.bytes + block.bytes
-        self.report = replace(
+        self._report = replace(
             before,
             size=before.size + size,
             waiting=before.size + size - bytes_.total,

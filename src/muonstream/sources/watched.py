@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -38,10 +40,12 @@ class WatchedFile:
     passed_over: it is not data, or the same as another file, when it had `passed_size` bytes
     comparison: with another file of this name, while it holds the same words; longer_since: when it was found longer
     leave_out: hits at its beginning that another file had
+    names: under which earlier inputs of the source are reported: a file whose name was used before gets another one
     """
 
-    def __init__(self, path: Path, status: os.stat_result, wanted: Wanted) -> None:
+    def __init__(self, path: Path, status: os.stat_result, wanted: Wanted, names: Counter[str] | None = None) -> None:
         self.path = path
+        self._names = Counter[str]() if names is None else names
         self.identity = identity_of(status)
         self.size = status.st_size
         self.modified_ns = status.st_mtime_ns
@@ -54,7 +58,9 @@ class WatchedFile:
         self.leave_out = 0
         self.reader: InputReader | None = None
         self._wanted = wanted
-        self._report = InputReport(str(path))
+        self._earlier: InputReport | None = None  # of content that was overwritten, or what names the input
+        self._named = False
+        self._report: InputReport | None = None  # while there is no reader, once there was one
         self._descriptor = -1
         self._beginning = b""
         self._checked = (-1, -1)
@@ -67,7 +73,14 @@ class WatchedFile:
     @property
     def report(self) -> InputReport:
         """What became of it."""
-        return self._report if self.reader is None else self.reader.report
+        if self.reader is not None:
+            return self.reader.report
+        return self._report or self._earlier or InputReport(self.name)
+
+    @property
+    def seen(self) -> int:
+        """Bytes of its present content that were read, or passed over."""
+        return max(self.position, self.passed_size)
 
     @property
     def unread(self) -> bool:
@@ -102,15 +115,18 @@ class WatchedFile:
         self.size, self.modified_ns = status.st_size, status.st_mtime_ns
 
     def changed(self) -> bool:
-        """Whether it became shorter than what was read, or begins otherwise than it did. Raises OSError."""
-        if not self.position or (not self.is_open and self._checked == (self.size, self.modified_ns)):
+        """Whether it became shorter than what was seen of it, or begins otherwise than it did. Raises OSError."""
+        if not self.seen or (not self.is_open and self._checked == (self.size, self.modified_ns)):
             return False
         self.open()
         self.look()
-        if self.size < self.position:
+        if self.size < self.seen:
             return True
         self._checked = self.size, self.modified_ns
-        return os.pread(self._descriptor, len(self._beginning), 0) != self._beginning
+        same = os.pread(self._descriptor, len(self._beginning), 0) == self._beginning
+        if self.passed_over:
+            self.close()
+        return not same
 
     def begin(self, previous: InputReader | None, content: ContentCheck) -> None:
         """Get ready to read it from its beginning; previous: the reader of the file before; content: of the run."""
@@ -118,19 +134,37 @@ class WatchedFile:
         wanted = self._wanted
         if previous is not None:
             wanted = replace(wanted, before=previous.form)
-        self.reader = InputReader(self.name, wanted, previous, content, keep_previous=True)
+        self.reader = InputReader(self.name, wanted, previous, content, keep_previous=True, earlier=self._before())
         self.reader.leave_out(self.leave_out)
 
+    def _before(self) -> InputReport | None:
+        """What its report goes on from: that of its earlier content, or a name of its own where another file has it."""
+        if not self._named:
+            self._named = True
+            self._names[self.name] += 1
+            nth = self._names[self.name]
+            if nth > 1:
+                self._earlier = InputReport(f"{self.name} (file {nth} of this name)")
+        return self._earlier
+
     def begin_again(self) -> None:
-        """It was written anew: read it from its beginning."""
-        self.position, self._beginning = 0, b""
-        self.reader, self.passed_over = None, False
+        """It was truncated or rewritten: read it from its beginning. What became of its earlier content stays."""
+        self._earlier, self._report = self.report, None
+        self.position, self._beginning, self._checked = 0, b"", (-1, -1)
+        self.reader, self.passed_over, self.passed_size, self.leave_out = None, False, -1, 0
+        self.longer_since = None
+        if self.comparison is not None:
+            self.comparison[1].close()
+            self.comparison = None
 
     def stop_reading(self) -> None:
         """Read no more of it: what was read is counted, the rest is broken."""
-        self._report, self.reader = replace(self.report, why=f"{self.report.why}; broken further on"), None
+        report, self.reader = self.report, None
         self._report = replace(
-            self._report, waiting=0, bytes=self._report.bytes + ByteAccount(passed_over=self._report.waiting)
+            report,
+            why=f"{report.why}; broken further on",
+            waiting=0,
+            bytes=report.bytes + ByteAccount(passed_over=report.waiting),
         )
         self.passed_over = True
         self.close()
@@ -153,10 +187,14 @@ class WatchedFile:
         yield Block(report=self.reader.report)
         yield from self.reader.feed(data)
 
-    def pass_over(self, why: str) -> Block:
-        """Leave it out."""
-        reader = self.reader or InputReader(self.name, self._wanted)
-        block = reader.pass_over(why, self.size)
+    def pass_over(self, why: str, *, rewritten: bool = False) -> Block:
+        """Leave it out. rewritten: this is about its earlier content, as far as that was read."""
+        reader = self.reader or InputReader(self.name, self._wanted, earlier=self._before())
+        if not rewritten and not self._beginning:
+            with suppress(OSError):
+                self.open()
+                self._beginning = os.pread(self._descriptor, REMEMBERED_BYTES, 0)
+        block = reader.pass_over(why, None if rewritten else self.size)
         self._report, self.reader = reader.report, None
         self.passed_over, self.passed_size = True, self.size
         self.close()
