@@ -24,7 +24,7 @@ def test_totals_add_up_what_is_read_and_count_the_rest() -> None:
         (8, "bytes of padding"),
         (1, "repeated words"),
         (2, "times out of step"),
-        (1, "time that compressed data were cut or followed by other bytes"),
+        (1, "time that compressed data were damaged, cut, or followed by other bytes"),
         (2, "inputs passed over"),
         (1, "inputs whose bytes do not add up"),
     ]

@@ -52,4 +52,7 @@ def test_late_words_come_with_what_to_set() -> None:
     assert "--idle-seconds 13" in first
     assert "--together" in first
     assert second == "board 0: 1 word came up to 0.1 s after the others and were late"
+    assert late_remarks(late, 1, 5.0, damaged=True)[0].endswith(
+        "were late; their times may be wrong, since data are damaged"
+    )
     assert late_remarks([LateInput(3, 1, 2, 0.1)], 2, 5.0)[0].startswith("board 1 of source 3: ")

@@ -372,13 +372,16 @@ class FrameBuilder:
             late_by_input=by_input,
         )
 
-    def remarks(self) -> list[str]:
-        """What there is to say of the inputs, a line each: late words with what to set, narrow orbit counters."""
+    def remarks(self, *, damaged: bool = False) -> list[str]:
+        """What there is to say of the inputs, a line each: late words with what to set, narrow orbit counters.
+
+        damaged: some words were read from damaged data
+        """
         c, late = self._state.control, []
         for i in np.flatnonzero(self._inputs[:, fr.LATE]):
             board, words, behind = self._inputs[i, [fr.BOARD, fr.LATE, fr.LATE_BY]].tolist()
             late.append(LateInput(self._names[i // len(self._boards)], board, words, seconds(behind)))
-        lines = late_remarks(late, len(self._names), seconds(int(c[fr.IDLE])))
+        lines = late_remarks(late, len(self._names), seconds(int(c[fr.IDLE])), damaged=damaged)
         falls, lowest, highest = (int(c[field]) for field in (fr.RESETS, fr.FALL_LOW, fr.FALL_HIGH))
         bits = counter_bits(falls, lowest, max(highest, int(c[fr.ALL_TOP]) & KEY_WINDOW_MASK))
         if bits is not None:

@@ -27,14 +27,19 @@ class LateInput:
     behind_s: float
 
 
-def late_remarks(late: Sequence[LateInput], sources: int, idle_seconds: float) -> list[str]:
-    """A line for each input that had late words: how late they were, and which option would have kept them."""
+def late_remarks(late: Sequence[LateInput], sources: int, idle_seconds: float, *, damaged: bool = False) -> list[str]:
+    """A line for each input that had late words: how late they were, and which option would have kept them.
+
+    damaged: words were read from damaged data, so that their times may be wrong and no option helps
+    """
     lines = []
     for one in late:
         whose = f"board {one.board}" if sources == 1 else f"board {one.board} of source {one.source}"
         words = f"{one.words:,} word{'s' if one.words > 1 else ''}"
         line = f"{whose}: {words} came up to {one.behind_s:.1f} s after the others and were late"
-        if one.behind_s > min(idle_seconds, 1.0):
+        if damaged:
+            line += "; their times may be wrong, since data are damaged"
+        elif one.behind_s > min(idle_seconds, 1.0):
             wait_s = math.ceil(2 * one.behind_s)
             line += (
                 f"; if the board sends packets of many seconds set --idle-seconds {wait_s};"

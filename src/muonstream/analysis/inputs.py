@@ -57,7 +57,10 @@ class InputTotals:
             (self.bytes.passed_over, "bytes passed over"),
             (self.repeated, "repeated words"),
             (self.steps_lost, "times out of step" if self.steps_lost != 1 else "time out of step"),
-            (self.broken, f"time{'s' * (self.broken != 1)} that compressed data were cut or followed by other bytes"),
+            (
+                self.broken,
+                f"time{'s' * (self.broken != 1)} that compressed data were damaged, cut, or followed by other bytes",
+            ),
             (
                 self.passed_over + self.undecided,
                 "inputs passed over" if self.passed_over + self.undecided != 1 else "input passed over",

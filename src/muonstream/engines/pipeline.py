@@ -252,6 +252,7 @@ class Pipeline:
         """What has come in, and what of it the kernels have not seen."""
         counts, far = self.builder.counts, self.elsewhere
         malformed = self.malformed + far.malformed
+        damaged = any(report.broken for report in self.inputs.values())
         return Intake(
             words=counts.words + self._framed_words + malformed + far.late + far.stray,
             malformed=malformed,
@@ -261,7 +262,7 @@ class Pipeline:
             forced=counts.forced,
             resets=counts.resets + far.resets,
             late_by_input=counts.late_by_input,
-            faults=(*self.notes, *self.builder.remarks(), *self.remarks, *self.faults),
+            faults=(*self.notes, *self.builder.remarks(damaged=damaged), *self.remarks, *self.faults),
             lag_messages=self.lag_messages,
             restarts=self.restarts,
             engine=self.engine,

@@ -32,6 +32,7 @@ from muonstream.formats.step import (
     BADS,
     BOARDS,
     CANDIDATE,
+    CAREFUL,
     CHANGED,
     DMA_WORDS,
     FOUND,
@@ -81,6 +82,7 @@ class BinaryDecoder:
 
     name: of the input, in notes; boards: bit b is set for each board that is expected; content: follows the words
     searching: the first words are not at the first byte, and are looked for
+    halted: a careful decoder stands at the first odd value and decodes nothing more until it need not be careful
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class BinaryDecoder:
         searching: bool = False,
     ) -> None:
         self._name = name
+        self.halted = False
         self._rest = b""
         self._position = 0  # of the first byte of what is in `_rest`, or else comes next
         self._lost_at = 0 if searching else -1  # the byte at which the step was lost
@@ -120,6 +123,11 @@ class BinaryDecoder:
         """Bytes that wait for those behind them."""
         return self._rest
 
+    def be_careful(self, careful: bool) -> None:
+        """Whether to halt at the next value that no board sends, or whose orbit is elsewhere."""
+        self._state[CAREFUL] = careful
+        self.halted = self.halted and careful
+
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words that are decided, a view of the bytes where nothing lies between them.
 
@@ -131,6 +139,9 @@ class BinaryDecoder:
             if self._lost_at >= 0 and not self._search(piece, last):
                 break
             stop = self._decode(piece, last)
+            if stop == LOST and self._state[CAREFUL]:
+                self.halted = True
+                break
             if stop == LOST:
                 self._lost_at = self._position + piece.at
             elif stop != FULL:

@@ -97,7 +97,7 @@ class InputReport:
     format: the format's name once it is decided; why: the evidence for it, or the reason for passing the input over
     size: bytes of content read so far, after decompression; waiting: those of them not decoded yet
     bytes: what the others became; words, malformed, repeated, steps_lost: as in `Block`, sums
-    broken: how often compressed data ended too early, or were followed by something else
+    broken: how often compressed data were damaged, ended too early, or were followed by something else
     """
 
     name: str

@@ -54,11 +54,13 @@ LOST_BAD: Final = 7
     TRUSTED,
     QUIET,
     BADS,
+    CAREFUL,
     STATE_FIELDS,
-) = range(13)
+) = range(14)
 """Fields of the walk's state, int64: reference and candidate orbit (see `kind_of`), known boards, the present run word
 (-1: this is not DMA) and by how much it grew last, values since the last run word (-1: unknown), padding
-and run words so far, values from the next one on that are words whatever they look like, bad values so far."""
+and run words so far, values from the next one on that are words whatever they look like, bad values so far, whether to
+stop as LOST at the first value that no board sends or whose orbit is elsewhere."""
 
 END, MORE, LOST, FULL = range(4)
 """Why a walk stopped."""
@@ -189,7 +191,8 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
                 break
             bad = 0 if kind == GOOD else _bad_ahead(words, i, s)
             lost = bad >= LOST_BAD or (n - i < LOOK and bad >= 4 and 2 * bad >= n - i)
-            if lost or in_step_elsewhere(words, i, s[BOARDS]):
+            strange = s[CAREFUL] != 0 and kind != ANCILLARY and s[REFERENCE] >= 0
+            if strange or lost or in_step_elsewhere(words, i, s[BOARDS]):
                 ended, stop = i, LOST
                 break
         if s[RUN] < 0 and kind == ANCILLARY and not trusted and word < np.uint64(HIGHEST_RUN_WORD):

@@ -35,7 +35,7 @@ class Unpacker:
     decided: whether it is known by now that content is compressed, or that it is not
     position: bytes taken so far, before decompression; content: bytes of content given so far
     padding, passed_over: bytes before decompression that are zeros, or that follow the last member and are not zeros
-    truncated: the input ended inside a member
+    truncated: the input ended inside a member; damaged: compressed data could not be decompressed, or had a wrong check
     notes: lines to report, to be taken with `take_notes`
     """
 
@@ -54,6 +54,7 @@ class Unpacker:
         self.padding = 0
         self.passed_over = 0
         self.truncated = False
+        self.damaged = False
         self.notes: list[str] = []
 
     @property
@@ -62,8 +63,13 @@ class Unpacker:
 
     @property
     def broken(self) -> int:
-        """How often compressed data ended inside a member, or were followed by something else."""
-        return int(self.truncated) + int(self._garbage)
+        """How often compressed data were damaged, ended inside a member, or were followed by something else."""
+        return int(self.truncated) + int(self._garbage) + int(self.damaged)
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether content was given of a member whose end, and so its check, has not come."""
+        return self._inflater is not None
 
     def take_notes(self) -> list[str]:
         """The notes since the last call."""
@@ -167,6 +173,7 @@ class Unpacker:
         except RefusedError as error:
             raise SourceError(f"{self._name}: {error}") from None
         except BrokenError as error:
+            self.damaged = True
             raise SourceError(
                 f"{self._name}: broken {member.kind} data: {error}, in the member that begins at byte {self._member:,}"
             ) from None

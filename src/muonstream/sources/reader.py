@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
-from muonstream.formats.block import Block, ByteAccount, InputReport, counted
+from muonstream.formats.binary import BinaryDecoder
+from muonstream.formats.block import Block, ByteAccount, InputReport, SourceError, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.continuation import SAMPLE_BYTES, continues, is_cut
-from muonstream.formats.recognise import Decoder, Form, Recogniser, Wanted, decoder
+from muonstream.formats.recognise import MOST_HELD, Decoder, Form, Recogniser, Wanted, decoder
 from muonstream.formats.unpack import Unpacker
 from muonstream.words import HEAD_SHIFT, Head, Words
 
@@ -56,6 +58,7 @@ class InputReader:
         self._raw = 0
         self._begins = True
         self._left_out = 0
+        self._unchecked: list[bytes | memoryview] = []  # content that waits for the check of the compressed data
         self._checks = False  # whether the content check is fed here, not by the decoder
 
     @property
@@ -90,8 +93,15 @@ class InputReader:
     def feed(self, data: bytes | memoryview) -> Iterator[Block]:
         """Take bytes; give the blocks they complete. Raises SourceError for what is not data, or is broken."""
         self._raw += len(data)
-        for piece in self._unpack.feed(data):
-            yield from self._content(piece)
+        try:
+            for piece in self._unpack.feed(data):
+                yield from self._content(piece)
+        except SourceError as error:
+            if self._unpack.damaged:
+                yield from self._lose(error)
+            raise
+        if not self._unpack.unchecked:
+            yield from self._release()
         yield from self._notes()
 
     def finish(self) -> Iterator[Block]:
@@ -115,6 +125,40 @@ class InputReader:
             yield from self._join(last=True)
         if self._recogniser is not None and self._recogniser.end():
             yield from self._decode_held()
+        yield from self._release()
+
+    def _release(self) -> Iterator[Block]:
+        """Decode what waited behind an odd value: the compressed data are sound, so their content is like that."""
+        binary = self._decoder
+        if not isinstance(binary, BinaryDecoder) or not binary.halted:
+            return
+        pieces, self._unchecked = self._unchecked, []
+        binary.be_careful(False)
+        for piece in (b"", *pieces):
+            yield self._account(self._checked(binary.feed(piece)), 0)
+        binary.be_careful(self._unpack.unchecked)
+
+    def _lose(self, error: SourceError) -> Iterator[Block]:
+        """The compressed data are damaged: what was not decoded of their content is lost."""
+        self._previous, self._unchecked = None, []
+        if self._recogniser is not None:
+            with suppress(SourceError):
+                yield from self.settle()
+        if self._decoder is None:
+            yield self.pass_over(str(error).removeprefix(f"{self.name}: "))
+            return
+        end, lost = self._unpack.content, self._report.waiting
+        note = (
+            f"byte {end - lost:,}: the {self._unpack.compression} data are broken at or before this place of the "
+            "content; words shortly before it may be damaged"
+        )
+        if lost:
+            note += f", and the {counted(lost, 'byte')} up to byte {end:,} are lost: passed over"
+        block = Block(bytes=ByteAccount(passed_over=lost), notes=[f"{self.name}: {note}"])
+        if self._alone:
+            self._content_check.into(block, last=True)
+        yield self._account(block, 0)
+        self._decoder = None
 
     def conclude(self, content: ContentCheck) -> Block:
         """This was the run's last input: what is found of the run's words at their end, in this input's report."""
@@ -142,11 +186,14 @@ class InputReader:
             if not self._keep_previous:
                 yield from previous.settle()
             whole = previous._decoder is None or previous.form is None or not is_cut(previous._decoder, previous.form)
+            whole |= bool(previous._unchecked)
             if whole or sum(map(len, self._joint)) >= SAMPLE_BYTES:
                 yield from self._join(last=False)
             return
         if self._decoder is not None:
             yield self._decode(piece)
+            if sum(map(len, self._unchecked)) > MOST_HELD:
+                yield from self._release()
             return
         recogniser = self._recogniser
         if recogniser is None:
@@ -211,10 +258,18 @@ class InputReader:
 
     def _decode(self, piece: bytes | memoryview) -> Block:
         assert self._decoder is not None
+        if isinstance(self._decoder, BinaryDecoder):
+            if self._decoder.halted:
+                self._unchecked.append(piece)
+                return self._account(Block(), len(piece))
+            self._decoder.be_careful(self._unpack.unchecked)
+        return self._account(self._checked(self._decoder.feed(piece)), len(piece))
+
+    def _checked(self, block: Block) -> Block:
+        """A block of the decoder, with what is found of its words."""
         self._content_check.name = self.name
-        block = self._decoder.feed(piece)
         self._check(block)
-        return self._account(block, len(piece))
+        return block
 
     def _check(self, block: Block) -> None:
         """Leave out what is left out, and follow the rest where the decoder does not."""
