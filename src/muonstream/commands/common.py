@@ -18,12 +18,14 @@ from muonstream.analysis.verdicts import headline
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
 from muonstream.formats.block import SourceError
-from muonstream.formats.recognise import Format
+from muonstream.formats.recognise import BINARY, Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
 
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130
+ENOUGH_ROWS: Final = 100
+"""From so many rows of a text on, most of them must be good."""
 LINES: Final = 20
 """So many lines of notes and faults are shown at the end of a run."""
 
@@ -149,6 +151,20 @@ def check_published(published: bool) -> None:
     """Raise CommandError when not all was published."""
     if not published:
         raise CommandError("not everything could be published")
+
+
+def fail_if_misread(snapshot: Snapshot) -> None:
+    """Raise CommandError when most rows of a text were malformed: then it is not what it was read as.
+
+    The words of the other rows are counted all the same.
+    """
+    for report in snapshot.inputs:
+        rows = report.words + report.malformed
+        if report.format not in BINARY and rows >= ENOUGH_ROWS and 2 * report.malformed > rows:
+            raise CommandError(
+                f"{report.name}: found {report.malformed:,} malformed of {rows:,} rows, expected a few at most; "
+                f"most of it was not counted: its format ({report.format}) or its rows are wrong"
+            )
 
 
 def strictly(snapshot: Snapshot) -> None:

@@ -115,8 +115,10 @@ def process_files(files: list[str], options: ProcessOptions) -> int:
         finally:
             if counted and (whole or any(one.snapshot.account.words for one in counted)):
                 conclude_runs(file, counted)
+        total = total_of([one.snapshot for one in counted])
+        common.fail_if_misread(total)
         if options.strict:
-            common.strictly(total_of([one.snapshot for one in counted]))
+            common.strictly(total)
     return status[0]
 
 

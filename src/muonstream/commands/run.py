@@ -91,7 +91,8 @@ def _blocks(
 ) -> Iterator[Block]:
     """The blocks that a source name, a pace and --follow ask for.
 
-    A file or folder is followed unless it is paced; a folder always is, standard input, pipes and URLs never are.
+    A file or folder is followed unless it is paced; a folder even then, standard input, pipes and URLs never are. Without
+    --follow a folder's files are read as they are now, to their end.
     """
     simulation = source.startswith("sim:")
     multiple = _multiple(pace, 1.0 if simulation else None)
@@ -104,6 +105,10 @@ def _blocks(
         blocks = simulated(parse(source), detector)
     elif follow_it:
         blocks = follow(source, format, stop, expected=Expected.of(detector.channel_map()))
+    elif os.path.isdir(source) and local:
+        at_once = Event()
+        at_once.set()
+        blocks = follow(source, format, at_once, expected=Expected.of(detector.channel_map()))
     else:
         blocks = read_blocks(source, format, expected=Expected.of(detector.channel_map()), live=True)
     if multiple is not None:
@@ -316,5 +321,6 @@ def _live(
             if stay:
                 stays(server, stop)
             common.check_published(published)
+            common.fail_if_misread(snapshot)
             if strict:
                 common.strictly(snapshot)

@@ -33,6 +33,7 @@ class Table:
     layout: how they are laid out, or None; fields: int64[n, 6], those of whole numbers; n_numbers: rows of six numbers;
     n_rows: rows of any kind; wrong: a header of other columns; n_columns: the usual number of cells of number rows
     first: the first row under a header, or in brackets, where no layout reads such rows
+    odd: the first row that the layout does not read as numbers
     """
 
     layout: Layout | None
@@ -42,6 +43,7 @@ class Table:
     wrong: WrongHeader | None = None
     n_columns: int = 0
     first: str = ""
+    odd: str = ""
 
     @property
     def share(self) -> float:
@@ -144,7 +146,8 @@ def find_table(head: bytes, tail: bytes = b"") -> Table:
         tail_fields, tail_kinds = _read(tail, best)
         fields, kinds = np.concatenate([fields, tail_fields]), np.concatenate([kinds, tail_kinds])
     n_numbers = int(np.count_nonzero(kinds != OTHER))
-    return Table(best, fields[kinds == WHOLE], n_numbers, len(kinds))
+    odd = next((row[:60] for row in rows if _read(f"{row}\n".encode(), best)[1][:1].tolist() == [OTHER]), "")
+    return Table(best, fields[kinds == WHOLE], n_numbers, len(kinds), odd=odd)
 
 
 def shortened(head: bytes) -> bool:

@@ -16,6 +16,8 @@ from muonstream.formats.hits_json import JsonDecoder, sample_objects
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, read_header
 from muonstream.formats.layout_search import Table, find_table, shortened
 from muonstream.formats.lookalikes import is_certain, resembles
+from muonstream.formats.misread import ENOUGH_ROWS as ENOUGH_HITS
+from muonstream.formats.misread import as_grouped, exchanged, grouped_cells, grouped_rows, misfits
 from muonstream.formats.rows import COLUMNS
 from muonstream.formats.table import TableDecoder
 
@@ -196,7 +198,15 @@ def _decide_table(
     if last and table.layout is None and not table.n_rows and (header := _header_alone(head)) is not None:
         return TextForm(cast("Dialect", named or "course"), "a header without rows", layout=header)
     if table.layout is None or 2 * table.n_numbers < table.n_rows:
+        if grouped := grouped_rows(head):
+            return Refused(as_grouped(grouped))
         like = resembles(beginning, table.n_columns)
+        if last and table.layout is not None:
+            n_bad = table.n_rows - table.n_numbers
+            return Refused(
+                f"found {n_bad:,} of {counted(table.n_rows, 'row')} that are not six numbers, such as "
+                f"{table.odd!r}; expected six numbers in each row"
+            )
         if last and table.first:
             order = "a header that names the columns, and rows of whole numbers"
             return Refused(f"found a table with rows such as {table.first!r}; expected {order}")
@@ -205,7 +215,11 @@ def _decide_table(
         if last:
             return Refused(f"found {like}; expected {_wanted(named)}")
         return Undecided("a table of hits, or JSON objects", like)
+    if grouped := grouped_cells(head, table.layout):
+        return Refused(as_grouped(grouped))
     found = _decide_dialect(table, last, expected, cast("Dialect | None", named))
+    if table.layout.headed:
+        found = _check_header(table, found, last, expected)
     if isinstance(found, Undecided) and before is not None and before.format != "json":
         found = _as_before(table, last, before) or found
     if (last or isinstance(found, TextForm)) and shortened(head):
@@ -217,6 +231,26 @@ def _decide_table(
         no_hits = found.missing.startswith("0 rows of HEAD 2 and 0 of HEAD 1")
         advice = "expected hits" if no_hits else "a format can be named: course, firmware2019 or head1"
         return Refused(f"found {found.missing}; {advice}")
+    return found
+
+
+def _check_header(
+    table: Table, found: TextForm | Undecided | Refused, last: bool, expected: Expected
+) -> TextForm | Undecided | Refused:
+    """A form that was found, unless the names of the header do not fit the columns."""
+    dialect = found.format if isinstance(found, TextForm) else "course"
+    n_hits, n_bad, example = misfits(table.fields, 2 if dialect == "course" else 1)
+    wrong = 2 * n_bad > n_hits
+    if (wrong or not isinstance(found, TextForm) or not n_hits) and not last and len(table.fields) < ENOUGH_HITS:
+        return Undecided("rows of hits in range", "a table of 6 columns") if isinstance(found, TextForm) else found
+    names = exchanged(table.fields, expected)
+    if names:
+        return Refused(f"found a header that seems to have {names} exchanged; expected names that fit the columns")
+    if wrong and isinstance(found, TextForm) and n_hits >= ENOUGH_HITS:
+        return Refused(
+            f"found {n_bad:,} of {n_hits:,} rows of hits out of range, such as {example}; expected a header whose "
+            "names fit the columns"
+        )
     return found
 
 
