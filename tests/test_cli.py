@@ -5,26 +5,17 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import COMMAND, as_process, muonstream
 
 from muonstream.simulation import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.words import encode
-
-COMMAND = [sys.executable, "-m", "muonstream"]
-
-
-def muonstream(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *arguments], input=stdin, capture_output=True, check=False, timeout=300)
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
-    )
 
 
 @contextmanager
@@ -82,7 +73,8 @@ def test_process_writes_a_summary_that_is_the_same_whole_split_and_piped(simulat
     summaries = []
     for i, files in enumerate(([str(simulated)], [str(tmp_path / "a.dat"), str(tmp_path / "b.dat")], ["-"])):
         out = tmp_path / f"{i}.json"
-        done = muonstream("process", *files, "--summary", str(out), stdin=data if files == ["-"] else None)
+        command = ["process", *files, "--summary", str(out)]
+        done = as_process(*command, stdin=data) if files == ["-"] else muonstream(*command)
         assert done.returncode == 0, done.stderr
         found = json.loads(out.read_text())
         for name in ("run", "source", "runs", "inputs"):
@@ -180,7 +172,7 @@ def test_a_full_disk_is_one_clear_line_and_what_was_counted_is_shown(simulated: 
 
 
 def test_a_summary_can_go_down_a_pipe_and_replaces_a_longer_one(simulated: Path, tmp_path: Path) -> None:
-    done = muonstream("process", str(simulated), "--summary", "/dev/stdout")
+    done = as_process("process", str(simulated), "--summary", "/dev/stdout")
     assert done.returncode == 0, done.stderr
     piped, _ = json.JSONDecoder().raw_decode(done.stdout)
     path = tmp_path / "out.json"
@@ -227,14 +219,14 @@ def test_data_are_never_written_over_by_a_summary(simulated: Path, tmp_path: Pat
     data = tmp_path / "run.dat"
     data.write_bytes(before := simulated.read_bytes())
     source = source if source == "-" else str(data)
-    done = muonstream(command, "--summary", str(data), source, stdin=before)
+    done = as_process(command, "--summary", str(data), source, stdin=before)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"muonstream: --summary: found {data}, which ")
     assert data.read_bytes() == before
 
 
 def test_a_summary_on_standard_output_is_alone_there(simulated: Path) -> None:
-    done = muonstream("process", str(simulated), "--summary", "-")
+    done = as_process("process", str(simulated), "--summary", "-")
     assert done.returncode == 0
     assert json.loads(done.stdout)["words"] == 60_000
     assert "60,000  words" in done.stderr
@@ -290,7 +282,7 @@ def test_a_busy_port_is_named(simulated: Path) -> None:
 
 
 def test_the_demo_ends_with_its_account() -> None:
-    done = muonstream("demo", "--duration", "1", "--port", "0")
+    done = as_process("demo", "--duration", "1", "--port", "0")
     assert done.returncode == 0, done.stderr
     assert "The live page is at http://127.0.0.1:" in done.stderr
     assert "words" in done.stdout

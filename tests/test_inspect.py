@@ -7,13 +7,13 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import COMMAND, as_process, muonstream
 from survey_faults import FAULTS, good_words
 
 from muonstream.analysis.survey_digest import SurveyDigest
@@ -21,9 +21,9 @@ from muonstream.words import Words
 
 
 def inspected(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "muonstream", "inspect", *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    if stdin is not None:
+        return as_process("inspect", *arguments, stdin=stdin)
+    return muonstream("inspect", *arguments)
 
 
 def as_json(*arguments: str, stdin: bytes | None = None) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def on_terminal(columns: int, *arguments: str) -> str:
     """What a terminal of so many columns gets."""
     parent, child = pty.openpty()
     environment = os.environ | {"COLUMNS": str(columns), "TERM": "dumb", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "muonstream", "inspect", *arguments]
+    command = [*COMMAND, "inspect", *arguments]
     with subprocess.Popen(command, stdout=child, stderr=child, stdin=subprocess.DEVNULL, env=environment):
         os.close(child)
         out = b""
