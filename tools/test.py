@@ -1,6 +1,7 @@
 """Run every check and test that this machine can run, and name what it lacks and how to get it.
 
-python -m tools.test            lint, format, types, then all tests with their coverage, some files at a time
+python -m tools.test            lint, format, types, then all tests with their coverage, some files at a time;
+                                kernels are compiled meanwhile, and the end says which tests and files were slow
 python -m tools.test --quick    lint, format, types only
 python -m tools.test -k words   more arguments go to pytest
 
@@ -104,16 +105,28 @@ def at_once(arguments: Sequence[str]) -> list[str]:
     if any(argument.startswith(("-n", "--pdb", "--dist")) for argument in arguments):
         return []
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ["-n", str(min(processors, MOST_AT_ONCE)), "--dist", "loadfile"]
+    # xdist would put files with few tests last, and among them are the slowest: tools.slowest has an order of its own.
+    return ["-n", str(min(processors, MOST_AT_ONCE)), "--dist", "loadfile", "--no-loadscope-reorder"]
+
+
+def start_compiling() -> subprocess.Popen[bytes]:
+    """Have the kernels compiled while lint and types are checked: each worker would compile all of them again."""
+    say("$ tools.warm (meanwhile)")
+    return subprocess.Popen([sys.executable, "-m", "tools.warm"], cwd=ROOT)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run it all; 0 if all went well. Later steps run even when earlier ones failed."""
     quick = "--quick" in arguments
-    failed = [] if quick else [f"missing: {name}" for name in (*look_around(), *fetch())]
+    failed = [] if quick else [f"missing: {name}" for name in look_around()]
+    # Some tests alone compile what they need.
+    compiling = None if arguments else start_compiling()
+    failed += [] if quick else [f"missing: {name}" for name in fetch()]
     failed += [" ".join(check) for check in CHECKS if not run(check)]
+    if compiling is not None and compiling.wait() != 0:
+        failed.append("tools.warm")
     # The tests come last, so that their own closing lines are the last ones.
-    if not quick and not run(["pytest", "--cov", *at_once(arguments), *arguments]):
+    if not quick and not run(["pytest", "--cov", "-p", "tools.slowest", *at_once(arguments), *arguments]):
         failed.append("pytest")
     if failed:
         say(f"FAILED: {', '.join(failed)}")

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.slowest import FIRST, TESTS_SHOWN, lines, place
+
+
+def test_files_that_go_first_are_there_once() -> None:
+    assert [name for name in FIRST if not (Path(__file__).parent / name).is_file()] == []
+    assert len(set(FIRST)) == len(FIRST)
+
+
+def test_slow_files_come_first_and_the_others_stay_in_order() -> None:
+    files = ["tests/test_a.py", f"tests/{FIRST[1]}", "tests/test_b.py", f"tests/{FIRST[0]}"]
+    assert sorted(files, key=place) == [files[3], files[1], files[0], files[2]]
+
+
+def test_the_slowest_tests_and_all_files_are_listed() -> None:
+    seconds = {f"tests/test_{file}.py::test_{i}": float(i) for file in "ab" for i in range(TESTS_SHOWN)}
+    found = [line.split() for line in lines({**seconds, "tests/test_c.py::test_c[x::y]": 1000.0})]
+    assert found[0] == ["1000.0", "tests/test_c.py::test_c[x::y]"]
+    assert len(found) == TESTS_SHOWN + 1 + 3
+    assert found[TESTS_SHOWN] == ["1600.0", "all", "files,", "of", "which:"]
+    assert found[-3:] == [["1000.0", "tests/test_c.py"], ["300.0", "tests/test_a.py"], ["300.0", "tests/test_b.py"]]
+
+
+def test_a_run_without_tests_has_no_times() -> None:
+    assert list(lines({})) == ["     0.0  all files, of which:"]
+
+
+@pytest.mark.parametrize("arguments", [["-n", "2"], ["-n3"], ["--dist=load"], ["--pdb"]])
+def test_who_says_how_many_at_once_is_left_alone(arguments: list[str]) -> None:
+    from tools.test import at_once
+
+    assert at_once(arguments) == []
+    assert at_once([])[0] == "-n"

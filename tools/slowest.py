@@ -1,0 +1,88 @@
+"""A plugin of pytest for `python -m tools.test`: slow files run first, and the end says where the time went.
+
+Workers take one file after another. If a slow one came last, the other workers would wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Final
+
+import pytest
+
+FIRST: Final = (
+    "test_spark.py",
+    "test_restarts.py",
+    "test_spark_faults.py",
+    "test_course.py",
+    "test_kafka_source.py",
+    "test_replay.py",
+    "test_spark_cluster.py",
+    "test_muons_page.py",
+    "test_page.py",
+    "test_kafka_dashboard.py",
+    "test_dashboard.py",
+    "test_kafka_broker.py",
+    "test_kafka_sinks.py",
+    "test_deploy.py",
+    "test_course_baseline.py",
+    "test_cli.py",
+    "test_intake_corpus.py",
+    "test_follow_as_process.py",
+)
+"""Files that took longest when they were last measured, longest first: see the table at the end of a run."""
+TESTS_SHOWN: Final = 25
+
+
+def place(file: str) -> int:
+    """Where in the order of files this one (a path) comes; those not in FIRST come together after the others."""
+    name = PurePath(file).name
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def lines(seconds: Mapping[str, float]) -> Iterator[str]:
+    """The slowest tests, then all files, each with its time in s; seconds: by pytest's name of the test."""
+    files: dict[str, float] = {}
+    for test, taken in seconds.items():
+        file = test.partition("::")[0]
+        files[file] = files.get(file, 0.0) + taken
+    for name, taken in longest(seconds)[:TESTS_SHOWN]:
+        yield f"{taken:8.1f}  {name}"
+    yield f"{sum(files.values()):8.1f}  all files, of which:"
+    for name, taken in longest(files):
+        yield f"{taken:8.1f}  {name}"
+
+
+def longest(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Names with their times, the longest first."""
+    return sorted(seconds.items(), key=lambda item: -item[1])
+
+
+class Times:
+    """Adds up what workers report: set-up, test and tear-down, in s."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section("where the time went, in seconds: slowest tests, then files")
+        terminalreporter.write_line("A fixture that several tests share counts for the first of them.")
+        for line in lines(self.seconds):
+            terminalreporter.write_line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only the process that reports adds up; workers of xdist do not."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Times())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow files first; within a file, and among other files, the order stays."""
+    items.sort(key=lambda item: place(item.nodeid.partition("::")[0]))
