@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
 from numba import njit
+from numba.core import entrypoints
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,3 +20,12 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """The same for a small part of a kernel that is put into its callers: a call costs some 20 ns an array argument."""
     return cast("Callable[P, R]", njit(cache=True, nogil=True, forceinline=True)(function))
+
+
+def spare_extensions() -> None:
+    """Keep numba from importing the packages that have registered types of their own with it, in a process of ours.
+
+    No kernel here takes such types, and awkward alone, which comes with uproot, would take a tenth of the time of a
+    short command. Not for programs that import this project: they may have kernels of their own.
+    """
+    entrypoints._already_initialized = True

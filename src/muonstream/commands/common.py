@@ -15,12 +15,15 @@ from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.verdicts import headline
+from muonstream.compiled import spare_extensions
 from muonstream.detector import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
 from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import BINARY, Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
+
+spare_extensions()
 
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130
