@@ -126,14 +126,16 @@ class RateBins:
         if epochs.any():
             rows = rows.copy()
             rows[:, [ROW_FIRST_ORBIT, ROW_LAST_ORBIT]] += epochs[:, None]
-        new = self._gathered(self._begin(keys), rows, None)
-        bins, rows, extra = (
-            np.concatenate([a, b]) for a, b in zip((self.begins, self.rows, self.extra), new, strict=True)
-        )
-        if len(self.begins) and new[0][0] <= self.begins[-1]:
+        bins, rows, extra = self._gathered(self._begin(keys), rows, None)
+        # bins before the first new one stay as they are: mostly all but the last, which new rows continue
+        at = int(np.searchsorted(self.begins, bins[0]))
+        if at < len(self.begins):
+            parts = zip((self.begins, self.rows, self.extra), (bins, rows, extra), strict=True)
+            bins, rows, extra = (np.concatenate([mine[at:], new]) for mine, new in parts)
             order = np.lexsort((rows[:, ROW_FIRST_ORBIT], bins))
             bins, rows, extra = self._gathered(bins[order], rows[order], extra[order])
-        self.begins, self.rows, self.extra = bins, rows, extra
+        parts = zip((self.begins, self.rows, self.extra), (bins, rows, extra), strict=True)
+        self.begins, self.rows, self.extra = (np.concatenate([mine[:at], new]) for mine, new in parts)
         self._gaps = None
         while self._too_many():
             self.begins, self.rows, self.extra = self._gathered(self._begin(self.begins), self.rows, self.extra)
