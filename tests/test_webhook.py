@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
@@ -11,6 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from posting_servers import OK, answering
 
 from muonstream.analysis.findings import Level
 from muonstream.analysis.snapshot_codec import encode
@@ -103,10 +105,58 @@ def test_what_cannot_be_posted_is_told_without_the_address(receiver: Receiver) -
     hook.close()
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "http://", "nonsense"])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "http://", "nonsense", "http://a b/"])
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(WebhookError, match="allowed are addresses of http and https"):
+    with pytest.raises(WebhookError, match=r"webhook: found .*; expected is an address of http or https"):
         Webhook(url, "run")
+
+
+def test_a_server_that_speaks_no_http_costs_one_post_and_not_the_next() -> None:
+    told: SimpleQueue[str] = SimpleQueue()
+    with answering(*[b"no HTTP\r\n"] * TRIES, OK) as server:
+        hook = Webhook(server.url, "run", failed=told.put, first_pause_s=0.001, interval_s=0)
+        hook(change("first"))
+        text = told.get(timeout=60)
+        hook(change("second"))
+        hook.close()
+        posted = [body["changes"][0]["subject"] for body in server.bodies()]
+    assert text.startswith("webhook at 127.0.0.1: 1 changes could not be posted: what answers does not speak HTTP")
+    assert posted == ["first"] * TRIES + ["second"]
+    assert told.empty()
+
+
+def test_a_redirect_is_told_at_once_and_not_followed() -> None:
+    told: SimpleQueue[str] = SimpleQueue()
+    with answering(OK) as other, answering(f"HTTP/1.1 302 x\r\nLocation: {other.url}\r\n\r\n".encode()) as server:
+        hook = Webhook(server.url, "run", failed=told.put)
+        hook(change("first"))
+        assert "1 changes could not be posted: it answered 302, a redirect, which is not followed" in told.get(
+            timeout=60
+        )
+        hook.close()
+        assert server.requests.qsize() == 1
+        assert other.requests.empty()
+
+
+def test_a_thread_that_ends_is_told() -> None:
+    told: SimpleQueue[str] = SimpleQueue()
+    with answering(OK) as server:
+        hook = Webhook(server.url, "run", failed=told.put)
+        hook(replace(change("first"), reason=object()))  # type: ignore[arg-type]
+        assert told.get(timeout=60) == (
+            "webhook at 127.0.0.1: posting has ended (TypeError); no more changes are posted"
+        )
+        hook.close()
+
+
+def test_a_server_that_does_not_answer_does_not_hold_up_the_end() -> None:
+    told: SimpleQueue[str] = SimpleQueue()
+    with answering(None) as server:
+        hook = Webhook(server.url, "run", failed=told.put, timeout_s=0.2, first_pause_s=3600)
+        hook(change("first"))
+        server.requests.get(timeout=60)
+        hook.close()
+    assert "webhook at 127.0.0.1: " in told.get(timeout=60)
 
 
 def test_a_run_posts_its_alarms_and_compares_with_a_reference(receiver: Receiver, tmp_path: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from muonstream.analysis.verdicts import Change
+from muonstream.sinks.posting import Address, AddressError, PostError, RedirectError, post, start_thread
 
 INTERVAL_S: Final = 10.0
 """Posts are at least so far apart; what changes in between goes into one."""
@@ -30,7 +28,10 @@ class Webhook:
     """Posts changes from a thread of its own; failed posts are tried again, then dropped and told to `failed`.
 
     The body: {"run": ..., "dropped": n, "changes": [{"time", "data_time_s", "check", "subject", "before", "after",
-    "reason"}, ...]}, levels as null, good, medium or bad. Raises WebhookError for what is no http or https address.
+    "reason"}, ...]}, levels as null, good, medium or bad. A redirect is not followed: it is a failure, told at once.
+    No line that `failed` gets has more of the address than its host, since the rest may be a secret.
+
+    Raises WebhookError for what is not an http or https address.
     """
 
     def __init__(
@@ -41,23 +42,23 @@ class Webhook:
         failed: Callable[[str], None] = lambda text: None,
         interval_s: float = INTERVAL_S,
         first_pause_s: float = FIRST_PAUSE_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise WebhookError(f"webhook: found {url[:100]!r}, allowed are addresses of http and https")
-        # the address may hold a secret, so only the host is ever told
-        self._host = parts.hostname
-        self._url = url
+        try:
+            self._address = Address.parse(url)
+        except AddressError as error:
+            raise WebhookError(f"webhook: {error}") from None
+        self._name = f"webhook at {self._address.host}"
         self._run = run
         self._failed = failed
         self._interval_s = interval_s
         self._first_pause_s = first_pause_s
+        self._timeout_s = timeout_s
         self._changes: list[Change] = []
         self._dropped = 0
         self._closed = False
         self._wake = Condition()
-        self._thread = Thread(target=self._work, name="webhook", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("webhook", self._work, self._died)
 
     def __call__(self, change: Change) -> None:
         """Post this change soon."""
@@ -69,11 +70,16 @@ class Webhook:
             self._wake.notify()
 
     def close(self) -> None:
-        """Post what waits, once, and end."""
+        """Post what waits, once, and end; what is still being posted after the timeout is reported."""
         with self._wake:
             self._closed = True
             self._wake.notify()
-        self._thread.join(TIMEOUT_S)
+        self._thread.join(self._timeout_s)
+        if self._thread.is_alive():
+            self._failed(f"{self._name}: still no answer at the end of the run; its last changes may not have arrived")
+
+    def _died(self, reason: str) -> None:
+        self._failed(f"{self._name}: posting has ended ({reason}); no more changes are posted")
 
     def _work(self) -> None:
         posted_at = -self._interval_s
@@ -94,20 +100,21 @@ class Webhook:
 
     def _post(self, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
-        request = urllib.request.Request(self._url, data, {"Content-Type": "application/json"}, method="POST")
         pause_s = self._first_pause_s
         for attempt in range(TRIES):
             try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_S):
-                    return
-            except (OSError, ValueError) as error:
-                reason = error.reason if isinstance(error, urllib.error.URLError) else error
+                post(self._address, data, timeout_s=self._timeout_s)
+                return
+            except PostError as error:
+                reason = str(error)
+                if isinstance(error, RedirectError):  # it would say the same again
+                    break
             with self._wake:
                 if self._closed or attempt == TRIES - 1:
                     break
                 self._wake.wait_for(lambda: self._closed, pause_s)
             pause_s *= 2
-        self._failed(f"webhook at {self._host}: {len(body['changes'])} changes could not be posted: {reason}")
+        self._failed(f"{self._name}: {len(body['changes'])} changes could not be posted: {reason}")
 
 
 def _plain(change: Change) -> dict[str, Any]:
