@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -47,3 +51,28 @@ def test_options_that_would_do_nothing_are_refused(arguments: list[str], line: s
     found = RUNNER.invoke(app, ["run", *arguments])
     assert found.exit_code == 1
     assert found.stderr.startswith(f"muonstream: {line}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["run", "none.dat"], "none.dat: no such file or folder"),
+        (["run", "none.dat", "--no-follow", "--port", "0"], "none.dat: no such file or folder"),
+        (["run", "here.dat", "--reference", "none.musn"], "none.musn: no such file"),
+        (["process", "here.dat", "none.dat", "nor.dat"], "none.dat: no such file\nmuonstream: nor.dat: no such file"),
+        (["calibrate", "none.dat", "-o", "new.toml"], "none.dat: no such file"),
+    ],
+)
+def test_missing_files_are_told_before_anything_heavy_is_loaded(
+    tmp_path: Path, arguments: list[str], missing: str
+) -> None:
+    """So no address of a page is printed, and no kernel compiled, for a name with a slip of the pen."""
+    (tmp_path / "here.dat").write_bytes(bytes(800))
+    heavy = ("numpy", "numba", "bokeh", "starlette", "uvicorn")
+    program = (
+        f"import sys, atexit; sys.argv = ['muonstream', *{arguments}]\n"
+        f"atexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))\n"
+        "from muonstream.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (1, f"muonstream: {missing}\n", "[]\n")

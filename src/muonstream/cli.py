@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from muonstream import __version__
-from muonstream.cli_errors import Commands, unfit
+from muonstream.cli_errors import Commands, refuse, refuse_missing, unfit
 from muonstream.cli_kafka import kafka_app
 from muonstream.cli_options import (
     IDLE_SECONDS,
@@ -153,16 +153,16 @@ def run(
 
     Example: muonstream run /data/run000123.dat
     """
+    on_spark = engine is EngineName.spark
+    if problem := unfit(ctx, source, on_spark=on_spark, publishes=bool(results or snapshots)):
+        refuse(problem)
+    refuse_missing([source], what="file or folder")
+    refuse_missing([reference])
     from muonstream.commands.alarms import AlarmOptions
     from muonstream.commands.publish import PublishOptions
 
     publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
     alarm_options = AlarmOptions(reference, webhook)
-    on_spark = engine is EngineName.spark
-    if problem := unfit(ctx, source, on_spark=on_spark, publishes=bool(results or snapshots)):
-        from muonstream.commands.common import refuse
-
-        raise typer.Exit(refuse(problem))
     if source.startswith("kafka://"):
         from muonstream.commands.topic import TopicOptions, run_topic
 
@@ -249,6 +249,7 @@ def process(
 
     Example: muonstream process Run000591/data_*.dat --summary out.json
     """
+    refuse_missing(files)
     from muonstream.commands.process import ProcessOptions, process_files
 
     options = ProcessOptions(
@@ -346,6 +347,7 @@ def calibrate(
 
     Example: muonstream calibrate run*.dat --output mine.toml
     """
+    refuse_missing(files)
     from muonstream.commands.calibrate import calibrate_files
 
     raise typer.Exit(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -61,3 +64,30 @@ def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool) -
                 option = next((one.opts[0] for one in ctx.command.params if one.name == name), name)
                 return f"{option}{' spark' if name == 'engine' else ''}: {why}"
     return ""
+
+
+def refuse(*problems: str) -> NoReturn:
+    """Say what is wrong before anything is loaded that takes long, a line each, and end the program."""
+    for problem in problems:
+        print(f"muonstream: {problem}", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def refuse_missing(files: Iterable[str], *, what: str = "file") -> None:
+    """End the program when files are missing, with a line each, before anything is loaded that takes long.
+
+    Names that are not paths are passed over: standard input, URLs, topics, simulations, and "" for none.
+    """
+    paths = [name for name in files if name not in ("", "-") and "://" not in name and not name.startswith("sim:")]
+    if missing := [path for path in paths if _missing(path)]:
+        refuse(*(f"{path}: no such {what}" for path in missing))
+
+
+def _missing(path: str) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # what else is wrong with it is said when it is opened
+        pass
+    return False

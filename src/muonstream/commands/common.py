@@ -80,12 +80,6 @@ def writing(name: object) -> Iterator[None]:
         raise CommandError(f"{name}: cannot be written: {reason}") from None
 
 
-def refuse(problem: str) -> int:
-    """Say what is wrong before anything is begun, and give the exit code."""
-    complain(problem)
-    return FAILED
-
-
 def load_detector(name: str) -> Detector:
     """A detector by file or name. Raises DetectorError."""
     return Detector.load(name)

@@ -12,6 +12,7 @@ from muonstream.analysis.summary import CountedRun, total_of
 from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
 from muonstream.commands import common
+from muonstream.commands.compiling import compiling
 from muonstream.commands.summary_file import conclude_runs, summary_file
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
@@ -109,7 +110,7 @@ def process_files(files: list[str], options: ProcessOptions) -> int:
         counted: list[CountedRun] = []
         whole = False
         try:
-            with _progress() as progress:
+            with _progress() as progress, compiling():
                 _count(files, options, detector, counted, progress)
             whole = True
         finally:

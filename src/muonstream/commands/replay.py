@@ -17,7 +17,7 @@ from typing import Final
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.commands import common
-from muonstream.commands.run import compiling
+from muonstream.commands.compiling import compiling
 from muonstream.commands.topics import connect
 from muonstream.detector import Detector
 from muonstream.formats.block import Block

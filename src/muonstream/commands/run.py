@@ -7,13 +7,14 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event
 from types import FrameType
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
+from muonstream.commands.compiling import compiling
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
 from muonstream.dashboard.health import STALE_AFTER_S
@@ -47,28 +48,6 @@ def stopping(stop: Event) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-
-
-COMPILING = "Loading the kernels; the first time they are compiled, which takes up to half a minute."
-COMPILED_S = 1.5
-"""Loading compiled kernels takes less on a machine with nothing else to do."""
-
-
-@contextmanager
-def compiling(tell_page: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Kernels are made ready meanwhile: say so on the terminal and the page if that takes long."""
-
-    def tell() -> None:
-        common.say(COMPILING)
-        if tell_page is not None:
-            tell_page(COMPILING)
-
-    timer = Timer(COMPILED_S, tell)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _multiple(pace: str, default: float | None) -> float | None:
