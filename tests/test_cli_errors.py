@@ -40,6 +40,7 @@ def test_a_choice_that_is_none_is_named_with_those_there_are() -> None:
         (["sim:", "--store-every", "1"], "--store-every: found sim:, allowed is a topic: "),
         (["sim:", "--kafka-properties", "x"], "--kafka-properties: found sim:, allowed is a topic: "),
         (["sim:", "--trigger", "1s"], "--trigger: found --engine local, allowed with --engine spark only"),
+        (["sim:", "--notify-limit", "5"], "--notify-limit: found no --notify, allowed with --notify only"),
         (["kafka://h/x", "-f", "json"], "--format: found kafka://h/x, allowed are files, "),
         (["kafka://h/x", "--pace", "5"], "--pace: found kafka://h/x, allowed are files, "),
         (["kafka://h/x", "--engine", "spark", "--workers", "2"], "--workers: found --engine spark, allowed is "),

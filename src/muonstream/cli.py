@@ -30,8 +30,12 @@ from muonstream.cli_options import (
     KafkaTimeoutOption,
     MasterOption,
     MostWordsOption,
+    NotifyLimitOption,
+    NotifyLinkOption,
+    NotifyOption,
     PortOption,
     ReconstructOption,
+    RemindOption,
     RunNumberOption,
     RunOption,
     SparkConfOption,
@@ -40,6 +44,7 @@ from muonstream.cli_options import (
     StrictOption,
     SummaryOption,
     TriggerOption,
+    WebhookOption,
     WorkersOption,
 )
 
@@ -140,7 +145,11 @@ def run(
     reference: Annotated[
         str, typer.Option(help="Compare with this snapshot of a good run, as its page gives it at /api/snapshot.musn.")
     ] = "",
-    webhook: Annotated[str, typer.Option(help="Post changes of verdicts here: https://...")] = "",
+    webhook: WebhookOption = "",
+    notify: NotifyOption = None,
+    remind_after: RemindOption = 30.0,
+    notify_limit: NotifyLimitOption = 20,
+    notify_link: NotifyLinkOption = "",
     engine: EngineOption = EngineName.local,
     master: MasterOption = "",
     trigger: TriggerOption = "",
@@ -154,7 +163,7 @@ def run(
     Example: muonstream run /data/run000123.dat
     """
     on_spark = engine is EngineName.spark
-    if problem := unfit(ctx, source, on_spark=on_spark, publishes=bool(results or snapshots)):
+    if problem := unfit(ctx, source, on_spark=on_spark, publishes=bool(results or snapshots), notifies=bool(notify)):
         refuse(problem)
     refuse_missing([source], what="file or folder")
     refuse_missing([reference])
@@ -162,7 +171,7 @@ def run(
     from muonstream.commands.publish import PublishOptions
 
     publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
-    alarm_options = AlarmOptions(reference, webhook)
+    alarm_options = AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link)
     if source.startswith("kafka://"):
         from muonstream.commands.topic import TopicOptions, run_topic
 

@@ -15,6 +15,7 @@ SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger",
 TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
 KAFKA_ONLY: Final = ("kafka_properties", "kafka_timeout")
 FILE_ONLY: Final = ("format", "pace", "idle_seconds")
+NOTIFY_ONLY: Final = ("remind_after", "notify_limit", "notify_link")
 LOCAL_ONLY: Final = ("follow", "workers", "store_every")
 """Parameters of `run` that only some sources and engines know."""
 
@@ -43,10 +44,10 @@ def told(found: str, message: str) -> str:
     return message
 
 
-def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool) -> str:
+def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool, notifies: bool) -> str:
     """What is wrong with options that were given to `run` and would do nothing for this source, "" if all do.
 
-    publishes: whether something is published to Kafka
+    publishes: whether something is published to Kafka; notifies: whether messages are sent to people
     """
     on_topic = source.startswith("kafka://")
     topic = "kafka://host:port/topic"
@@ -56,6 +57,7 @@ def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool) -
         (not on_topic, TOPIC_ONLY, f"found {source}, allowed is a topic: {topic}"),
         (not on_topic and not publishes, KAFKA_ONLY, f"found {source}, allowed is a topic: {topic}, or --results"),
         (on_topic, FILE_ONLY, f"found {source}, allowed are files, folders, sim: and standard input"),
+        (not notifies, NOTIFY_ONLY, "found no --notify, allowed with --notify only"),
         (on_spark, LOCAL_ONLY, "found --engine spark, allowed is --engine local"),
     ]
     for applies, names, why in rules:

@@ -120,4 +120,25 @@ SparkConfOption = Annotated[
 SparkLogOption = Annotated[
     Path | None, typer.Option("--spark-log", help="Spark's log; without it, among the checkpoints.")
 ]
+WebhookOption = Annotated[
+    str, typer.Option(envvar="MUONSTREAM_WEBHOOK", help="Post changes of verdicts here as JSON: https://...")
+]
+NotifyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        envvar="MUONSTREAM_NOTIFY",
+        help="Send alarms to people: an address of apprise (extra notify), such as mailto://…, slack://…; repeatable.",
+    ),
+]
+RemindOption = Annotated[
+    float,
+    typer.Option("--remind-after", min=0, max=1e5, help="Minutes until an unacknowledged alarm is sent again; 0: not."),
+]
+NotifyLimitOption = Annotated[
+    int, typer.Option("--notify-limit", min=1, max=1000, help="Messages an hour at most; more alarms share one.")
+]
+NotifyLinkOption = Annotated[
+    str, typer.Option("--notify-link", help="Address of the page in messages, where it is not the one printed.")
+]
 BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from muonstream.analysis.guidance import guidance_table
 from muonstream.channels import ChannelMap, build_channel_map
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
@@ -258,6 +259,9 @@ class Detector(_Table):
     triggers: tuple[BoardChannel, ...] = ()
     """Channels of boards' internal triggers: no chamber's hits."""
     thresholds: Thresholds = Thresholds()
+    # left out of what identifies a detector: other words of guidance make no other results
+    guidance: Annotated[tuple[tuple[str, str], ...], BeforeValidator(guidance_table), Field(exclude=True)] = ()
+    """What to do when a check is Medium or Bad, by the check's name, where it is not the default of `GUIDANCE`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

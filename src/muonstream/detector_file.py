@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from muonstream.detector import BoardChannel, Chamber, Detector
+from muonstream.detector import BoardChannel, Chamber, Detector, Thresholds
 
 
 def _value(value: object) -> str:
@@ -47,4 +47,13 @@ def detector_toml(
             value = getattr(chamber, key)
             if field.is_required() or value != field.default:
                 lines.append(f"{key} = {_value(value)}")
+    limits = [
+        f"{key} = {_value(value)}"
+        for key, field in Thresholds.model_fields.items()
+        if (value := getattr(detector.thresholds, key)) != field.default
+    ]
+    if limits:
+        lines += ["", "[thresholds]", *limits]
+    if detector.guidance:
+        lines += ["", "[guidance]", *(f"{_value(check)} = {_value(text)}" for check, text in detector.guidance)]
     return "\n".join(lines) + "\n"

@@ -98,12 +98,17 @@ def _encode(snapshot: Snapshot) -> bytes:
         "engine": [list(pair) for pair in snapshot.engine],
         "verdicts": None if snapshot.verdicts is None else as_plain(snapshot.verdicts),
         "inputs": [asdict(report) for report in snapshot.inputs[-INPUTS:]],
-        "detector": snapshot.detector.model_dump(mode="json"),
+        "detector": snapshot.detector.model_dump(mode="json") | _guidance(snapshot.detector),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     body = b"".join([struct.pack("<I", len(text)), text, *(array.tobytes() for array in little.values())])
     return MAGIC + bytes([VERSION]) + zlib.compress(body, 6)
+
+
+def _guidance(detector: Detector) -> dict[str, Any]:
+    """The detector's own guidance, which is no part of its identity; nothing without any, for older readers."""
+    return {"guidance": dict(detector.guidance)} if detector.guidance else {}
 
 
 def decode(data: bytes) -> Snapshot:

@@ -1,37 +1,53 @@
-"""Alarms of a live run: to the terminal, to a webhook; and the reference that verdicts compare with."""
+"""Alarms of a live run: to the terminal, a webhook, and people; and the reference that verdicts compare with."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from muonstream.analysis.board import Board
+from muonstream.analysis.guidance import guidance_of
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.notices import Event, Key, Notices
 from muonstream.analysis.quality import Window
 from muonstream.analysis.snapshot_codec import SnapshotError, decode
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
 from muonstream.commands import common
 from muonstream.detector import Detector
+from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
+
+NOTIFY_LIMIT: Final = 20
+REMIND_AFTER_MIN: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmOptions:
-    """What `run` was told: a reference's file, and where to post changes of verdicts; empty for none."""
+    """What `run` was told; empty texts and tuples for none.
+
+    reference: a snapshot's file; webhook: where to post changes of verdicts; notify: addresses of people, for apprise
+    notify_limit: messages an hour to each at most; remind_after_min: 0 for no reminders
+    link: the page's address for messages, where it is not the one that is served
+    """
 
     reference: str = ""
     webhook: str = ""
+    notify: tuple[str, ...] = ()
+    notify_limit: int = NOTIFY_LIMIT
+    remind_after_min: float = REMIND_AFTER_MIN
+    link: str = ""
 
 
 class Alarms:
-    """The board of a run, whose changes go to the terminal and to the webhook; a context manager."""
+    """The board of a run, whose changes go to the terminal, the webhook, and people; a context manager."""
 
     def __init__(self, options: AlarmOptions, detector: Detector, run: str, *, live: bool = True) -> None:
         """Raise CommandError for a reference that cannot be used, or an address that is none.
@@ -44,6 +60,9 @@ class Alarms:
         except WebhookError as error:
             raise common.CommandError(f"--{error}") from None
         self.board = Board(listener=self._changed, live=live)
+        self.page = options.link
+        """The page's address, without a token, "" while it is not known."""
+        self._notifiers = self._notify(options, detector, run)
 
     def timeline(self, catalogue: Catalogue) -> Timeline:
         """What judges a run's steps, against the reference where there is one."""
@@ -60,14 +79,55 @@ class Alarms:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._webhook is not None:
-            self._webhook.close()
+        with ExitStack() as stack:
+            for sink in (self._webhook, *self._notifiers):
+                if sink is not None:
+                    stack.callback(sink.close)
+
+    def problems(self) -> list[str]:
+        """What keeps people from being told, a line each, for /healthz."""
+        return [notifier.problem for notifier in self._notifiers if notifier.problem]
+
+    def _notify(self, options: AlarmOptions, detector: Detector, run: str) -> list[Notifier]:
+        try:
+            # all of them are looked at before the first thread is started
+            services = [Service(url, number) for number, url in enumerate(options.notify, 1)]
+        except NotifyError as error:
+            raise common.CommandError(str(error)) from None
+        return [
+            Notifier(
+                service,
+                Notices(limit=options.notify_limit, remind_after_s=60 * options.remind_after_min),
+                run=run,
+                limit=options.notify_limit,
+                guidance=lambda check: guidance_of(check, detector.guidance),
+                acknowledged=self._acknowledged,
+                failed=common.say,
+                link=lambda: self.page,
+            )
+            for service in services
+        ]
+
+    def _acknowledged(self) -> set[Key]:
+        return {status.finding.key for status in self.board.verdicts.statuses if status.acknowledged is not None}
 
     def _changed(self, change: Change) -> None:
         at = time.strftime("%H:%M:%S", time.localtime(change.time))
         common.say(f"{at} {change.after.title}: {change.subject}: {change.check}: {change.reason}")
         if self._webhook is not None:
             self._webhook(change)
+        if self._notifiers:
+            event = self._event(change)
+            for notifier in self._notifiers:
+                notifier(event)
+
+    def _event(self, change: Change) -> Event:
+        """A change with the value and the limit that the board shows with it."""
+        key = change.check, change.subject
+        found = next((one.finding for one in self.board.verdicts.statuses if one.finding.key == key), None)
+        if found is None:
+            return Event(*key, change.after, change.time, change.reason)
+        return Event(*key, change.after, change.time, change.reason, found.value, found.limit, found.unit)
 
 
 def _reference(name: str, detector: Detector) -> Snapshot:

@@ -205,12 +205,18 @@ def served(
         yield None
         return
     try:
-        server = Dashboard(*address, board=alarms.board, stale_after_s=stale_after_s, problems=problems)
+        server = Dashboard(
+            *address,
+            board=alarms.board,
+            stale_after_s=stale_after_s,
+            problems=lambda: [*problems(), *alarms.problems()],
+        )
         if alarms.reference is not None:
             server.feed.refer_to(alarms.reference)
         server.start()
     except DashboardError as error:
         raise common.CommandError(str(error)) from None
+    alarms.page = alarms.page or server.url.partition("?")[0]
     common.say(f"The live page is at {server.url} (Ctrl-C ends the run)")
     try:
         yield server
