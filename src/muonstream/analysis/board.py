@@ -95,13 +95,13 @@ class Board:
         if self._listener is not None:
             self._listener(change)
 
-    def acknowledge(self, check: str, subject: str, why: str, time: float) -> bool:
-        """Note that somebody knows of an alarm; False when there is none such."""
+    def acknowledge(self, check: str, subject: str, why: str, time: float, name: str = "") -> bool:
+        """Note that somebody, of this name, knows of an alarm; False when there is none such."""
         with self._lock:
             of_key = [status for status in self.verdicts.statuses if status.finding.key == (check, subject)]
             if not of_key or of_key[0].finding.level <= Level.GOOD:
                 return False
-            self._known[check, subject] = of_key[0].finding.level, Acknowledgement(why, time)
+            self._known[check, subject] = of_key[0].finding.level, Acknowledgement(why, time, name)
             statuses = tuple(self._shown(status) for status in self.verdicts.statuses)
             self.verdicts = replace(self.verdicts, statuses=statuses)
         return True

@@ -14,10 +14,11 @@ from muonstream.analysis.findings import Finding, Judgement, Level, worst
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """That somebody knows of an alarm: why, and when (unix seconds)."""
+    """That somebody knows of an alarm: why, when (unix seconds), and who ("" where nobody gave a name)."""
 
     why: str
     time: float
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def _status_json(status: Status) -> dict[str, Any]:
         "limit": finding.limit,
         "unit": finding.unit,
         "since": status.since,
-        "acknowledged": None if known is None else {"why": known.why, "time": known.time},
+        "acknowledged": None if known is None else {"why": known.why, "time": known.time, "name": known.name},
     }
 
 
