@@ -26,7 +26,7 @@ EDGES: dict[str, frozenset[str]] = {
     "commands": frozenset({"kafka", "sources", "sinks", "dashboard", "engines"}),
     "cli": frozenset({"commands", "cli_errors", "cli_kafka", "cli_options"}),
     "cli_kafka": frozenset({"commands", "cli_options"}),
-    "cli_errors": frozenset(),
+    "cli_errors": frozenset({"cli_options"}),
     "cli_options": frozenset(),
     "__main__": frozenset({"cli"}),
 }

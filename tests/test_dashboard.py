@@ -15,10 +15,12 @@ from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
 from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.access import Access
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import DRIFT_REBIN, numbers, rebinned, unpack
 from muonstream.dashboard.server import Dashboard, DashboardError
+from muonstream.dashboard.tokens import Token
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
@@ -47,7 +49,8 @@ def dashboard() -> Iterator[Dashboard]:
 
 
 def client(token: str | None = None, feed: Feed | None = None, host: str = "127.0.0.1") -> TestClient:
-    app = create_app(feed or Feed(), bound_to="127.0.0.1" if token is None else "0.0.0.0", token=token)
+    access = Access() if token is None else Access(bound_to="0.0.0.0", token=Token(token))
+    app = create_app(feed or Feed(), access=access)
     return TestClient(app, base_url=f"http://{host}")
 
 

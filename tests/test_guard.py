@@ -5,10 +5,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.testclient import TestClient
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocket
 
-from muonstream.dashboard.guard import SECURITY_HEADERS, Guard, is_address, is_loopback, own_hosts, split_host
+from muonstream.dashboard.access import Access
+from muonstream.dashboard.guard import SECURITY_HEADERS, Guard
+from muonstream.dashboard.hosts import is_address, is_loopback, own_hosts, split_host
+from muonstream.dashboard.tokens import Token
 
 TOKEN = "secret-secret"
 
@@ -29,7 +32,12 @@ APP = Starlette(routes=[Route("/", page), Route("/folder/page", page), WebSocket
 def client(
     base_url: str = "http://127.0.0.1:8050", *, bound_to: str = "127.0.0.1", token: str | None = None
 ) -> TestClient:
-    return TestClient(Guard(APP, bound_to=bound_to, token=token), base_url=base_url, follow_redirects=False)
+    return asking(Access(bound_to=bound_to, token=None if token is None else Token(token)), base_url)
+
+
+def asking(access: Access, base_url: str = "http://127.0.0.1:8050", address: str = "127.0.0.1") -> TestClient:
+    """A client of this address, which is guarded in this way."""
+    return TestClient(Guard(APP, access=access), base_url=base_url, follow_redirects=False, client=(address, 50_000))
 
 
 @pytest.mark.parametrize(
@@ -214,25 +222,25 @@ def test_the_cookie_of_another_token_or_port_is_no_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "seen"),
+    ("path", "headers", "refused"),
     [
-        ("/feed", {}, False),
-        (f"/feed?token={TOKEN}", {}, False),
-        ("/feed", {"authorization": f"Bearer {TOKEN}"}, True),
-        ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://127.0.0.1:8050"}, True),
-        ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://evil.example"}, False),
-        ("/feed", {"authorization": f"Bearer {TOKEN}", "host": "evil.example"}, False),
+        ("/feed", {}, 401),
+        (f"/feed?token={TOKEN}", {}, 401),
+        ("/feed", {"authorization": f"Bearer {TOKEN}"}, None),
+        ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://127.0.0.1:8050"}, None),
+        ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://evil.example"}, 403),
+        ("/feed", {"authorization": f"Bearer {TOKEN}", "host": "evil.example"}, 421),
     ],
 )
-def test_a_websocket_is_guarded_as_well(path: str, headers: dict[str, str], seen: bool) -> None:
+def test_a_websocket_is_guarded_as_well(path: str, headers: dict[str, str], refused: int | None) -> None:
     browser = client(token=TOKEN)
-    if seen:
+    if refused is None:
         with browser.websocket_connect(path, headers={"host": "127.0.0.1:8050", **headers}) as socket:
             assert socket.receive_text() == "seen"
         return
     with (
-        pytest.raises(WebSocketDisconnect) as caught,
+        pytest.raises(WebSocketDenialResponse) as caught,
         browser.websocket_connect(path, headers={"host": "127.0.0.1:8050", **headers}),
     ):
         pass
-    assert caught.value.code == 1008
+    assert caught.value.status_code == refused

@@ -7,9 +7,8 @@ import errno
 import gc
 import os
 import sys
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -24,7 +23,6 @@ from muonstream.cli_options import (
     EngineName,
     EngineOption,
     FormatOption,
-    HostOption,
     IdleOption,
     KafkaOption,
     KafkaTimeoutOption,
@@ -33,7 +31,6 @@ from muonstream.cli_options import (
     NotifyLimitOption,
     NotifyLinkOption,
     NotifyOption,
-    PortOption,
     ReconstructOption,
     RemindOption,
     RunNumberOption,
@@ -46,6 +43,7 @@ from muonstream.cli_options import (
     TriggerOption,
     WebhookOption,
     WorkersOption,
+    with_page_options,
 )
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -78,23 +76,27 @@ def _options(
 
 
 @app.command()
+@with_page_options
 def demo(
     duration: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it ends by itself.")] = None,
     rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second.")] = 5000.0,
     reconstruct: ReconstructOption = False,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8765,
+    *,
+    page_options: dict[str, Any],
 ) -> None:
     """Run a simulated telescope with its live page.
 
     Example: muonstream demo --duration 20
     """
+    from muonstream.commands.page import PageOptions
     from muonstream.commands.run import run_demo
 
-    raise typer.Exit(run_demo(duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct, host=host, port=port))
+    page = PageOptions(**page_options)
+    raise typer.Exit(run_demo(page, duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct))
 
 
 @app.command()
+@with_page_options
 def run(
     ctx: typer.Context,
     source: Annotated[
@@ -132,8 +134,6 @@ def run(
     idle_seconds: IdleOption = IDLE_SECONDS,
     workers: WorkersOption = WORKERS,
     reconstruct: ReconstructOption = False,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8765,
     stale_after: StaleOption = 30.0,
     results: Annotated[str, typer.Option(help="Publish the course's results here: kafka://host:port/results.")] = "",
     snapshots: Annotated[str, typer.Option(help="Publish snapshots here: kafka://host:port/snapshots.")] = "",
@@ -157,21 +157,39 @@ def run(
     max_words_per_trigger: MostWordsOption = None,
     spark_conf: SparkConfOption = None,
     spark_log: SparkLogOption = None,
+    *,
+    page_options: dict[str, Any],
 ) -> None:
     """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
 
     Example: muonstream run /data/run000123.dat
     """
     on_spark = engine is EngineName.spark
-    if problem := unfit(ctx, source, on_spark=on_spark, publishes=bool(results or snapshots), notifies=bool(notify)):
+    publishes, notifies = bool(results or snapshots), bool(notify)
+    problem = unfit(ctx, source, on_spark=on_spark, publishes=publishes, notifies=notifies, page=page)
+    if problem:
         refuse(problem)
     refuse_missing([source], what="file or folder")
     refuse_missing([reference])
     from muonstream.commands.alarms import AlarmOptions
+    from muonstream.commands.page import PageOptions
     from muonstream.commands.publish import PublishOptions
+    from muonstream.commands.run import LiveOptions, ReadingOptions, run_live
 
-    publishing = PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout)
-    alarm_options = AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link)
+    live = LiveOptions(
+        detector_name=detector,
+        page=PageOptions(**page_options) if page else None,
+        stay=stay,
+        interval_s=interval,
+        summary_path=summary,
+        strict=strict,
+        run=run,
+        workers=workers,
+        reconstruct=reconstruct,
+        stale_after_s=stale_after,
+        publishing=PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
+        alarms=AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link),
+    )
     if source.startswith("kafka://"):
         from muonstream.commands.topic import TopicOptions, run_topic
 
@@ -180,55 +198,10 @@ def run(
             from muonstream.commands.spark import SparkOptions, run_spark
 
             most, conf = max_words_per_trigger, tuple(spark_conf or ())
-            count = partial(
-                run_spark,
-                spark=SparkOptions(master, trigger, checkpoint, most, conf, spark_log),
-                reconstruct=reconstruct,
-            )
-        else:
-            count = partial(run_topic, workers=workers, reconstruct=reconstruct)
-        raise typer.Exit(
-            count(
-                source,
-                options=options,
-                detector_name=detector,
-                page=(host, port) if page else None,
-                stay=stay,
-                interval_s=interval,
-                summary_path=summary,
-                strict=strict,
-                run=run,
-                reconstruct=reconstruct,
-                stale_after_s=stale_after,
-                publishing=publishing,
-                alarm_options=alarm_options,
-            )
-        )
-    from muonstream.commands.run import run_live
-
-    raise typer.Exit(
-        run_live(
-            source,
-            detector_name=detector,
-            format_name=format,
-            pace=pace,
-            follow_it=follow,
-            page=page,
-            stay=stay,
-            interval_s=interval,
-            summary_path=summary,
-            strict=strict,
-            run=run,
-            workers=workers,
-            reconstruct=reconstruct,
-            host=host,
-            port=port,
-            stale_after_s=stale_after,
-            publishing=publishing,
-            idle_seconds=idle_seconds,
-            alarm_options=alarm_options,
-        )
-    )
+            spark = SparkOptions(master, trigger, checkpoint, most, conf, spark_log)
+            raise typer.Exit(run_spark(source, spark, options, live))
+        raise typer.Exit(run_topic(source, options, live))
+    raise typer.Exit(run_live(source, ReadingOptions(format, pace, follow, idle_seconds), live))
 
 
 @app.command()

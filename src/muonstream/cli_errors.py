@@ -10,6 +10,8 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from muonstream.cli_options import PAGE_OPTIONS
+
 _SHOULD: Final = "Input should be "
 SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")
 TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
@@ -44,10 +46,13 @@ def told(found: str, message: str) -> str:
     return message
 
 
-def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool, notifies: bool) -> str:
+def unfit(
+    ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool, notifies: bool, page: bool = True
+) -> str:
     """What is wrong with options that were given to `run` and would do nothing for this source, "" if all do.
 
     publishes: whether something is published to Kafka; notifies: whether messages are sent to people
+    page: whether the live page is served
     """
     on_topic = source.startswith("kafka://")
     topic = "kafka://host:port/topic"
@@ -58,6 +63,7 @@ def unfit(ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool, n
         (not on_topic and not publishes, KAFKA_ONLY, f"found {source}, allowed is a topic: {topic}, or --results"),
         (on_topic, FILE_ONLY, f"found {source}, allowed are files, folders, sim: and standard input"),
         (not notifies, NOTIFY_ONLY, "found no --notify, allowed with --notify only"),
+        (not page, tuple(PAGE_OPTIONS), "found --no-page, allowed with the page only"),
         (on_spark, LOCAL_ONLY, "found --engine spark, allowed is --engine local"),
     ]
     for applies, names, why in rules:

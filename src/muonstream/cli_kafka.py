@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,13 +11,12 @@ from muonstream.cli_options import (
     DetectorOption,
     FormatOption,
     FormName,
-    HostOption,
     KafkaOption,
     KafkaTimeoutOption,
-    PortOption,
     RunNumberOption,
     RunOption,
     StaleOption,
+    with_page_options,
 )
 
 kafka_app = typer.Typer()
@@ -26,27 +25,28 @@ kafka_app.add_typer(topics_app, name="topics")
 
 
 @kafka_app.command()
+@with_page_options
 def dashboard(
     snapshots: Annotated[str, typer.Argument(help="Where the snapshots are: kafka://host:port/snapshots.")],
     run: Annotated[str, typer.Option("--run", help="The run to show; without it, the newest.")] = "",
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8765,
     stale_after: StaleOption = 30.0,
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
+    *,
+    page_options: dict[str, Any],
 ) -> None:
     """Show the page of a run that is analysed elsewhere: what `run --snapshots` publishes, without computing anything.
 
     Example: muonstream dashboard kafka://localhost:9092/snapshots
     """
     from muonstream.commands.dashboard import show
+    from muonstream.commands.page import PageOptions
 
     raise typer.Exit(
         show(
             snapshots,
+            PageOptions(**page_options),
             run=run,
-            host=host,
-            port=port,
             stale_after_s=stale_after,
             properties=kafka_properties,
             timeout_s=kafka_timeout,

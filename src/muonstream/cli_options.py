@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -48,8 +51,62 @@ SummaryOption = Annotated[
     Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
-HostOption = Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")]
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")]
+PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+    "host": (
+        Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")],
+        "127.0.0.1",
+    ),
+    "port": (Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")], 8765),
+    "token_file": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                help="Ask for the token in this file, made if missing; else for that in $MUONSTREAM_TOKEN, if set."
+            ),
+        ],
+        None,
+    ),
+    "operator_token_file": (
+        Annotated[
+            Path | None,
+            typer.Option(help="Ask for this file's token of whoever acts, such as acknowledges an alarm."),
+        ],
+        None,
+    ),
+    "public_url": (
+        Annotated[str, typer.Option("--public-url", help="The page's address behind a proxy: https://lab.it/muon/.")],
+        "",
+    ),
+    "allow_host": (
+        Annotated[list[str] | None, typer.Option(help="Another name by which the page may be called; repeatable.")],
+        None,
+    ),
+    "allow_frame": (
+        Annotated[
+            list[str] | None,
+            typer.Option(help="A site that may show the page in a frame: https://wall.lab.it; repeatable."),
+        ],
+        None,
+    ),
+    "user_header": (
+        Annotated[str, typer.Option(help="The header in which a proxy names its user: X-Remote-User.")],
+        "",
+    ),
+    "trusted_proxy": (
+        Annotated[
+            list[str] | None,
+            typer.Option(help="Address or network of a proxy whose user header is believed; repeatable."),
+        ],
+        None,
+    ),
+    "operator": (
+        Annotated[list[str] | None, typer.Option(help="A user, by that header, who may act; repeatable.")],
+        None,
+    ),
+    "tls_cert": (Annotated[Path | None, typer.Option(help="Serve TLS with this certificate, in PEM.")], None),
+    "tls_key": (Annotated[Path | None, typer.Option(help="And its key.")], None),
+}
+"""The options of a page's address and access, with their defaults: the fields of `dashboard.access.PageOptions`."""
 IDLE_SECONDS: Final = 5.0
 IdleOption = Annotated[
     float,
@@ -142,3 +199,23 @@ NotifyLinkOption = Annotated[
     str, typer.Option("--notify-link", help="Address of the page in messages, where it is not the one printed.")
 ]
 BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
+
+
+def with_page_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that has all PAGE_OPTIONS; they reach the function together, as its parameter `page_options`."""
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    kept = [one.replace(annotation=hints[n]) for n, one in signature.parameters.items() if n != "page_options"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in PAGE_OPTIONS.items()
+    ]
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        page = {name: given.pop(name) for name in PAGE_OPTIONS}
+        command(**given, page_options={name: value for name, value in page.items() if value is not None})
+
+    with_options.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {one.name: one.annotation for one in (*kept, *added)}
+    return with_options

@@ -6,8 +6,8 @@ from pathlib import Path
 from threading import Event, Lock
 
 from muonstream.commands import common
+from muonstream.commands.page import LivePage, PageOptions, open_dashboard
 from muonstream.commands.run import stopping
-from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.topics import SNAPSHOTS
@@ -35,11 +35,18 @@ class _Trouble:
 
 
 def show(
-    address: str, *, run: str, host: str, port: int, stale_after_s: float, properties: Path | None, timeout_s: float
+    address: str,
+    page_options: PageOptions,
+    *,
+    run: str,
+    stale_after_s: float,
+    properties: Path | None,
+    timeout_s: float,
 ) -> int:
     """Serve the page of the snapshots in a topic, until Ctrl-C; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status):
+        page = LivePage.of(page_options, stale_after_s=stale_after_s)
         trouble = _Trouble()
         connection = Connection(
             KafkaAddress.parse(address, default_topic=SNAPSHOTS),
@@ -48,21 +55,15 @@ def show(
             on_error=trouble.met,
         )
         stop = Event()
-        server = Dashboard(host, port, stale_after_s=stale_after_s, problems=trouble.lines)
-        try:
+        with open_dashboard(page, trouble.lines) as server:
             server.start()
-        except DashboardError as error:
-            raise common.CommandError(str(error)) from None
-        try:
             server.feed.say(f"Nothing has been published to {connection.address} yet.")
             with stopping(stop):
-                common.say(f"The page of {connection.address} is at {server.url} (Ctrl-C ends it)")
+                common.say(f"The page of {connection.address} is at {server.notice} (Ctrl-C ends it)")
                 for snapshot in follow_snapshots(connection, stop, run=run, say=common.say):
                     if snapshot is not None:
                         trouble.over()
                         server.publish(snapshot)
                     elif trouble.lines() and connection.reachable():
                         trouble.over()
-        finally:
-            server.stop()
     return status[0]

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -15,10 +16,11 @@ from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.compiling import compiling
+from muonstream.commands.page import LivePage, PageOptions, open_dashboard
 from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
 from muonstream.dashboard.health import STALE_AFTER_S
-from muonstream.dashboard.server import Dashboard, DashboardError
+from muonstream.dashboard.server import Dashboard
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline, warm_up
@@ -70,8 +72,8 @@ def _blocks(
 ) -> Iterator[Block]:
     """The blocks that a source name, a pace and --follow ask for.
 
-    A file or folder is followed unless it is paced; a folder even then, standard input, pipes and URLs never are. Without
-    --follow a folder's files are read as they are now, to their end.
+    A file or folder is followed unless it is paced; a folder even then, standard input, pipes and URLs never are.
+    Without --follow a folder's files are read as they are now, to their end.
     """
     simulation = source.startswith("sim:")
     multiple = _multiple(pace, 1.0 if simulation else None)
@@ -111,10 +113,50 @@ def _until(blocks: Iterator[Block], stop: Event) -> Iterator[Block]:
             return
 
 
-def run_demo(*, duration_s: float | None, rate_hz: float, reconstruct: bool, host: str, port: int) -> int:
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """What the command line says of a run that is watched live, whatever its source.
+
+    page: None for no page; run: its name, "" for that of its source
+    """
+
+    detector_name: str = "telescope"
+    page: PageOptions | None = None
+    stay: bool = True
+    interval_s: float = 0.5
+    summary_path: Path | None = None
+    strict: bool = False
+    run: str = ""
+    workers: int = 1
+    reconstruct: bool = False
+    stale_after_s: float = STALE_AFTER_S
+    publishing: PublishOptions = field(default_factory=PublishOptions)
+    alarms: AlarmOptions = field(default_factory=AlarmOptions)
+
+    def live_page(self) -> LivePage | None:
+        """The page that is asked for. Raises CommandError for an option of it that is wrong."""
+        return None if self.page is None else LivePage.of(self.page, stale_after_s=self.stale_after_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """What the command line says of reading a source that is no topic.
+
+    pace: "" for that of the source; follow_it: None for what suits the source
+    """
+
+    format_name: str | None = None
+    pace: str = ""
+    follow_it: bool | None = None
+    idle_seconds: float = 5.0
+
+
+def run_demo(page_options: PageOptions, *, duration_s: float | None, rate_hz: float, reconstruct: bool) -> int:
     """A simulated telescope, live."""
     status = [common.OK]
     with common.clear_errors(status):
+        options = LiveOptions(page=page_options, stay=False)
+        page = options.live_page()
         detector = Detector.default()
         config = SimulationConfig(rate_hz=rate_hz, duration_s=duration_s, hot_cell=(2, 17), dead_cell=(3, 40))
         stop = Event()
@@ -126,102 +168,51 @@ def run_demo(*, duration_s: float | None, rate_hz: float, reconstruct: bool, hos
             stop,
             Pipeline(detector, run="demo", source=source, reconstruct=reconstruct, timeline=alarms.timeline),
             alarms,
-            interval_s=0.5,
-            dashboard=(host, port),
-            stay=False,
-            stale_after_s=STALE_AFTER_S,
-            publishing=PublishOptions(),
-            summary_path=None,
-            strict=False,
+            page,
+            options,
         )
     return status[0]
 
 
-def run_live(
-    source: str,
-    *,
-    detector_name: str,
-    format_name: str | None,
-    pace: str,
-    follow_it: bool | None,
-    page: bool,
-    stay: bool,
-    interval_s: float,
-    summary_path: Path | None,
-    strict: bool,
-    run: str,
-    workers: int,
-    reconstruct: bool,
-    host: str,
-    port: int,
-    stale_after_s: float,
-    publishing: PublishOptions,
-    alarm_options: AlarmOptions,
-    idle_seconds: float = 5.0,
-) -> int:
+def run_live(source: str, reading: ReadingOptions, options: LiveOptions) -> int:
     """A source that is no topic, live; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status):
-        detector = common.load_detector(detector_name)
+        page = options.live_page()
+        detector = common.load_detector(options.detector_name)
         stop = Event()
-        blocks = _blocks(source, common.format_of(format_name), detector, pace, follow_it, stop)
-        name = run or run_name(source)
-        alarms = Alarms(alarm_options, detector, name, live=_is_live(source, pace, follow_it))
+        format = common.format_of(reading.format_name)
+        blocks = _blocks(source, format, detector, reading.pace, reading.follow_it, stop)
+        name = options.run or run_name(source)
+        alarms = Alarms(options.alarms, detector, name, live=_is_live(source, reading.pace, reading.follow_it))
         pipeline = Pipeline(
             detector,
             run=name,
             source=source,
-            workers=workers,
-            reconstruct=reconstruct,
-            builder=FrameBuilder(detector.boards, idle_seconds=idle_seconds),
+            workers=options.workers,
+            reconstruct=options.reconstruct,
+            builder=FrameBuilder(detector.boards, idle_seconds=reading.idle_seconds),
             timeline=alarms.timeline,
         )
-        _live(
-            blocks,
-            stop,
-            pipeline,
-            alarms,
-            interval_s=interval_s,
-            dashboard=(host, port) if page else None,
-            stay=stay,
-            stale_after_s=stale_after_s,
-            publishing=publishing,
-            summary_path=summary_path,
-            strict=strict,
-        )
+        _live(blocks, stop, pipeline, alarms, page, options)
     return status[0]
 
 
 @contextmanager
 def served(
-    address: tuple[str, int] | None,
-    alarms: Alarms,
-    *,
-    stale_after_s: float,
-    problems: Callable[[], Sequence[str]],
+    page: LivePage | None, alarms: Alarms, *, problems: Callable[[], Sequence[str]]
 ) -> Iterator[Dashboard | None]:
-    """The live page while the context lasts; None without an address. Raises CommandError."""
-    if address is None:
+    """The live page while the context lasts; None without one. Raises CommandError."""
+    if page is None:
         yield None
         return
-    try:
-        server = Dashboard(
-            *address,
-            board=alarms.board,
-            stale_after_s=stale_after_s,
-            problems=lambda: [*problems(), *alarms.problems()],
-        )
+    with open_dashboard(page, lambda: [*problems(), *alarms.problems()], alarms.board) as server:
         if alarms.reference is not None:
             server.feed.refer_to(alarms.reference)
         server.start()
-    except DashboardError as error:
-        raise common.CommandError(str(error)) from None
-    alarms.page = alarms.page or server.url.partition("?")[0]
-    common.say(f"The live page is at {server.url} (Ctrl-C ends the run)")
-    try:
+        alarms.page = alarms.page or server.url.partition("?")[0]
+        common.say(f"The live page is at {server.notice} (Ctrl-C ends the run)")
         yield server
-    finally:
-        server.stop()
 
 
 def get_ready(pipeline: Pipeline, server: Dashboard | None) -> None:
@@ -270,7 +261,7 @@ def watched(
 def stays(server: Dashboard | None, stop: Event) -> None:
     """Leave the page open until Ctrl-C."""
     if server is not None and not stop.is_set():
-        common.say(f"The source has ended; its page stays at {server.url} until Ctrl-C")
+        common.say(f"The source has ended; its page stays at {server.notice} until Ctrl-C")
         stop.wait()
 
 
@@ -279,33 +270,27 @@ def _live(
     stop: Event,
     pipeline: Pipeline,
     alarms: Alarms,
-    *,
-    interval_s: float,
-    dashboard: tuple[str, int] | None,
-    stay: bool,
-    stale_after_s: float,
-    publishing: PublishOptions,
-    summary_path: Path | None,
-    strict: bool,
+    page: LivePage | None,
+    options: LiveOptions,
 ) -> None:
-    topics = Publishing(publishing, pipeline)
+    topics = Publishing(options.publishing, pipeline)
 
     def feed(publish: Callable[[Snapshot], None]) -> None:
-        run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s, say=common.say)
+        run_blocks(pipeline, blocks, publish=publish, interval_s=options.interval_s, say=common.say)
 
     with (
-        summary_file(summary_path, [pipeline.monitor.source]) as summary,
+        summary_file(options.summary_path, [pipeline.monitor.source]) as summary,
         pipeline,
         alarms,
-        served(dashboard, alarms, stale_after_s=stale_after_s, problems=topics.problems) as server,
+        served(page, alarms, problems=topics.problems) as server,
     ):
         # until the first word there is nothing to finish: Ctrl-C just ends it
         get_ready(pipeline, server)
         with stopping(stop):
             snapshot, published = watched(pipeline, feed, server, alarms, topics, summary)
-            if stay:
+            if options.stay:
                 stays(server, stop)
             common.check_published(published)
             common.fail_if_misread(snapshot)
-            if strict:
+            if options.strict:
                 common.strictly(snapshot)

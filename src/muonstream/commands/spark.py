@@ -15,9 +15,9 @@ from typing import Final
 
 from muonstream.builder import FrameBuilder
 from muonstream.commands import common
-from muonstream.commands.alarms import AlarmOptions, Alarms
-from muonstream.commands.publish import Publishing, PublishOptions
-from muonstream.commands.run import get_ready, served, stays, stopping, watched
+from muonstream.commands.alarms import Alarms
+from muonstream.commands.publish import Publishing
+from muonstream.commands.run import LiveOptions, get_ready, served, stays, stopping, watched
 from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topic import Choice, TopicOptions, feeding
 from muonstream.commands.topics import connect
@@ -85,29 +85,19 @@ def run_spark(
     source: str,
     spark: SparkOptions,
     options: TopicOptions,
-    *,
-    detector_name: str,
-    page: tuple[str, int] | None,
-    stay: bool,
-    interval_s: float,
-    summary_path: Path | None,
-    strict: bool,
-    run: str,
-    reconstruct: bool,
-    stale_after_s: float,
-    publishing: PublishOptions,
-    alarm_options: AlarmOptions,
+    live: LiveOptions,
 ) -> int:
     """A run of a topic on Spark, live; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status), ExitStack() as stack:
+        page = live.live_page()
         settings = _settings(spark)
         trigger_s = trigger_seconds(spark.trigger)
-        detector = common.load_detector(detector_name)
+        detector = common.load_detector(live.detector_name)
         begin = Begin.parse(options.begin)
         stop = Event()
-        alarms = stack.enter_context(Alarms(alarm_options, detector, run or source))
-        summary = stack.enter_context(summary_file(summary_path, [options.store]))
+        alarms = stack.enter_context(Alarms(live.alarms, detector, live.run or source))
+        summary = stack.enter_context(summary_file(live.summary_path, [options.store]))
         stack.enter_context(stopping(stop))
         connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
         java = java_properties(connection.login)
@@ -117,7 +107,6 @@ def run_spark(
             served(
                 page,
                 alarms,
-                stale_after_s=stale_after_s,
                 problems=lambda: [line for topics in problems for line in topics.problems()],
             )
         )
@@ -135,7 +124,7 @@ def run_spark(
             return status[0]
         name = str(connection.address)
         choice = Choice(ends, store, name, options)
-        pipeline = _pipeline(detector, run, name, reconstruct, alarms)
+        pipeline = _pipeline(detector, live.run, name, live.reconstruct, alarms)
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
         if choice.saved is not None and choice.saved.ended:
             # nothing is left to be read: Spark would start for nothing
@@ -146,16 +135,16 @@ def run_spark(
                 server.feed.say(starting + ".")
             query = stack.enter_context(_query(spark, settings, options.store, ends, trigger_s, java, starting))
             engine = SparkEngine(ends, pipeline, deliveries, query, store=store, name=name, limits=limits)
-        topics = Publishing(publishing, pipeline)
+        topics = Publishing(live.publishing, pipeline)
         engines[:], problems[:] = [engine], [topics]
         with pipeline:
             get_ready(pipeline, server)
-            feed = feeding(engine, choice, options, stop, interval_s)
+            feed = feeding(engine, choice, options, stop, live.interval_s)
             snapshot, published = watched(pipeline, feed, server, alarms, topics, summary)
-        if stay:
+        if live.stay:
             stays(server, stop)
         common.check_published(published)
-        if strict:
+        if live.strict:
             common.strictly(snapshot)
     return status[0]
 

@@ -10,9 +10,9 @@ from threading import Event
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
-from muonstream.commands.alarms import AlarmOptions, Alarms
-from muonstream.commands.publish import Publishing, PublishOptions
-from muonstream.commands.run import get_ready, served, stays, stopping, watched
+from muonstream.commands.alarms import Alarms
+from muonstream.commands.publish import Publishing
+from muonstream.commands.run import LiveOptions, get_ready, served, stays, stopping, watched
 from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topics import connect
 from muonstream.detector import Detector
@@ -81,28 +81,17 @@ class Choice:
 def run_topic(
     source: str,
     options: TopicOptions,
-    *,
-    detector_name: str,
-    page: tuple[str, int] | None,
-    stay: bool,
-    interval_s: float,
-    summary_path: Path | None,
-    strict: bool,
-    run: str,
-    workers: int,
-    reconstruct: bool,
-    stale_after_s: float,
-    publishing: PublishOptions,
-    alarm_options: AlarmOptions,
+    live: LiveOptions,
 ) -> int:
     """A topic, live; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status), ExitStack() as stack:
-        detector = common.load_detector(detector_name)
+        page = live.live_page()
+        detector = common.load_detector(live.detector_name)
         begin = Begin.parse(options.begin)
         stop = Event()
-        alarms = stack.enter_context(Alarms(alarm_options, detector, run or source))
-        summary = stack.enter_context(summary_file(summary_path, [options.store]))
+        alarms = stack.enter_context(Alarms(live.alarms, detector, live.run or source))
+        summary = stack.enter_context(summary_file(live.summary_path, [options.store]))
         stack.enter_context(stopping(stop))
         connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
         store = stack.enter_context(Store(options.store)) if options.store is not None else None
@@ -111,7 +100,6 @@ def run_topic(
             served(
                 page,
                 alarms,
-                stale_after_s=stale_after_s,
                 problems=lambda: [line for topics in problems for line in topics.problems()],
             )
         )
@@ -124,21 +112,21 @@ def run_topic(
         choice = Choice(reader, store, name, options)
         first = True
         while True:
-            engine = _engine(detector, reader, choice, options, store, run, workers, reconstruct, alarms)
-            topics = Publishing(publishing, engine.pipeline)
+            engine = _engine(detector, reader, choice, options, store, live, alarms)
+            topics = Publishing(live.publishing, engine.pipeline)
             engines[:], problems[:] = [engine], [topics]
             with engine.pipeline:
-                feed = feeding(engine, choice, options, stop, interval_s)
+                feed = feeding(engine, choice, options, stop, live.interval_s)
                 get_ready(engine.pipeline, server)
                 snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, summary, even_empty=first)
             first = False
             if not options.follow or stop.is_set():
                 break
             choice.saved, choice.wanted, choice.positions = None, None, dict(reader.next)
-        if stay:
+        if live.stay:
             stays(server, stop)
         common.check_published(published)
-        if strict:
+        if live.strict:
             common.strictly(snapshot)
     return status[0]
 
@@ -149,14 +137,18 @@ def _engine(
     choice: Choice,
     options: TopicOptions,
     store: Store | None,
-    run: str,
-    workers: int,
-    reconstruct: bool,
+    live: LiveOptions,
     alarms: Alarms,
 ) -> TopicEngine:
     name = str(reader.connection.address)
-    timeline = alarms.timeline
-    pipeline = Pipeline(detector, run=run, source=name, workers=workers, reconstruct=reconstruct, timeline=timeline)
+    pipeline = Pipeline(
+        detector,
+        run=live.run,
+        source=name,
+        workers=live.workers,
+        reconstruct=live.reconstruct,
+        timeline=alarms.timeline,
+    )
     deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
     return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
 

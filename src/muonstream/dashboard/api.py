@@ -14,7 +14,9 @@ from muonstream import __version__
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.snapshot_codec import encode as encode_whole
 from muonstream.analysis.summary import summary
+from muonstream.dashboard.access import LONGEST_USER, Caller
 from muonstream.dashboard.feed import Feed
+from muonstream.dashboard.guard import CALLER
 from muonstream.dashboard.message import verdicts_json
 from muonstream.dashboard.metrics import CONTENT_TYPE, metrics
 from muonstream.dashboard.muon_arrays import event_json
@@ -50,6 +52,7 @@ class Api:
             Route("/api/verdicts", self.verdicts),
             Route("/api/alarms", self.alarms),
             Route("/api/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/api/access", self.access),
         ]
 
     async def metrics(self, _: Request) -> Response:
@@ -119,7 +122,10 @@ class Api:
         return JSONResponse(verdicts_json(self.feed.board.verdicts)["alarms"], headers=NOT_KEPT)
 
     async def acknowledge(self, request: Request) -> Response:
-        """Note that somebody knows of an alarm: {"check": ..., "subject": ..., "why": ...}."""
+        """Note that somebody knows of an alarm: {"check": ..., "subject": ..., "why": ..., "name": ...}.
+
+        The name may be missing; one that a trusted proxy gives goes before it.
+        """
         # a form of another site cannot send JSON
         if request.headers.get("content-type", "").split(";")[0] != "application/json":
             return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
@@ -128,13 +134,31 @@ class Api:
             check, subject, why = (given[key] for key in ("check", "subject", "why"))
             if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in (check, subject, why)):
                 raise ValueError("text")
-            f"{check}{subject}{why}".encode()  # JSON may have half a pair of UTF-16, which nothing can show
-        except (ValueError, KeyError, TypeError, RecursionError):
-            text = f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters\n"
+            name = given.get("name", "")
+            if not isinstance(name, str) or len(name) > LONGEST_USER:
+                raise ValueError("name")
+            f"{check}{subject}{why}{name}".encode()  # JSON may have half a pair of UTF-16, which nothing can show
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            text = (
+                f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters, "
+                f"and a name of at most {LONGEST_USER}\n"
+            )
             return PlainTextResponse(text, 400, NOT_KEPT)
-        if not self.feed.acknowledge(check, subject, why):
+        name = caller_of(request).user or name.strip()
+        if not self.feed.acknowledge(check, subject, why, name):
             return PlainTextResponse("there is no such alarm\n", 404, NOT_KEPT)
-        return JSONResponse({"acknowledged": True}, headers=NOT_KEPT)
+        return JSONResponse({"acknowledged": True, "name": name}, headers=NOT_KEPT)
+
+    async def access(self, request: Request) -> Response:
+        """Who the sender is, and whether it may acknowledge."""
+        caller = caller_of(request)
+        return JSONResponse({"user": caller.user, "may_act": caller.may_act}, headers=NOT_KEPT)
+
+
+def caller_of(request: Request) -> Caller:
+    """Who sent a request, as the guard found."""
+    caller: Caller = request.scope.get(CALLER) or Caller()
+    return caller
 
 
 def _described(snapshot: Snapshot, name: str) -> dict[str, Any]:
@@ -166,7 +190,8 @@ def openapi() -> dict[str, Any]:
         return {"get": {"summary": text, "responses": answers, **more}}
 
     texts = {key: {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT} for key in ("check", "subject", "why")}
-    body = {"schema": {"type": "object", "required": list(texts), "properties": texts}}
+    who = {"name": {"type": "string", "maxLength": LONGEST_USER, "description": "Who; a proxy's user goes first."}}
+    body = {"schema": {"type": "object", "required": list(texts), "properties": {**texts, **who}}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "muonstream", "version": __version__},
@@ -192,12 +217,14 @@ def openapi() -> dict[str, Any]:
                     "requestBody": {"required": True, "content": {"application/json": body}},
                     "responses": {
                         "200": {"description": "Noted."},
-                        "400": {"description": "Something other than the three texts."},
+                        "400": {"description": "Something other than these texts."},
+                        "403": {"description": "The sender may see the page, but not act."},
                         "404": {"description": "There is no such alarm."},
                         "415": {"description": "No JSON."},
                     },
                 }
             },
+            "/api/access": get("Who the sender is, by a trusted proxy, and whether it may acknowledge."),
             "/metrics": get("The run for Prometheus, in OpenMetrics.", CONTENT_TYPE),
             "/healthz": get("Whether all is well, and why not.", answers={"503": {"description": "All is not well."}}),
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import lru_cache
 from threading import Thread
@@ -13,11 +13,12 @@ from typing import Final, cast, get_args
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from muonstream.dashboard.access import Access
 from muonstream.dashboard.api import NOT_KEPT, Api, nothing_yet
 from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
 from muonstream.dashboard.feed import Feed
@@ -44,16 +45,16 @@ TRY_AGAIN_LATER: Final = 1013
 def create_app(
     feed: Feed,
     *,
-    bound_to: str = "127.0.0.1",
-    token: str | None = None,
+    access: Access | None = None,
     stale_after_s: float = STALE_AFTER_S,
     problems: Callable[[], Sequence[str]] | None = None,
+    connections: Callable[[], Mapping[str, int]] | None = None,
 ) -> Starlette:
-    """The application; `bound_to` is the address that it serves, which says which Host names are its own.
+    """The application; `access` says who may see it and which Host names are its own: without it, this machine's users.
 
-    stale_after_s, problems: what /healthz calls unhealthy, see `muonstream.dashboard.health`
+    stale_after_s, problems, connections: what /healthz reports, see `muonstream.dashboard.health`
     """
-    pages = Pages(feed, stale_after_s, problems)
+    pages = Pages(feed, stale_after_s, problems, connections)
     routes = [
         Route("/", pages.page),
         Route("/static/{name}", pages.static),
@@ -65,16 +66,28 @@ def create_app(
         *Api(feed).routes(),
         WebSocketRoute("/ws", pages.socket),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, bound_to=bound_to, token=token)])
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, access=access)],
+        exception_handlers={ClientDisconnect: _nobody_hears},
+    )
 
 
 class Pages:
     """The answers of the application."""
 
-    def __init__(self, feed: Feed, stale_after_s: float, problems: Callable[[], Sequence[str]] | None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        stale_after_s: float,
+        problems: Callable[[], Sequence[str]] | None,
+        connections: Callable[[], Mapping[str, int]] | None,
+    ) -> None:
         self.feed = feed
         self._stale_after_s = stale_after_s
         self._problems = problems
+        self._connections = connections
+        self._places = MAX_VIEWERS
         self._seen: set[tuple[Detector | str, ...]] = set()
 
     async def page(self, request: Request) -> Response:
@@ -127,15 +140,25 @@ class Pages:
             viewers=self.feed.viewers,
             stale_after_s=self._stale_after_s,
             problems=self._problems() if self._problems else (),
+            connections=self._connections() if self._connections else None,
         )
         return JSONResponse(report, 200 if report["healthy"] else 503, NOT_KEPT)
 
     async def socket(self, websocket: WebSocket) -> None:
         """Messages, as they are made, until the viewer leaves."""
-        await websocket.accept()
-        if self.feed.viewers >= MAX_VIEWERS:
+        # a place is taken before anything is waited for: else many who come at once would all find the same one free
+        if self._places <= 0:
+            await websocket.accept()
             await websocket.close(TRY_AGAIN_LATER, "too many viewers")
             return
+        self._places -= 1
+        try:
+            await websocket.accept()
+            await self._show(websocket)
+        finally:
+            self._places += 1
+
+    async def _show(self, websocket: WebSocket) -> None:
         sending = asyncio.create_task(self._send(websocket))
         leaving = asyncio.create_task(_until_left(websocket))
         done, rest = await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -155,6 +178,11 @@ class Pages:
                         await websocket.send_text(_greeting(message))
                     else:
                         await websocket.send_bytes(message)
+
+
+async def _nobody_hears(_: Request, error: Exception) -> Response:
+    """The answer to a request whose sender left before it was whole: nobody gets it."""
+    return PlainTextResponse("the request was not whole\n", 400, NOT_KEPT)
 
 
 def _greeting(starting: str) -> str:

@@ -64,9 +64,9 @@ class Feed:
         self.snapshot = snapshot
         self._wake()
 
-    def acknowledge(self, check: str, subject: str, why: str) -> bool:
-        """Note that somebody knows of an alarm, and show it; False when there is none such."""
-        known = self.board.acknowledge(check, subject, why, time.time())
+    def acknowledge(self, check: str, subject: str, why: str, name: str = "") -> bool:
+        """Note that somebody, of this name, knows of an alarm, and show it; False when there is none such."""
+        known = self.board.acknowledge(check, subject, why, time.time(), name)
         self._wake()
         return known
 

@@ -1,21 +1,28 @@
-"""Who may see the page: hosts, origins and token are checked on every request and WebSocket, headers added."""
+"""Who may see the page: hosts, origins and tokens are checked on every request and WebSocket, headers added."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
-import socket
+import re
+from collections.abc import Iterator
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+from muonstream.dashboard.access import Access, Caller, checked_user
+from muonstream.dashboard.hosts import is_address, is_loopback, split_host
+from muonstream.dashboard.tokens import Token
+
 COOKIE_SECONDS: Final = 30 * 24 * 3600
+CALLER: Final = "muonstream.caller"
+"""The key of a request's scope that has its Caller."""
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing; whoever uses another one acts."""
+LONGEST_REFUSED_BODY: Final = 1 << 16
+PROXY_HEADERS: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via")
 SECURITY_HEADERS: Final = {
     # BokehJS puts its styles into the page; no script may be inline
     "Content-Security-Policy": (
@@ -34,56 +41,28 @@ _AGAIN: Final = (
 )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to this host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_address(host: str) -> bool:
-    """Whether it is an IP address, which no foreign name server can point elsewhere."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def own_hosts(bound_to: str) -> frozenset[str]:
-    """Names, in lower case, by which a server bound to this host may be called, besides addresses."""
-    bound_to = bound_to.lower()
-    if is_loopback(bound_to):
-        return frozenset({*LOOPBACK_NAMES, bound_to})
-    return frozenset({*LOOPBACK_NAMES, bound_to, socket.gethostname().lower(), socket.getfqdn().lower()})
-
-
-def split_host(value: str) -> tuple[str, int | None]:
-    """Name (lower case, IPv6 without brackets) and port of a Host header. Raises ValueError for anything else."""
-    parts = urlsplit(f"//{value}")
-    if parts.netloc != value or "@" in value or not parts.hostname or any(c.isspace() for c in value):
-        raise ValueError(f"no host: {value!r}")
-    return parts.hostname.rstrip("."), parts.port
-
-
 class Guard:
     """Wraps an app, for HTTP and WebSocket alike.
 
     Requests must name an allowed host (against DNS rebinding) and come from our own page or from no page at all. With
-    a token, they must bring it: once in the query, `?token=`, which is exchanged for a cookie, or as a bearer token.
+    a token, they must bring it: once in the query, `?token=`, which is exchanged for a cookie, or as a bearer token;
+    or a trusted proxy names their user. The prefix of the public address is taken off, if the proxy has left it.
     """
 
-    def __init__(self, app: ASGIApp, *, bound_to: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, access: Access | None = None) -> None:
         self.app = app
-        self.allowed_hosts = own_hosts(bound_to)
+        self.access = access or Access()
+        self._names = self.access.names
         # a name that a stranger's DNS points here is none of ours; an address, nobody can point
-        self.any_address = not is_loopback(bound_to)
-        self.token = token
-        # the cookie is not the token, so who sees the one has not the other
-        self._cookie = hmac.new((token or "").encode(), b"muonstream dashboard", hashlib.sha256).hexdigest()
+        self._any_address = not is_loopback(self.access.bound_to)
+        public = self.access.public
+        self._prefix = "/" if public is None else public.prefix
+        self._headers = dict(SECURITY_HEADERS)
+        if self.access.frames:
+            allowed = " ".join(["'self'", *map(str, self.access.frames)])
+            policy = self._headers["Content-Security-Policy"]
+            self._headers["Content-Security-Policy"] = policy.replace("ancestors 'none'", f"ancestors {allowed}")
+            del self._headers["X-Frame-Options"]  # which cannot name a site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -91,59 +70,134 @@ class Guard:
             return
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 headers = MutableHeaders(raw=message["headers"])
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in self._headers.items():
                     headers[name] = value
                 message = {**message, "headers": headers.raw}
             await send(message)
 
-        refusal = self._refusal(HTTPConnection(scope))
-        if refusal is None:
-            await self.app(scope, receive, send_with_headers)
-        elif scope["type"] == "http":
-            await refusal(scope, receive, send_with_headers)
-        else:
+        caller = self._judged(HTTPConnection(scope))
+        if isinstance(caller, Caller):
+            await self.app({**scope, **self._without_prefix(scope), CALLER: caller}, receive, send_with_headers)
+            return
+        if scope["type"] == "http":
+            await _read_off(receive)
+        elif "websocket.http.response" not in scope.get("extensions", {}):
             # before it is accepted, closing a WebSocket answers 403
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+            return
+        await caller(scope, receive, send_with_headers)
 
-    def _refusal(self, connection: HTTPConnection) -> Response | None:
-        """The answer instead of the app's, or None to let the request through."""
+    def _without_prefix(self, scope: Scope) -> dict[str, object]:
+        """What the path is without the public prefix; a proxy may have taken it off already."""
+        path = scope["path"]
+        return {"path": path[len(self._prefix) - 1 :]} if path.startswith(self._prefix) else {}
+
+    def _judged(self, connection: HTTPConnection) -> Caller | Response:
+        """Who sends the request, or the answer to it instead of the app's."""
         headers = connection.headers
         host = headers.get("host", "")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # a proxy and we might not agree where such a request ends
+            return _refused("Content-Length and Transfer-Encoding were found, expected is one of them.", 400)
         if not self._host_allowed(host):
-            return PlainTextResponse("This host name is not allowed here.\n", 421)
-        if not _same_origin(headers, host):
-            return PlainTextResponse("Requests from other pages are not allowed.\n", 403)
-        if self.token is None:
-            return None
-        cookie = self._cookie_name(host)
+            return _refused("This host name is not allowed here; --public-url or --allow-host would allow it.", 421)
+        if not self._same_origin(headers, host):
+            return _refused("Requests from other pages are not allowed; behind a proxy, --public-url names ours.", 403)
+        if self._prefix != "/" and f"{connection.scope['path']}/" == self._prefix:
+            return RedirectResponse(self._prefix, 308)
+        caller = self._caller(connection)
+        if isinstance(caller, Caller) and not caller.may_act and connection.scope.get("method", "GET") not in READING:
+            return _refused("You may see this page, but not act: this needs the operators' token.", 403)
+        return caller
+
+    def _caller(self, connection: HTTPConnection) -> Caller | Response:
+        access, headers = self.access, connection.headers
+        user = self._user(connection)
         given = connection.query_params.get("token")
-        if given is not None and connection.scope["type"] == "http":
-            return self._exchange(connection, cookie) if self._is_token(given) else _unauthorized()
+        if given is not None and connection.scope["type"] == "http" and any(self._tokens()):
+            token = self._matching(given)
+            return _unauthorized() if token is None else self._exchange(connection, token)
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(bearer):
-            return None
-        if hmac.compare_digest(connection.cookies.get(cookie, "").encode(), self._cookie.encode()):
-            return None
+        token = self._matching(bearer) if scheme.lower() == "bearer" else None
+        if token is None:
+            token = self._of_cookies(connection)
+        if access.token is None or token is not None or user:
+            return access.caller(token, user)
         return _unauthorized()
+
+    def _tokens(self) -> Iterator[Token]:
+        return (token for token in (self.access.token, self.access.operator_token) if token is not None)
+
+    def _matching(self, given: str) -> Token | None:
+        return next((token for token in self._tokens() if token.matches(given)), None)
+
+    def _of_cookies(self, connection: HTTPConnection) -> Token | None:
+        """The token whose cookie the browser has; an operator's goes first."""
+        given = {connection.cookies.get(name, "") for name in (self._cookie(connection)[0], self._public_cookie()[0])}
+        held = [token for token in self._tokens() if any(Token(token.cookie).matches(cookie) for cookie in given)]
+        return held[-1] if held else None
+
+    def _user(self, connection: HTTPConnection) -> str:
+        """The user whom a trusted proxy names, "" without one; a header that comes twice is nobody's."""
+        if not self.access.user_header or connection.client is None:
+            return ""
+        named = connection.headers.getlist(self.access.user_header)
+        if len(named) != 1 or not self.access.believes(connection.client.host):
+            return ""
+        try:
+            return checked_user(named[0].encode("latin-1").decode("utf-8"))
+        except ValueError:
+            return ""
 
     def _host_allowed(self, host: str) -> bool:
         try:
             name, _ = split_host(host)
         except ValueError:
             return False
-        return name in self.allowed_hosts or (self.any_address and is_address(name))
+        return name in self._names or (self._any_address and is_address(name))
 
-    def _is_token(self, given: str) -> bool:
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+    def _same_origin(self, headers: Headers, host: str) -> bool:
+        """Whether the request comes from a page of this very host, or, without an Origin, from no page."""
+        site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
+        if site in {"cross-site", "same-site"} and mode != "navigate":
+            return False
+        origin = headers.get("origin")
+        public = () if self.access.public is None else (str(self.access.public.origin),)
+        return origin is None or origin in {f"http://{host}", f"https://{host}", *public}
 
-    def _cookie_name(self, host: str) -> str:
+    def _is_public(self, connection: HTTPConnection) -> bool:
+        """Whether the request came through the proxy: by its host, by what proxies add, or by the prefix."""
+        public = self.access.public
+        if public is None:
+            return False
+        headers = connection.headers
+        name, port = split_host(headers.get("host", ""))
+        return (
+            (name == public.origin.host and port in (None, public.origin.port))
+            or any(header in headers for header in PROXY_HEADERS)
+            or (self._prefix != "/" and connection.scope["path"].startswith(self._prefix))
+        )
+
+    def _public_cookie(self) -> tuple[str, str, bool]:
+        """Name and path of the cookie of the public address, and whether it is for TLS only."""
+        public = self.access.public
+        if public is None:
+            return "", "/", False
+        suffix = re.sub(r"[^A-Za-z0-9]+", "_", public.prefix).rstrip("_")
+        return f"muonstream_{public.origin.port}{suffix}", public.prefix, public.origin.scheme == "https"
+
+    def _cookie(self, connection: HTTPConnection) -> tuple[str, str, bool]:
+        """The same of the address by which the request came."""
+        if self._is_public(connection):
+            return self._public_cookie()
         # browsers share cookies between the ports of a host
-        return f"muonstream_{split_host(host)[1] or 0}"
+        port = split_host(connection.headers.get("host", ""))[1] or 0
+        return f"muonstream_{port}", "/", connection.url.scheme == "https"
 
-    def _exchange(self, connection: HTTPConnection, cookie: str) -> Response:
+    def _exchange(self, connection: HTTPConnection, token: Token) -> Response:
         """Give the cookie, and send the browser to the same place without the token in its address."""
         rest = [(key, value) for key, value in parse_qsl(connection.url.query) if key != "token"]
         name = connection.scope["path"].rpartition("/")[2]
@@ -154,25 +208,40 @@ class Guard:
         else:
             response = RedirectResponse(f"./{name}{'?' + urlencode(rest) if rest else ''}", 303)
         response.headers["Cache-Control"] = "no-store"
+        cookie, path, secure = self._cookie(connection)
+        # in a frame of another site, browsers keep only cookies that are kept apart for that site, and over TLS only
+        framed = secure and bool(self.access.frames)
         response.set_cookie(
             cookie,
-            self._cookie,
+            token.cookie,
             max_age=COOKIE_SECONDS,
+            path=path,
             httponly=True,
-            samesite="strict",
-            secure=connection.url.scheme == "https",
+            samesite="none" if framed else "strict",
+            secure=secure,
         )
+        if framed:
+            response.headers["Set-Cookie"] += "; Partitioned"
         return response
 
 
-def _same_origin(headers: Headers, host: str) -> bool:
-    """Whether the request comes from a page of this very host, or, without an Origin, from no page."""
-    if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
-        return False
-    origin = headers.get("origin")
-    return origin is None or origin in {f"http://{host}", f"https://{host}"}
+async def _read_off(receive: Receive) -> None:
+    """Read a short body, since a connection closed with something unread loses its answer."""
+    length, more = 0, True
+    while more and length <= LONGEST_REFUSED_BODY:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+def _refused(text: str, status: int, **headers: str) -> Response:
+    """A refusal; the connection ends with it, so that whoever may not enter holds none."""
+    return PlainTextResponse(f"{text}\n", status, {"Cache-Control": "no-store", "Connection": "close", **headers})
 
 
 def _unauthorized() -> Response:
-    text = "This page needs its token: open the address that muonstream printed, which ends in ?token=...\n"
-    return PlainTextResponse(text, 401, {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"})
+    text = (
+        "This page needs its token: open its address once with ?token=... at the end. "
+        "muonstream printed that address, or says where the token is."
+    )
+    return _refused(text, 401, **{"WWW-Authenticate": "Bearer"})

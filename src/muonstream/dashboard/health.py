@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from muonstream.analysis.monitor import Snapshot
@@ -20,13 +20,16 @@ def health(
     viewers: int = 0,
     stale_after_s: float = STALE_AFTER_S,
     problems: Sequence[str] = (),
+    connections: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The report of GET /healthz, plain types: `healthy`, and each of `reasons` why it is not.
 
-    now: unix seconds; problems: what else is wrong, a line each
+    now: unix seconds; problems: what else is wrong, a line each; connections: to the page, now and in all
     """
     reasons = list(problems)
     report: dict[str, Any] = {"state": "starting", "viewers": viewers}
+    if connections:
+        report["connections"] = dict(connections)
     if snapshot is not None:
         snapshot_age_s, data_age_s = now - snapshot.wall_time, now - snapshot.data_wall_time
         if snapshot.state != "ended" and snapshot_age_s > STALL_AFTER_S:

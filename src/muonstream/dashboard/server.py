@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Event, Thread
 from typing import Final
+from urllib.parse import quote
 
 import uvicorn
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.access import Access
 from muonstream.dashboard.app import create_app, prepare_plots
+from muonstream.dashboard.connections import Connection, Counts, Door, Limits, Visit, raise_file_limit
 from muonstream.dashboard.feed import Feed
-from muonstream.dashboard.guard import is_loopback
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.detector import Detector
 
-SHORTEST_TOKEN: Final = 12
 UP_AGAIN_S: Final = 0.2
+WAITING_IN_KERNEL: Final = 128
 
 
 class DashboardError(Exception):
@@ -27,41 +29,54 @@ class DashboardError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it is up and leaves signals to the command."""
+    """uvicorn's server behind our own door, which says when it is up and leaves signals to the command."""
 
-    def __init__(self, config: uvicorn.Config, up: Event) -> None:
+    def __init__(self, config: uvicorn.Config, up: Event, access: Access, limits: Limits) -> None:
         super().__init__(config)
+        self.counts = Counts()
+        self.door: Door | None = None
         self._up = up
+        self._tls = access.tls
+        self._limits = limits
+
+    def _connection(self, visit: Visit) -> Connection:
+        return Connection(
+            visit, config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets=[])
+        for listening in sockets or ():
+            self.door = Door(listening, self._connection, limits=self._limits, counts=self.counts, tls=self._tls)
+            self.door.open()
         self._up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.door is not None:
+            self.door.close()
+        await super().shutdown(sockets)
 
 
 class Dashboard:
-    """Serves the page on host and port (0: a free one). Beyond loopback a token is asked for, made up if not given.
-
-    Raises DashboardError for a token that is too short.
-    """
+    """Serves the page on host and port (0: a free one), to those to whom `access` allows it."""
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
         port: int = 8765,
         *,
-        token: str | None = None,
+        access: Access | None = None,
         board: Board | None = None,
         stale_after_s: float = STALE_AFTER_S,
         problems: Callable[[], Sequence[str]] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.feed = Feed(board=board)
+        self._access = access or Access()
         self._stale_after_s = stale_after_s
         self._problems = problems
-        self._host = host
+        self._limits = limits or Limits()
+        self._host = self._access.bound_to
         self._port = port
-        if token is not None and len(token) < SHORTEST_TOKEN:
-            raise DashboardError(f"token: found {len(token)} characters, allowed are {SHORTEST_TOKEN} or more")
-        self._token = token or (None if is_loopback(host) else secrets.token_urlsafe(24))
         self._server: _Server | None = None
         self._thread: Thread | None = None
         self._prepared: Detector | None = None
@@ -69,7 +84,8 @@ class Dashboard:
     def start(self) -> None:
         """Bind and serve. Raises DashboardError when the address cannot be had."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends what is written at once only if it sees that this is TCP
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((self._host, self._port))
@@ -79,31 +95,47 @@ class Dashboard:
                 f"port {self._port} of {self._host} cannot be had ({error.strerror or error}); "
                 "choose another with --port, 0 for a free one"
             ) from None
+        listening.listen(WAITING_IN_KERNEL)
         self._port = listening.getsockname()[1]
         app = create_app(
             self.feed,
-            bound_to=self._host,
-            token=self._token,
+            access=self._access,
             stale_after_s=self._stale_after_s,
-            problems=self._problems,
+            problems=self._all_problems,
+            connections=self.connections,
         )
         config = uvicorn.Config(
             app,
-            log_level="warning",
+            log_level="error",  # strangers' malformed requests are counted, not printed
             access_log=False,  # it would have the token in it
             server_header=False,
+            proxy_headers=False,  # the guard knows which proxies are trusted, and for what
+            loop="asyncio",
+            http="h11",
             ws_max_size=1024,
             ws_per_message_deflate=False,  # messages are compressed once for all
             lifespan="off",
         )
+        # half of the files are left to what is computed
+        most = min(self._limits.most, raise_file_limit() // 2)
+        limits = replace(self._limits, most=most, most_waiting=min(self._limits.most_waiting, max(most // 4, 1)))
         up = Event()
-        self._server = _Server(config, up)
+        self._server = _Server(config, up, self._access, limits)
         self._thread = Thread(target=self._server.run, kwargs={"sockets": [listening]}, name="dashboard", daemon=True)
         self._thread.start()
         while not up.wait(UP_AGAIN_S):
             if not self._thread.is_alive():
                 listening.close()
                 raise DashboardError(f"the page's server at port {self._port} of {self._host} has not come up")
+
+    def connections(self) -> dict[str, int]:
+        """How many connections there are, and what became of those that were not served."""
+        return {} if self._server is None or self._server.door is None else self._server.door.report()
+
+    def _all_problems(self) -> Sequence[str]:
+        door = None if self._server is None else self._server.door
+        own = [door.problem] if door is not None and door.problem else []
+        return [*own, *(self._problems() if self._problems else ())]
 
     def prepare(self, detector: Detector) -> None:
         """Describe the plots that a viewer sees first, beside all else: the first time it takes more than a second."""
@@ -118,11 +150,25 @@ class Dashboard:
 
     @property
     def url(self) -> str:
-        """Where the page is, with the token that it asks for."""
+        """Where the page is, with the token that it asks for if that was made up just now."""
+        token, public = self._access.token, self._access.public
+        query = "" if token is None or token.place else f"?token={quote(token.text, safe='')}"
+        if public is not None:
+            return f"{public}{query}"
         host = f"[{self._host}]" if ":" in self._host else self._host
         if host in ("0.0.0.0", "[::]"):
             host = socket.gethostname()
-        return f"http://{host}:{self._port}/" + (f"?token={self._token}" if self._token else "")
+        scheme = "http" if self._access.tls is None else "https"
+        return f"{scheme}://{host}:{self._port}/{query}"
+
+    @property
+    def notice(self) -> str:
+        """Where the page is, and where its tokens are, for people."""
+        found = [self.url]
+        for who, token in (("to see it", self._access.token), ("to act", self._access.operator_token)):
+            if token is not None and token.place:
+                found.append(f"{who}, add ?token= and what {token.place} holds")
+        return "; ".join(found)
 
     def stop(self) -> None:
         """Stop serving."""

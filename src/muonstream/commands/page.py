@@ -1,0 +1,46 @@
+"""The live page of a command: who may see it, as options say, and serving it while something runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from muonstream.analysis.board import Board
+from muonstream.commands import common
+from muonstream.dashboard.access import Access, AccessError, PageOptions
+from muonstream.dashboard.health import STALE_AFTER_S
+from muonstream.dashboard.server import Dashboard, DashboardError
+
+__all__ = ["LivePage", "PageOptions", "open_dashboard"]
+
+
+@dataclass(frozen=True, slots=True)
+class LivePage:
+    """What was checked of a page's options: who may see it, its port, and when data are stale."""
+
+    access: Access
+    port: int = 8765
+    stale_after_s: float = STALE_AFTER_S
+
+    @classmethod
+    def of(cls, options: PageOptions, *, stale_after_s: float = STALE_AFTER_S) -> LivePage:
+        """The page that options ask for. Raises CommandError for an option that is wrong."""
+        try:
+            return cls(Access.of(options), options.port, stale_after_s)
+        except AccessError as error:
+            raise common.CommandError(str(error)) from None
+
+
+@contextmanager
+def open_dashboard(
+    page: LivePage, problems: Callable[[], Sequence[str]], board: Board | None = None
+) -> Iterator[Dashboard]:
+    """A server of the page, not yet started, stopped at the end. Raises CommandError if it cannot be served."""
+    server = Dashboard(page.port, access=page.access, board=board, stale_after_s=page.stale_after_s, problems=problems)
+    try:
+        yield server
+    except DashboardError as error:
+        raise common.CommandError(str(error)) from None
+    finally:
+        server.stop()
