@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
 from muonstream.dashboard.access import Access
-from muonstream.dashboard.guard import SECURITY_HEADERS, Guard
-from muonstream.dashboard.hosts import is_address, is_loopback, own_hosts, split_host
+from muonstream.dashboard.guard import CALLER, SECURITY_HEADERS, Guard
+from muonstream.dashboard.hosts import Origin, PublicUrl, is_address, is_loopback, own_hosts, split_host
 from muonstream.dashboard.tokens import Token
 
 TOKEN = "secret-secret"
@@ -26,7 +28,21 @@ async def feed(socket: WebSocket) -> None:
     await socket.close()
 
 
-APP = Starlette(routes=[Route("/", page), Route("/folder/page", page), WebSocketRoute("/feed", feed)])
+async def who(request: Request) -> JSONResponse:
+    caller = request.scope[CALLER]
+    return JSONResponse([caller.user, caller.may_act])
+
+
+ACTING = ["POST", "PUT", "DELETE", "PATCH"]
+APP = Starlette(
+    routes=[
+        Route("/", page),
+        Route("/folder/page", page),
+        Route("/who", who),
+        Route("/act", page, methods=ACTING),
+        WebSocketRoute("/feed", feed),
+    ]
+)
 
 
 def client(
@@ -244,3 +260,158 @@ def test_a_websocket_is_guarded_as_well(path: str, headers: dict[str, str], refu
     ):
         pass
     assert caught.value.status_code == refused
+
+
+OPERATOR = "operators-secret"
+PUBLIC = PublicUrl.parse("https://lab.it/muon/")
+SEEN = (200, "seen")
+
+
+def answered(browser: TestClient, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, str]:
+    answer = browser.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("token", [None, Token(TOKEN)])
+@pytest.mark.parametrize("method", ACTING)
+def test_acting_needs_the_operators_token_where_there_is_one(token: Token | None, method: str) -> None:
+    browser = asking(Access(token=token, operator_token=Token(OPERATOR)))
+    seeing = {"authorization": f"Bearer {TOKEN}"}
+    assert answered(browser, **seeing) == SEEN
+    status, text = answered(browser, "/act", method, **seeing)
+    assert (status, text) == (403, "You may see this page, but not act: this needs the operators' token.\n")
+    assert answered(browser, "/act", method, authorization=f"Bearer {OPERATOR}") == SEEN
+    assert answered(browser, "/act", method)[0] == (403 if token is None else 401)
+    assert browser.get("/", params={"token": OPERATOR}).status_code == 303
+    assert answered(browser, "/act", method) == SEEN
+
+
+def test_without_an_operators_token_whoever_sees_may_act() -> None:
+    assert answered(asking(Access()), "/act", "POST") == SEEN
+    assert answered(asking(Access(token=Token(TOKEN))), "/act", "POST", authorization=f"Bearer {TOKEN}") == SEEN
+
+
+def test_a_cookie_outlives_the_process_that_gave_it() -> None:
+    first = asking(Access(token=Token(TOKEN), operator_token=Token(OPERATOR)))
+    for token, status in ((TOKEN, 403), (OPERATOR, 200)):
+        cookie = first.get("/", params={"token": token}).headers["set-cookie"].partition(";")[0]
+        second = asking(Access(token=Token(TOKEN), operator_token=Token(OPERATOR)))
+        assert answered(second, cookie=cookie) == SEEN
+        assert answered(second, "/act", "POST", cookie=cookie)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("address", "user", "caller"),
+    [
+        ("127.0.0.1", "ann", ("ann", True)),
+        ("10.0.0.5", "bob", ("bob", False)),
+        ("10.0.0.5", "J\u00fcrgen", ("J\u00fcrgen", False)),
+        ("10.0.0.6", "ann", None),
+        ("127.0.0.1", "", None),
+        ("127.0.0.1", "a\tb", None),
+        ("127.0.0.1", "x" * 101, None),
+    ],
+)
+def test_a_trusted_proxy_says_who_it_is(address: str, user: str, caller: tuple[str, bool] | None) -> None:
+    access = Access(
+        token=Token(TOKEN),
+        user_header="x-remote-user",
+        proxies=(ip_network("10.0.0.5"),),
+        operators=frozenset({"ann"}),
+    )
+    browser = asking(access, address=address)
+    answer = browser.get("/who", headers=[(b"x-remote-user", user.encode())])
+    if caller is None:
+        assert answer.status_code == 401
+    else:
+        assert answer.json() == list(caller)
+    assert browser.get("/who", headers={"authorization": f"Bearer {TOKEN}"}).json() == ["", False]
+
+
+def test_a_user_who_is_named_twice_is_nobody() -> None:
+    browser = asking(Access(token=Token(TOKEN), user_header="x-remote-user"))
+    twice = [(b"x-remote-user", b"ann"), (b"x-remote-user", b"bob")]
+    assert browser.get("/who", headers=twice).status_code == 401
+
+
+def test_forwarded_addresses_make_nobody_trusted() -> None:
+    browser = asking(Access(token=Token(TOKEN), user_header="x-remote-user"), address="10.0.0.6")
+    status, _ = answered(browser, x_remote_user="ann", x_forwarded_for="127.0.0.1", forwarded="for=127.0.0.1")
+    assert status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("/muon/", {"host": "lab.it"}, 200),  # the proxy keeps both
+        ("/", {"host": "lab.it"}, 200),  # takes the prefix off
+        ("/muon/", {"host": "127.0.0.1:8765"}, 200),  # or names us
+        ("/muon/folder/page", {"host": "lab.it"}, 200),
+        ("/muon", {"host": "lab.it"}, 308),
+        ("/muonstream/", {"host": "lab.it"}, 404),
+        ("/", {"host": "other.it"}, 421),
+        ("/", {"host": "lab.it", "origin": "https://lab.it"}, 200),
+        ("/", {"host": "127.0.0.1:8765", "origin": "https://lab.it"}, 200),
+        ("/", {"host": "127.0.0.1:8765", "origin": "http://lab.it"}, 403),
+        ("/", {"host": "lab.it", "origin": "https://lab.it.evil.example"}, 403),
+    ],
+)
+def test_behind_a_proxy_the_public_address_is_ours(path: str, headers: dict[str, str], expected: int) -> None:
+    assert asking(Access(public=PUBLIC)).get(path, headers=headers).status_code == expected
+
+
+def test_the_bare_prefix_leads_to_the_page() -> None:
+    assert asking(Access(public=PUBLIC)).get("/muon", headers={"host": "lab.it"}).headers["location"] == "/muon/"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/muon/", {"host": "lab.it"}),
+        ("/", {"host": "lab.it"}),
+        ("/", {"host": "127.0.0.1:8765", "x-forwarded-host": "lab.it"}),
+        ("/muon/", {"host": "127.0.0.1:8765"}),
+    ],
+)
+def test_the_public_cookie_is_for_its_prefix_and_tls_alone(path: str, headers: dict[str, str]) -> None:
+    browser = asking(Access(public=PUBLIC, token=Token(TOKEN)))
+    answer = browser.get(path, params={"token": TOKEN}, headers=headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "./")
+    cookie, *rest = answer.headers["set-cookie"].split("; ")
+    assert cookie.startswith("muonstream_443_muon=")
+    assert {"Path=/muon/", "Secure", "HttpOnly", "SameSite=strict"} <= set(rest)
+    assert answered(browser, path, cookie=cookie, **headers) == SEEN
+    # without TLS no browser would send it back
+    direct = browser.get("/", params={"token": TOKEN}, headers={"host": "127.0.0.1:8765"}).headers["set-cookie"]
+    assert direct.startswith("muonstream_8765=")
+    assert "Path=/;" in direct
+    assert "Secure" not in direct
+
+
+def test_further_names_are_ours_if_they_are_allowed() -> None:
+    access = Access(hosts=frozenset({"muon.lab.it"}))
+    assert answered(asking(access), host="muon.lab.it:8765") == SEEN
+    assert answered(asking(access), host="lab.it")[0] == 421
+
+
+def test_only_sites_that_are_named_may_show_the_page_in_a_frame() -> None:
+    access = Access(public=PUBLIC, token=Token(TOKEN), frames=(Origin.parse("https://wall.it"),))
+    headers = {"host": "lab.it", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    answer = asking(access).get("/muon/", params={"token": TOKEN}, headers=headers)
+    assert "frame-ancestors 'self' https://wall.it" in answer.headers["content-security-policy"]
+    assert "x-frame-options" not in answer.headers
+    # in another site's frame, a browser would keep no strict cookie
+    for part in ("SameSite=none", "Secure", "Partitioned"):
+        assert part in answer.headers["set-cookie"]
+
+
+def test_a_request_whose_end_is_in_doubt_is_refused() -> None:
+    headers = {"content-length": "3", "transfer-encoding": "chunked"}
+    answer = client().post("/", headers=headers, content=b"abc")
+    assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"host": "evil"}, 421), ({"origin": "http://evil"}, 403)])
+def test_a_refusal_ends_the_connection(headers: dict[str, str], status: int) -> None:
+    answer = client(token=TOKEN).get("/", headers=headers)
+    assert (answer.status_code, answer.headers["connection"]) == (status, "close")

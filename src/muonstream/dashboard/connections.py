@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 8
 """So many connections are accepted before those that are open are served again."""
 AGAIN_S: Final = 0.5
 NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -73,6 +73,7 @@ class Visit:
     def __init__(self, door: Door, connected: socket.socket) -> None:
         self._door = door
         self._socket = connected
+        self._over = False
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -84,6 +85,11 @@ class Visit:
     def sending(self) -> bool:
         """Whether an answer is still on its way: a slow network is no reason to end it."""
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    @property
+    def open(self) -> bool:
+        """Whether the connection lasts; one that was ended here is closed at the loop's next turns."""
+        return not self._over and self._socket.fileno() >= 0  # asyncio closes the socket, not another one in its place
 
     def wait(self) -> None:
         """A request is waited for, from now on."""
@@ -115,6 +121,7 @@ class Visit:
         self._end()
 
     def _end(self) -> None:
+        self._over = True
         self.stop_waiting()
         if self._transport is not None:
             self._transport.abort()
@@ -190,7 +197,7 @@ class Door:
         self.limits = limits
         self.counts = counts
         self.waiting: dict[Visit, None] = {}
-        self._open: set[socket.socket] = set()
+        self._visits: list[Visit] = []
         self._listening = listening
         self._protocol = protocol
         self._tls = tls
@@ -229,8 +236,8 @@ class Door:
 
     def _take(self, connected: socket.socket) -> None:
         self.counts.accepted += 1
-        self._open = {one for one in self._open if one.fileno() >= 0}  # transports close them
-        if len(self._open) >= self.limits.most:
+        self._visits = [visit for visit in self._visits if visit.open]
+        if len(self._visits) >= self.limits.most:
             self.counts.refused += 1
             connected.close()
             return
@@ -238,8 +245,8 @@ class Door:
             idle = (visit for visit in self.waiting if not visit.sending)
             next(idle, next(iter(self.waiting))).displace()
         connected.setblocking(False)
-        self._open.add(connected)
         visit = Visit(self, connected)
+        self._visits.append(visit)
         visit.wait()
         task = asyncio.create_task(self._greet(visit, connected))
         self._handshakes.add(task)
@@ -268,4 +275,4 @@ class Door:
 
     def report(self) -> dict[str, int]:
         """How many connections there are now, and the counts."""
-        return {"open": sum(one.fileno() >= 0 for one in self._open), **asdict(self.counts)}
+        return {"open": sum(visit.open for visit in self._visits), **asdict(self.counts)}
