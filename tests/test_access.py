@@ -103,7 +103,7 @@ def test_a_token_file_that_cannot_be_used_is_refused(
     prepare(path)
     for option in ("token_file", "operator_token_file"):
         with pytest.raises(AccessError) as caught:
-            Access.of(replace(PageOptions(), **{option: path}))
+            Access.of(replace(PageOptions(), **{option: path}))  # type: ignore[arg-type]
         assert str(caught.value).startswith(f"--{option.replace('_', '-')}: {path}: {line}")
         assert TOKEN not in str(caught.value)
 

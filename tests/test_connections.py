@@ -181,7 +181,7 @@ def test_answers_are_sent_at_once() -> None:
         while not dashboard._server.server_state.connections:
             pass
         [held] = dashboard._server.server_state.connections
-        inside = held.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        inside = held.transport.get_extra_info("socket")
         assert inside.getpeername() == answer.getsockname()
         assert inside.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 

@@ -15,6 +15,7 @@ _RATES: Final[tuple[Pattern, ...]] = (
     ("active cells", "{chamber}"),
     ("segments", "{chamber}"),
     ("efficiency", "{chamber}"),
+    ("rate", "{chamber}"),
 )
 _ALL_RATES: Final[tuple[Pattern, ...]] = (
     ("noise", "*"),
@@ -22,6 +23,8 @@ _ALL_RATES: Final[tuple[Pattern, ...]] = (
     ("scintillator", "Scintillator"),
     ("segments", "*"),
     ("efficiency", "*"),
+    ("hits", "Detector"),
+    ("rate", "*"),
 )
 _CELLS_LOST: Final[tuple[Pattern, ...]] = (
     ("dead cell", "{chamber} cell *"),
@@ -49,8 +52,18 @@ _ONE_CELL_MORE: Final[tuple[Pattern, ...]] = (
 _TIMES: Final[tuple[Pattern, ...]] = (
     ("t0", "{chamber}"),
     ("velocity", "{chamber}"),
-    ("residual mean", "{chamber}"),
-    ("residual width", "{chamber}"),
+    ("layer shift", "{chamber}"),
+    ("hit resolution", "{chamber}"),
+    ("wrong hits", "{chamber}"),
+    *_RATES,
+)
+_GEOMETRY: Final[tuple[Pattern, ...]] = (
+    ("layer shift", "{chamber}"),
+    ("hit resolution", "{chamber}"),
+    ("wrong hits", "{chamber}"),
+    ("velocity", "{chamber}"),
+    ("layer efficiency", "{chamber} layer *"),
+    *_RATES,
 )
 
 MAY_FIND: Final[dict[str, tuple[Pattern, ...]]] = {
@@ -66,12 +79,12 @@ MAY_FIND: Final[dict[str, tuple[Pattern, ...]]] = {
     "dead board": (("silent", "{board}"), *((check, "*") for check, _ in _CELLS_LOST)),
     "silent scintillator": (("scintillator", "Scintillator"),),
     "double scintillator": (("scintillator", "Scintillator"),),
-    "late scintillator": (("t0", "*"), ("board step", "*"), ("velocity", "*")),
+    "late scintillator": (("scintillator time", "Scintillator"), ("t0", "*"), ("board step", "*"), ("velocity", "*")),
     "t0": _TIMES,
     "drift velocity": _TIMES,
     "board step": (("board step", "{board}"), ("t0", "*"), ("velocity", "*")),
-    "rt bend": (("residual mean", "{chamber}"), ("residual width", "{chamber}"), ("velocity", "{chamber}")),
-    "layer shift": (("residual mean", "{chamber}"), ("residual width", "{chamber}"), ("segments", "{chamber}")),
+    "rt bend": (("t0", "{chamber}"), *_GEOMETRY),
+    "layer shift": _GEOMETRY,
     "noise up": (("noisy cell", "{chamber} cell *"), ("segments", "{chamber}"), *_RATES[:2]),
     "rate down": _ALL_RATES,
     "afterpulses": (("afterpulses", "{chamber}"), ("afterpulsing cell", "{chamber} cell *"), *_RATES[:2]),
@@ -87,6 +100,6 @@ MAY_FIND: Final[dict[str, tuple[Pattern, ...]]] = {
     "late words": (("late words", "Stream"), *_ALL_RATES),
     "stray words": (("stray words", "Stream"), *_ALL_RATES),
     "malformed words": (("malformed words", "Stream"), *_ALL_RATES),
-    "unmapped words": _ALL_RATES,
+    "unmapped words": (("unmapped words", "Stream"), *_ALL_RATES),
     "stalled read-out": (("stalled", "Stream"),),
 }
