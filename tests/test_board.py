@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.board import Board
-from muonstream.analysis.findings import Level
+from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Change, Verdicts
+from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts
 from muonstream.detector import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
@@ -132,6 +133,29 @@ def test_changes_of_the_time_line_are_told_once_each(snapshot: Snapshot) -> None
         board.update(replace(snapshot, verdicts=verdicts, data_time_s=snapshot.data_time_s + 2 * len(told) + n))
     board.update(replace(snapshot, verdicts=Verdicts(history=tuple(made), changes=5), state="ended"))
     assert [change for change in told if change.check == "dead cell"] == made
+
+
+def test_acknowledgements_and_history_survive_a_restart(snapshot: Snapshot) -> None:
+    told: list[Change] = []
+    board = Board()
+    made = Verdicts(
+        statuses=(Status(Finding("dead cell", "cell 3", Level.BAD, "no hits"), 5.0),),
+        history=(Change(5.0, 4.0, "dead cell", "cell 3", Level.NULL, Level.BAD, "no hits"),),
+        changes=1,
+    )
+    lossy = replace(snapshot, verdicts=made, account=Account(words=10_000, hits=9_800, malformed=200))
+    for second in range(4):
+        board.update(replace(lossy, data_time_s=snapshot.data_time_s + second))
+    assert board.acknowledge_all("connector", 7.0, "Ada") == 2
+    again = Board(listener=told.append)
+    again.restore(json.loads(json.dumps(board.state())))
+    again.update(replace(lossy, data_time_s=snapshot.data_time_s + 5))
+    assert told == []
+    assert again.verdicts.history == board.verdicts.history
+    assert {status.acknowledged for status in again.verdicts.alarms} == {Acknowledgement("connector", 7.0, "Ada")}
+    assert again.retract("dead cell", "cell 3")
+    assert not again.retract("dead cell", "cell 3")
+    assert [status.finding.check for status in again.verdicts.alarms if status.acknowledged] == ["malformed words"]
 
 
 @pytest.mark.parametrize("value", ["3", "[3]", "[5, 2]", '["a", 1]', "[0, 1]", "[true, 2]"])

@@ -100,7 +100,7 @@ def test_steps_go_on_from_a_state(frames: Frames) -> None:
     second.restore(first.state())
     for steps in (first, second):
         steps.add(ANALYSE(frames.part(half, len(frames))))
-        steps.finish()
+        steps.finish(5, 6)
     rest = first.take()
     assert same(rest, second.take())
     assert len(found + rest) == len(stepped(frames, []))
@@ -112,5 +112,7 @@ def test_what_was_lost_counts_from_the_step_on_in_which_its_window_closed(frames
     for number, late in ((slot, 2), (slot + 1, 5), (slot + 1, 6)):
         steps.lose(number * SLOT_WINDOWS, late, late // 2)
     steps.add(ANALYSE(frames))
-    steps.finish()
-    assert [(step.late, step.stray) for step in steps.take()][:3] == [(2, 1), (6, 3), (6, 3)]
+    steps.finish(9, 4)
+    found = [(step.late, step.stray) for step in steps.take()]
+    assert found[:3] == [(2, 1), (6, 3), (6, 3)]
+    assert found[-1] == (9, 4)

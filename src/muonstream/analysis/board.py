@@ -6,19 +6,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from muonstream.analysis.findings import Finding, Level, graded
 from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.levels import Key, Levels, Moment
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts
+from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain
 
 INTERVAL_S: Final = 0.9
 """Snapshots that come sooner after the one before are not judged."""
 HISTORY: Final = 500
-OF_THE_CLOCK: Final = frozenset({"stalled"})
-"""Checks that only the clock can make: two readings of the same words may differ in them."""
+OF_READING: Final = frozenset({"stalled", "account", "malformed words", "forced windows", "inputs"})
+"""Checks of how words are read; in "stalled", which only the clock can tell, two readings of the same words differ."""
 
 
 class Board:
@@ -105,6 +105,46 @@ class Board:
             statuses = tuple(self._shown(status) for status in self.verdicts.statuses)
             self.verdicts = replace(self.verdicts, statuses=statuses)
         return True
+
+    def acknowledge_all(self, why: str, time: float, name: str = "") -> int:
+        """Note that somebody knows of every alarm that nobody has acknowledged; gives how many these are."""
+        open_ones = [status.finding.key for status in self.verdicts.alarms if status.acknowledged is None]
+        return sum(self.acknowledge(*key, why, time, name) for key in open_ones)
+
+    def retract(self, check: str, subject: str) -> bool:
+        """Take an acknowledgement back; False when there is none."""
+        with self._lock:
+            if self._known.pop((check, subject), None) is None:
+                return False
+            self.verdicts = replace(
+                self.verdicts,
+                statuses=tuple(
+                    replace(status, acknowledged=None) if status.finding.key == (check, subject) else status
+                    for status in self.verdicts.statuses
+                ),
+            )
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """What a restarted engine goes on from, as plain types: alarms, history, and who knows of what."""
+        with self._lock:
+            return {"run": self._run, "seen": self._seen, "verdicts": as_plain(self.verdicts)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state. Raises ValueError, KeyError or TypeError for anything else."""
+        verdicts = of_plain(state["verdicts"])
+        with self._lock:
+            self._run, self._seen = str(state["run"]), int(state["seen"])
+            own = [status for status in verdicts.statuses if status.finding.check in OF_READING]
+            self._levels = Levels(replace(status, acknowledged=None) for status in own)
+            self._known = {
+                status.finding.key: (status.finding.level, status.acknowledged)
+                for status in verdicts.statuses
+                if status.acknowledged is not None
+            }
+            self._history = deque(verdicts.history, maxlen=HISTORY)
+            self._changes, self._worst = verdicts.changes, verdicts.worst
+            self.verdicts = verdicts
 
 
 def _of_reading(snapshot: Snapshot, age_s: float, *, live: bool) -> Iterator[Finding]:

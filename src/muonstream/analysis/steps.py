@@ -87,8 +87,10 @@ class Steps:
         """No window before this key will come any more."""
         self._close(key // SLOT_WINDOWS)
 
-    def finish(self) -> None:
-        """The run has ended: every step is complete."""
+    def finish(self, late: int = 0, stray: int = 0) -> None:
+        """The run has ended: every step is complete. late, stray: words of the whole run that were."""
+        if self._open:
+            self._lost.append((max(self._open), late, stray))
         self._close(max(self._open, default=self._closed_before - 1) + 1)
 
     def take(self) -> list[Step]:

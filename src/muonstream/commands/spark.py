@@ -125,6 +125,7 @@ def run_spark(
         name = str(connection.address)
         choice = Choice(ends, store, name, options)
         pipeline = _pipeline(detector, live.run, name, live.reconstruct, alarms)
+        pipeline.board = alarms.board
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
         if choice.saved is not None and choice.saved.ended:
             # nothing is left to be read: Spark would start for nothing

@@ -149,6 +149,7 @@ def _engine(
         reconstruct=live.reconstruct,
         timeline=alarms.timeline,
     )
+    pipeline.board = alarms.board
     deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
     return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
 

@@ -25,7 +25,7 @@ from muonstream.analysis.histograms import DRIFT_BINS, Catalogue, Counts
 from muonstream.analysis.inputs import inputs_json
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
-from muonstream.analysis.verdicts import Status, Verdicts
+from muonstream.analysis.verdicts import Status, Verdicts, headline
 from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
 from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector import Detector
@@ -108,6 +108,9 @@ def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
     """The verdicts as plain JSON types; levels are null, good, medium or bad; times are unix seconds."""
     return {
         "level": verdicts.level.name.lower(),
+        "reason": verdicts.reason,
+        "headline": headline(verdicts),
+        "worst": verdicts.worst.name.lower(),
         "chambers": {name: level.name.lower() for name, level in verdicts.chambers.items()},
         "alarms": [_status_json(status) for status in verdicts.alarms],
         "checks": [_status_json(status) for status in verdicts.statuses if status.finding.level <= Level.GOOD],
@@ -134,6 +137,7 @@ def _status_json(status: Status) -> dict[str, Any]:
         "limit": finding.limit,
         "unit": finding.unit,
         "since": status.since,
+        "since_data_s": status.since_data_s,
         "acknowledged": None if known is None else {"why": known.why, "time": known.time, "name": known.name},
     }
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
@@ -54,6 +54,14 @@ class Elsewhere:
     resets: int = 0
 
 
+class Remembered(Protocol):
+    """Something with a state of plain types."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
 class Pipeline:
     """Builder, kernels and monitor of one run. Not for several threads at once; the kernels have their own.
 
@@ -79,6 +87,8 @@ class Pipeline:
         self.detector = detector
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.timeline = None if timeline is None else timeline(self.catalogue)
+        self.board: Remembered | None = None
+        """What else is kept and restored with the run's state."""
         self.steps = Steps(self.catalogue)
         every_slot = self.timeline is not None
         self.builder = builder or FrameBuilder(detector.boards)
@@ -244,7 +254,8 @@ class Pipeline:
         if self.intervals is not None:
             self.intervals.finish()
         if self.timeline is not None:
-            self.steps.finish()
+            counted = self.intake()
+            self.steps.finish(counted.late, counted.stray)
             self._judge()
             self.timeline.finish()
 
@@ -287,6 +298,7 @@ class Pipeline:
             "restarts": self.restarts,
             "steps": None if self.timeline is None else self.steps.state(),
             "timeline": None if self.timeline is None else self.timeline.state(),
+            "board": None if self.board is None else self.board.state(),
         }
 
     def restore(self, state: StateDict) -> None:
@@ -311,6 +323,8 @@ class Pipeline:
         if self.timeline is not None and state.get("timeline") is not None:
             self.steps.restore(state["steps"])
             self.timeline.restore(state["timeline"])
+        if self.board is not None and state.get("board") is not None:
+            self.board.restore(state["board"])
 
     @held_back()
     def snapshot(self, state: State = "running") -> Snapshot:
