@@ -123,9 +123,18 @@ def test_alarms_are_acknowledged_only_by_json_of_our_own_page(client: TestClient
     for body in (b"[" * 3900, json.dumps({**alarm, "why": "\ud800"}).encode(), b"\xff", b"{"):
         refused = client.post("/api/acknowledge", content=body, headers=json_type)
         assert refused.status_code == 400
-        assert refused.text.startswith("allowed are check, subject and why")
+        assert refused.text.startswith("allowed are check, subject, why")
     assert client.post("/api/acknowledge", json=alarm).status_code == 200
     assert client.get("/api/verdicts").json()["alarms"][0]["acknowledged"]["why"] == "known"
+    which = {key: alarm[key] for key in ("check", "subject")}
+    assert client.post("/api/retract", json={"check": "x"}).status_code == 400
+    assert client.post("/api/retract", json=which).status_code == 200
+    assert client.post("/api/retract", json=which).status_code == 404
+    assert client.get("/api/verdicts").json()["alarms"][0]["acknowledged"] is None
+    assert client.post("/api/acknowledge-all", data={"why": "x"}).status_code == 415
+    every = client.post("/api/acknowledge-all", json={"why": "power cut", "name": "Ada"})
+    assert every.json()["acknowledged"] == len(client.get("/api/alarms").json())
+    assert {one["acknowledged"]["name"] for one in client.get("/api/alarms").json()} == {"Ada"}
 
 
 def test_every_answer_is_described(client: TestClient) -> None:

@@ -52,6 +52,8 @@ class Api:
             Route("/api/verdicts", self.verdicts),
             Route("/api/alarms", self.alarms),
             Route("/api/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/api/acknowledge-all", self.acknowledge_all, methods=["POST"]),
+            Route("/api/retract", self.retract, methods=["POST"]),
             Route("/api/access", self.access),
         ]
 
@@ -126,28 +128,30 @@ class Api:
 
         The name may be missing; one that a trusted proxy gives goes before it.
         """
-        # a form of another site cannot send JSON
-        if request.headers.get("content-type", "").split(";")[0] != "application/json":
-            return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
-        try:
-            given = json.loads(await _limited(request))
-            check, subject, why = (given[key] for key in ("check", "subject", "why"))
-            if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in (check, subject, why)):
-                raise ValueError("text")
-            name = given.get("name", "")
-            if not isinstance(name, str) or len(name) > LONGEST_USER:
-                raise ValueError("name")
-            f"{check}{subject}{why}{name}".encode()  # JSON may have half a pair of UTF-16, which nothing can show
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            text = (
-                f"allowed are check, subject and why, each text of 1 to {LONGEST_TEXT} characters, "
-                f"and a name of at most {LONGEST_USER}\n"
-            )
-            return PlainTextResponse(text, 400, NOT_KEPT)
-        name = caller_of(request).user or name.strip()
-        if not self.feed.acknowledge(check, subject, why, name):
+        given = await _texts(request, ("check", "subject", "why"))
+        if isinstance(given, Response):
+            return given
+        name = caller_of(request).user or given["name"]
+        if not self.feed.acknowledge(given["check"], given["subject"], given["why"], name):
             return PlainTextResponse("there is no such alarm\n", 404, NOT_KEPT)
         return JSONResponse({"acknowledged": True, "name": name}, headers=NOT_KEPT)
+
+    async def acknowledge_all(self, request: Request) -> Response:
+        """The same for all alarms that nobody has acknowledged: {"why": ..., "name": ...}."""
+        given = await _texts(request, ("why",))
+        if isinstance(given, Response):
+            return given
+        name = caller_of(request).user or given["name"]
+        return JSONResponse({"acknowledged": self.feed.acknowledge_all(given["why"], name)}, headers=NOT_KEPT)
+
+    async def retract(self, request: Request) -> Response:
+        """Take an acknowledgement back: {"check": ..., "subject": ...}."""
+        given = await _texts(request, ("check", "subject"))
+        if isinstance(given, Response):
+            return given
+        if not self.feed.retract(given["check"], given["subject"]):
+            return PlainTextResponse("there is no such acknowledgement\n", 404, NOT_KEPT)
+        return JSONResponse({"acknowledged": False}, headers=NOT_KEPT)
 
     async def access(self, request: Request) -> Response:
         """Who the sender is, and whether it may acknowledge."""
@@ -165,6 +169,26 @@ def _described(snapshot: Snapshot, name: str) -> dict[str, Any]:
     entry = snapshot.catalogue.entries[name]
     axis = {key: getattr(entry.axis, key) for key in ("label", "unit", "bins", "start", "step", "flow")}
     return {"title": entry.title, "per": entry.per, "shape": list(entry.shape), "axis": axis}
+
+
+async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Response:
+    """The texts that a request brings as JSON, a name among them, "" without one; or the answer that refuses it."""
+    # a form of another site cannot send JSON
+    if request.headers.get("content-type", "").split(";")[0] != "application/json":
+        return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
+    try:
+        given = json.loads(await _limited(request))
+        texts = {key: given[key] for key in keys}
+        if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in texts.values()):
+            raise ValueError("text")
+        name = given.get("name", "")
+        if not isinstance(name, str) or len(name) > LONGEST_USER:
+            raise ValueError("name")
+        "".join((*texts.values(), name)).encode()  # JSON may have half a pair of UTF-16, which nothing can show
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        text = f"allowed are {', '.join(keys)}, each text of 1 to {LONGEST_TEXT} characters, and a name of at most "
+        return PlainTextResponse(f"{text}{LONGEST_USER}\n", 400, NOT_KEPT)
+    return {**texts, "name": name.strip()}
 
 
 async def _limited(request: Request) -> bytes:
@@ -191,7 +215,20 @@ def openapi() -> dict[str, Any]:
 
     texts = {key: {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT} for key in ("check", "subject", "why")}
     who = {"name": {"type": "string", "maxLength": LONGEST_USER, "description": "Who; a proxy's user goes first."}}
-    body = {"schema": {"type": "object", "required": list(texts), "properties": {**texts, **who}}}
+
+    def post(text: str, keys: tuple[str, ...], missing: str = "") -> dict[str, Any]:
+        schema = {"type": "object", "required": list(keys), "properties": {**{k: texts[k] for k in keys}, **who}}
+        responses = {
+            "200": {"description": "Noted."},
+            "400": {"description": "Something other than these texts."},
+            "403": {"description": "The sender may see the page, but not act."},
+            "415": {"description": "Something other than JSON."},
+        }
+        if missing:
+            responses["404"] = {"description": missing}
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        return {"post": {"summary": text, "requestBody": body, "responses": responses}}
+
     return {
         "openapi": "3.1.0",
         "info": {"title": "muonstream", "version": __version__},
@@ -211,19 +248,13 @@ def openapi() -> dict[str, Any]:
             ),
             "/api/verdicts": get("The verdict board: levels, alarms, all checks, history."),
             "/api/alarms": get("What is medium or bad, gravest first."),
-            "/api/acknowledge": {
-                "post": {
-                    "summary": "Note that somebody knows of an alarm.",
-                    "requestBody": {"required": True, "content": {"application/json": body}},
-                    "responses": {
-                        "200": {"description": "Noted."},
-                        "400": {"description": "Something other than these texts."},
-                        "403": {"description": "The sender may see the page, but not act."},
-                        "404": {"description": "There is no such alarm."},
-                        "415": {"description": "No JSON."},
-                    },
-                }
-            },
+            "/api/acknowledge": post(
+                "Note that somebody knows of an alarm.", ("check", "subject", "why"), "There is no such alarm."
+            ),
+            "/api/acknowledge-all": post("Note that somebody knows of all alarms.", ("why",)),
+            "/api/retract": post(
+                "Take an acknowledgement back.", ("check", "subject"), "There is no such acknowledgement."
+            ),
             "/api/access": get("Who the sender is, by a trusted proxy, and whether it may acknowledge."),
             "/metrics": get("The run for Prometheus, in OpenMetrics.", CONTENT_TYPE),
             "/healthz": get("Whether all is well, and why not.", answers={"503": {"description": "All is not well."}}),

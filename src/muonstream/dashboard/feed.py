@@ -70,6 +70,18 @@ class Feed:
         self._wake()
         return known
 
+    def acknowledge_all(self, why: str, name: str = "") -> int:
+        """Note that somebody knows of all alarms; gives how many nobody had acknowledged before."""
+        known = self.board.acknowledge_all(why, time.time(), name)
+        self._wake()
+        return known
+
+    def retract(self, check: str, subject: str) -> bool:
+        """Take an acknowledgement back; False when there is none."""
+        taken = self.board.retract(check, subject)
+        self._wake()
+        return taken
+
     def close(self) -> None:
         """No more messages: viewers' streams end."""
         self._closed = True
