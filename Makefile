@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test check format bench bench-spark scaling soak fuzz kafka course lock clean
+.PHONY: help demo test coverage check format bench bench-spark scaling soak fuzz kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -25,6 +25,9 @@ demo: $(VENV)/.demo  ## start a simulated telescope and its live page (DURATION=
 
 test: $(VENV)/.test  ## run every check and test that this machine can run, and name what it lacks
 	$(BIN)/python -m tools.test
+
+coverage: $(VENV)/.test  ## run the same with the tests' coverage, which takes longer
+	$(BIN)/python -m tools.test --coverage
 
 check: $(VENV)/.test  ## run the quick part of that: lint, format, types
 	$(BIN)/python -m tools.test --quick

@@ -1,9 +1,10 @@
 """Run every check and test that this machine can run, and name what it lacks and how to get it.
 
-python -m tools.test            lint, format, types, then all tests with their coverage, some files at a time;
-                                kernels are compiled meanwhile, and the end says which tests and files were slow
-python -m tools.test --quick    lint, format, types only
-python -m tools.test -k words   more arguments go to pytest
+python -m tools.test              lint, format, types, then all tests, some files at a time; kernels are compiled
+                                  meanwhile, and the end says which tests and files were slow
+python -m tools.test --quick      lint, format, types only
+python -m tools.test --coverage   all of it, with the tests' coverage: their Python code takes half as long again
+python -m tools.test -k words     more arguments go to pytest
 
 With CI=true, what is missing is installed if this can be done (Debian or Ubuntu, as root), and is an error if not.
 """
@@ -118,6 +119,8 @@ def start_compiling() -> subprocess.Popen[bytes]:
 def main(arguments: Sequence[str]) -> int:
     """Run it all; 0 if all went well. Later steps run even when earlier ones failed."""
     quick = "--quick" in arguments
+    coverage = ["--cov"] if "--coverage" in arguments else []
+    arguments = [argument for argument in arguments if argument != "--coverage"]
     failed = [] if quick else [f"missing: {name}" for name in look_around()]
     # Some tests alone compile what they need.
     compiling = None if arguments else start_compiling()
@@ -126,7 +129,7 @@ def main(arguments: Sequence[str]) -> int:
     if compiling is not None and compiling.wait() != 0:
         failed.append("tools.warm")
     # The tests come last, so that their own closing lines are the last ones.
-    if not quick and not run(["pytest", "--cov", "-p", "tools.slowest", *at_once(arguments), *arguments]):
+    if not quick and not run(["pytest", "-p", "tools.slowest", *coverage, *at_once(arguments), *arguments]):
         failed.append("pytest")
     if failed:
         say(f"FAILED: {', '.join(failed)}")
