@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import muonstream
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -36,7 +37,13 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_of_the_readme_explain_themselves(command: str) -> None:
-    muonstream = Path(sys.executable).parent / "muonstream"
-    done = subprocess.run([muonstream, command, "--help"], capture_output=True, text=True, check=False)
+    done = muonstream(command, "--help")
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
+
+
+def test_the_installed_command_knows_those_of_the_readme() -> None:
+    installed = Path(sys.executable).parent / "muonstream"
+    done = subprocess.run([installed, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [command for command in COMMANDS if f" {command} " not in done.stdout] == []
