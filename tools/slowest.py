@@ -31,7 +31,9 @@ FIRST: Final = (
     "test_intake_corpus.py",
     "test_follow_as_process.py",
 )
-"""Files that took longest when they were last measured, longest first: see the table at the end of a run."""
+"""Files to start first. The order is an estimate, by what the files start (Spark, brokers, browsers, processes);
+correct it by the table at the end of a whole run on a quiet machine.
+"""
 TESTS_SHOWN: Final = 25
 
 
