@@ -19,6 +19,7 @@ from muonstream.commands.places import Places
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
+from muonstream.formats.binary import BEGINS_INSIDE
 from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
 from muonstream.formats.evidence import Expected
 from muonstream.sources.ahead import ahead
@@ -175,6 +176,8 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
         yield Remark(
             "bad", f"out of step {times}, {seen.bytes.passed_over:,} bytes passed over: see the reader's notes"
         )
+    elif seen.bytes.passed_over and seen.notes and BEGINS_INSIDE in seen.notes[0]:
+        yield Remark("note", seen.unnamed(seen.notes[0]))
     elif seen.bytes.passed_over:
         yield Remark("bad", f"{seen.bytes.passed_over:,} bytes are passed over: see the reader's notes")
     if account.malformed:
@@ -187,7 +190,7 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
     falls = sum(one.kind in ("reset", "wrap", "board fall") for one in found.events) + found.repeats.pieces
     if snapshot.resets > falls:
         resets = counted(snapshot.resets, "counter reset")
-        yield Remark("odd", f"counting takes {resets} where the boards' own words show {falls}")
+        yield Remark("odd", f"counting found {resets}, but the boards' own words show {falls or 'none'}")
     if not account.balanced:
         yield Remark("bad", f"{account.residual:,} words are not accounted for")
     if seen.notes and not (seen.steps_lost or seen.bytes.passed_over or seen.notes[0] in seen.faults[:1]):

@@ -60,6 +60,8 @@ SEARCH_WORDS: Final = 1 << 13
 MIXED_SHARE: Final = 10
 """Where more than one word in so many is a good hit, a stretch is a mixture of words, not garbage."""
 EVENTS: Final = 64
+BEGINS_INSIDE: Final = "begins inside a word"
+"""What a note says of content whose first bytes are the rest of a word."""
 FEWEST_WORDS, MOST_WORDS = 1 << 12, 1 << 18
 """Words looked at together: few after the step was lost, twice as many each time while it holds."""
 
@@ -256,7 +258,8 @@ class BinaryDecoder:
                 self._state[TRUSTED] = n
                 self._lost_at = -1
                 return True
-            piece.block.steps_lost += 1
+            if not self._begins_inside(found):
+                piece.block.steps_lost += 1
         self._together = FEWEST_WORDS
         self._end_stretches()
         if found < 0:
@@ -269,7 +272,15 @@ class BinaryDecoder:
         self._lost_at = -1
         return True
 
+    def _begins_inside(self, found: int) -> bool:
+        """Whether the content begins with less than a word in front of `found`, as a later part of a run may."""
+        return self._lost_at == 0 and self._position == 0 and 0 < found < WORD_BYTES
+
     def _note_lost(self, end: int | None) -> None:
+        if self._lost_at == 0 and end is not None and 0 < end < WORD_BYTES:
+            found = f"byte 0: {BEGINS_INSIDE}: the {counted(end, 'byte')} up to byte {end}, where words begin, passed over"
+            self._notes.add("lost step", f"{found}; if this is a later part of a run, give the part before it, too")
+            return
         lost = f"byte {self._lost_at:,}: out of step, found no words of the boards"
         n = (self._position if end is None else end) - self._lost_at
         to = "to the end" if end is None else f"up to byte {end:,}, where words begin again"

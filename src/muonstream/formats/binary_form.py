@@ -246,7 +246,8 @@ def _other_orders(sample: bytes | memoryview) -> Iterator[tuple[str, Words]]:
     words = np.frombuffer(sample, "<u8", last, 8 * (n - last))
     yield "64-bit words in big-endian byte order", words.byteswap()
     halves = "64-bit words whose 32-bit halves are exchanged, or whose first half is missing"
-    yield f"{halves}; exchange the halves, or cut 4 bytes off", (words << np.uint64(32)) | (words >> np.uint64(32))
+    what = "exchange the halves; or cut 4 bytes off; or, if this is a later part of a run, give the part before it, too"
+    yield f"{halves}: {what}", (words << np.uint64(32)) | (words >> np.uint64(32))
     for code, what in (("<u4", "32-bit numbers"), ("<u2", "16-bit numbers")):
         swapped = words.view(code).byteswap().view("<u8")
         yield f"words as {what} in big-endian byte order, the lowest one first", swapped

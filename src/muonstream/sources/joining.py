@@ -61,7 +61,8 @@ class JoinedRuns:
     """Runs, each as blocks, in order: `take` begins the next, `blocks` reads it whole, `run` is what it is.
 
     A run that follows is read as a part of the one before where its orbit counter goes on and nothing else speaks
-    against it; so `run` may grow until its blocks have ended.
+    against it; so `run` may grow until its blocks have ended. One whose files only repeat the words of others is not a
+    run of its own: what is reported of it comes with the blocks of the run before.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class JoinedRuns:
         self._read = read
         self._name = name
         self._number = number
+        self._repeats = False
         self._next: tuple[InputRun, Iterator[Block], HitSpan] | None = None
         self.run: InputRun
 
@@ -100,17 +102,21 @@ class JoinedRuns:
                 if self._waiting:
                     span.add(block.words)
                 yield block
-            if not self._waiting or not may_join(self.run, self._waiting[0]):
+            if not self._waiting:
                 return
+            may = may_join(self.run, self._waiting[0])
             after, following, beginning = self._look()
-            if not goes_on(span.orbits, beginning.orbits):
+            if self._repeats:
+                blocks = following
+                continue
+            if not may or not goes_on(span.orbits, beginning.orbits):
                 self._next = after, following, beginning
                 return
             blocks = following
             self.run = joined(self.run, after, self._name, self._number)
 
     def _look(self) -> tuple[InputRun, Iterator[Block], HitSpan]:
-        """Read the next run as far as its first hits."""
+        """Read the next run as far as its first hits; `_repeats`: it has nothing but the words of files before it."""
         run = self._waiting.popleft()
         blocks = self._read(list(run.files))
         held: list[Block] = []
@@ -122,4 +128,6 @@ class JoinedRuns:
             words += len(block.words)
             if len(beginning.first) >= HITS or words >= _LOOK_WORDS:
                 break
+        reports = [block.report for block in held if block.report is not None]
+        self._repeats = not words and bool(reports) and all(report.status == "passed over" for report in reports)
         return run, chain(held, blocks), beginning
