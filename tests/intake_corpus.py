@@ -221,7 +221,7 @@ def _padding(seed: int, random: np.random.Generator) -> Iterator[Kind]:
     doubled = np.insert(words, np.arange(0, 3000, 5), words[::5])
     yield _whole("K17 each fifth word twice", as_words(doubled), doubled, says="600 hits the same, bit for bit")
     block = np.insert(words, 2000, words[1488:2000])
-    yield _whole("K17 a block twice", as_words(block), block, says="the same, bit for bit, as words 1,489 to 2,000")
+    yield _whole("K17 a block twice", as_words(block), block, says="identical, bit for bit, to words 1,489 to 2,000")
     odd = words.copy()
     odd[::10] |= np.uint64(4000 << BX_SHIFT)
     yield _whole("K25 bunch crossings above 3563", as_words(odd), odd, says="BX_COUNTER: found .* expected 0 to 3563")

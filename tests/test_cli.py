@@ -120,13 +120,13 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
     (tmp_path / "bad.toml").write_text('name = "x"\nboards = [0]\nchambers = 3\n')
     for arguments, reason in (
         (["process", str(tmp_path / "none.dat")], "none.dat: no such file"),
-        (["process", str(tmp_path)], "found a folder"),
+        (["process", str(tmp_path)], "expected a file, found a folder; give its files ("),
         (["process", str(tmp_path / "empty.dat")], "empty.dat: is empty"),
-        (["process", str(tmp_path / "binary.txt"), "--format", "course"], "not the format course that was named"),
+        (["process", str(tmp_path / "binary.txt"), "--format", "course"], "but --format course was given"),
         (["process", str(tmp_path / "noise.dat")], "found 2,048 bytes that show no format; expected "),
         (["process", str(tmp_path / "prose.csv")], "found text such as 'dear shifter,'; expected words, a table"),
-        (["process", "kafka://here/frames"], "found a topic, allowed are files; muonstream run takes it"),
-        (["process", "sim:"], "found a simulation, allowed are files; muonstream run takes it"),
+        (["process", "kafka://here/frames"], "expected a file, found a topic; muonstream run reads it"),
+        (["process", "sim:"], "expected a file, found a simulation; muonstream run reads it"),
         (["process", str(simulated), "--format", "dma"], "found words of the boards one after another, which is not"),
         (["topics", "create", "kafka://here/frames"], "allowed is kafka://host:port[,host:port], without a topic"),
         (["topics", "list", "here:9092"], "found 'here:9092', allowed is kafka://host:port[,host:port]\n"),

@@ -39,7 +39,10 @@ def test_urls_are_read_through_fsspec() -> None:
 
 
 def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=f"^{tmp_path}: found a folder, allowed is a file$"):
+    with pytest.raises(
+        SourceError,
+        match=f"^{tmp_path}: expected a file, found a folder; give its files .*, or read it with muonstream run .*$",
+    ):
         open_bytes(str(tmp_path))
     with pytest.raises(SourceError, match=r"none: no such file$"):
         open_bytes(str(tmp_path / "none"))

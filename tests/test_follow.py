@@ -109,7 +109,7 @@ def test_a_file_that_is_not_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"notes.txt: found a web page"):
         list(follow(str(path), None, Event()))
     path.write_bytes(WORDS.astype("<u8").tobytes())
-    with pytest.raises(SourceError, match="which is not the format json that was named"):
+    with pytest.raises(SourceError, match="but --format json was given"):
         list(follow(str(path), Format.JSON, Event()))
 
 

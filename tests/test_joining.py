@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.formats.block import Block, SourceError
+from muonstream.formats.block import Block, InputReport, SourceError
 from muonstream.simulation import simulate_words
 from muonstream.sources.joining import HITS, HitSpan, JoinedRuns
 from muonstream.sources.runs import Orbits, runs_of
@@ -92,3 +92,18 @@ def test_the_span_of_hits_does_not_depend_on_pieces(cuts: list[int], end: int) -
     orbits = decode(hits).orbit
     expected = Orbits(int(np.median(orbits[:HITS])), int(np.median(orbits[-HITS:]))) if len(hits) else None
     assert span.orbits == expected
+
+
+def test_a_run_that_only_repeats_others_is_not_a_run_of_its_own() -> None:
+    def blocks(names: list[str]) -> Iterator[Block]:
+        if names == ["/a/y"]:
+            yield Block(report=InputReport("/a/y", status="passed over", size=5), notes=["/a/y: passed over"])
+        else:
+            yield from blocks_of(WORDS if names == ["/a/x"] else later(WORDS, 60), 3000)
+
+    runs = JoinedRuns(runs_of(["/a/x", "/a/y", "/b/z"]), blocks)
+    found = []
+    while runs.take():
+        notes = [note for block in runs.blocks() for note in block.notes]
+        found.append((runs.run.files, notes))
+    assert found == [(("/a/x",), ["/a/y: passed over"]), (("/b/z",), [])]

@@ -187,7 +187,10 @@ def zstd_head(window_log: int) -> bytes:
     ("data", "reason"),
     [
         (lzma.compress(bytes(1000), preset=9), "found xz data that need more than 48 MiB of memory"),
-        (zstd_head(27) + RLE_BLOCK, "found zstd data that need 128 MiB of memory, expected are at most 32"),
+        (
+            zstd_head(27) + RLE_BLOCK,
+            "found zstd data that need 128 MiB of memory to decompress, expected at most 32 MiB",
+        ),
     ],
 )
 def test_data_that_need_too_much_memory_are_refused_in_one_line(data: bytes, reason: str) -> None:

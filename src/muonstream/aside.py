@@ -45,11 +45,11 @@ from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.framing import (
     EARLY_FALL_ORBITS,
     count_late,
+    counter_of,
     early,
     early_orbit,
     low_key,
     moved,
-    orbit_of,
     own_jump,
     reach,
     reached,
@@ -137,10 +137,10 @@ def _accept(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, centr
         word = pending[c[i + PENDING_AT], p]
         window = window_of(word)
         if abs(window - centre) <= link:
-            if orbit_of(word) > orbit:
-                orbit, below = orbit_of(word), orbit
-            elif orbit_of(word) > below:
-                below = orbit_of(word)
+            if counter_of(word) > orbit:
+                orbit, below = counter_of(word), orbit
+            elif counter_of(word) > below:
+                below = counter_of(word)
             if window > top:
                 top, second = window, top
             elif window > second:
@@ -219,7 +219,7 @@ def _row(c: Any, pending: Any, i: int) -> int:
     """Where the words in a row that end the ones set aside begin, if they are enough to be believed, else -1."""
     last = c[i + PENDING] - 1
     window = window_of(pending[c[i + PENDING_AT], last])
-    lowest = orbit_of(pending[c[i + PENDING_AT], last])
+    lowest = counter_of(pending[c[i + PENDING_AT], last])
     orbits = 1
     for p in range(last - 1, c[i + CONTRADICTED] - 1, -1):
         word = pending[c[i + PENDING_AT], p]
@@ -227,8 +227,8 @@ def _row(c: Any, pending: Any, i: int) -> int:
         if not -c[LATENESS] <= step <= ROW_LINK:
             return -1
         window = window_of(word)
-        if orbit_of(word) < lowest:
-            lowest = orbit_of(word)
+        if counter_of(word) < lowest:
+            lowest = counter_of(word)
             orbits += 1
         if last - p + 1 >= IN_A_ROW and orbits >= IN_A_ROW_ORBITS:
             return int(p)
@@ -290,8 +290,8 @@ def _follows_a_fall(c: Any, pending: Any, i: int, word: Any) -> bool:
     newest = c[i + NEWEST] & KEY_WINDOW_MASK
     if window_of(last) >= newest - c[LATENESS]:
         return False
-    orbit = orbit_of(word)
-    return bool(orbit >= orbit_of(last) and 2 * orbit < orbit_of(last) + (newest << WINDOW_ORBIT_BITS))
+    orbit = counter_of(word)
+    return bool(orbit >= counter_of(last) and 2 * orbit < counter_of(last) + (newest << WINDOW_ORBIT_BITS))
 
 
 @compiled
@@ -316,7 +316,7 @@ def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: A
         if c[i + ALONE] == 0:
             _set_aside(c, table, runs, pending, log, i, word, True)
             return -1
-    elif early(c, i) and orbit_of(word) < c[i + EARLY] - EARLY_FALL_ORBITS:
+    elif early(c, i) and counter_of(word) < c[i + EARLY] - EARLY_FALL_ORBITS:
         # disorder within the lateness may look like this for some words in a row
         _set_aside(c, table, runs, pending, log, i, word, c[i + BOUNDARY] == 1)
         return -1
@@ -336,7 +336,7 @@ def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: A
         count_late(c, i, key)
         return -1
     if newest < 0 or early(c, i):
-        early_orbit(c, i, orbit_of(word))
+        early_orbit(c, i, counter_of(word))
     if key > newest:
         c[i + ALONE] = 0
         reached(c, i, key)

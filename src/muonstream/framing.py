@@ -71,7 +71,7 @@ def window_of(word: Any) -> int:
 
 
 @inlined
-def orbit_of(word: Any) -> int:
+def counter_of(word: Any) -> int:
     return int(np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK)
 
 

@@ -37,10 +37,10 @@ from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.framing import (
     EARLY_FALL_ORBITS,
     count_late,
+    counter_of,
     early,
     early_orbit,
     low_key,
-    orbit_of,
     reach,
     reached,
     update_closed,
@@ -161,7 +161,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
                 continue
             if lowest[code] == EARLY_MARK:
                 i = c[source + S_INPUT + (code & 7)]
-                orbit = orbit_of(word)
+                orbit = counter_of(word)
                 near = low_key(c, i) <= current <= c[i + NEWEST] and orbit >= c[i + EARLY] - EARLY_FALL_ORBITS
                 if near and epoch[code] | window_of(word) == current and current > closed:
                     early_orbit(c, i, orbit)

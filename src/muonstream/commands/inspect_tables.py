@@ -156,8 +156,9 @@ def _times(found: SurveyDigest) -> list[tuple[str, str]]:
         lines.append(
             (
                 "repeats",
-                f"{counts.near:,} hits equal one of the 8,192 before ({counts.adjacent:,} the very last); "
-                f"in the whole input, {anywhere} are repeats (from {counts.sampled:,} sampled)",
+                f"{counts.near:,} hits equal one of the 8,192 hits before them "
+                f"({counts.adjacent:,} the hit just before); "
+                f"in the whole input, {anywhere} of the hits are repeats (estimated from {counts.sampled:,} words)",
             )
         )
     return lines
@@ -190,8 +191,9 @@ def _boards(found: SurveyDigest) -> None:
         table.add_row(str(one.board), *counts, f"{one.packet_median:,}", often)
     _print(table)
     explained = (
-        "earlier: words earlier than the board's word before, by up to so many orbits. behind: orbits behind the "
-        "leading board. packet: words of a board in a row; half of the words are in packets up to that long"
+        "earlier: share of the words that are earlier than the previous word of the same board, and by how many orbits "
+        "at most. behind: orbits behind the leading board. packet: words of one board in a row; half of the words are "
+        "in packets no longer than this"
     )
     common.out.print("\n".join(_wrapped(explained, 0)), style="dim")
 

@@ -73,7 +73,7 @@ def _blocks(
     """The blocks that a source name, a pace and --follow ask for.
 
     A file or folder is followed unless it is paced; a folder even then, standard input, pipes and URLs never are.
-    Without --follow a folder's files are read as they are now, to their end.
+    With --no-follow a folder's files are read as they are now, to their end.
     """
     simulation = source.startswith("sim:")
     multiple = _multiple(pace, 1.0 if simulation else None)

@@ -103,7 +103,9 @@ def conclude_runs(file: SummaryFile | None, runs: Sequence[CountedRun]) -> None:
             title = f"{one.run.name} (run {one.run.number})" if one.run.number else one.run.name
             common.report(replace(one.snapshot, run=title), console)
         if len(runs) > 1:
-            common.report(replace(total_of([one.snapshot for one in runs]), run=f"all {len(runs)} runs"), console)
+            # what is to be said of inputs was said of the run that read them
+            total = replace(total_of([one.snapshot for one in runs]), run=f"all {len(runs)} runs", faults=())
+            common.report(total, console)
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

@@ -278,7 +278,9 @@ class BinaryDecoder:
 
     def _note_lost(self, end: int | None) -> None:
         if self._lost_at == 0 and end is not None and 0 < end < WORD_BYTES:
-            found = f"byte 0: {BEGINS_INSIDE}: the {counted(end, 'byte')} up to byte {end}, where words begin, passed over"
+            found = (
+                f"byte 0: {BEGINS_INSIDE}: the {counted(end, 'byte')} up to byte {end}, where words begin, passed over"
+            )
             self._notes.add("lost step", f"{found}; if this is a later part of a run, give the part before it, too")
             return
         lost = f"byte {self._lost_at:,}: out of step, found no words of the boards"

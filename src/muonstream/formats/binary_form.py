@@ -159,7 +159,7 @@ def decide_binary(
         return BinaryForm("named by the user", known_boards if weight.shows_words(last) else ALL_BOARDS)
     if not weight.shows_words(last):
         if named == "dma" and last and len(words):
-            return Refused("found no words of the boards, which is not the format dma that was named")
+            return Refused("found no words of the boards, but --format dma was given")
         return Undecided(_missing(weight), _resembles(sample, words, weight, expected) if last else "")
     channels = counted(weight.channels, "channel")
     why = f"{counted(weight.good, 'hit')} of {channels} with orbits that rise, among {counted(len(words), 'word')}"
@@ -181,7 +181,7 @@ def decide_binary(
     if named == "dma":
         if transfers is not None and not last:
             return transfers
-        return Refused("found words of the boards one after another, which is not the format dma that was named")
+        return Refused("found words of the boards without run words between them, but --format dma was given")
     return BinaryForm(why, known_boards) if transfers is None or last else transfers
 
 

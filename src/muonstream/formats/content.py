@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from muonstream.compiled import compiled, inlined
 from muonstream.formats.block import Block, counted
+from muonstream.formats.jumps import Jumps
 from muonstream.formats.notes import Notes
 from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words
@@ -170,6 +171,7 @@ class ContentCheck:
 
     def __init__(self, name: str) -> None:
         self._notes = Notes(name)
+        self._jumps = Jumps(self._notes)
         self._state = np.zeros(_FIELDS, np.int64)
         self._state[_PREVIOUS_HIT] = -1
         self._state[_LAST_SEARCH] = -SEARCH_EACH
@@ -197,6 +199,7 @@ class ContentCheck:
             flags[0] |= ODD  # the decoder compared the first word with another one than the last seen here
         words = words.view()
         words.flags.writeable = False
+        self._jumps.see(words, self.name)
         if flags is None:
             flags = np.empty(len(words) // CHUNK, np.uint8)
             flag_chunks(words, self._before, flags)
@@ -314,7 +317,7 @@ class ContentCheck:
             first = number - self._distance
             self._notes.add(
                 "repeats",
-                f"words {number + 1:,} to {number + n:,} are the same, bit for bit, as words {first + 1:,} to "
+                f"words {number + 1:,} to {number + n:,} are identical, bit for bit, to words {first + 1:,} to "
                 f"{first + n:,}: {counted(n, 'word')} twice",
             )
         self._distance, self._stretch = 0, (0, 0)
@@ -335,14 +338,14 @@ class ContentCheck:
         if s[_ADJACENT]:
             self._notes.add(
                 "repeats",
-                f"{counted(int(s[_ADJACENT]), 'hit')} the same, bit for bit, as the word before, the first at word "
+                f"{counted(int(s[_ADJACENT]), 'hit')} identical, bit for bit, to the word before, the first at word "
                 f"{int(s[_FIRST_ADJACENT]) + 1:,} of {words:,}",
             )
         nearby = int(s[_NEARBY]) - self._repeated
         if nearby > 0:
             self._notes.add(
                 "repeats",
-                f"of {int(s[_TRIED]):,} hits that were compared, {nearby:,} are the same, bit for bit, as a hit "
+                f"of {int(s[_TRIED]):,} hits that were compared, {nearby:,} are identical, bit for bit, to a hit "
                 f"shortly before, the first at word {int(s[_FIRST_NEARBY]) + 1:,}",
             )
         if s[_BX_COUNT]:

@@ -42,7 +42,7 @@ class Hits:
     from_zero: int
 
 
-def hits_of(fields: NDArray[np.int64], head: int, expected: Expected, *, headed: bool) -> Hits:
+def hits_shown(fields: NDArray[np.int64], head: int, expected: Expected, *, headed: bool) -> Hits:
     """What the rows of a HEAD show.
 
     fields: int64[n, 6], rows of whole numbers by field, in order; headed: whether a header names the columns
@@ -101,15 +101,15 @@ def dialect_of(fields: NDArray[np.int64], expected: Expected, *, headed: bool, l
     most a tenth as many those of the other. If nothing more comes, one such value does, and fewer than 100 rows without
     any are `firmware2019`.
     """
-    one = hits_of(fields, 1, expected, headed=headed)
-    two = hits_of(fields, 2, expected, headed=headed)
+    one = hits_shown(fields, 1, expected, headed=headed)
+    two = hits_shown(fields, 2, expected, headed=headed)
     if two.n and _shown(two, headed, last) and one.n * CLEARLY <= two.n:
         return Verdict("course", f"{two.n} rows of HEAD 2 {_look(two)}")
     if one.n and _shown(one, headed, last) and two.n * CLEARLY <= one.n:
         return _numbering(one, last)
     counts = f"{two.n} rows of HEAD 2 and {one.n} of HEAD 1 in the range of hits among {len(fields)}"
     if two.n and one.n and min(two.n, one.n) * CLEARLY > max(two.n, one.n):
-        return Verdict(None, f"{counts}, which leaves course and firmware2019 open")
+        return Verdict(None, f"{counts}, so it may be course or firmware2019")
     missing = (two if two.n >= one.n else one).missing or "more hits"
     return Verdict(None, f"{counts}; missing: {missing}")
 
@@ -135,5 +135,5 @@ def _numbering(one: Hits, last: bool) -> Verdict:
     return Verdict(
         None,
         f"{rows}, {one.from_one} of them with TDC_MEAS 0 and {one.from_zero} with channel 0 or TDC_MEAS above 29, "
-        "which leaves firmware2019 and head1 (no shift of channels and TDC_MEAS) open",
+        "so it may be firmware2019 or head1 (channels and TDC_MEAS not shifted)",
     )

@@ -66,7 +66,7 @@ def _wrong(name: str, value: object, high: int) -> ValueError:
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def words_of_objects(

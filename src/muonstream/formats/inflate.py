@@ -249,8 +249,8 @@ class _ZstdFrame:
             window = base + base // 8 * (rest[0] & 7)
         if window > ZSTD_WINDOW_BYTES:
             raise RefusedError(
-                f"found zstd data that need {-(-window >> 20):,} MiB of memory, expected are at most "
-                f"{ZSTD_WINDOW_BYTES >> 20}; decompress them first (zstd -d --long=31)"
+                f"found zstd data that need {-(-window >> 20):,} MiB of memory to decompress, expected at most "
+                f"{ZSTD_WINDOW_BYTES >> 20} MiB; decompress them first (zstd -d --long=31)"
             )
         self._next_block()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.formats.evidence import Expected
-from muonstream.formats.hit_rows import hits_of
+from muonstream.formats.hit_rows import hits_shown
 from muonstream.formats.layout import Layout, cells_of
 from muonstream.formats.rows import COLUMNS, HIGHEST
 
@@ -117,7 +117,7 @@ def exchanged(fields: NDArray[np.int64], expected: Expected) -> str:
                 continue
         elif float(_in_range(other).mean()) < most:
             continue
-        if any(not hits_of(other, head, expected, headed=True).missing for head in (1, 2)):
+        if any(not hits_shown(other, head, expected, headed=True).missing for head in (1, 2)):
             best, most = f"{COLUMNS[a]} and {COLUMNS[b]}", float(_in_range(other).mean())
     return best
 

@@ -52,7 +52,7 @@ class NoText:
         """Text comes again, or the input has ended: note the stretch, if there was one."""
         if self._at >= 0:
             first, n = self._width * self._at, self._width * self._size
-            lost = f"byte {first:,}: {counted(n, 'byte')} are not text, as if of another format"
+            lost = f"byte {first:,}: found {counted(n, 'byte')} of something other than text"
             self._notes.add("what is not text", f"{lost}; passed over up to byte {first + n:,}")
         self._at, self._size = -1, 0
 

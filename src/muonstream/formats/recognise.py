@@ -111,12 +111,12 @@ def decide(sample: bytes | memoryview, wanted: Wanted, *, last: bool) -> Form | 
     )
     if wanted.format in BINARY:
         if isinstance(text, TextForm):
-            return Refused(f"found text ({text.format}), which is not the format {named} that was named")
+            return Refused(f"found text ({text.format}), but --format {named} was given")
         return text if isinstance(text, Undecided) and not last else binary
     if text is None and wanted.format is not None:
         binary = decide_binary(sample, last=last, expected=wanted.expected)
         if isinstance(binary, BinaryForm):
-            return Refused(f"found {binary.format}, which is not the format {named} that was named")
+            return Refused(f"found {binary.format}, but --format {named} was given")
     return binary if text is None else text
 
 

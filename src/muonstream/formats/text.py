@@ -11,7 +11,7 @@ import numpy as np
 from muonstream.formats.block import Block, counted
 from muonstream.formats.encoding import Encoding, Transcoder, encoding_of, leading_nuls, width_of
 from muonstream.formats.evidence import Expected, Refused, Undecided
-from muonstream.formats.hit_rows import CLEARLY, FEWEST_HITS, dialect_of, hits_of
+from muonstream.formats.hit_rows import CLEARLY, FEWEST_HITS, dialect_of, hits_shown
 from muonstream.formats.hits_json import JsonDecoder, sample_objects
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, read_header
 from muonstream.formats.layout_search import Table, find_table, shortened
@@ -79,7 +79,7 @@ def decide_text(
     sample: the first bytes, cut anywhere; last: nothing more comes; expected: the channels whose hits are expected
     named: the format's name if the user gave one; before: the form of an earlier part of the same run
 
-    A decision that is taken while more may come holds for whatever comes: see `hit_rows.hits_of` and
+    A decision that is taken while more may come holds for whatever comes: see `hit_rows.hits_shown` and
     `hit_rows.dialect_of` for what rows must show. The first and the newest 64 Ki characters are looked at.
     """
     sample = memoryview(sample)
@@ -113,10 +113,10 @@ def _wanted(named: str | None) -> str:
     if named is None:
         return f"words, a table with the columns {_COLUMNS}, or JSON objects with these keys"
     if named == "json":
-        return f"JSON objects with the keys {_COLUMNS} (the format json was named)"
+        return f"JSON objects with the keys {_COLUMNS} (--format json was given)"
     if named in _DIALECTS:
-        return f"a table with the columns {_COLUMNS} (the format {named} was named)"
-    return f"binary words (the format {named} was named)"
+        return f"a table with the columns {_COLUMNS} (--format {named} was given)"
+    return f"binary words (--format {named} was given)"
 
 
 def _in(encoding: Encoding) -> str:
@@ -273,12 +273,12 @@ def _decide_dialect(
             return Undecided(verdict.why, "a table of 6 columns")
         return TextForm(verdict.dialect, f"{verdict.why}{how}", layout=layout)
     head = 2 if named == "course" else 1
-    hits = hits_of(table.fields, head, expected, headed=True)
-    others = hits_of(table.fields, 3 - head, expected, headed=True)
+    hits = hits_shown(table.fields, head, expected, headed=True)
+    others = hits_shown(table.fields, 3 - head, expected, headed=True)
     if others.n > CLEARLY * (hits.n + 1) and not others.missing:
         return Refused(
-            f"found {others.n} rows of HEAD {3 - head} that look like hits and {hits.n} of HEAD {head}, which is not "
-            f"the format {named} that was named"
+            f"found {others.n} rows of HEAD {3 - head} that look like hits and {hits.n} of HEAD {head}, but "
+            f"--format {named} was given"
         )
     if hits.n >= FEWEST_HITS or len(table.fields) >= ENOUGH_ROWS or (last and table.n_numbers):
         return TextForm(named, f"named, {hits.n} rows of HEAD {head}{how}", layout=layout)

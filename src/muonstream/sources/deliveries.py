@@ -327,7 +327,7 @@ def _check_size(value: bytes | memoryview | None) -> None:
 def fault_name(reason: str) -> str:
     """The name of what is wrong with a JSON object, by the reason that its parser gives."""
     if reason.startswith("no JSON"):
-        return "no number" if reason.endswith("is no number") else "bad JSON"
+        return "no number" if reason.endswith("is not a number") else "bad JSON"
     if reason.startswith("found a"):
         return "no object"
     if "found nothing" in reason:

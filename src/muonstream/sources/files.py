@@ -55,7 +55,7 @@ def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
     """
     for scheme, what in (("kafka://", "a topic"), ("sim:", "a simulation")):
         if name.startswith(scheme):
-            raise SourceError(f"{name}: found {what}, allowed are files; muonstream run takes it")
+            raise SourceError(f"{name}: expected a file, found {what}; muonstream run reads it")
     if name == "-":
         # unbuffered, so that a live stream is not waited for until a whole piece is there
         return open(0, "rb", buffering=0, closefd=False)
@@ -64,7 +64,10 @@ def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
     path = Path(name)
     try:
         if path.is_dir():
-            raise SourceError(f"{name}: found a folder, allowed is a file")
+            raise SourceError(
+                f"{name}: expected a file, found a folder; give its files ({os.path.join(name, '*')}), or read it with "
+                f"muonstream run {name}"
+            )
         if not wait and path.is_fifo():
             # once open it is waited for with select, until somebody writes
             pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

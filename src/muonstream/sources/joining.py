@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.formats.block import Block
+from muonstream.formats.block import Block, SourceError
 from muonstream.sources.runs import InputRun, Orbits, goes_on, joined, may_join
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words, decode
 
@@ -55,6 +55,12 @@ def _hits(words: Words) -> Hits:
     bx = words >> np.uint64(BX_SHIFT) & np.uint64(BX_MASK)
     hits: Hits = words[(words >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)) & (bx < np.uint64(BX_PER_ORBIT))]
     return hits
+
+
+def _raising(error: SourceError) -> Iterator[Block]:
+    """No blocks, but the error."""
+    yield from ()
+    raise error
 
 
 class JoinedRuns:
@@ -122,12 +128,17 @@ class JoinedRuns:
         held: list[Block] = []
         beginning = HitSpan()
         words = 0
-        for block in blocks:
-            held.append(block)
-            beginning.add(block.words)
-            words += len(block.words)
-            if len(beginning.first) >= HITS or words >= _LOOK_WORDS:
-                break
+        try:
+            for block in blocks:
+                held.append(block)
+                beginning.add(block.words)
+                words += len(block.words)
+                if len(beginning.first) >= HITS or words >= _LOOK_WORDS:
+                    break
+        except SourceError as error:
+            blocks = _raising(error)  # where its blocks are taken
+            self._repeats = False
+            return run, chain(held, blocks), beginning
         reports = [block.report for block in held if block.report is not None]
         self._repeats = not words and bool(reports) and all(report.status == "passed over" for report in reports)
         return run, chain(held, blocks), beginning

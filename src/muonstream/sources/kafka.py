@@ -214,7 +214,7 @@ class TopicReader:
 
     def _gone(self, partition: int, wanted: int, low: int, high: int) -> SourceError:
         if wanted > high:
-            why = f"the topic ends at {high}; was it made anew? Then begin a new store"
+            why = f"the topic ends at {high}; if it was deleted and created again, use a new --store"
         else:
             why = (
                 f"no longer retained, the oldest is {low}: {low - wanted} messages are lost; "
