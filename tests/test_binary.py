@@ -194,3 +194,14 @@ def test_words_are_a_view_of_the_bytes_where_nothing_lies_between() -> None:
     block = BinaryDecoder("f").feed(data, last=True)
     words: Words = block.words
     assert np.shares_memory(words, np.frombuffer(data, np.uint8))
+
+
+@pytest.mark.parametrize("size", [8, 40, 56])
+def test_text_between_words_is_named_with_its_place(size: int) -> None:
+    text = b"2026-11-30 00:01:02 INFO run 591 started, HV is at 3550 V"[:size]
+    data = as_words(WORDS)
+    found, account, malformed, lost, lines = everything(BinaryDecoder("f"), data[:8000] + text + data[8000:], [8100])
+    assert (malformed, lost, account.total) == (0, 0, len(data) + size)
+    assert [word for word in found if word in set(WORDS.tolist())] == WORDS.tolist()
+    assert lines[0].startswith("f: byte 8,000: found ")
+    assert "text, the first '2026-11-'" in lines[0]

@@ -27,6 +27,7 @@ from muonstream.formats.plausible import (
     find_step,
     flag_chunks,
     good_hits,
+    is_text,
 )
 from muonstream.formats.step import (
     BADS,
@@ -320,6 +321,12 @@ def _line_of_padding(byte: int, size: int, n: int, value: int) -> str:
 def _line_of_bad(byte: int, size: int, n: int, value: int) -> str:
     words = (size + WORD_BYTES - 1) // WORD_BYTES
     among = f", among {words:,} words" if words > n else ""
+    text = value.to_bytes(WORD_BYTES, "little")
+    if is_text(np.uint64(value)):
+        found = (
+            f"{counted(n, 'value')} that {'is' if n == 1 else 'are'} text, the first {text.decode('ascii')!r}{among}"
+        )
+        return f"byte {byte:,}: found {found}: not words of the boards, such as a line of a log; counted as ancillary"
     return f"byte {byte:,}: {counted(n, 'value')} that no known firmware sends, the first {value:#018x}{among}"
 
 
