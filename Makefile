@@ -71,7 +71,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	rm -rf $(LOCK)
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) $(LOCK) .kafka .spark .jsroot build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOCK) .kafka .spark .jsroot .promtool build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.made: constraints.txt

@@ -1,4 +1,4 @@
-"""What this machine has that some tests need: a browser, Java, Maven, Node.js."""
+"""What this machine has that some tests need: a browser, Java, Maven, Node.js, promtool."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ JAVA_OLDEST: Final = 17
 JAVA_HINT: Final = "apt-get install openjdk-17-jre-headless"
 MAVEN_HINT: Final = "apt-get install maven"
 NODE_HINT: Final = "apt-get install nodejs npm"
+
+
+PROMETHEUS: Final = "prometheus"
+PROMTOOL_HINT: Final = "apt-get install prometheus, or python -m tools.promtool"
+PROMTOOL: Final = Path(__file__).resolve().parents[1] / ".promtool" / "promtool"
 
 
 def in_ci() -> bool:
@@ -61,4 +66,10 @@ def find_maven() -> Path | None:
 def find_node() -> Path | None:
     """The Node.js to draw ROOT's objects with, if there is one."""
     found = shutil.which("node")
+    return Path(found) if found else None
+
+
+def find_promtool() -> Path | None:
+    """Prometheus' promtool to check rules with, if there is one: the PATH's, else what tools.promtool has fetched."""
+    found = shutil.which("promtool") or shutil.which(PROMTOOL)
     return Path(found) if found else None

@@ -25,12 +25,16 @@ from tools.machine import (
     JAVA_OLDEST,
     MAVEN_HINT,
     NODE_HINT,
+    PROMETHEUS,
+    PROMTOOL_HINT,
     find_chromium,
     find_java,
     find_maven,
     find_node,
+    find_promtool,
     in_ci,
 )
+from tools.promtool import fetch as fetch_promtool
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -81,12 +85,16 @@ def look_around() -> list[str]:
         ),
         ("Maven", "maven", find_maven, f"the tests with Kafka and Spark are skipped. To get it: {MAVEN_HINT}"),
         ("Node.js", "npm", find_node, f"the test with JSROOT is skipped. To get it: {NODE_HINT}"),
+        ("promtool", PROMETHEUS, find_promtool, f"Prometheus' rules are not checked. To get it: {PROMTOOL_HINT}"),
     )
     say(f"Python     {sys.version.split()[0]} ({sys.executable})")
     missing = []
     for name, package, find, note in needs:
         if in_ci() and find() is None:
-            install(package)
+            if package == PROMETHEUS:
+                fetch_promtool()
+            else:
+                install(package)
         found = find()
         say(f"{name:<10} {found or f'not found; {note}'}")
         if found is None and in_ci():

@@ -11,10 +11,12 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from prometheus_client.registry import CollectorRegistry
 
 from muonstream import __version__
+from muonstream.analysis.findings import Level, worst
 from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import numbers
+from muonstream.dashboard.muon_metrics import muon_metrics, time_box_metrics
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -35,6 +37,8 @@ class FeedCollector:
         yield GaugeMetricFamily("muonstream_viewers", "Open pages", self._feed.viewers)
         if snapshot is not None:
             yield from self._of_snapshot(snapshot)
+            yield from muon_metrics(snapshot)
+            yield from time_box_metrics(snapshot.detector, self._feed.board.verdicts)
             yield from self._of_verdicts()
 
     def _of_snapshot(self, snapshot: Snapshot) -> Iterator[Metric]:
@@ -91,12 +95,26 @@ class FeedCollector:
         for name, level in verdicts.chambers.items():
             chambers.add_metric([name], level)
         yield chambers
+        checks = GaugeMetricFamily("muonstream_check_verdict", "The worst verdict of a check", labels=["check"])
+        for check in dict.fromkeys(status.finding.check for status in verdicts.statuses):
+            same = (status.finding.level for status in verdicts.statuses if status.finding.check == check)
+            checks.add_metric([check], worst(same))
+        yield checks
+        number = GaugeMetricFamily("muonstream_alarms", "How many alarms there are", labels=["level", "acknowledged"])
+        for level in (Level.MEDIUM, Level.BAD):
+            for known in (False, True):
+                n = sum(
+                    status.finding.level is level and (status.acknowledged is not None) == known
+                    for status in verdicts.alarms
+                )
+                number.add_metric([level.name.lower(), str(known).lower()], n)
+        yield number
         alarms = GaugeMetricFamily(
             "muonstream_alarm", "Verdicts that are medium or bad", labels=["check", "subject", "acknowledged"]
         )
         for status in verdicts.alarms:
-            known = "true" if status.acknowledged else "false"
-            alarms.add_metric([status.finding.check, status.finding.subject, known], status.finding.level)
+            acknowledged = str(status.acknowledged is not None).lower()
+            alarms.add_metric([status.finding.check, status.finding.subject, acknowledged], status.finding.level)
         yield alarms
 
 
