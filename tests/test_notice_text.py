@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 from muonstream.analysis.findings import Level
@@ -42,9 +43,20 @@ def test_a_digest_names_how_many_were_held_back_and_the_worst() -> None:
     lines = text(message, guidance_of, limit=20, zone=UTC).splitlines()
     assert lines[0] == f"{MOST_LINES + 17} alarms were held back, since at most 20 messages an hour are sent:"
     assert lines[1].startswith("- Bad: Chamber 3: t0: the time box begins")
-    assert lines[2] == "- Over, was Bad: Chamber 0: t0, from 1970-01-01 00:00:00+00:00 for 90 s, 3 times"
+    reason = "the time box begins at +5.0 ± 0.2 ns"
+    assert lines[2] == f"- Over: Chamber 0: t0: {reason}; was Bad from 1970-01-01 00:00:00+00:00 for 90 s, 3 times"
     assert "- and 10 more, none of them worse: see the page" in lines
     assert lines[-1].startswith("What to do about Chamber 3: t0: ")
+
+
+def test_what_nobody_watches_any_more_is_not_called_over() -> None:
+    one = entry(level=Level.NULL, kind=Kind.OVER, begun=0)
+    one = replace(one, event=replace(one.event, reason="muonstream has ended", watched=False))
+    assert title(Message(Kind.OVER, (one,)), "") == "No longer watched: Chamber 3: t0"
+    assert title(Message(Kind.DIGEST, (one, one)), "").startswith("2 alarms, no longer watched, the worst Bad: ")
+    assert text(Message(Kind.DIGEST, (one, one)), guidance_of).startswith(
+        "- No longer watched: Chamber 3: t0: muonstream has ended; was Bad from "
+    )
 
 
 def test_reminders_say_that_it_is_still_so() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from muonstream.analysis import notices
 from muonstream.analysis.findings import Level
-from muonstream.analysis.notices import GATHER_S, HOUR_S, RETRY_S, SINGLY, Event, Key, Kind, Message, Notices
+from muonstream.analysis.notices import BURST_S, GATHER_S, HOUR_S, RETRY_S, SINGLY, Event, Key, Kind, Message, Notices
 
 REMIND_S = 1800.0
 
@@ -86,7 +86,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("level"), st.integers(0, 5), st.sampled_from(Level)),
         st.tuples(st.just("known"), st.integers(0, 5), st.just(Level.NULL)),
-        st.tuples(st.just("wait"), st.sampled_from([1, 30, 300, 1799, 3600, 10_000]), st.just(Level.NULL)),
+        st.tuples(st.just("wait"), st.sampled_from([0, 1, 30, 300, 1799, 3600, 10_000]), st.just(Level.NULL)),
         st.tuples(st.just("broken"), st.integers(0, 1), st.just(Level.NULL)),
     ),
     max_size=80,
@@ -149,16 +149,28 @@ def test_after_some_hours_everything_has_been_said_without_an_end(steps: list[tu
     assert believed == {f"Chamber {number}" for number, level in levels.items() if level > Level.GOOD}
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 20])
+def test_alarms_that_come_and_go_for_hours_never_send_too_many_messages(limit: int) -> None:
+    reader = shift(limit, 60.0)
+    for step in range(6 * 180):
+        name, on = f"{step % 7}", step // 7 % 2 == 0
+        reader.take(event(name, Level.BAD if on else Level.GOOD, reader.now), Level.GOOD if on else Level.BAD)
+        reader.wait(20.0)
+    reader.check()
+    assert len(reader.sent) >= 5 * max(limit - 2, 1)
+    reader.wait(2 * HOUR_S)
+    assert reader.mentioned == reader.begun
+
+
 def kinds(reader: Shift) -> list[Kind]:
     return [message.kind for _, message in reader.sent]
 
 
 def test_an_alarm_begins_gets_worse_is_reminded_of_and_is_over() -> None:
     reader = shift()
-    reader.take(event("a", Level.MEDIUM), Level.GOOD)
-    reader.take(event("a", Level.BAD), Level.MEDIUM)
-    reader.take(event("a", Level.MEDIUM), Level.BAD)
-    reader.take(event("a", Level.BAD), Level.MEDIUM)  # known to be Bad, so not said again
+    for level, was in ((2, 1), (3, 2), (2, 3), (3, 2)):  # the last is known, so not said again
+        reader.take(event("a", Level(level)), Level(was))
+        reader.wait(BURST_S)
     reader.wait(REMIND_S)
     assert kinds(reader) == [Kind.BEGINS, Kind.WORSE, Kind.REMINDER]
     reader.wait(2 * REMIND_S)  # the pause has doubled
@@ -166,6 +178,7 @@ def test_an_alarm_begins_gets_worse_is_reminded_of_and_is_over() -> None:
     reader.known.add(("noise", "a"))
     reader.wait(100 * REMIND_S)
     reader.take(event("a", Level.GOOD), Level.BAD)
+    reader.wait(BURST_S)
     assert kinds(reader)[4:] == [Kind.OVER]
     reader.wait(100 * REMIND_S)
     assert len(reader.sent) == 5
@@ -176,15 +189,16 @@ def test_one_reminder_has_all_that_nobody_acknowledged() -> None:
     for name in "abc":
         reader.take(event(name, Level.MEDIUM), Level.GOOD)
     reader.known.add(("noise", "b"))
-    reader.wait(REMIND_S)
+    reader.wait(BURST_S + REMIND_S)
     assert [entry.event.subject for entry in reader.sent[-1][1].entries] == ["a", "c"]
 
 
 def test_many_at_once_share_a_message_with_the_gravest_first() -> None:
     reader = shift()
     for number in range(SINGLY + 1):
-        reader.notices.take(0.0, event(f"{number}", Level.BAD if number == 2 else Level.MEDIUM))
-    reader.send()
+        reader.take(event(f"{number}", Level.BAD if number == 2 else Level.MEDIUM), Level.GOOD)
+    assert reader.sent == []
+    reader.wait(BURST_S)
     [(_, message)] = reader.sent
     assert (message.kind, message.held, len(message.entries)) == (Kind.DIGEST, False, SINGLY + 1)
     assert message.entries[0].event.subject == "2"
@@ -194,10 +208,13 @@ def test_beyond_the_limit_alarms_wait_for_a_digest() -> None:
     reader = shift(limit=5)
     for number in range(50):
         reader.take(event(f"{number}", Level.MEDIUM), Level.GOOD)
+        if number < 3:
+            reader.wait(BURST_S)
     assert kinds(reader) == [Kind.BEGINS] * 3
     reader.wait(GATHER_S)
     assert kinds(reader)[3:] == [Kind.DIGEST]
-    digest = reader.sent[-1][1]
+    at, digest = reader.sent[-1]
+    assert at == 3 * BURST_S + GATHER_S  # 47 began when the third message had gone
     assert (digest.held, len(digest.entries)) == (True, 47)
     reader.take(event("x", Level.BAD), Level.GOOD)
     reader.wait(HOUR_S)
@@ -208,11 +225,13 @@ def test_what_could_not_be_sent_is_sent_later() -> None:
     reader = shift()
     reader.broken = True
     reader.take(event("a", Level.BAD), Level.GOOD)
+    reader.wait(BURST_S)
     reader.take(event("a", Level.GOOD), Level.BAD)
     reader.broken = False
     reader.wait(RETRY_S)
     [(at, message)] = reader.sent
-    assert (at, message.kind, message.entries[0].begun, message.entries[0].worst) == (RETRY_S, Kind.OVER, 1, Level.BAD)
+    assert (at, message.kind) == (BURST_S + RETRY_S, Kind.OVER)
+    assert (message.entries[0].begun, message.entries[0].worst) == (1, Level.BAD)
 
 
 def test_what_is_too_much_to_be_kept_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

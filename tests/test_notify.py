@@ -61,7 +61,7 @@ def test_the_end_of_the_program_is_the_end_of_its_alarms() -> None:
         sender(BAD)
         server.body()
         sender.close()
-        assert "Over: Chamber 1: noise" in server.body()["title"]
+        assert server.body()["title"] == "No longer watched: Chamber 1: noise (run 1)"
 
 
 BROKEN: dict[str, tuple[bytes | None, str]] = {
@@ -162,10 +162,10 @@ def test_a_run_tells_people_of_its_alarms(tmp_path: Path) -> None:
         messages = server.bodies()
     assert done.returncode == 0, done.stderr
     assert SECRET not in done.stderr
-    begins, over = messages
-    assert (begins["title"], over["title"]) == (
+    begins, ended = messages
+    assert (begins["title"], ended["title"]) == (
         "Bad: Stream: malformed words (run7)",
-        "Over: Stream: malformed words (run7)",
+        "No longer watched: Stream: malformed words (run7)",
     )
     for part in ("+09:00", "Value: 0.33", "limit 0.01", "What to do: Call Anna.", "http://127.0.0.1:"):
         assert part in begins["message"]

@@ -23,7 +23,11 @@ def title(message: Message, run: str) -> str:
     entries = message.entries
     if len(entries) == 1 and message.kind is not Kind.DIGEST:
         entry = entries[0]
-        words = {Kind.OVER: "Over", Kind.REMINDER: f"Still {entry.event.level.title}", Kind.WORSE: "Worse, now Bad"}
+        words = {
+            Kind.OVER: _over(entry),
+            Kind.REMINDER: f"Still {entry.event.level.title}",
+            Kind.WORSE: "Worse, now Bad",
+        }
         return f"{words.get(entry.kind, entry.event.level.title)}: {_name(entry)}{of_run}"
     if not entries:
         return f"{message.uncounted:,} more alarms{of_run}"
@@ -31,7 +35,8 @@ def title(message: Message, run: str) -> str:
     if message.kind is Kind.REMINDER:
         return f"{n} alarms are still on, the worst {worst.event.level.title}: {_name(worst)}{of_run}"
     on = sum(entry.event.on for entry in entries)
-    state = f"{on} of them on" if 0 < on < n else "all on" if on else "all over"
+    ended = "all over" if all(entry.event.watched for entry in entries) else "no longer watched"
+    state = f"{on} of them on" if 0 < on < n else "all on" if on else ended
     was = worst.event.level if worst.event.on else worst.worst
     return f"{n} alarms, {state}, the worst {was.title}: {_name(worst)}{of_run}"
 
@@ -66,9 +71,13 @@ def _name(entry: Entry) -> str:
     return _printable(f"{entry.event.subject}: {entry.event.check}")
 
 
+def _over(entry: Entry) -> str:
+    return "Over" if entry.event.watched else "No longer watched"
+
+
 def _whole(entry: Entry, zone: tzinfo | None) -> list[str]:
     event = entry.event
-    lines = [f"{event.level.title if event.on else 'Over'}: {_name(entry)}: {_printable(event.reason)}"]
+    lines = [f"{event.level.title if event.on else _over(entry)}: {_name(entry)}: {_printable(event.reason)}"]
     if event.on:
         lines.append(f"Since: {when(entry.began, zone)}")
         lines += _numbers(entry)
@@ -98,7 +107,8 @@ def _line(entry: Entry, zone: tzinfo | None) -> str:
             f"{event.level.title}: {_name(entry)}: {_printable(event.reason)}, since {when(entry.began, zone)}{times}"
         )
     lasted = _duration(event.since - entry.began)
-    return f"Over, was {entry.worst.title}: {_name(entry)}, from {when(entry.began, zone)} for {lasted}{times}"
+    was = f"was {entry.worst.title} from {when(entry.began, zone)} for {lasted}{times}"
+    return f"{_over(entry)}: {_name(entry)}: {_printable(event.reason)}; {was}"
 
 
 def _duration(seconds: float) -> str:

@@ -18,6 +18,8 @@ from muonstream.analysis.findings import Level
 HOUR_S: Final = 3600.0
 SINGLY: Final = 3
 """More alarms than these that wait at the same time share a message."""
+BURST_S: Final = 1.0
+"""An alarm waits so long for others that come with it, as all cells of a chamber do."""
 GATHER_S: Final = 300.0
 """When single messages are used up, a digest waits so long for more alarms."""
 RETRY_S: Final = 60.0
@@ -44,7 +46,7 @@ class Event:
     """An alarm that began, changed its level or is over: what a message says of it.
 
     level: the new one, Good or Null when it is over; since: unix seconds; value, limit: in `unit`, None where there is
-    none; reason: one line
+    none; reason: one line; watched: False when it is over only because nobody looks any more
     """
 
     check: str
@@ -55,6 +57,7 @@ class Event:
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+    watched: bool = True
 
     @property
     def key(self) -> Key:
@@ -178,18 +181,21 @@ class Notices:
         times = []
         waits = [alarm.waits_since for alarm in self._alarms.values() if alarm.waits_since is not None]
         if waits or self._uncounted:
-            times.append(self._digest_at(now, min(waits, default=now)))
+            first = min(waits, default=float("-inf"))
+            times.append(max(first + BURST_S, self._digest_at(now, first)))
             if not self._held:
-                times.append(self._free_at(now, self._singles))
+                times.append(max(first + BURST_S, self._free_at(now, self._singles)))
         elif reminders := [self._remind_at(alarm) for alarm in self._to_remind(known)]:
             times.append(max(min(reminders), self._free_at(now, max(self._singles, 1))))
         return max(min(times), self._retry_at) if times else None
 
-    def message(self, now: float, known: Collection[Key] = (), *, last: bool = False) -> Message | None:
+    def message(
+        self, now: float, known: Collection[Key] = (), *, hurry: bool = False, last: bool = False
+    ) -> Message | None:
         """The message to send now; follow it by `sent` or `failed`, then ask again.
 
-        known: alarms that somebody has acknowledged; last: nothing can be sent later, so do not wait for more, nor for
-        a pause after a failure
+        known: alarms that somebody has acknowledged; hurry: do not wait for a burst to be whole; last: nothing can be
+        sent later, so do not wait for anything, and use the message that is kept back
         """
         self._prune(now)
         if now < self._retry_at and not last:
@@ -198,11 +204,15 @@ class Notices:
         waiting = [alarm for alarm in self._alarms.values() if alarm.waits_since is not None]
         if waiting or self._uncounted:
             together = len(waiting) > SINGLY or self._uncounted > 0 or last
+            waits = [alarm.waits_since for alarm in waiting if alarm.waits_since is not None]
+            first = min(waits, default=float("-inf"))
+            if not (hurry or last or now >= first + BURST_S):
+                return None
             if used < self._singles and not self._held:
-                return self._digest(waiting) if together else self._single(waiting[0])
-            first = min((alarm.waits_since for alarm in waiting if alarm.waits_since is not None), default=now)
+                return self._digest(waiting, held=False) if together else self._single(waiting[0])
             if used < self._limit if last else now >= self._digest_at(now, first):
-                return self._digest(waiting)
+                # single messages are used up: unless none was sent, these had to wait
+                return self._digest(waiting, held=self._held or (bool(self._sent) and not last))
             self._held = True
             return None
         if self._remind_after_s and not last and used < max(self._singles, 1):
@@ -240,10 +250,10 @@ class Notices:
         return pause_s
 
     def end(self, now: float, time: float, reason: str) -> None:
-        """Nobody watches any more: every alarm that is on is over, for that reason; time: unix seconds."""
+        """Nobody watches any more: every alarm that is on ends, for that reason; time: unix seconds."""
         for alarm in list(self._alarms.values()):
             if alarm.event.on:
-                self.take(now, replace(alarm.event, level=Level.NULL, since=time, reason=reason))
+                self.take(now, replace(alarm.event, level=Level.NULL, since=time, reason=reason, watched=False))
 
     def _prune(self, now: float) -> None:
         while self._sent and self._sent[0] + HOUR_S <= now:
@@ -276,10 +286,10 @@ class Notices:
         entry = _entry(alarm)
         return Message(entry.kind, (entry,))
 
-    def _digest(self, waiting: list[_Alarm]) -> Message:
+    def _digest(self, waiting: list[_Alarm], *, held: bool) -> Message:
         if len(waiting) == 1 and not self._uncounted:
             return self._single(waiting[0])
-        return Message(Kind.DIGEST, _sorted(_entry(alarm) for alarm in waiting), self._held, self._uncounted)
+        return Message(Kind.DIGEST, _sorted(_entry(alarm) for alarm in waiting), held, self._uncounted)
 
 
 def _entry(alarm: _Alarm, kind: Kind | None = None) -> Entry:

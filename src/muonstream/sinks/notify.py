@@ -73,7 +73,9 @@ class Service:
 
         capture: Any = LogCapture
         types = {Level.BAD: NotifyType.FAILURE, Level.MEDIUM: NotifyType.WARNING}
-        kind = NotifyType.INFO if message.kind is Kind.REMINDER else types.get(message.level, NotifyType.SUCCESS)
+        unwatched = not all(entry.event.watched for entry in message.entries)
+        over = NotifyType.INFO if unwatched else NotifyType.SUCCESS
+        kind = NotifyType.INFO if message.kind is Kind.REMINDER else types.get(message.level, over)
         try:
             with capture(level=logging.WARNING, fmt="%(message)s") as said:
                 if self._apprise.notify(body=body, title=heading, notify_type=kind, body_format=NotifyFormat.TEXT):
@@ -131,7 +133,7 @@ class Notifier:
             self._wake.notify()
 
     def close(self) -> None:
-        """Send what waits, and that alarms which are on are watched no more; then end."""
+        """Send what waits, and which alarms are no longer watched; then end."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -157,7 +159,8 @@ class Notifier:
                 closed = self._closed
             for came, event in events:
                 self._notices.take(came, event)
-            while (message := self._notices.message(time.monotonic(), self._acknowledged())) is not None:
+            known = self._acknowledged()
+            while (message := self._notices.message(time.monotonic(), known, hurry=closed)) is not None:
                 if why := self._send(message):
                     pause_s = self._notices.failed(time.monotonic())
                     self._say(f"a message could not be sent: {why}; it is tried again in {pause_s:.0f} s")
@@ -175,7 +178,7 @@ class Notifier:
         return why
 
     def _last(self) -> None:
-        self._notices.end(time.monotonic(), time.time(), "nobody watches any more: muonstream has ended")
+        self._notices.end(time.monotonic(), time.time(), "muonstream has ended")
         why = ""
         if (message := self._notices.message(time.monotonic(), last=True)) is not None:
             why = self._send(message)
