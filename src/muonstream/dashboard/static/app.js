@@ -26,6 +26,7 @@ let next = null; // what came while it was held
 let paused = false;
 let reference = null; // the arrays of the reference
 let connected = false;
+let refused = false; // the server answers, but with 401
 let starting = "";
 let clock = { server: Date.now() / 1000, here: performance.now() };
 let turn = Promise.resolve(); // what changes the plots goes one after another
@@ -39,6 +40,7 @@ const age = (dataTime) => Math.max(0, serverTime() - dataTime);
 function stateNow() {
   if (paused) return ["paused", `since ${clockTime(newest.numbers.wall_time)}; what you see does not change`];
   if (newest?.numbers.state === "ended") return ["ended", "the run is complete"];
+  if (refused) return ["refused", "401: the token is missing or no longer valid; open this page's address with ?token=… again"];
   if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is old" : ""];
   if (!newest) return ["starting", ""];
   if (newest.numbers.state === "waiting") return ["waiting", "no words yet"];
@@ -53,6 +55,8 @@ function emptyTexts(state) {
   switch (state) {
     case "connecting":
       return ["Connecting", "If this lasts, muonstream is not running any more, or not at this address."];
+    case "refused":
+      return ["401: this page needs its token", "Open its address once with ?token=… at the end; muonstream says where the token is."];
     case "starting":
       return ["Starting", starting || "Getting ready for the first words."];
     case "ended":
@@ -288,6 +292,7 @@ setInterval(showState, 250);
 follow({
   opened: (greeting) => {
     connected = true;
+    refused = false;
     starting = greeting.starting;
     clock = { server: greeting.server_time, here: performance.now() };
     fetchReference().then(refresh, console.error);
@@ -302,8 +307,9 @@ follow({
     byId("message-bytes").textContent = `${format(decoded.bytes)} bytes`;
     return refresh();
   },
-  closed: () => {
+  closed: (unauthorized) => {
     connected = false;
+    refused = unauthorized ?? refused;
     showState();
   },
 });

@@ -17,7 +17,16 @@ export async function decode(buffer) {
   return { numbers: header.numbers, verdicts: header.verdicts, remarks: header.remarks, arrays, bytes: buffer.byteLength };
 }
 
-/** Follow the stream for good. Calls opened(greeting), message(decoded) and closed(). */
+/** Whether the server answers, and refuses whoever has no token that is valid now. */
+async function unauthorized() {
+  try {
+    return (await fetch("api/access", { cache: "no-store" })).status === 401;
+  } catch {
+    return false; // it does not answer
+  }
+}
+
+/** Follow the stream for good. Calls opened(greeting), message(decoded), and closed(), then closed(whether 401 is why). */
 export function follow({ opened, message, closed }) {
   let delay = FIRST_DELAY_MS;
   const connect = () => {
@@ -50,8 +59,9 @@ export function follow({ opened, message, closed }) {
       waiting = data;
       if (!busy) work();
     };
-    socket.onclose = () => {
+    socket.onclose = async () => {
       closed();
+      closed(await unauthorized()); // a WebSocket does not say why it was refused
       setTimeout(connect, delay * (0.75 + Math.random() / 2));
       delay = Math.min(2 * delay, LAST_DELAY_MS);
     };
