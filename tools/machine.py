@@ -1,4 +1,4 @@
-"""What this machine has that some tests need: a browser, Java, Maven, Node.js, promtool."""
+"""What this machine has that some tests need: a browser, Java, Maven, Node.js, promtool, proxies."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ JAVA_OLDEST: Final = 17
 JAVA_HINT: Final = "apt-get install openjdk-17-jre-headless"
 MAVEN_HINT: Final = "apt-get install maven"
 NODE_HINT: Final = "apt-get install nodejs npm"
+NGINX_HINT: Final = "apt-get install nginx"
+APACHE_HINT: Final = "apt-get install apache2"
+SERVER_FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin")
+"""Where servers are, which is not on everybody's PATH."""
 
 
 PROMETHEUS: Final = "prometheus"
@@ -73,3 +77,19 @@ def find_promtool() -> Path | None:
     """Prometheus' promtool to check rules with, if there is one: the PATH's, else what tools.promtool has fetched."""
     found = shutil.which("promtool") or shutil.which(PROMTOOL)
     return Path(found) if found else None
+
+
+def find_server(name: str) -> Path | None:
+    """The program of a server, if there is one on the PATH or where Debian has it."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *SERVER_FOLDERS]))
+    return Path(found) if found else None
+
+
+def find_nginx() -> Path | None:
+    """The nginx to put before the page, if there is one."""
+    return find_server("nginx")
+
+
+def find_apache() -> Path | None:
+    """The Apache to put before the page, if there is one, with its modules where Debian has them."""
+    return find_server("apache2")

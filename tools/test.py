@@ -20,16 +20,20 @@ from pathlib import Path
 from typing import Final
 
 from tools.machine import (
+    APACHE_HINT,
     CHROMIUM_HINT,
     JAVA_HINT,
     JAVA_OLDEST,
     MAVEN_HINT,
+    NGINX_HINT,
     NODE_HINT,
     PROMETHEUS,
     PROMTOOL_HINT,
+    find_apache,
     find_chromium,
     find_java,
     find_maven,
+    find_nginx,
     find_node,
     find_promtool,
     in_ci,
@@ -86,6 +90,9 @@ def look_around() -> list[str]:
         ("Maven", "maven", find_maven, f"the tests with Kafka and Spark are skipped. To get it: {MAVEN_HINT}"),
         ("Node.js", "npm", find_node, f"the test with JSROOT is skipped. To get it: {NODE_HINT}"),
         ("promtool", PROMETHEUS, find_promtool, f"Prometheus' rules are not checked. To get it: {PROMTOOL_HINT}"),
+        ("nginx", "nginx-light", find_nginx, f"tests of the page behind it are skipped. To get it: {NGINX_HINT}"),
+        # without the package apache2 nothing is started at once
+        ("Apache", "apache2-bin", find_apache, f"tests of the page behind it are skipped. To get it: {APACHE_HINT}"),
     )
     say(f"Python     {sys.version.split()[0]} ({sys.executable})")
     missing = []
