@@ -101,10 +101,13 @@ def test_a_token_file_that_cannot_be_used_is_refused(
 ) -> None:
     path = tmp_path / "token"
     prepare(path)
-    for option in ("token_file", "operator_token_file"):
+    for option, options in (
+        ("--token-file", PageOptions(token_file=path)),
+        ("--operator-token-file", PageOptions(operator_token_file=path)),
+    ):
         with pytest.raises(AccessError) as caught:
-            Access.of(replace(PageOptions(), **{option: path}))  # type: ignore[arg-type]
-        assert str(caught.value).startswith(f"--{option.replace('_', '-')}: {path}: {line}")
+            Access.of(options)
+        assert str(caught.value).startswith(f"{option}: {path}: {line}")
         assert TOKEN not in str(caught.value)
 
 
