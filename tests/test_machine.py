@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tools.machine import CHROMIUM_VARIABLE, find_chromium, find_java, find_maven, in_ci, java_version
+from tools.machine import (
+    CHROMIUM_VARIABLE,
+    find_apache,
+    find_chromium,
+    find_java,
+    find_maven,
+    find_nginx,
+    in_ci,
+    java_version,
+)
 
 
 def executable(path: Path, script: str = "") -> Path:
@@ -62,3 +71,14 @@ def test_maven_is_the_one_of_the_path(tmp_path: Path, monkeypatch: pytest.Monkey
     assert find_maven() is None
     maven = executable(tmp_path / "mvn")
     assert find_maven() == maven
+
+
+def test_servers_are_found_where_debian_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tools.machine.SERVER_FOLDERS", (str(tmp_path / "sbin"),))
+    assert (find_nginx(), find_apache()) == (None, None)
+    elsewhere = executable(tmp_path / "sbin" / "nginx")
+    assert find_nginx() == elsewhere
+    assert find_apache() is None
+    on_path = executable(tmp_path / "nginx")
+    assert find_nginx() == on_path
