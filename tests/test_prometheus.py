@@ -14,9 +14,9 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.board import Status, Verdicts
 from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.verdicts import Status, Verdicts
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
 from muonstream.dashboard.muon_metrics import time_box_metrics

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from muonstream.analysis.board import Verdicts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
+from muonstream.analysis.verdicts import Verdicts
 from muonstream.detector import Detector
 
 
