@@ -48,9 +48,29 @@ GUIDANCE: Final[dict[str, str]] = {
         "Muons cross this chamber without a segment in it. Check its high voltage, gas and thresholds, and whether its "
         "alignment in the detector file is right."
     ),
+    "forced windows": (
+        "Windows were closed before all boards had sent their words, for want of memory: words that came afterwards "
+        "are late. Check whether one board lags far behind the others."
+    ),
+    "hit resolution": (
+        "Hits scatter more than they should about straight tracks. Check gas and high voltage, then the drift velocity; "
+        "`muonstream calibrate` finds it from a run."
+    ),
+    "hits": (
+        "No hits come from any chamber. Check the high voltage and the front end's power; if words come, look at System "
+        "for what they are, and check that the detector file is the right one."
+    ),
+    "inputs": (
+        "Some of what was read is not data, was there twice, or was left out. Look at System for the files and bytes "
+        "and for the reasons."
+    ),
     "late words": (
         "Words come later than the program can wait, and are not analysed. Check the load of the readout computer and "
         "of Kafka, and whether one board lags behind the others; --idle-seconds makes it wait longer."
+    ),
+    "layer shift": (
+        "A layer is not where the detector file says. Check layer_shift_mm and layer_of_channel in the detector file, "
+        "and the cabling of the layer."
     ),
     "layer efficiency": (
         "Muons cross this layer without a hit. Check the layer's high voltage and thresholds; look at Muons, "
@@ -72,17 +92,17 @@ GUIDANCE: Final[dict[str, str]] = {
         "Hits are distributed over the cells otherwise than in the reference. Compare at Occupancy with the reference; "
         "check that the reference is of the same set-up."
     ),
-    "residual mean": (
-        "Hits lie to one side of their segments. Check time offsets and drift velocity in the detector file; "
-        "`muonstream calibrate` finds them from a run."
-    ),
-    "residual width": (
-        "Hits scatter more than they should about their segments. Check gas and high voltage, then the drift velocity; "
-        "`muonstream calibrate` finds it from a run."
+    "rate": (
+        "This chamber has far fewer hits than the others. Check its high voltage, thresholds and gas. If it has always "
+        "been so by where it stands, set missing_rate in the detector file's thresholds."
     ),
     "scintillator": (
         "The scintillator's rate has changed. Check its high voltage, its discriminator's threshold and its cable: "
         "without it there are no passage times."
+    ),
+    "scintillator time": (
+        "The time boxes of all chambers have moved together, so the scintillator's signal comes early or late. Check "
+        "its cable, its discriminator and the delay in the trigger logic; if it is to stay, correct the time offsets."
     ),
     "segments": (
         "The rate of segments has changed. If the noise is as before, look for lost layers at Muons; check high "
@@ -104,9 +124,17 @@ GUIDANCE: Final[dict[str, str]] = {
         "The drift times of this chamber begin early or late. Check cables and delays that were changed; if it is to "
         "stay, correct time_offset_ns, which `muonstream calibrate` finds from a run."
     ),
+    "unmapped words": (
+        "Hits come from channels that the detector file does not have. `muonstream inspect` lists them; correct the "
+        "detector file, or check the cabling."
+    ),
     "velocity": (
         "Electrons drift faster or slower than the detector file says. Check the gas (flow, mixture, pressure, "
         "temperature) and the high voltage."
+    ),
+    "wrong hits": (
+        "Many segments have a hit that is not the track's. Check for noise and crosstalk, and whether time offsets and "
+        "drift velocity in the detector file are right."
     ),
 }
 """Every check that there is, and the guidance that holds unless the detector file has another."""

@@ -173,11 +173,8 @@ def judge_hits(catalogue: Catalogue, windows: Windows) -> Finding:
 def judge_lost(catalogue: Catalogue, lost: Lost) -> Iterator[Finding]:
     """Whether words are lost, or of channels that the detector file does not know."""
     thresholds = catalogue.detector.thresholds
-    for kind, limits in (
-        ("late", thresholds.lost_words),
-        ("stray", thresholds.lost_words),
-        ("unmapped", thresholds.unmapped_words),
-    ):
+    for kind in ("late", "stray", "unmapped"):
+        limits = thresholds.unmapped_words if kind == "unmapped" else thresholds.lost_words
         n = getattr(lost, kind)
         share = n / lost.words if lost.words > 0 else 0.0
         level, limit = graded(share, limits)
