@@ -53,12 +53,12 @@ GUIDANCE: Final[dict[str, str]] = {
         "are late. Check whether one board lags far behind the others."
     ),
     "hit resolution": (
-        "Hits scatter more than they should about straight tracks. Check gas and high voltage, then the drift velocity; "
-        "`muonstream calibrate` finds it from a run."
+        "Hits scatter more than they should about straight tracks. Check gas and high voltage, then the drift "
+        "velocity; `muonstream calibrate` finds it from a run."
     ),
     "hits": (
-        "No hits come from any chamber. Check the high voltage and the front end's power; if words come, look at System "
-        "for what they are, and check that the detector file is the right one."
+        "No hits come from any chamber. Check the high voltage and the front end's power; if words come, look at "
+        "System for what they are, and check that the detector file is the right one."
     ),
     "inputs": (
         "Some of what was read is not data, was there twice, or was left out. Look at System for the files and bytes "
