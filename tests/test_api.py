@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.snapshot_codec import decode
+from muonstream.dashboard.access import Access
 from muonstream.dashboard.api import Api, openapi
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
@@ -135,6 +136,43 @@ def test_alarms_are_acknowledged_only_by_json_of_our_own_page(client: TestClient
     every = client.post("/api/acknowledge-all", json={"why": "power cut", "name": "Ada"})
     assert every.json()["acknowledged"] == len(client.get("/api/alarms").json())
     assert {one["acknowledged"]["name"] for one in client.get("/api/alarms").json()} == {"Ada"}
+
+
+@pytest.mark.parametrize(
+    ("given", "user", "kept"),
+    [
+        ({}, "", ""),
+        ({"name": " Ann "}, "", "Ann"),
+        ({"name": "Ann"}, "bob", "bob"),  # whom the proxy names goes before what is typed
+    ],
+)
+def test_an_acknowledgement_keeps_who_gave_it(feed: Feed, given: dict[str, str], user: str, kept: str) -> None:
+    access = Access(user_header="x-remote-user")
+    client = TestClient(create_app(feed, access=access), base_url="http://127.0.0.1", client=("127.0.0.1", 1))
+    alarm = {"check": "account", "subject": "Stream", "why": "known"}
+    answer = client.post("/api/acknowledge", json={**alarm, **given}, headers={"x-remote-user": user})
+    assert answer.json() == {"acknowledged": True, "name": kept}
+    known = client.get("/api/alarms").json()[0]["acknowledged"]
+    assert (known["name"], known["why"], known["time"] > 0) == (kept, "known", True)
+
+
+@pytest.mark.parametrize("name", [5, None, "x" * 101, "\ud800", ["Ann"]])
+def test_a_name_that_is_none_is_refused(client: TestClient, name: object) -> None:
+    body = json.dumps({"check": "account", "subject": "Stream", "why": "known", "name": name})
+    answer = client.post("/api/acknowledge", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.text.endswith("and a name of at most 100\n")
+
+
+def test_whoever_asks_learns_who_it_is_and_whether_it_may_act(feed: Feed) -> None:
+    access = Access(user_header="x-remote-user", operators=frozenset({"ann"}))
+    client = TestClient(create_app(feed, access=access), base_url="http://127.0.0.1", client=("127.0.0.1", 1))
+    for user, may_act in (("ann", True), ("bob", False)):
+        answer = client.get("/api/access", headers={"x-remote-user": user})
+        assert answer.json() == {"user": user, "may_act": may_act}
+        assert client.post("/api/acknowledge", json={}, headers={"x-remote-user": user}).status_code == (
+            400 if may_act else 403
+        )
 
 
 def test_every_answer_is_described(client: TestClient) -> None:
