@@ -74,7 +74,7 @@ def rest(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1"])
 def test_connections_that_wait_give_way_to_new_ones(sent: bytes) -> None:
-    with served(Limits(most=32, most_waiting=8, request_s=FOR_GOOD)) as (dashboard, port), ExitStack() as stack:
+    with served(Limits(most=8, request_s=FOR_GOOD)) as (dashboard, port), ExitStack() as stack:
         strangers = [opened(stack, port, sent) for _ in range(100)]
         assert [rest(one) for one in strangers[:90]] == [b""] * 90
         status, report = asked(port)
@@ -135,7 +135,7 @@ def test_what_is_no_http_is_counted_and_not_printed(capfd: pytest.CaptureFixture
 
 
 def test_no_more_connections_than_the_limit_are_open() -> None:
-    with served(Limits(most=4, most_waiting=1, request_s=FOR_GOOD)) as (dashboard, port), ExitStack() as stack:
+    with served(Limits(most=4, request_s=FOR_GOOD)) as (dashboard, port), ExitStack() as stack:
         address = f"ws://127.0.0.1:{port}/ws"
         viewers = [stack.enter_context(connect(address, additional_headers=SHOWN)) for _ in range(4)]
         assert [json.loads(viewer.recv())["starting"] for viewer in viewers] == [""] * 4
@@ -144,6 +144,19 @@ def test_no_more_connections_than_the_limit_are_open() -> None:
         viewers[0].close()
         while dashboard.connections()["open"] > 3:
             pass
+        assert asked(port)[0] == 200
+
+
+def test_viewers_keep_their_places_whoever_waits() -> None:
+    with served(Limits(most=6, request_s=FOR_GOOD)) as (dashboard, port), ExitStack() as stack:
+        address = f"ws://127.0.0.1:{port}/ws"
+        viewers = [stack.enter_context(connect(address, additional_headers=SHOWN)) for _ in range(4)]
+        strangers = [opened(stack, port) for _ in range(50)]
+        assert [rest(one) for one in strangers[:48]] == [b""] * 48
+        dashboard.feed.say("Still here.")
+        for viewer in viewers:
+            while json.loads(viewer.recv())["starting"] != "Still here.":
+                pass
         assert asked(port)[0] == 200
 
 
@@ -255,7 +268,7 @@ def test_tls_is_served_and_its_handshake_is_bounded_too(
 ) -> None:
     cert, key = certificate
     access = Access.of(PageOptions(port=0, tls_cert=cert, tls_key=key))
-    limits = Limits(most=32, most_waiting=4, request_s=1.0)
+    limits = Limits(most=4, request_s=FOR_GOOD)
     with served(limits, access) as (dashboard, port), ExitStack() as stack:
         assert dashboard.url == f"https://127.0.0.1:{port}/"
         trusted = ssl.create_default_context(cafile=cert)
@@ -266,11 +279,11 @@ def test_tls_is_served_and_its_handshake_is_bounded_too(
         assert json.loads(connection.getresponse().read())["healthy"]
         with connect(f"wss://127.0.0.1:{port}/ws", ssl=trusted) as viewer:
             assert "starting" in json.loads(viewer.recv())
-        assert [rest(one) for one in strangers[6:]] == [b""] * 4
         rest(opened(stack, port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
         while not dashboard.connections()["malformed"]:
             pass
         connection.close()
-        counts = dashboard.connections()
-        assert counts["displaced"] + counts["timed_out"] == 10
+    with served(Limits(request_s=0.3), access) as (dashboard, port), ExitStack() as stack:
+        assert rest(opened(stack, port)) == b""
+        assert dashboard.connections()["timed_out"] == 1
     assert capfd.readouterr().err == ""

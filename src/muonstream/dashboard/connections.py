@@ -1,7 +1,8 @@
 """Connections to the page: how many there may be, and for how long one may wait to say what it wants.
 
-Whoever has not yet sent a whole request has shown no token either. Such connections are few, end after some seconds,
-and give way, the oldest first, to new ones. So strangers can use up neither the process's files nor viewers' places.
+Whoever has not yet sent a whole request has shown no token either. Such connections end after some seconds and, when
+there are too many in all, give way to new ones, those that have waited longest first. So strangers can use up neither
+the process's files nor the places of viewers.
 """
 
 from __future__ import annotations
@@ -28,11 +29,9 @@ FILES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """most: connections at a time; most_waiting: of them, those that have yet to send a whole request; request_s:
-    seconds that a request, or the handshake before it, may take"""
+    """most: connections at a time; request_s: seconds that a request, or the handshake before it, may take"""
 
-    most: int = 512
-    most_waiting: int = 128
+    most: int = 1024
     request_s: float = 10.0
 
 
@@ -42,7 +41,7 @@ class Counts:
 
     accepted: int = 0
     refused: int = 0
-    """At once, since there were too many."""
+    """At once, since there were too many, none of which waited."""
     displaced: int = 0
     """While they waited, by newer ones."""
     timed_out: int = 0
@@ -238,12 +237,12 @@ class Door:
         self.counts.accepted += 1
         self._visits = [visit for visit in self._visits if visit.open]
         if len(self._visits) >= self.limits.most:
-            self.counts.refused += 1
-            connected.close()
-            return
-        while len(self.waiting) >= self.limits.most_waiting:
-            idle = (visit for visit in self.waiting if not visit.sending)
-            next(idle, next(iter(self.waiting))).displace()
+            longest = next((visit for visit in self.waiting if not visit.sending), None)
+            if longest is None:
+                self.counts.refused += 1
+                connected.close()
+                return
+            longest.displace()
         connected.setblocking(False)
         visit = Visit(self, connected)
         self._visits.append(visit)

@@ -118,7 +118,7 @@ class Dashboard:
         )
         # half of the files are left to what is computed
         most = min(self._limits.most, raise_file_limit() // 2)
-        limits = replace(self._limits, most=most, most_waiting=min(self._limits.most_waiting, max(most // 4, 1)))
+        limits = replace(self._limits, most=most)
         up = Event()
         self._server = _Server(config, up, self._access, limits)
         self._thread = Thread(target=self._server.run, kwargs={"sockets": [listening]}, name="dashboard", daemon=True)
