@@ -203,5 +203,5 @@ def test_text_between_words_is_named_with_its_place(size: int) -> None:
     found, account, malformed, lost, lines = everything(BinaryDecoder("f"), data[:8000] + text + data[8000:], [8100])
     assert (malformed, lost, account.total) == (0, 0, len(data) + size)
     assert [word for word in found if word in set(WORDS.tolist())] == WORDS.tolist()
-    assert lines[0].startswith("f: byte 8,000: found ")
-    assert "text, the first '2026-11-'" in lines[0]
+    assert lines[0].startswith("f: byte 8,000: ")
+    assert "that no known firmware sends, the first 0x2d31312d36323032, which is text: '2026-11-'" in lines[0]

@@ -321,13 +321,9 @@ def _line_of_padding(byte: int, size: int, n: int, value: int) -> str:
 def _line_of_bad(byte: int, size: int, n: int, value: int) -> str:
     words = (size + WORD_BYTES - 1) // WORD_BYTES
     among = f", among {words:,} words" if words > n else ""
-    text = value.to_bytes(WORD_BYTES, "little")
-    if is_text(np.uint64(value)):
-        found = (
-            f"{counted(n, 'value')} that {'is' if n == 1 else 'are'} text, the first {text.decode('ascii')!r}{among}"
-        )
-        return f"byte {byte:,}: found {found}: not words of the boards, such as a line of a log; counted as ancillary"
-    return f"byte {byte:,}: {counted(n, 'value')} that no known firmware sends, the first {value:#018x}{among}"
+    text = value.to_bytes(WORD_BYTES, "little").decode("ascii", "replace")
+    shown = f"{value:#018x}" + (f", which is text: {text!r}" if is_text(np.uint64(value)) else "")
+    return f"byte {byte:,}: {counted(n, 'value')} that no known firmware sends, the first {shown}{among}"
 
 
 class _Piece:
