@@ -141,10 +141,11 @@ class Jumps:
         """A gap, if it is one, among the last of words; first: the index of the first of them."""
         where, orbits = _hits(words)
         middle = before + JUMP_ORBITS // 2
-        j = _first_held(orbits > middle)
-        if j < 0:
+        # those before a reset may be high, too: the gap is behind the last hit that is not beyond it
+        j = int(np.flatnonzero(orbits <= middle)[-1:].sum()) + 1
+        if j >= len(orbits):
             return
-        beyond, near = orbits[j:][orbits[j:] > middle], orbits[orbits <= middle]
+        beyond, near = orbits[j:], orbits[:j][orbits[:j] <= middle]
         begin, end = max(int(near.max(initial=0)), before), int(beyond[:HELD].min())
         low = int(np.median(near[:HELD])) if len(near) else begin
         mean = (max(begin - low, 0) + int(np.median(beyond[-HELD:])) - end) / len(orbits)
@@ -177,12 +178,3 @@ def _hits(words: Words, board: int | None = None) -> tuple[NDArray[np.int64], ND
         hits &= (words >> np.uint64(FPGA_SHIFT)).astype(np.int64) & 7 == board
     where = np.flatnonzero(hits)
     return where, (words[where] >> np.uint64(ORBIT_SHIFT)).astype(np.int64) & ORBIT_MASK
-
-
-def _first_held(beyond: NDArray[np.bool_]) -> int:
-    """The first of hits that is beyond a jump, with most of those behind it; -1 where there is none."""
-    for j in np.flatnonzero(beyond).tolist():
-        rest = beyond[j : j + HELD]
-        if 2 * np.count_nonzero(rest) > len(rest):
-            return int(j)
-    return -1
