@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from math import sqrt
-from typing import Any
+from math import isfinite, sqrt
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,19 @@ class Finding:
     def key(self) -> tuple[str, str]:
         """What it is about: check and subject."""
         return self.check, self.subject
+
+    def as_plain(self) -> dict[str, Any]:
+        """The finding as plain JSON types, for `of_plain`."""
+        plain = {**asdict(self), "level": int(self.level)}
+        for name in ("value", "limit"):
+            number = plain[name]
+            plain[name] = float(number) if number is not None and isfinite(number) else None
+        return plain
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The finding that `as_plain` gave. Raises ValueError, KeyError or TypeError for anything else."""
+        return cls(**{**plain, "level": Level(plain["level"])})
 
 
 @dataclass(frozen=True, slots=True)

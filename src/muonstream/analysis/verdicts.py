@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -117,7 +116,7 @@ def verdicts_summary(verdicts: Verdicts) -> dict[str, Any]:
     """The verdicts of a run as plain JSON types, by data time alone: the same words give the same."""
 
     def named(finding: Finding) -> dict[str, Any]:
-        return {**_finding_plain(finding), "level": finding.level.name.lower()}
+        return {**finding.as_plain(), "level": finding.level.name.lower()}
 
     return {
         "headline": headline(verdicts),
@@ -193,7 +192,7 @@ def as_plain(verdicts: Verdicts) -> dict[str, Any]:
         "reason": verdicts.reason,
         "chambers": {name: int(level) for name, level in verdicts.chambers.items()},
         "statuses": [
-            [_finding_plain(one.finding), one.since, one.since_data_s, _known_plain(one.acknowledged)]
+            [one.finding.as_plain(), one.since, one.since_data_s, _known_plain(one.acknowledged)]
             for one in verdicts.statuses
         ],
         "cells": [levels.tolist() for levels in verdicts.judgement.cells],
@@ -213,7 +212,10 @@ def of_plain(plain: Mapping[str, Any]) -> Verdicts:
     """The verdicts that `as_plain` gave. Raises ValueError, KeyError or TypeError for anything else."""
     statuses = tuple(
         Status(
-            _finding_of(finding), float(since), float(since_data_s), None if known is None else Acknowledgement(**known)
+            Finding.of_plain(finding),
+            float(since),
+            float(since_data_s),
+            None if known is None else Acknowledgement(**known),
         )
         for finding, since, since_data_s, known in plain["statuses"]
     )
@@ -237,18 +239,6 @@ def of_plain(plain: Mapping[str, Any]) -> Verdicts:
         judged_s=float(plain["judged_s"]),
         data_time_s=float(plain["data_time_s"]),
     )
-
-
-def _finding_plain(finding: Finding) -> dict[str, Any]:
-    plain = asdict(finding)
-    for name in ("value", "limit"):
-        number = plain[name]
-        plain[name] = float(number) if number is not None and isfinite(number) else None
-    return {**plain, "level": int(finding.level)}
-
-
-def _finding_of(plain: Mapping[str, Any]) -> Finding:
-    return Finding(**{**plain, "level": Level(plain["level"])})
 
 
 def _known_plain(known: Acknowledgement | None) -> dict[str, Any] | None:
