@@ -22,6 +22,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.binary import BEGINS_INSIDE
 from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
 from muonstream.formats.evidence import Expected
+from muonstream.formats.jumps import is_jump
 from muonstream.sources.ahead import ahead
 from muonstream.sources.files import is_stream, read_blocks
 
@@ -193,10 +194,11 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
         yield Remark("odd", f"counting found {resets}, but the boards' own words show {falls or 'none'}")
     if not account.balanced:
         yield Remark("bad", f"{account.residual:,} words are not accounted for")
-    if seen.notes and not (seen.steps_lost or seen.bytes.passed_over or seen.notes[0] in seen.faults[:1]):
-        yield Remark(
-            "odd", f"{counted(seen.notes_in_all, 'note')} of the reader, the first: {seen.unnamed(seen.notes[0])}"
-        )
+    # the survey itself says where gaps and resets are
+    notes = [note for note in seen.notes if not is_jump(note)]
+    if notes and not (seen.steps_lost or seen.bytes.passed_over or notes[0] in seen.faults[:1]):
+        n = seen.notes_in_all - len(seen.notes) + len(notes)
+        yield Remark("odd", f"{counted(n, 'note')} of the reader, the first: {seen.unnamed(notes[0])}")
 
 
 def _sorted(found: list[Remark]) -> tuple[Remark, ...]:

@@ -171,6 +171,11 @@ class Jumps:
         self._notes.name = name
 
 
+def is_jump(note: str) -> bool:
+    """Whether a note is of a gap or a reset."""
+    return " s, from orbit " in note or note.endswith("as at a counter reset")
+
+
 def _hits(words: Words, board: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The hits among words (uint64[n]), perhaps of one board alone: indices and orbits."""
     hits = words >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)
