@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.analysis.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, RateBins
+from muonstream.analysis.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, MOST_RESETS, RateBins
 from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_SECONDS
@@ -107,6 +107,17 @@ def test_any_number_of_resets_fits_and_loses_no_time(resets: int) -> None:
     assert bins.gap_count() == 0
     assert np.array_equal(bins.begins, whole.begins)
     assert bins.covered_s().sum() == pytest.approx(bins.live_time_s(), rel=0.01)
+
+
+@pytest.mark.parametrize("resets", [0, 1, 3, MOST_RESETS + 5])
+def test_series_say_where_the_counter_was_reset(resets: int) -> None:
+    windows = (0, 40)
+    series = added([[epoch << KEY_WINDOW_BITS | window for epoch in range(resets + 1) for window in windows]]).series()
+    # an epoch ends with the window of its last hit
+    expected = [(epoch + 1) * (windows[-1] + 1) * WINDOW_SECONDS for epoch in range(resets)][-MOST_RESETS:]
+    assert series.resets_s.tolist() == pytest.approx(expected)
+    assert set(series.resets_s) <= set(series.time_s)
+    assert series.thinned(2).resets_s.tolist() == series.resets_s.tolist()
 
 
 @pytest.mark.parametrize(("rate_hz", "events"), [(0.01, 500), (0.1, 1500), (2, 3000), (50, 20_000), (2, 40_000)])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from dataclasses import fields, replace
@@ -109,6 +110,25 @@ def test_rates_are_thinned_further_where_it_must_be_smaller_and_too_large_is_nam
 def test_bundled_detectors_fit_and_come_back(name: str) -> None:
     snapshot = snapshot_of(Detector.load(name))
     assert differences(decode(encode(snapshot)), snapshot) == []
+
+
+def test_a_snapshot_from_before_resets_and_the_begin_were_in_it_is_read() -> None:
+    body = zlib.decompress(encode(SNAPSHOT)[5:])
+    (length,) = struct.unpack_from("<I", body)
+    header = json.loads(body[4 : 4 + length])
+    del header["begun_wall_time"]
+    at, kept, described = 4 + length, [], []
+    for name, kind, shape in header["arrays"]:
+        size = 8 * int(np.prod(shape))
+        if name != "resets_s":
+            kept.append(body[at : at + size])
+            described.append([name, kind, shape])
+        at += size
+    text = json.dumps(header | {"arrays": described}).encode()
+    found = decode(b"MUSN\x01" + zlib.compress(b"".join([struct.pack("<I", len(text)), text, *kept])))
+    assert found.begun_wall_time == 0
+    assert len(found.rates.resets_s) == 0
+    assert np.array_equal(found.total, SNAPSHOT.total)
 
 
 GOOD = encode(SNAPSHOT)

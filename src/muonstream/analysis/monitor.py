@@ -65,6 +65,7 @@ class Snapshot:
     forced, lag_messages, restarts, engine, inputs: see `Intake`
     verdicts: what the words of complete steps say; None where they are not judged
     muons: the newest muons for an event display, the oldest of them first; none without reconstruction
+    begun_wall_time: unix seconds, when the run's engine was first started, restarts notwithstanding; 0: not known
     """
 
     run: str
@@ -96,6 +97,7 @@ class Snapshot:
     inputs: tuple[InputReport, ...] = ()
     forced: int = 0
     verdicts: Verdicts | None = None
+    begun_wall_time: float = 0.0
 
 
 class Monitor:
@@ -117,6 +119,7 @@ class Monitor:
         self._sequence = 0
         self._came = deque([(time.monotonic(), 0)])
         self._data_wall_time = time.time()
+        self._begun_wall_time = self._data_wall_time
         self._words_seen = 0
 
     def add(self, contribution: Contribution) -> None:
@@ -169,6 +172,7 @@ class Monitor:
         other._recent_rates = self._recent_rates.copy()
         other._slots = dict(self._slots)
         other._muons = self._muons
+        other._begun_wall_time = self._begun_wall_time
         return other
 
     def state(self) -> dict[str, Any]:
@@ -185,6 +189,7 @@ class Monitor:
             "muons": [event.as_dict() for event in self._muons],
             "sequence": self._sequence,
             "data_wall_time": self._data_wall_time,
+            "begun_wall_time": self._begun_wall_time,
             "words_seen": self._words_seen,
         }
 
@@ -199,6 +204,8 @@ class Monitor:
         self._unmerged_rows = 0
         self._sequence = int(state["sequence"])
         self._data_wall_time = float(state["data_wall_time"])
+        # states written before there was such a time have none
+        self._begun_wall_time = float(state.get("begun_wall_time", 0.0))
         self._words_seen = int(state["words_seen"])
         self._came = deque([(time.monotonic(), self._words_seen)])
 
@@ -259,4 +266,5 @@ class Monitor:
             engine=intake.engine,
             inputs=intake.inputs,
             forced=intake.forced,
+            begun_wall_time=self._begun_wall_time,
         )

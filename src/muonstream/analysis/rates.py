@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ GAP_ORBITS: Final = BIN_WINDOWS << WINDOW_ORBIT_BITS
 PAUSE_CLASSES: Final = 20
 """Pauses inside merged bins are kept by power of two of their length in units of GAP_ORBITS."""
 PAUSES_AT: Final = 3
+MOST_RESETS: Final = 50
 EPOCH_SHIFT: Final = KEY_WINDOW_BITS + WINDOW_ORBIT_BITS
 """First and last orbits of bins are epoch << 32 | orbit, so that they rise through all resets."""
 
@@ -40,6 +41,8 @@ class RateSeries:
     width_s: width of a bin; hits_hz, active_cells: float64[n, C], active cells per orbit that has any in the chamber;
     scintillator_hz: float64[n]
     muons: the same of segments and tracks, None without reconstruction
+    resets_s: float64[r], where in data time the orbit counter was reset, the newest MOST_RESETS at most; resets inside
+    one bin of a very long run are not among them
     """
 
     time_s: NDArray[np.float64]
@@ -48,13 +51,14 @@ class RateSeries:
     scintillator_hz: NDArray[np.float64]
     active_cells: NDArray[np.float64]
     muons: MuonSeries | None = None
+    resets_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def thinned(self, n: int) -> RateSeries:
         """At most about n bins, neighbours averaged; `width_s` stays that of the bins as they were."""
         values = (self.time_s, self.hits_hz, self.scintillator_hz, self.active_cells)
         time_s, hits_hz, scintillator_hz, active_cells = (_thinned(array, n) for array in values)
         muons = None if self.muons is None else self.muons.mapped(lambda array: _thinned(array, n)).thinned_velocity(n)
-        return RateSeries(time_s, self.width_s, hits_hz, scintillator_hz, active_cells, muons)
+        return RateSeries(time_s, self.width_s, hits_hz, scintillator_hz, active_cells, muons, self.resets_s)
 
 
 def _thinned(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -308,13 +312,16 @@ class RateBins:
         hits = self.rows[:, ROW_CHAMBERS : ROW_CHAMBERS + c]
         cells = self.rows[:, ROW_CHAMBERS + c : ROW_CHAMBERS + 2 * c]
         orbits = self.rows[:, ROW_CHAMBERS + 2 * c : ROW_CHAMBERS + 3 * c]
+        time_s = self.time_s()
+        resets = np.flatnonzero(np.diff(self._epochs())) + 1
         return RateSeries(
-            time_s=self.time_s(),
+            time_s=time_s,
             width_s=self.windows_per_bin * WINDOW_SECONDS,
             hits_hz=hits / covered[:, None],
             scintillator_hz=self.rows[:, ROW_SCINTILLATOR] / covered,
             active_cells=cells / np.maximum(orbits, 1),
             muons=self._muon_series(covered) if self.muons else None,
+            resets_s=time_s[resets[-MOST_RESETS:]],
         )
 
     def _muon_series(self, covered_s: NDArray[np.float64]) -> MuonSeries:

@@ -54,6 +54,8 @@ PLAIN: Final = (
 INPUTS: Final = 50
 """So many of the newest inputs travel with a snapshot."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
+RESETS: Final = "resets_s"
+"""Not in snapshots of older versions."""
 MUON_RATES: Final = ("segments_hz", "full_hz", "tracks_hz", "muons_hz", "velocity_time_s", "velocity_sums")
 TYPES: Final = {"<i8", "<f8"}
 
@@ -80,13 +82,14 @@ def encode(snapshot: Snapshot, *, rate_bins: int = RATE_BINS, most_bytes: int = 
 
 def _encode(snapshot: Snapshot) -> bytes:
     arrays = {"total": snapshot.total, "recent": snapshot.recent}
-    arrays |= {name: getattr(snapshot.rates, name) for name in RATES}
+    arrays |= {name: getattr(snapshot.rates, name) for name in (*RATES, RESETS)}
     muons = snapshot.rates.muons
     if muons is not None:
         arrays |= {name: getattr(muons, name) for name in MUON_RATES}
     little = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
     header = {
         **{name: getattr(snapshot, name) for name in PLAIN},
+        "begun_wall_time": snapshot.begun_wall_time,
         "late_by_input": dict(snapshot.late_by_input),
         "forced": snapshot.forced,
         "account": asdict(snapshot.account),
@@ -135,7 +138,12 @@ def decode(data: bytes) -> Snapshot:
             catalogue=catalogue,
             total=arrays["total"],
             recent=arrays["recent"],
-            rates=RateSeries(width_s=header["width_s"], muons=muons, **{name: arrays[name] for name in RATES}),
+            rates=RateSeries(
+                width_s=header["width_s"],
+                muons=muons,
+                **{name: arrays[name] for name in RATES},
+                resets_s=arrays.get(RESETS, np.empty(0)),
+            ),
             faults=tuple(header["faults"]),
             muons=tuple(MuonEvent.from_dict(event) for event in header.get("muons", ())),
             inputs=tuple(
@@ -144,6 +152,7 @@ def decode(data: bytes) -> Snapshot:
             ),
             forced=int(header.get("forced", 0)),
             verdicts=None if header.get("verdicts") is None else of_plain(header["verdicts"]),
+            begun_wall_time=float(header.get("begun_wall_time", 0.0)),
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
         )
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:

@@ -80,6 +80,7 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
         "sequence": snapshot.sequence,
         "wall_time": snapshot.wall_time,
         "data_wall_time": snapshot.data_wall_time,
+        "begun_wall_time": snapshot.begun_wall_time or None,
         "data_time_s": _finite(snapshot.data_time_s),
         "live_time_s": _finite(snapshot.live_time_s),
         "newest_orbit": snapshot.newest_orbit,
@@ -199,6 +200,7 @@ def thinned(rates: RateSeries, limit: int = MAX_TIMES) -> RateSeries:
         scintillator_hz=mean(rates.scintillator_hz),
         active_cells=mean(rates.active_cells),
         muons=None if rates.muons is None else rates.muons.mapped(mean),
+        resets_s=rates.resets_s,
     )
 
 
@@ -227,6 +229,7 @@ def arrays(snapshot: Snapshot) -> Arrays:
 
     time.s, time.hits.C, time.scintillator, time.active.C   step curves in data time, NaN where they break
     cells.C.hits, cells.C.scintillator                      hits by cell, all or in orbits with a passage time
+    time.resets                                             where the orbit counter was reset, in data time
     active.n, active.C                                      orbits by number of active cells, from 1 on
     drift.C, layer.C.L                                      drift times, in bins of 5 and 6.67 ns
     course.C.hist_1 to hist_4                               the course's histograms
@@ -237,6 +240,7 @@ def arrays(snapshot: Snapshot) -> Arrays:
     out: Arrays = {}
     rates = thinned(_whole_bins(snapshot))
     out["time.s"], index, breaks = _stepped(rates)
+    out["time.resets"] = rates.resets_s
     series = {"scintillator": rates.scintillator_hz}
     for c in range(len(snapshot.detector.chambers)):
         series[f"hits.{c}"] = rates.hits_hz[:, c]
