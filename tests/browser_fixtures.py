@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from threading import Event, Lock, Thread
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from muonstream.analysis.board import Board, Verdicts
+from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.server import Dashboard
 from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
 
 LONGEST_WAIT_MS: Final = 120_000
 """A page that is not ready by then never will be: a busy machine takes a tenth of that."""
+
+
+BEAT_S: Final = 0.5
+"""As often as an engine publishes."""
+
+
+class Beating(Dashboard):
+    """A dashboard whose engine is alive: what was published last is published again and again, as of now."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(port=0, **kwargs)
+        self._newest: Snapshot | None = None
+        self._turn = Lock()
+        self._over = Event()
+        self._heart = Thread(target=self._beat, daemon=True)
+
+    def start(self) -> None:
+        super().start()
+        self._heart.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._heart.join()
+        super().stop()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        with self._turn:
+            self._newest = snapshot
+            super().publish(snapshot)
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_S):
+            with self._turn:
+                if self._newest is not None:
+                    super().publish(replace(self._newest, wall_time=time.time()))
+
+
+class Still(Board):
+    """A board that shows the verdicts that it is given."""
+
+    def update(self, snapshot: Snapshot) -> Verdicts:
+        return self.verdicts
 
 
 class Faults(list[str]):

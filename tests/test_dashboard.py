@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_fixtures import LONGEST_WAIT_MS, Faults
+from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults
 from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
@@ -42,7 +42,7 @@ def fresh(pipeline: Pipeline) -> Snapshot:
 
 @pytest.fixture
 def dashboard() -> Iterator[Dashboard]:
-    made = Dashboard(port=0)
+    made = Beating()
     made.start()
     yield made
     made.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser_fixtures import LONGEST_WAIT_MS, Faults
+from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults
 from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.board import Board
@@ -41,7 +42,7 @@ def snapshots() -> list[Snapshot]:
 
 @pytest.fixture
 def dashboard(snapshots: list[Snapshot]) -> Iterator[Dashboard]:
-    made = Dashboard(port=0)
+    made = Beating()
     made.start()
     for snapshot in snapshots[:-1]:
         made.publish(snapshot)
@@ -92,11 +93,11 @@ def test_the_board_shows_the_dead_cell_and_it_can_be_acknowledged(browser: Brows
 
 
 @pytest.mark.browser
-def test_pause_holds_what_is_shown(browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]) -> None:
+def test_pause_holds_the_plots(browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]) -> None:
     page = opened(browser, dashboard, "occupancy")
     held, before = sequence(page), values(page, "occupancy.cells.0", "y")
     page.keyboard.press("Space")
-    page.wait_for_selector("html[data-state=paused]")
+    page.wait_for_selector("html[data-paused=true]")
     dashboard.publish(snapshots[-1])
     page.wait_for_function("n => window.muonstream.received() > n", arg=held)
     assert values(page, "occupancy.cells.0", "y") == before
@@ -131,13 +132,18 @@ def test_a_plot_is_saved_as_csv_and_png(browser: Browser, dashboard: Dashboard, 
     with page.expect_download() as download:
         plot.get_by_role("button", name="CSV").click()
     lines = Path(download.value.path()).read_text("utf-8").splitlines()
-    header = lines[0].split(",")
-    shown = [float(line.split(",")[header.index("y")]) for line in lines[1:]]
-    assert shown == values(page, "occupancy.cells.1", "y")
+    said = [line for line in lines if line.startswith("# ")]
+    assert said[:3] == ["# Chamber 2: hits by cell", "# run page", "# whole run"]
+    assert any(re.fullmatch(r"# as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d .+", line) for line in said)
+    header, *rows = (line.split(",") for line in lines[len(said) :])
+    assert header == ["cell", "channel", "hits", "rate [Hz]"]
+    assert [float(row[header.index("hits")]) for row in rows] == values(page, "occupancy.cells.1", "y")
     with page.expect_download() as download:
         plot.get_by_role("button", name="PNG").click()
-    assert download.value.suggested_filename == "occupancy.cells.1.png"
-    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    assert download.value.suggested_filename == "page.occupancy.cells.1.png"
+    picture = Path(download.value.path()).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert struct.unpack(">II", picture[16:24]) == (1600, 900)
 
 
 @pytest.mark.browser

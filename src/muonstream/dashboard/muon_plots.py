@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 from bokeh.models import (
-    AdaptiveTicker,
     ColumnDataSource,
     DataRange1d,
     FixedTicker,
@@ -23,7 +22,7 @@ from bokeh.palettes import Viridis256
 
 from muonstream.analysis.histograms import Axis, Catalogue
 from muonstream.dashboard.plot import LegendEntry, Plot
-from muonstream.dashboard.plots import NOTHING, Painter, TabName
+from muonstream.dashboard.plots import COLOR_BAR_PX, NOTHING, Painter, TabName, time_ticker
 from muonstream.detector import Chamber, Detector
 from muonstream.geometry import VIEWS
 
@@ -238,6 +237,7 @@ class MuonPainter(Painter):
         made.add_tools(HoverTool(renderers=[glyph], tooltips=tooltips, visible=False))
         bar = ColorBar(color_mapper=mapper, width=10, padding=4, formatter=NumeralTickFormatter(format="0 %"))
         made.add_layout(bar, "right")
+        made.min_border_right = COLOR_BAR_PX
         names = {"share": "efficiency", "low": "low", "high": "high", "crossed": "crossed"}
         columns = {column: f"muon.{name}.{c}.{{period}}" for column, name in names.items()}
         note = "Grey: fewer than ten segments crossed the cell."
@@ -255,9 +255,7 @@ class MuonPainter(Painter):
         chambers = self.detector.chambers
         made = self._figure("data time [h:mm:ss]", "drift velocity [um/ns]", y_range=DataRange1d(range_padding=0.2))
         made.xaxis.formatter = NumeralTickFormatter(format="00:00:00")
-        made.xaxis.ticker = AdaptiveTicker(
-            base=60, mantissas=[1, 2, 5, 10, 15, 20, 30], min_interval=1, desired_num_ticks=4
-        )
+        made.xaxis.ticker = time_ticker(8)
         for value in sorted({chamber.drift_velocity_um_per_ns for chamber in chambers}):
             line = Span(location=value, dimension="width", line_color=self.colors.faint, line_dash="dotted")
             made.add_layout(line)

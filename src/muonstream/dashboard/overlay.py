@@ -117,5 +117,6 @@ def _map_with_reference(plot: Plot, colors: Colors) -> Plot:
     ratio.add_layout(
         ColorBar(color_mapper=mapper, width=10, padding=4, ticker=FixedTicker(ticks=[low, 1, high])), "right"
     )
+    ratio.min_border_right = made.min_border_right
     layout = column(made, ratio, sizing_mode="stretch_width")
     return replace(plot, model=layout, compared=("hits",), height=plot.height + made.height)

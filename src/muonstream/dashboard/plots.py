@@ -38,6 +38,15 @@ NOTHING = (0.0, 1.0)
 """What a curve shows until its first message: BokehJS complains of ranges without any data."""
 OVER_SCALE = "#e0218a"
 """Cells beyond the maps' scale, which a single hot one must not stretch; a colour that the scale does not have."""
+TIME_STEPS_S = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
+    *(3600 * hours for hours in (1, 2, 3, 6, 12)),
+    *(86400 * days for days in (1, 2, 5, 10, 30)),
+)
+"""Between ticks of data time."""
+COLOR_BAR_PX = 62
+"""Room for a colour bar: its labels are written by the page, wider than Bokeh thinks that they are."""
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 COURSE_TITLES: Mapping[str, tuple[str, str]] = {
     "hist_1": ("Hits by channel", "TDC channel"),
@@ -194,15 +203,23 @@ class Painter:
         """A plot against data time, with an array for each column."""
         made = self._figure("data time [h:mm:ss]", y_label, lowest=None)
         made.xaxis.formatter = NumeralTickFormatter(format="00:00:00")
-        made.xaxis.ticker = AdaptiveTicker(
-            base=60, mantissas=[1, 2, 5, 10, 15, 20, 30], min_interval=1, desired_num_ticks=4
-        )
+        made.xaxis.ticker = time_ticker(8 if size == "wide" else 5)
+        self._reset_marks(made)
         source = ColumnDataSource(dict.fromkeys(("x", *arrays), NOTHING), name="data")
         curves = kwargs.pop("curves", None) or self._chamber_curves()
         legend = self._curves(
             made, source, curves, lambda x, y: [("at", f"@{x}{{00:00:00}}"), (y_label, f"@{y}{{0,0.00}}")], "after"
         )
         return Plot(name, title, size, made, {"x": "time.s", **arrays}, legend, **kwargs)
+
+    def _reset_marks(self, made: Any) -> None:
+        """Vertical lines where the orbit counter was reset, which the page fills in."""
+        source = ColumnDataSource({"x": []}, name="resets")
+        marks = made.vspan(
+            x="x", source=source, line_color=self.colors.text, line_dash="dotdash", line_width=1.2, line_alpha=0.7
+        )
+        tooltips = [("", "counter reset"), ("at", "@x{00:00:00}")]
+        made.add_tools(HoverTool(renderers=[marks], tooltips=tooltips, visible=False))
 
     def rates(self, tab: str, size: Size) -> Plot:
         """Hit rate of each chamber against data time."""
@@ -294,6 +311,7 @@ class Painter:
             note = f"Crosses: {len(dead)} cells known to be dead."
         bar = ColorBar(color_mapper=mapper, width=10, padding=4, formatter=_prefixed())
         made.add_layout(bar, "right")
+        made.min_border_right = COLOR_BAR_PX
         columns = {"hits": f"cells.{c}.{{hits}}.{{period}}"}
         size: Size = "map" if tab == "overview" else "half"
         return Plot(
@@ -305,7 +323,7 @@ class Painter:
         n = np.arange(chamber.cells)
         made = self._figure("cell", "hits", height=170)
         label = [f"{i} (channel {chamber.first_channel + i})" for i in range(chamber.cells)]
-        data = {"left": n - 0.45, "right": n + 0.45, "label": label}
+        data = {"cell": n, "channel": chamber.first_channel + n, "left": n - 0.45, "right": n + 0.45, "label": label}
         data |= {"y": np.zeros(chamber.cells), "hz": np.zeros(chamber.cells)}
         more = [("", "@hz{0.00} Hz")]
         self._bars(made, ColumnDataSource(data, name="data"), self.colors.soft(c), "cell", more=more)
@@ -395,6 +413,13 @@ class Painter:
         self._bars(made, source, self.colors.soft(c), x_label.partition(" [")[0])
         columns = {"y": f"course.{c}.{name}.{{period}}"}
         return Plot(f"course.{name}.{c}", f"{chamber.name}: {title[0].lower()}{title[1:]}", "quarter", made, columns)
+
+
+def time_ticker(ticks: int) -> Any:
+    """Ticks of data time in seconds: on whole seconds, minutes, hours or days, about so many."""
+    return AdaptiveTicker(
+        base=100 * TIME_STEPS_S[-1], mantissas=TIME_STEPS_S, min_interval=1, desired_num_ticks=ticks, num_minor_ticks=0
+    )
 
 
 def _prefixed() -> Any:

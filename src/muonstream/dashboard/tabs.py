@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bokeh.embed import json_item
 
+from muonstream.dashboard.column_names import column_names
 from muonstream.dashboard.message import detector_key
 from muonstream.dashboard.muon_plots import MuonPainter
 from muonstream.dashboard.overlay import with_reference
@@ -40,6 +41,9 @@ def plots_json(
                 "size": plot.size,
                 "note": plot.note,
                 "columns": dict(plot.columns),
+                "names": column_names(plot),
+                "by_period": any("{period}" in name for name in plot.columns.values()),
+                "by_hits": any("{hits}" in name for name in plot.columns.values()),
                 "legend": [asdict(entry) for entry in plot.legend],
                 "marks": dict(plot.marks),
                 "per_second": dict(plot.per_second),

@@ -1,14 +1,21 @@
 // The page: what a shifter sees of the newest message, and the choices they make.
 
-import { format } from "./format.js";
+import { clockTime, dateTime, moment, Pulse, zoneName } from "./clock.js";
+import { format, runName, setText } from "./format.js";
+import { listen } from "./keys.js";
 import { Muons } from "./muons.js";
 import { showNumbers } from "./numbers.js";
+import { onPaper } from "./paper.js";
 import { Plots } from "./plots.js";
-import { decode, follow } from "./stream.js";
-import { showVerdicts } from "./verdicts.js";
+import { Reference } from "./reference.js";
+import { follow } from "./stream.js";
+import { showHeadline, showVerdicts } from "./verdicts.js";
+import { Wall } from "./wall.js";
 
 const STALE_SECONDS = 5;
 const AGAIN_MS = 2000;
+const OLD = ["stale", "hung", "disconnected"]; // states in which the data that are shown are not of now
+const LOST = ["hung", "disconnected"]; // and those in which verdicts are not either
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const tabs = [...document.querySelectorAll("[role=tab]")].map((button) => button.id.slice(4));
@@ -19,37 +26,39 @@ const allowed = Object.fromEntries(
 
 const plots = new Plots();
 const muons = new Muons(() => writeAddress());
+const pulse = new Pulse();
+const reference = new Reference();
 const choices = { ...Object.fromEntries(Object.entries(allowed).map(([key, [first]]) => [key, first])), theme: root.dataset.theme };
 let tab = tabs[0];
-let newest = null; // the last message, or the one that is held
-let next = null; // what came while it was held
-let paused = false;
-let reference = null; // the arrays of the reference
+let newest = null; // the last message: verdicts and numbers are always its
+let held = null; // the message whose plots are held; null when they follow the newest
 let connected = false;
 let refused = false; // the server answers, but with 401
 let starting = "";
-let clock = { server: Date.now() / 1000, here: performance.now() };
-let turn = Promise.resolve(); // what changes the plots goes one after another
+let drawing = null; // the drawing of plots that is under way
+let following = null; // and the one that will follow it
 let again = null; // when it will be tried again
-
-const serverTime = () => clock.server + (performance.now() - clock.here) / 1000;
-const age = (dataTime) => Math.max(0, serverTime() - dataTime);
 
 // --- state and age ---------------------------------------------------------------------------------------------------
 
 function stateNow() {
-  if (paused) return ["paused", `since ${clockTime(newest.numbers.wall_time)}; what you see does not change`];
-  if (newest?.numbers.state === "ended") return ["ended", "the run is complete"];
+  const { numbers } = newest ?? {};
+  if (numbers?.state === "ended") return ["ended", `reading is complete, at ${moment(numbers.wall_time, pulse.now())}`];
   if (refused) return ["refused", "401: the token is missing or no longer valid; open this page's address with ?token=… again"];
   if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is old" : ""];
   if (!newest) return ["starting", ""];
-  if (newest.numbers.state === "waiting") return ["waiting", "no words yet"];
-  const seconds = age(newest.numbers.data_wall_time);
-  if (seconds > STALE_SECONDS) return ["stale", `no new data since ${clockTime(newest.numbers.data_wall_time)}`];
+  if (pulse.hung) {
+    const since = moment(pulse.now() - pulse.silence(), pulse.now());
+    return ["hung", `the engine does not answer since ${since}`];
+  }
+  if (numbers.state === "waiting") return ["waiting", "no words yet"];
+  if (pulse.age(newest) > STALE_SECONDS) {
+    const since = moment(pulse.lastWords(), pulse.now());
+    const all = pulse.readAhead && !numbers.inputs?.waiting;
+    return ["stale", all ? `all there is has been read; no more since ${since}` : `no new data from the detector since ${since}`];
+  }
   return ["running", ""];
 }
-
-const clockTime = (unixSeconds) => new Date(unixSeconds * 1000).toLocaleTimeString("en-GB");
 
 function emptyTexts(state) {
   switch (state) {
@@ -61,55 +70,107 @@ function emptyTexts(state) {
       return ["Starting", starting || "Getting ready for the first words."];
     case "ended":
       return ["The run has ended without any words", `Nothing came from ${newest.numbers.source}.`];
+    case "hung":
+      return ["The engine does not answer", `It was waiting for the first words from ${newest.numbers.source}.`];
     default:
       return ["Waiting for the first words", `Plots appear as soon as data arrive from ${newest.numbers.source}.`];
   }
 }
 
-function setText(id, text) {
-  if (byId(id).textContent !== text) byId(id).textContent = text; // what has not changed is not read out again
+/** How old the data are; where they were stored, which nothing tells the age of, how far they are read. */
+function ageTexts() {
+  const { numbers } = newest;
+  if (numbers.state === "ended") return ["data time", format(numbers.data_time_s, "duration"), "complete"];
+  if (!pulse.readAhead) return ["data age", format(pulse.age(newest), "age"), ""];
+  const quiet = pulse.age(newest) > STALE_SECONDS;
+  const more = quiet ? `no more for ${format(pulse.age(newest), "age")}` : `read ${Math.round(pulse.pace)} times as fast as taken`;
+  return ["data time", format(numbers.data_time_s, "duration"), more];
 }
 
 function showState() {
   const [state, text] = stateNow();
   const hasData = newest !== null && newest.numbers.account.words > 0;
-  if (root.dataset.state !== state) root.dataset.state = state;
-  setText("state", state);
-  setText("state-text", text);
-  root.dataset.empty = String(!hasData);
-  setText("age", hasData ? format(age(newest.numbers.data_wall_time), "age") : "–");
-  if (!hasData) {
-    const [title, more] = emptyTexts(state);
-    setText("empty-title", title);
-    setText("empty-text", more);
+  const now = pulse.now();
+  if (root.dataset.state !== state) {
+    root.dataset.state = state;
+    root.dataset.old = String(OLD.includes(state));
+    root.dataset.lost = String(LOST.includes(state));
   }
-  plots.showAges(tab, (dataTime) => `${format(age(dataTime), "age")} old`);
+  setText(byId("state"), state);
+  setText(byId("state-text"), text);
+  root.dataset.empty = String(!hasData);
+  const [label, age, more] = hasData ? ageTexts() : ["data age", "–", ""];
+  setText(byId("age-label"), label);
+  setText(byId("age"), age);
+  setText(byId("age-more"), more);
+  setText(byId("clock"), clockTime(now));
+  setText(byId("zone"), `${zoneName(now)}, ${dateTime(now).slice(0, 10)}`);
+  if (newest) {
+    showHeadline(newest.verdicts.level, LOST.includes(state) ? moment(pulse.now() - pulse.silence(), now) : "");
+  }
+  if (!hasData) {
+    const [title, about] = emptyTexts(state);
+    setText(byId("empty-title"), title);
+    setText(byId("empty-text"), about);
+  }
+  plots.showAges(tab, (message) => {
+    if (message.numbers.state === "ended") return "complete";
+    const old = pulse.readAhead ? `data time ${format(message.numbers.data_time_s, "duration")}` : `${format(pulse.age(message), "age")} old`;
+    return held ? `paused, ${old}` : old;
+  });
 }
 
-// --- plots -----------------------------------------------------------------------------------------------------------
+// --- what is shown ---------------------------------------------------------------------------------------------------
 
-/** Bring the open tab's plots up to date, after what is under way. */
+/** The message that plots show. */
+const plotted = () => held ?? newest;
+const detector = () => newest?.numbers.detector.key;
+const withReference = () => (choices.reference === "on" && reference.fits(detector()) ? "on" : "off");
+
+/** Show all that must never wait, neither for plots nor for people: verdicts, alarms, numbers, state and age. */
+function showNow() {
+  if (!newest) return;
+  showNumbers(newest.numbers, plots.colors);
+  showVerdicts(newest.verdicts, newest.numbers, newest.arrays, () => pulse.now());
+  setText(byId("message-bytes"), `${format(newest.buffer.byteLength)} bytes`);
+  root.dataset.judged = newest.numbers.sequence;
+  showReference();
+  showState();
+}
+
+/** Bring the open tab's plots up to date, after what is under way; calls meanwhile are one. */
 function refresh() {
-  const work = async () => {
-    if (!newest) return;
-    const { numbers, arrays } = newest;
-    const shown = { tab, ...choices };
-    showNumbers(numbers, plots.colors);
-    showVerdicts(newest.verdicts, numbers, arrays, age);
-    showState(); // before the plots, since hidden ones have no size to be drawn in
-    await muons.show(numbers, plots.colors);
-    if (numbers.account.words > 0 && (shown.tab !== "muons" || numbers.muons)) {
-      await plots.draw(shown.tab, shown, numbers.detector.key);
-      plots.fill(shown.tab, newest, shown, numbers.data_wall_time, reference);
-      if (shown.tab === "muons") await muons.show(numbers, plots.colors); // now the colours are known
-    }
-    if (shown.tab === "overview") showNumbers(numbers, plots.colors);
-    showState();
-    root.dataset.sequence = numbers.sequence;
-    root.dataset.shown = Object.values(shown).join(" ");
-  };
-  turn = turn.then(work).catch(failed);
-  return turn;
+  showNow();
+  if (drawing) {
+    following ??= drawing.then(() => {
+      following = null;
+      return refresh();
+    });
+    return following;
+  }
+  drawing = showPlots()
+    .catch(failed)
+    .finally(() => {
+      drawing = null;
+    });
+  return drawing;
+}
+
+async function showPlots() {
+  if (!newest) return;
+  const { numbers } = newest;
+  const shown = { tab, ...choices, reference: withReference(), factor: wall.factor };
+  await muons.show(numbers, plots.colors, held !== null);
+  if (numbers.account.words > 0 && (shown.tab !== "muons" || numbers.muons)) {
+    await plots.draw(shown.tab, shown, numbers.detector.key);
+    plots.fill(shown.tab, plotted(), shown, reference);
+    if (shown.tab === "muons") await muons.show(numbers, plots.colors, held !== null); // now the colours are known
+  }
+  showNumbers(newest.numbers, plots.colors);
+  wall.fit(plots);
+  showState();
+  root.dataset.sequence = plotted().numbers.sequence;
+  root.dataset.shown = Object.values({ tab: shown.tab, ...choices }).join(" ");
 }
 
 /** Say what went wrong, and try again: there may be no further message that would. */
@@ -122,6 +183,12 @@ function failed(error) {
     again = null;
     refresh();
   }, AGAIN_MS);
+}
+
+function showReference() {
+  byId("reference-line").hidden = choices.reference !== "on";
+  byId("forget").hidden = reference.here === null;
+  setText(byId("reference-text"), reference.text(detector()));
 }
 
 // --- choices, which the address keeps --------------------------------------------------------------------------------
@@ -142,7 +209,7 @@ function writeAddress() {
   }
   if (tab === "muons" && muons.address) query.set("muon", muons.address);
   const text = query.toString();
-  history.replaceState(null, "", `#${tab}${text ? `?${text}` : ""}`);
+  history.replaceState(null, "", `${location.pathname}${wall.query}#${tab}${text ? `?${text}` : ""}`);
 }
 
 function showChoices() {
@@ -167,7 +234,13 @@ function showChoices() {
 function chosen() {
   showChoices();
   writeAddress();
+  showReference();
   return refresh();
+}
+
+function openTab(name) {
+  tab = name;
+  return chosen();
 }
 
 for (const group of choiceGroups) {
@@ -189,17 +262,14 @@ for (const group of choiceGroups) {
 const tabList = document.querySelector("[role=tablist]");
 tabList.addEventListener("click", ({ target }) => {
   const button = target.closest("[role=tab]");
-  if (!button) return;
-  tab = button.id.slice(4);
-  chosen();
+  if (button) openTab(button.id.slice(4));
 });
 tabList.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const to = { Home: 0, End: tabs.length - 1 }[event.key] ?? (step && (tabs.indexOf(tab) + step + tabs.length) % tabs.length);
   if (to === undefined) return;
   event.preventDefault();
-  tab = tabs[to];
-  chosen();
+  openTab(tabs[to]);
   byId(`tab-${tab}`).focus();
 });
 addEventListener("hashchange", () => {
@@ -207,18 +277,23 @@ addEventListener("hashchange", () => {
   chosen();
 });
 
+/** Hold the plots as they are, or let them follow again; nothing else is ever held. */
 function pause(on) {
   if (on && !newest) return;
-  paused = on;
-  byId("pause").setAttribute("aria-pressed", String(paused));
-  byId("pause").textContent = paused ? "Go on" : "Pause";
-  if (!paused && next) newest = next;
-  next = null;
-  showState();
+  held = on ? newest : null;
+  root.dataset.paused = String(on);
+  byId("pause").setAttribute("aria-pressed", String(on));
+  setText(byId("pause"), on ? "Go on" : "Pause plots");
+  byId("paused").hidden = !on;
+  if (on) {
+    const { run, data_time_s: time } = newest.numbers;
+    const which = `${runName(run)}, data time ${format(time, "duration")}`;
+    setText(byId("paused"), `Plots are paused since ${clockTime(pulse.now())} (${which}). Verdicts, alarms and numbers go on.`);
+  }
   refresh();
 }
 
-byId("pause").addEventListener("click", () => pause(!paused));
+byId("pause").addEventListener("click", () => pause(held === null));
 byId("link").addEventListener("click", async ({ target }) => {
   try {
     await navigator.clipboard.writeText(location.href);
@@ -230,45 +305,45 @@ byId("link").addEventListener("click", async ({ target }) => {
 });
 byId("keep").addEventListener("click", () => {
   if (!newest) return;
-  reference = new Map(newest.arrays);
-  // what is compared with is always a whole run's counts: those of the period that is shown stand in for them
-  for (const [name, array] of newest.arrays) {
-    if (name.endsWith(`.${choices.period}`)) reference.set(name.replace(/[^.]*$/, "run"), array);
-  }
+  reference.keep(plotted(), choices.period, pulse.now());
   choices.reference = "on";
   chosen();
 });
-const keys = { " ": () => pause(!paused), l: () => press("scale"), r: () => press("period"), t: () => press("theme"), f: () => press("reference") };
-addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, button, a, [role=tab]");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const number = Number(event.key);
-  if (number >= 1 && number <= tabs.length) {
-    tab = tabs[number - 1];
-    chosen();
-  } else if (tab === "muons" && muonKeys[event.key]) {
-    event.preventDefault();
-    muonKeys[event.key]();
-  } else if (keys[event.key]) {
-    event.preventDefault();
-    keys[event.key]();
-  }
+byId("forget").addEventListener("click", () => {
+  reference.forget();
+  chosen();
 });
-const muonKeys = { s: () => muons.follow(!muons.live), ArrowLeft: () => muons.step(-1), ArrowRight: () => muons.step(1), k: () => muons.keep() };
-byId("event-controls").addEventListener("keydown", (event) => {
-  if (!muonKeys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  muonKeys[event.key]();
-});
-const press = (choice) => document.querySelector(`[data-choice="${choice}"] [aria-pressed="false"]`).click();
 
-/** Fetch the reference that the server has, unless one was set here. */
-async function fetchReference() {
-  const answer = await fetch("reference");
-  if (answer.status === 200 && !reference) reference = (await decode(await answer.arrayBuffer())).arrays;
-}
+const press = (choice) => document.querySelector(`[data-choice="${choice}"] [aria-pressed="false"]`).click();
+const onMuons = () => tab === "muons" && !wall.on;
+const showKeys = listen(
+  byId("keys"),
+  [
+    { keys: tabs.map((_, i) => String(i + 1)), shown: ["1 to 8"], text: "open a view", run: (key) => openTab(tabs[key - 1]), when: () => !wall.on },
+    { keys: [" ", "p"], text: "pause the plots, or let them go on; verdicts and numbers are never held", run: () => pause(held === null) },
+    { keys: ["r"], text: "histograms of the run, or of its last 30 s", run: () => press("period") },
+    { keys: ["h"], text: "all hits, or those with a scintillator word", run: () => press("hits") },
+    { keys: ["l"], text: "linear or logarithmic", run: () => press("scale") },
+    { keys: ["f"], text: "with the reference, or alone", run: () => press("reference") },
+    { keys: ["t"], text: "light or dark", run: () => press("theme") },
+    { keys: ["w"], text: "the wall: one screen, large, views in turn", run: () => wall.toggle() },
+    { keys: ["Escape"], text: "leave the wall", run: () => wall.toggle(), when: () => wall.on },
+    { keys: ["ArrowLeft", "ArrowRight"], text: "on the wall: the view before, the next one", run: (key) => wall.step(key === "ArrowLeft" ? -1 : 1), when: () => wall.on },
+    { keys: ["s"], text: "on Muons: stop at this muon, or show the newest", run: () => muons.follow(!muons.live), when: onMuons },
+    { keys: ["ArrowLeft", "ArrowRight"], text: "on Muons: the muon before, the one after", run: (key) => muons.step(key === "ArrowLeft" ? -1 : 1), when: onMuons },
+    { keys: ["k"], text: "on Muons: keep this muon, so that the link has it", run: () => muons.keep(), when: onMuons },
+    { keys: ["?"], text: "this list", run: () => showKeys() },
+  ],
+  [[["Tab", "Enter"], "go through buttons and fields, and press them; arrows, Home and End go through the views' names"]],
+);
+byId("to-keys").addEventListener("click", showKeys);
 
 // --- start -----------------------------------------------------------------------------------------------------------
+
+const wall = new Wall((name) => openTab(name), () => newest?.numbers);
+byId("to-wall").addEventListener("click", () => wall.toggle());
+onPaper(() => plots.shown(tab));
+plots.about = () => ({ numbers: plotted().numbers, choices: { ...choices, reference: withReference() }, reference: reference.text(detector()) });
 
 // what tests and benchmarks use: the data each plot holds, times of frames in ms, the newest message
 window.muonstream = {
@@ -283,29 +358,31 @@ window.muonstream = {
     }
     return times;
   },
-  received: () => (next ?? newest)?.numbers.sequence ?? 0,
+  received: () => newest?.numbers.sequence ?? 0,
 };
+// the choices stay below the header, whatever height it has
+new ResizeObserver(([{ target }]) => root.style.setProperty("--header", `${target.offsetHeight}px`)).observe(document.querySelector("header"));
 readAddress();
+wall.begin();
 showChoices();
 showState();
 setInterval(showState, 250);
+reference.restore().then(chosen, console.error);
 follow({
   opened: (greeting) => {
     connected = true;
     refused = false;
     starting = greeting.starting;
-    clock = { server: greeting.server_time, here: performance.now() };
-    fetchReference().then(refresh, console.error);
+    pulse.opened(greeting.server_time);
+    reference.fetch().then(refresh, console.error);
     showState();
   },
   message: (decoded) => {
-    if (paused) {
-      next = decoded;
-      return undefined;
-    }
+    pulse.beat(decoded);
     newest = decoded;
-    byId("message-bytes").textContent = `${format(decoded.bytes)} bytes`;
-    return refresh();
+    // plots of another detector are other plots: there is nothing to hold
+    if (held && held.numbers.detector.key !== detector()) pause(false);
+    else refresh();
   },
   closed: (unauthorized) => {
     connected = false;

@@ -27,8 +27,11 @@ export class Muons {
     byId("event-kept").onclick = () => this.showKept();
   }
 
-  /** Take a message: its numbers, and the colours of chambers. Raises an Error when cells' places cannot be had. */
-  async show(numbers, colors) {
+  /**
+   * Take a message: its numbers, and the colours of chambers; hold: leave the display at the muon that it shows. Raises
+   * an Error when cells' places cannot be had.
+   */
+  async show(numbers, colors, hold) {
     const { muons } = numbers;
     document.documentElement.dataset.muons = String(muons !== null);
     if (muons === null) return;
@@ -48,7 +51,7 @@ export class Muons {
     }
     showChambers(muons.chambers, numbers.chambers, colors, this.telescope);
     if (muons.last) this.remember([muons.last]);
-    if (this.live && this.seen.length) this.shown = this.seen.at(-1);
+    if (this.live && this.seen.length && !(hold && this.shown)) this.shown = this.seen.at(-1);
     this.draw();
     if (muons.last && this.telescope.length) showLast(this.seen.at(-1), this.telescope);
   }

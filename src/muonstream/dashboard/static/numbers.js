@@ -1,6 +1,7 @@
 // The numbers of the page: cards, the account, lists.
 
-import { element, format } from "./format.js";
+import { dateTime, zoneName } from "./clock.js";
+import { element, format, renew, setText } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -35,12 +36,17 @@ export function showNumbers(numbers, colors) {
     const value = target.dataset.number.split(".").reduce((inside, key) => inside?.[key], numbers);
     showNumber(target, value, target.dataset.format);
   }
-  byId("run").textContent = numbers.run || "unnamed run";
-  byId("source").textContent = numbers.source === numbers.run ? "" : numbers.source;
-  byId("detector").textContent = numbers.detector.name;
+  setText(byId("run"), numbers.run || "unnamed run");
+  setText(byId("source"), numbers.source === numbers.run ? "" : numbers.source);
+  const begun = numbers.begun_wall_time;
+  setText(byId("begun"), begun ? `begun ${dateTime(begun)} ${zoneName(begun)}` : "");
+  setText(byId("begun-system"), begun ? `${dateTime(begun)} ${zoneName(begun)}` : "not known");
+  setText(byId("detector"), numbers.detector.name);
   document.title = numbers.run ? `${numbers.run} · muonstream` : "muonstream";
-  byId("breaks").textContent =
-    numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap";
+  setText(
+    byId("breaks"),
+    numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap",
+  );
   showChambers(numbers.chambers, colors);
   showInputs(numbers.inputs);
   showAccount(numbers.account, numbers.inputs?.suspect ?? []);
@@ -54,12 +60,16 @@ const count = (n, what) => `${format(n)} ${what}${n === 1 ? "" : "s"}`;
 /** What an engine says of itself: names and values. */
 function showEngine(pairs) {
   byId("engine-box").hidden = !pairs.length;
-  byId("engine").replaceChildren(...pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));
+  renew(byId("engine"), pairs, () =>
+    pairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]),
+  );
 }
 
 function showNumber(target, value, name) {
-  target.textContent = format(value, name);
+  const text = format(value, name);
+  setText(target, text);
   target.dataset.value = value ?? "";
+  if (target.classList.contains("value")) target.style.setProperty("--letters", text.length); // long ones are smaller
 }
 
 function showChambers(chambers, colors) {
@@ -79,10 +89,11 @@ function showChambers(chambers, colors) {
   chambers.forEach((chamber, c) => {
     const card = place.children[c];
     card.style.setProperty("--color", colors[c] ?? "transparent");
-    card.querySelector(".label").textContent = chamber.name;
+    setText(card.querySelector(".label"), chamber.name);
+    card.querySelector(".label").title = chamber.name;
     showNumber(card.querySelector(".rate"), chamber.hit_rate_hz, "rate");
-    showNumber(card.querySelector(".hits"), chamber.hits);
-    card.querySelector(".hits").textContent += " hits";
+    card.querySelector(".hits").dataset.value = chamber.hits;
+    setText(card.querySelector(".hits"), `${format(chamber.hits)} hits`);
     showNumber(card.querySelector(".recent"), chamber.recent_hit_rate_hz, "rate");
   });
 }
@@ -104,13 +115,14 @@ function showInputs(inputs) {
     row.append(name, element("td", "n", format(n)), element("td", "n", share), element("td", "meaning", meaning));
     return row;
   });
-  document.querySelector("#bytes tbody").replaceChildren(...rows);
+  renew(document.querySelector("#bytes tbody"), [inputs.bytes, inputs.waiting, inputs.size], () => rows);
   const balance = byId("bytes-balance");
   balance.textContent = inputs.unbalanced
     ? `✗ The bytes of ${count(inputs.unbalanced, "input")} do not add up.`
     : "✓ Every byte is one of these.";
   balance.className = inputs.unbalanced ? "bad" : "good";
-  document.querySelector("#inputs tbody").replaceChildren(...[...inputs.over, ...inputs.newest].map(inputRow));
+  const shown = [...inputs.over, ...inputs.newest];
+  renew(document.querySelector("#inputs tbody"), shown, () => shown.map(inputRow));
 }
 
 function inputRow(input) {
@@ -164,5 +176,5 @@ function showAccount(account, suspect) {
 
 function showList(id, texts, otherwise) {
   const items = texts.length ? texts : [otherwise];
-  byId(id).replaceChildren(...items.map((text) => element("li", texts.length ? "" : "none", text)));
+  renew(byId(id), items, () => items.map((text) => element("li", texts.length ? "" : "none", text)));
 }

@@ -1,46 +1,72 @@
 // The plots: drawn by BokehJS from what the server describes, filled with the arrays of each message.
 
-import { element, prefixed } from "./format.js";
+import { element, prefixed, setText } from "./format.js";
+import { saveSlide, saveTable } from "./files.js";
+
+const PATIENCE_MS = 20_000; // a description that has not come by then is asked for again
 
 /** Plots of the whole page; a tab's are drawn when it is opened, and again for another theme, scale or detector. */
 export class Plots {
   constructor() {
-    this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, dataTime }] }
+    this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, message }] }
     this.colors = [];
+    this.about = () => null; // what is shown, for files: { numbers, choices, reference }
   }
 
   /** Draw the plots of a tab, unless they are there. Raises an Error when the server has none. */
-  async draw(tab, { theme, scale, reference }, detector) {
+  async draw(tab, { theme, scale, reference, factor }, detector) {
     const place = document.querySelector(`.plots[data-tab="${tab}"]`);
-    const key = [theme, scale, reference, detector].join();
+    const key = [theme, scale, reference, factor, detector].join();
     if (!place || this.tabs.get(tab)?.key === key) return;
     if (!place.children.length) place.append(element("p", "loading", "The plots are on their way …"));
-    const answer = await fetch(`plots.json?tab=${tab}&theme=${theme}&scale=${scale}&reference=${reference}`);
+    const address = `plots.json?tab=${tab}&theme=${theme}&scale=${scale}&reference=${reference}`;
+    const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
     this.colors = description.chamber_colors;
     const hidden = new Set([...place.querySelectorAll('.legend [aria-pressed="false"]')].map((button) => button.dataset.curve));
     const height = place.offsetHeight;
-    place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn anew
+    place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn again
     for (const shown of this.tabs.get(tab)?.plots ?? []) shown.view.clear();
     this.tabs.delete(tab);
     place.replaceChildren();
     const plots = [];
-    for (const plot of description.plots) plots.push(await embed(plot, place, hidden));
+    for (const plot of description.plots) plots.push(await this.embed(plot, place, hidden, factor));
     place.style.minHeight = "";
     this.tabs.set(tab, { key, plots });
   }
 
-  /** Fill the plots of a tab with arrays and remarks, and with the arrays of the reference if there are some. */
-  fill(tab, { arrays, remarks, numbers }, choices, dataTime, reference) {
+  async embed(plot, place, hidden, factor) {
+    const parts = frame(plot, factor);
+    place.append(parts.figure);
+    const drawn = await drawing(plot, parts.canvas, { text: factor, height: factor });
+    for (const [button, glyph] of parts.legend) {
+      const renderer = drawn.document.get_model_by_name(glyph);
+      const show = (visible) => {
+        renderer.visible = visible;
+        button.setAttribute("aria-pressed", String(visible));
+      };
+      button.onclick = () => show(!renderer.visible);
+      if (hidden.has(button.dataset.curve)) show(false);
+    }
+    const shown = { ...parts, ...drawn, plot, message: null };
+    const [csv, png] = parts.files;
+    csv.onclick = () => saveTable(shown, this.about());
+    png.onclick = () => saveSlide(shown, this.about(), drawing);
+    return shown;
+  }
+
+  /** Fill the plots of a tab with a message, and with the arrays of the reference if there are some. */
+  fill(tab, message, choices, reference) {
+    const { arrays, remarks, numbers } = message;
     const seconds = { run: numbers.live_time_s, recent: numbers.recent_seconds };
     for (const shown of this.tabs.get(tab)?.plots ?? []) {
       const data = { ...shown.source.data };
       for (const [column, name] of Object.entries(shown.plot.columns)) {
-        const wanted = name.replace("{period}", choices.period).replace("{hits}", choices.hits);
-        const array = arrays.get(wanted);
+        const hits = name.replace("{hits}", choices.hits);
+        const array = arrays.get(hits.replace("{period}", choices.period));
         if (array) data[column] = array;
-        if (shown.plot.compared.includes(column)) compare(data, column, reference?.get(name.replace("{period}", "run").replace("{hits}", choices.hits)));
+        if (shown.plot.compared.includes(column)) compare(data, column, reference.counts(hits));
       }
       const live = seconds[choices.period];
       for (const [column, counts] of Object.entries(shown.plot.per_second)) {
@@ -50,19 +76,24 @@ export class Plots {
       if (shown.mapper) scaleColors(shown, data.hits, choices.scale);
       for (const [mark, name] of Object.entries(shown.plot.marks)) {
         const place = arrays.get(name.replace("{period}", choices.period))?.[0] ?? NaN;
-        const model = shown.model.document.get_model_by_name(mark);
+        const model = shown.document.get_model_by_name(mark);
         if (Number.isFinite(place)) model.location = place;
         model.visible = Number.isFinite(place);
       }
-      shown.dataTime = dataTime;
-      const remark = remarks[shown.plot.name]?.[choices.period] ?? "";
-      if (shown.remark.textContent !== remark) shown.remark.textContent = remark;
+      if (shown.resets) markResets(shown, arrays.get("time.resets") ?? [], numbers.resets);
+      shown.message = message;
+      setText(shown.remark, remarks[shown.plot.name]?.[choices.period] ?? "");
     }
   }
 
-  /** Write on each plot of a tab how old its data are: text(dataTime) gives the words. */
+  /** Write on each plot of a tab how old its data are: text(message) gives the words. */
   showAges(tab, text) {
-    for (const { age, dataTime } of this.tabs.get(tab)?.plots ?? []) age.textContent = dataTime === null ? "" : text(dataTime);
+    for (const { age, message } of this.shown(tab)) setText(age, message === null ? "" : text(message));
+  }
+
+  /** The plots of a tab that are drawn. */
+  shown(tab) {
+    return this.tabs.get(tab)?.plots ?? [];
   }
 
   /** The data of one column of a plot that is drawn, as an array; null when it is not. */
@@ -86,6 +117,14 @@ function scaleColors(shown, hits, scale) {
   if (over) shown.over.textContent = `${over === 1 ? "1 cell is" : `${over} cells are`} over the scale, up to ${prefixed(Number(most.toPrecision(3)), true)} hits.`;
 }
 
+/** Mark where the orbit counter was reset, and say how many of the resets are marked. */
+function markResets(shown, places, resets) {
+  shown.resets.data = { x: Array.from(places) };
+  const unmarked = resets - places.length;
+  const some = unmarked > 0 ? ` ${unmarked} more ${unmarked === 1 ? "is" : "are"} not marked.` : "";
+  setText(shown.resetNote, places.length || unmarked > 0 ? `Vertical lines: ${places.length} counter reset${places.length === 1 ? "" : "s"}.${some}` : "");
+}
+
 /** Fill the columns of the reference: its counts scaled to the same sum, and the ratio to them. */
 function compare(data, column, reference) {
   const counts = data[column];
@@ -95,33 +134,50 @@ function compare(data, column, reference) {
   data[`ratio_${column}`] = Float64Array.from(counts, (n, i) => (reference?.[i] ? n / (reference[i] * scale) : NaN));
 }
 
-async function embed(plot, place, hidden) {
-  const parts = frame(plot);
-  place.append(parts.figure);
-  const view = await Bokeh.embed.embed_item(plot.item, parts.canvas);
+/** Draw a plot in a place, its texts and its height so many times as large: { view, model, document, source, ... }. */
+async function drawing(plot, place, factors) {
+  const view = await Bokeh.embed.embed_item(enlarged(plot.item, factors), place);
   const model = view.roots[0].model;
-  const document = model.document;
+  const { document } = model;
   for (const each of document._all_models.values()) {
     // Bokeh has no ticks with metric prefixes, and code of its own for them would need eval
     if (each.name === "prefixed") each.doFormat = (ticks) => ticks.map((tick) => prefixed(tick, true));
   }
-  for (const [button, glyph] of parts.legend) {
-    const renderer = document.get_model_by_name(glyph);
-    const show = (visible) => {
-      renderer.visible = visible;
-      button.setAttribute("aria-pressed", String(visible));
-    };
-    button.onclick = () => show(!renderer.visible);
-    if (hidden.has(button.dataset.curve)) show(false);
-  }
-  const source = document.get_model_by_name("data");
-  const [csv, png] = parts.files;
-  csv.onclick = () => save(new Blob([table(source.data)], { type: "text/csv" }), `${plot.name}.csv`);
-  png.onclick = () => view.roots[0].export("png").canvas.toBlob((blob) => save(blob, `${plot.name}.png`));
-  return { ...parts, plot, view, model, source, mapper: document.get_model_by_name("colors"), dataTime: null };
+  const named = (name) => document.get_model_by_name(name);
+  return { view, model, document, source: named("data"), mapper: named("colors"), resets: named("resets") };
 }
 
-function frame(plot) {
+const LENGTHS = /^(line_width|size|width|padding|(min|max)_border_(left|right|top|bottom)|axis_label_standoff|label_standoff)$/;
+
+/** What describes a plot, with texts, lines and height so many times as large. */
+function enlarged(item, factors) {
+  const described = structuredClone(item);
+  if (factors.text === 1 && factors.height === 1) return described;
+  const times = (value, factor) => (typeof value === "number" ? value * factor : value);
+  const visit = (node, kind) => {
+    if (node === null || typeof node !== "object") return;
+    const { attributes, name } = node;
+    if (attributes) {
+      for (const [key, value] of Object.entries(attributes)) {
+        if (key.endsWith("font_size")) {
+          const size = typeof value === "string" ? value : value?.value;
+          const large = typeof size === "string" ? size.replace(/^[\d.]+/, (n) => String(Number(n) * factors.text)) : size;
+          attributes[key] = typeof value === "string" ? large : { ...value, value: large };
+        } else if (key === "height" && name === "Figure") {
+          attributes[key] = times(value, factors.height);
+        } else if (LENGTHS.test(key) && (key !== "width" || name === "ColorBar")) {
+          if (typeof value === "number") attributes[key] = value * factors.text;
+          else if (typeof value?.value === "number") attributes[key] = { ...value, value: value.value * factors.text };
+        }
+      }
+    }
+    for (const inside of Object.values(node)) visit(inside);
+  };
+  visit(described.doc);
+  return described;
+}
+
+function frame(plot, factor) {
   const figure = element("figure", `plot ${plot.size}`);
   figure.dataset.plot = plot.name;
   const caption = element("figcaption");
@@ -146,32 +202,15 @@ function frame(plot) {
     legend.push([button, glyph]);
   }
   const canvas = element("div", "canvas");
-  canvas.style.minHeight = `${plot.height}px`;
+  canvas.style.minHeight = `${plot.height * factor}px`;
   figure.append(caption);
   if (legend.length) figure.append(names);
   figure.append(canvas);
   if (plot.note) figure.append(element("p", "note", plot.note));
   const remark = element("p", "note remark");
+  const resetNote = element("p", "note resets");
   const over = element("p", "note over");
   over.hidden = true;
-  figure.append(over, remark);
-  return { figure, canvas, age, legend, files, remark, over };
-}
-
-/** The columns of a plot as CSV, with their names. */
-function table(data) {
-  const columns = Object.entries(data).filter(([, values]) => values.length);
-  const rows = Math.max(...columns.map(([, values]) => values.length));
-  const cell = (value) => (typeof value === "string" ? `"${value.replaceAll('"', '""')}"` : Number.isNaN(value) ? "" : value);
-  const lines = [columns.map(([name]) => name).join()];
-  for (let i = 0; i < rows; i += 1) lines.push(columns.map(([, values]) => cell(values[i] ?? "")).join());
-  return `${lines.join("\n")}\n`;
-}
-
-function save(blob, name) {
-  const link = element("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  figure.append(over, remark, resetNote);
+  return { figure, canvas, age, legend, files, remark, resetNote, over };
 }

@@ -4,7 +4,7 @@ const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 8000;
 const TYPES = { "<f8": Float64Array, "<u4": Uint32Array };
 
-/** Inflate and decode a message: { numbers, verdicts, remarks, arrays: Map of name to typed array, bytes }. */
+/** Inflate and decode a message: { numbers, verdicts, remarks, arrays: Map of name to typed array, buffer }. */
 export async function decode(buffer) {
   const inflated = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("deflate"));
   const plain = await new Response(inflated).arrayBuffer();
@@ -14,7 +14,7 @@ export async function decode(buffer) {
   for (const [name, [type, offset, size]] of Object.entries(header.arrays)) {
     arrays.set(name, new TYPES[type](plain, 4 + length + offset, size));
   }
-  return { numbers: header.numbers, verdicts: header.verdicts, remarks: header.remarks, arrays, bytes: buffer.byteLength };
+  return { numbers: header.numbers, verdicts: header.verdicts, remarks: header.remarks, arrays, buffer };
 }
 
 /** Whether the server answers, and refuses whoever has no token that is valid now. */
@@ -26,7 +26,8 @@ async function unauthorized() {
   }
 }
 
-/** Follow the stream for good. Calls opened(greeting), message(decoded), and closed(), then closed(whether 401 is why). */
+/** Follow the stream for good. Calls opened(greeting), message(decoded), which must not take long, and closed(), then
+ * closed(whether 401 is why). */
 export function follow({ opened, message, closed }) {
   let delay = FIRST_DELAY_MS;
   const connect = () => {
@@ -43,7 +44,7 @@ export function follow({ opened, message, closed }) {
         const buffer = waiting;
         waiting = null;
         try {
-          await message(await decode(buffer));
+          message(await decode(buffer));
         } catch (error) {
           console.error(error);
         }

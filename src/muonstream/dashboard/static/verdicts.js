@@ -1,36 +1,45 @@
 // The verdict board: the detector, its chambers and cells, what is wrong and who knows of it.
 
-import { element, format } from "./format.js";
+import { dateTime, moment } from "./clock.js";
+import { element, format, renew, setText } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const LEVELS = ["null", "good", "medium", "bad"];
 // told apart by shape as well as by colour
-const SIGNS = { null: "–", good: "✓", medium: "!", bad: "✗" };
+const SIGNS = { null: "–", good: "✓", medium: "!", bad: "✗", unknown: "?" };
 const MEANING = { null: "too little data", good: "good", medium: "medium", bad: "bad" };
 
-/** Write the verdicts of a message; arrays hold the cells' levels, age(unix seconds) is in seconds. */
-export function showVerdicts(verdicts, numbers, arrays, age) {
-  showLevel(byId("verdict"), verdicts.level);
-  showLevel(byId("headline"), verdicts.level, `detector ${MEANING[verdicts.level]}`);
+/** Write the verdicts of a message; arrays hold the cells' levels, now() is the server's unix time. */
+export function showVerdicts(verdicts, numbers, arrays, now) {
   showBoard(verdicts, numbers.chambers, arrays);
-  showAlarms(verdicts.alarms, age);
-  showHistory(verdicts.history);
+  showAlarms(verdicts.alarms, now);
+  showHistory(verdicts.history, now);
   showChecks([...verdicts.alarms, ...verdicts.checks]);
 }
 
+/** Write the verdict on the detector; lostSince: text with the time of the last verdict, where there is none of now. */
+export function showHeadline(level, lostSince) {
+  for (const [id, of] of [["verdict", ""], ["headline", "detector "]]) {
+    if (lostSince) showLevel(byId(id), "unknown", `${of}not known; ${MEANING[level]} at ${lostSince}`);
+    else showLevel(byId(id), level, `${of}${MEANING[level]}`);
+  }
+}
+
 function showLevel(target, level, text = "") {
-  const shown = `${SIGNS[level]} ${text || MEANING[level]}`;
-  if (target.textContent !== shown) target.textContent = shown;
+  setText(target, `${SIGNS[level]} ${text || MEANING[level]}`);
   target.dataset.level = level;
 }
 
 function showBoard(verdicts, chambers, arrays) {
   const board = byId("board");
-  if (board.children.length !== chambers.length) board.replaceChildren(...chambers.map(chamberBoard));
+  renew(board, chambers.map(({ cells, layers, shifts }) => [cells, layers, shifts]), () => chambers.map(chamberBoard));
   chambers.forEach((chamber, c) => {
     const part = board.children[c];
-    showLevel(part.querySelector(".verdict"), verdicts.chambers[chamber.name] ?? "null", chamber.name);
+    const pill = part.querySelector(".verdict");
+    showLevel(pill, verdicts.chambers[chamber.name] ?? "null", chamber.name);
+    pill.title = chamber.name;
+    part.querySelector("svg").setAttribute("aria-label", `Verdicts on the cells of ${chamber.name}`);
     const levels = arrays.get(`levels.${c}`) ?? [];
     part.querySelectorAll("[data-cell]").forEach((cell, i) => {
       const level = LEVELS[levels[i] ?? 0];
@@ -41,14 +50,13 @@ function showBoard(verdicts, chambers, arrays) {
   });
 }
 
-function chamberBoard(chamber, c) {
+function chamberBoard(chamber) {
   const part = element("div", "chamber-board");
   part.append(element("span", "verdict"));
   const wires = Math.ceil(chamber.cells / chamber.layers);
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", `0 0 ${10 * (wires + Math.max(...chamber.shifts))} ${7 * chamber.layers}`);
   drawing.setAttribute("role", "img");
-  drawing.setAttribute("aria-label", `Verdicts on the cells of ${chamber.name}`);
   for (let n = 0; n < chamber.cells; n += 1) {
     const layer = chamber.layer_of_channel[n % chamber.layers];
     const x = 10 * (Math.floor(n / chamber.layers) + chamber.shifts[layer]);
@@ -66,84 +74,148 @@ function chamberBoard(chamber, c) {
   return part;
 }
 
-function showAlarms(alarms, age) {
+const nameOf = ({ check, subject }) => `${check} ${subject}`;
+let announced = null; // the alarms that were read out already, with their level
+
+/**
+ * Bring the rows of alarms up to date, each by itself: a row stays the same element as long as its alarm lasts, so that
+ * whoever types in one is not disturbed, and holds up none of the others.
+ */
+function showAlarms(alarms, now) {
   const place = byId("alarms");
-  const key = JSON.stringify(alarms.map(({ check, subject, level, acknowledged }) => [check, subject, level, acknowledged]));
-  if (place.dataset.key !== key && !place.contains(document.activeElement)) {
-    place.dataset.key = key;
-    place.replaceChildren(...alarms.map(alarmRow));
-    if (!alarms.length) place.append(element("p", "muted", "No alarms."));
+  const rows = new Map([...place.querySelectorAll(".alarm")].map((row) => [row.dataset.alarm, row]));
+  const wanted = alarms.map((alarm) => {
+    const row = rows.get(nameOf(alarm)) ?? alarmRow(alarm);
+    rows.delete(nameOf(alarm));
+    updateRow(row, alarm, now);
+    return row;
+  });
+  for (const [name, row] of rows) {
+    const focused = row.contains(document.activeElement);
+    row.remove();
+    announced?.delete(name);
+    say(`No longer an alarm: ${row.dataset.title}.`);
+    if (focused) place.focus({ preventScroll: true });
   }
-  for (const row of place.children) {
-    const alarm = alarms.find(({ check, subject }) => row.dataset.alarm === `${check} ${subject}`);
-    if (!alarm) continue;
-    row.querySelector(".reason").textContent = alarm.reason;
-    row.querySelector(".since").textContent = `for ${format(age(alarm.since), "age")}`;
+  arrange(place, wanted);
+  byId("no-alarms").hidden = alarms.length > 0;
+  const fresh = announced && alarms.filter((alarm) => announced.get(nameOf(alarm)) !== alarm.level);
+  for (const { level, subject, check, reason } of fresh ?? []) say(`${MEANING[level]}: ${subject}, ${check}: ${reason}`);
+  announced = new Map(alarms.map((alarm) => [nameOf(alarm), alarm.level]));
+}
+
+/** Read something out to those who cannot see it. */
+function say(text) {
+  const place = byId("announcements");
+  place.append(element("p", "", text));
+  while (place.children.length > 5) place.firstElementChild.remove();
+}
+
+/** Put elements in order, without moving the one that has the focus, which would lose it. */
+function arrange(place, wanted) {
+  let cursor = place.firstElementChild;
+  for (const row of wanted) {
+    if (row === cursor) {
+      cursor = cursor.nextElementSibling;
+    } else if (row.contains(document.activeElement)) {
+      while (cursor !== row) {
+        const next = cursor.nextElementSibling;
+        place.append(cursor);
+        cursor = next;
+      }
+      cursor = row.nextElementSibling;
+    } else {
+      place.insertBefore(row, cursor);
+    }
   }
 }
 
-function alarmRow({ check, subject, level, acknowledged }) {
+function alarmRow({ check, subject }) {
   const row = element("div", "alarm");
   row.dataset.alarm = `${check} ${subject}`;
-  row.dataset.level = level;
-  const verdict = element("span", "verdict");
-  showLevel(verdict, level);
-  row.append(verdict, element("strong", "", `${subject}: ${check}`), element("span", "reason"), element("span", "since"));
-  if (acknowledged) {
-    row.append(element("span", "known", `known: ${acknowledged.why}`));
-    return row;
-  }
-  const button = element("button", "", "Acknowledge");
-  button.type = "button";
-  button.setAttribute("aria-label", `Acknowledge ${check} of ${subject}`);
-  button.onclick = () => row.replaceChild(form(check, subject, row), button);
-  row.append(button);
+  row.dataset.title = `${subject}: ${check}`;
+  row.append(element("span", "verdict"), element("strong", "", row.dataset.title), element("span", "reason"));
+  row.append(element("span", "since"), element("span", "answer"));
   return row;
 }
 
-function form(check, subject, row) {
+function updateRow(row, { check, subject, level, reason, since, acknowledged }, now) {
+  row.dataset.level = level;
+  showLevel(row.querySelector(".verdict"), level);
+  setText(row.querySelector(".reason"), reason);
+  setText(row.querySelector(".since"), `for ${format(Math.max(0, now() - since), "age")}, since ${moment(since, now())}`);
+  const known = acknowledged ? `known: ${acknowledged.why}` : "";
+  if (row.dataset.known === known) return;
+  row.dataset.known = known;
+  const answer = row.querySelector(".answer");
+  if (known) {
+    answer.replaceChildren(element("span", "known", known));
+    answer.title = `since ${dateTime(acknowledged.time)}`;
+  } else answer.replaceChildren(acknowledgeButton(check, subject, answer));
+}
+
+function acknowledgeButton(check, subject, answer) {
+  const button = element("button", "", "Acknowledge");
+  button.type = "button";
+  button.setAttribute("aria-label", `Acknowledge ${check} of ${subject}`);
+  button.onclick = () => answer.replaceChildren(form(check, subject, answer));
+  return button;
+}
+
+function form(check, subject, answer) {
   const made = element("form");
   const why = element("input");
   why.required = true;
   why.maxLength = 500;
   why.placeholder = "why it is known";
   why.setAttribute("aria-label", `Why ${check} of ${subject} is known`);
-  const send = element("button", "", "Acknowledge");
-  made.append(why, send);
+  const back = (text = "") => {
+    const button = acknowledgeButton(check, subject, answer);
+    answer.replaceChildren(...(text ? [element("span", "known", text), " "] : []), button);
+    button.focus();
+  };
+  made.onkeydown = (event) => {
+    if (event.key === "Escape") back();
+  };
   made.onsubmit = async (event) => {
     event.preventDefault();
     const body = JSON.stringify({ check, subject, why: why.value });
-    const answer = await fetch("api/acknowledge", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-    why.blur();
-    send.blur();
-    made.replaceWith(element("span", "known", answer.ok ? `known: ${why.value}` : (await answer.text()).trim()));
-    if (!answer.ok) delete row.parentElement?.dataset.key;
+    const headers = { "Content-Type": "application/json" };
+    try {
+      const response = await fetch("api/acknowledge", { method: "POST", headers, body });
+      if (response.ok) answer.replaceChildren(element("span", "known", `known: ${why.value}`));
+      else back((await response.text()).trim());
+    } catch {
+      back("not sent: the server does not answer");
+    }
   };
+  made.append(why, element("button", "", "Acknowledge"));
   queueMicrotask(() => why.focus());
   return made;
 }
 
-function showHistory(history) {
-  const items = history.map(({ time, check, subject, before, after, reason }) => {
-    const item = element("li");
-    item.append(
-      element("span", "n", new Date(time * 1000).toLocaleTimeString("en-GB")),
-      ` ${subject}: ${check}, ${MEANING[before]} → ${MEANING[after]}: ${reason}`,
-    );
-    return item;
-  });
-  byId("history").replaceChildren(...(items.length ? items : [element("li", "none", "none")]));
+function showHistory(history, now) {
+  renew(byId("history"), history, () =>
+    history.map(({ time, check, subject, before, after, reason }) => {
+      const item = element("li");
+      const when = element("time", "n", dateTime(time));
+      when.dateTime = new Date(time * 1000).toISOString();
+      item.append(when, ` ${subject}: ${check}, ${MEANING[before]} → ${MEANING[after]}: ${reason}`);
+      return item;
+    }),
+  );
+  byId("no-history").hidden = history.length > 0;
 }
 
 function showChecks(checks) {
-  const rows = checks.map(({ level, check, subject, reason }) => {
-    const row = element("tr");
-    const verdict = element("span", "verdict");
-    showLevel(verdict, level);
-    const cell = element("td");
-    cell.append(verdict);
-    row.append(cell, element("td", "", check), element("td", "", subject), element("td", "meaning", reason));
-    return row;
-  });
-  document.querySelector("#checks tbody").replaceChildren(...rows);
+  const rows = checks.map(({ level, check, subject, reason }) => [level, check, subject, reason]);
+  renew(byId("checks"), rows, () =>
+    rows.map(([level, check, subject, reason]) => {
+      const row = element("li");
+      const verdict = element("span", "verdict");
+      showLevel(verdict, level);
+      row.append(verdict, element("strong", "", `${subject}: ${check}`), element("span", "meaning", reason));
+      return row;
+    }),
+  );
 }

@@ -1,0 +1,98 @@
+// The wall: one screen, large, without anything to press; views in turn.
+
+const VIEWS = {
+  verdicts: "overview",
+  rates: "overview",
+  occupancy: "overview",
+  timing: "overview",
+  muons: "muons",
+};
+const SECONDS = 15;
+const LETTERS = 0.025; // of the screen's height: what can be read from five metres on a screen a metre high
+const PLOT_LETTERS_PX = 11; // as the server describes plots
+
+const root = document.documentElement;
+
+/** The address says ?wall, or which views and how long each: ?wall=verdicts,rates&every=20. */
+export class Wall {
+  /** open(tab): shows a tab; numbers(): the newest ones, which say whether there are muons. */
+  constructor(open, numbers) {
+    this.open = open;
+    this.numbers = numbers;
+    this.on = false;
+    this.at = 0;
+    this.timer = null;
+    this.views = Object.keys(VIEWS);
+    this.seconds = SECONDS;
+    this.asked = "";
+    addEventListener("resize", () => this.on && this.show());
+  }
+
+  /** Do what the address says. */
+  begin() {
+    const asked = new URLSearchParams(location.search);
+    if (!asked.has("wall")) return;
+    const chosen = asked.get("wall").split(",").filter((name) => name in VIEWS);
+    if (chosen.length) this.views = chosen;
+    const seconds = Number(asked.get("every"));
+    if (seconds >= 2) this.seconds = seconds;
+    this.asked = location.search;
+    this.toggle();
+  }
+
+  /** What the address says of it. */
+  get query() {
+    return this.on ? this.asked || "?wall" : "";
+  }
+
+  /** How many times larger than usual plots are drawn. */
+  get factor() {
+    if (this.on) return Math.max(1, (LETTERS * innerHeight) / PLOT_LETTERS_PX);
+    return innerWidth >= 3000 ? 2 : 1;
+  }
+
+  toggle() {
+    this.on = !this.on;
+    clearInterval(this.timer);
+    if (this.on) {
+      this.before = root.dataset.tab ?? "overview";
+      this.at = 0;
+      this.timer = setInterval(() => this.step(1), 1000 * this.seconds);
+      this.show();
+    } else {
+      delete root.dataset.wall;
+      this.open(this.before);
+    }
+  }
+
+  /** The views that have something to show. */
+  get possible() {
+    const views = this.views.filter((name) => name !== "muons" || this.numbers()?.muons);
+    return views.length ? views : ["verdicts"];
+  }
+
+  /** Go to the next view, or back. */
+  step(by) {
+    const { possible } = this;
+    this.at = (this.at + by + possible.length) % possible.length;
+    clearInterval(this.timer);
+    this.timer = setInterval(() => this.step(1), 1000 * this.seconds);
+    this.show();
+  }
+
+  show() {
+    const { possible } = this;
+    const name = possible[Math.min(this.at, possible.length - 1)];
+    root.dataset.wall = name;
+    this.open(VIEWS[name]);
+  }
+
+  /** Make plots as high as their places are. */
+  fit(plots) {
+    if (!this.on) return;
+    for (const { canvas, model } of plots.shown(VIEWS[root.dataset.wall])) {
+      const height = canvas.clientHeight;
+      if (height > 50 && Math.abs(model.height - height) > 2) model.height = height;
+    }
+  }
+}

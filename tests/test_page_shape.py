@@ -1,0 +1,224 @@
+"""The page's shape: keys, screens of any size, many chambers, paper, the wall; in a real browser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still
+from playwright.sync_api import Browser, Page
+
+from muonstream.analysis.account import Account
+from muonstream.analysis.board import Status, Verdicts
+from muonstream.analysis.findings import Finding, Judgement, Level
+from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.rates import RateSeries
+from muonstream.dashboard.column_names import column_names
+from muonstream.dashboard.muon_plots import MuonPainter
+from muonstream.dashboard.overlay import with_reference
+from muonstream.dashboard.plots import TabName
+from muonstream.dashboard.themes import COLORS
+from muonstream.detector import Detector
+from muonstream.engines.pipeline import Pipeline
+from muonstream.simulation import simulate_words
+
+LETTERS = 0.025
+"""Of the wall's height, for what matters."""
+CUT = """() => ['.card .value', '.card .label', '.card .sub', '.verdict', '.legend button', 'figcaption']
+  .flatMap((which) => [...document.querySelectorAll(which)])
+  .filter((e) => e.checkVisibility())
+  .filter((e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline')
+  .map((e) => e.textContent)"""
+
+
+def seven() -> Detector:
+    """Seven chambers in a row, with long names."""
+    given = Detector.default().model_dump(mode="json")
+    first = given["chambers"][0]
+    given["boards"] = list(range(7))
+    given["chambers"] = [
+        first
+        | {"number": n + 1, "name": f"Drift chamber {n + 1} of the upper telescope", "board": n, "z_mm": 300.0 * n}
+        for n in range(7)
+    ]
+    return Detector.model_validate(given)
+
+
+def long_run(detector: Detector, words: int) -> Snapshot:
+    """A run of twelve hours with two counter resets, and counts of nine digits."""
+    with Pipeline(detector, run="long", source="simulation", workers=0) as pipeline:
+        pipeline.push(simulate_words(words, seed=5))
+        snapshot = pipeline.snapshot()
+    n, chambers = 720, len(detector.chambers)
+    hz = np.full((n, chambers), 1000.0)
+    rates = RateSeries(np.arange(n) * 60.0, 60.0, hz, hz[:, 0], hz / 1000, resets_s=np.array([7200.0, 30_000.0]))
+    account = Account(words=123_456_789, hits=123_456_789)
+    now = time.time()
+    times = {"wall_time": now, "data_wall_time": now + 3600, "data_time_s": 43_200.0, "live_time_s": 43_200.0}
+    return replace(snapshot, rates=rates, account=account, resets=3, **times)
+
+
+def opened(browser: Browser, url: str, width: int = 1280, height: int = 800) -> tuple[Page, Faults]:
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.set_default_timeout(LONGEST_WAIT_MS)
+    faults = Faults()
+    faults.watch(page, url.partition("?")[0].partition("#")[0])
+    page.goto(url)
+    page.wait_for_function("() => Number(document.documentElement.dataset.sequence) > 0")
+    return page, faults
+
+
+@pytest.fixture
+def dashboard() -> Iterator[Beating]:
+    made = Beating(board=Still())
+    finding = Finding("dead cell", "Chamber 3 cell 40", Level.BAD, "0 hits in 60 s", part="Chamber 3")
+    statuses = (Status(finding, time.time()),)
+    made.feed.board.verdicts = Verdicts(Level.BAD, {}, statuses, Judgement((), ()))
+    made.start()
+    yield made
+    made.stop()
+
+
+def accessible(page: Page) -> list[str]:
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
+    return [f"{fault['id']}: {node['html'][:120]}" for fault in found.response["violations"] for node in fault["nodes"]]
+
+
+def test_every_column_of_every_plot_has_a_name_of_its_own_in_files() -> None:
+    painter = MuonPainter(Detector.default(), COLORS["light"], "linear")
+    tabs: tuple[TabName, ...] = ("overview", "occupancy", "timing", "orbits", "muons", "rates", "course")
+    for tab in tabs:
+        for alone in painter.plots(tab):
+            for plot in (alone, with_reference(alone, COLORS["light"])):
+                names = column_names(plot)
+                assert len(set(names.values())) == len(names) > 1, plot.name
+                assert set(plot.columns) - {"label"} <= set(names), plot.name
+
+
+@pytest.mark.browser
+def test_keys_work_wherever_the_last_click_was_and_are_listed(browser: Browser, dashboard: Beating) -> None:
+    dashboard.publish(long_run(Detector.default(), 20_000))
+    page, faults = opened(browser, dashboard.url)
+    root = page.locator("html")
+    for place in (
+        "[data-choice=scale] [data-value=log]",
+        "#tab-overview",
+        "#last-muon ~ *, .card",
+        "[data-plot] .canvas",
+    ):
+        page.locator(place).first.click()
+        page.keyboard.press(" ")
+        page.wait_for_selector("html[data-paused=true]")
+        page.keyboard.press("p")
+        page.wait_for_selector("html[data-paused=false]")
+    page.keyboard.press("3")
+    page.wait_for_function("() => document.documentElement.dataset.shown?.startsWith('timing run')")
+
+    # in a field keys are letters
+    page.keyboard.press("1")
+    page.locator(".alarm button").click()
+    page.keyboard.type("r 3?")
+    assert page.get_by_role("textbox").input_value() == "r 3?"
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    dialog.wait_for()
+    assert page.evaluate("() => document.activeElement.closest('dialog') !== null")
+    assert {"space", "p", "w", "?", "r", "f"} <= set(dialog.locator("kbd").all_inner_texts())
+    assert accessible(page) == []
+    page.keyboard.press("3")
+    assert root.get_attribute("data-tab") == "overview"
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    page.keyboard.press("3")
+    page.wait_for_selector("html[data-tab=timing]")
+    assert faults == []
+
+
+@pytest.mark.browser
+def test_nothing_is_cut_on_any_screen_with_many_chambers_and_large_counts(browser: Browser, dashboard: Beating) -> None:
+    snapshot = long_run(seven(), 20_000)
+    dashboard.publish(snapshot)
+    page, faults = opened(browser, dashboard.url)
+    for width, height in ((1280, 800), (390, 844), (3840, 2160)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function("w => document.querySelector('.canvas').getBoundingClientRect().right <= w", arg=width)
+        assert page.evaluate(CUT) == [], width
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width
+    assert page.locator(".card .value").first.evaluate("e => e.getBoundingClientRect().height") > 0.02 * 2160
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    # resets are marked; a run of twelve hours has ticks on whole hours
+    found: dict[str, Any] = page.evaluate(
+        """() => {
+          const document = Bokeh.documents.find((d) => d.get_model_by_name('resets'));
+          const figure = document.roots()[0];
+          const ticker = figure.below.find((e) => e.ticker).ticker;
+          const ticks = ticker.get_ticks(0, 43200, null, null).major;
+          return { resets: document.get_model_by_name('resets').data.x, ticks };
+        }"""
+    )
+    assert found["resets"] == [7200.0, 30_000.0]
+    assert 6 <= len(found["ticks"]) <= 14
+    assert all(tick % 3600 == 0 for tick in found["ticks"])
+    note = page.locator("[data-plot='overview.rates'] .resets").inner_text()
+    assert note == "Vertical lines: 2 counter resets. 1 more is not marked."
+
+    # on paper: legends, no buttons, plots no wider than their places
+    page.emulate_media(media="print")
+    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    picture = page.locator("[data-plot='overview.rates'] .on-paper")
+    assert picture.evaluate("e => e.width > 500 && e.getBoundingClientRect().right <= innerWidth")
+    assert page.locator("[data-plot='overview.rates'] .legend").is_visible()
+    for hidden in (".tabs", ".choices", "figcaption button", ".alarm button", ".canvas"):
+        assert not any(each.is_visible() for each in page.locator(hidden).all()), hidden
+    page.evaluate("() => dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".on-paper").count() == 0
+    assert faults == []
+
+
+@pytest.mark.browser
+def test_the_wall_is_one_screen_of_large_letters_whose_views_take_turns(browser: Browser, dashboard: Beating) -> None:
+    dashboard.publish(long_run(Detector.default(), 20_000))
+    height = 1080
+    page, faults = opened(browser, f"{dashboard.url}?wall=verdicts,rates,occupancy&every=600", 1920, height)
+    for view, matters in (
+        ("verdicts", "#headline, #state, #run, #clock, #age, .chamber-board .verdict, .alarm .verdict, .alarm .reason"),
+        ("rates", "#headline, #state, .card .value, .card .label, .legend button, .title"),
+        ("occupancy", "#headline, #state, .plot.map .title"),
+    ):
+        page.wait_for_selector(f"html[data-wall={view}]")
+        page.wait_for_function("() => Number(document.documentElement.dataset.sequence) > 0")
+        shown = [each for each in page.locator(matters).all() if each.is_visible()]
+        sizes = [float(each.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) for each in shown]
+        assert len(sizes) > 4
+        assert min(sizes) >= LETTERS * height
+        assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight")
+        ends = [each.evaluate("e => [e.getBoundingClientRect()].map((r) => [r.right, r.bottom])[0]") for each in shown]
+        assert all(right <= 1921 and bottom <= height + 1 for right, bottom in ends), view
+        if view == "rates":
+            plot = page.locator("[data-plot='overview.rates'] .canvas")
+            assert plot.evaluate("e => e.clientHeight > 200 && e.firstElementChild.clientHeight <= e.clientHeight + 2")
+            font: str = page.evaluate(
+                "() => Bokeh.documents.find((d) => d.get_model_by_name('resets')).roots()[0].below"
+                ".find((e) => e.ticker).major_label_text_font_size"
+            )
+            assert float(font.removesuffix("px")) >= LETTERS * height - 0.1
+        assert accessible(page) == []
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector("html[data-wall=verdicts]")
+    assert "wall=verdicts" in page.evaluate("() => location.search")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("html:not([data-wall])")
+    assert page.locator("nav .tabs").is_visible()
+    assert page.evaluate("() => location.search") == ""
+    page.goto(f"{dashboard.url}?wall=verdicts,rates&every=2")
+    page.wait_for_selector("html[data-wall=rates]")
+    page.wait_for_selector("html[data-wall=verdicts]")
+    assert faults == []
