@@ -3,7 +3,7 @@
 import { element, prefixed, setText } from "./format.js";
 import { saveSlide, saveTable } from "./files.js";
 
-const PATIENCE_MS = 20_000; // a description that has not come by then is asked for again
+const PATIENCE_MS = 60_000; // a description that has not come by then is asked for again
 
 /** Plots of the whole page; a tab's are drawn when it is opened, and again for another theme, scale or detector. */
 export class Plots {
@@ -153,8 +153,9 @@ const LENGTHS = /^(line_width|size|width|padding|(min|max)_border_(left|right|to
 function enlarged(item, factors) {
   const described = structuredClone(item);
   if (factors.text === 1 && factors.height === 1) return described;
-  const times = (value, factor) => (typeof value === "number" ? value * factor : value);
-  const visit = (node, kind) => {
+  const exact = (key) => key === "line_width" || key === "size"; // the others are whole pixels
+  const times = (key, value, factor) => (exact(key) ? value * factor : Math.round(value * factor));
+  const visit = (node) => {
     if (node === null || typeof node !== "object") return;
     const { attributes, name } = node;
     if (attributes) {
@@ -164,10 +165,10 @@ function enlarged(item, factors) {
           const large = typeof size === "string" ? size.replace(/^[\d.]+/, (n) => String(Number(n) * factors.text)) : size;
           attributes[key] = typeof value === "string" ? large : { ...value, value: large };
         } else if (key === "height" && name === "Figure") {
-          attributes[key] = times(value, factors.height);
+          attributes[key] = times(key, value, factors.height);
         } else if (LENGTHS.test(key) && (key !== "width" || name === "ColorBar")) {
-          if (typeof value === "number") attributes[key] = value * factors.text;
-          else if (typeof value?.value === "number") attributes[key] = { ...value, value: value.value * factors.text };
+          if (typeof value === "number") attributes[key] = times(key, value, factors.text);
+          else if (typeof value?.value === "number") attributes[key] = { ...value, value: times(key, value.value, factors.text) };
         }
       }
     }

@@ -92,7 +92,7 @@ export class Wall {
     if (!this.on) return;
     for (const { canvas, model } of plots.shown(VIEWS[root.dataset.wall])) {
       const height = canvas.clientHeight;
-      if (height > 50 && Math.abs(model.height - height) > 2) model.height = height;
+      if (height > 50 && Math.abs(model.height - height) > 2) model.height = Math.floor(height);
     }
   }
 }
