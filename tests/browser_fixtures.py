@@ -29,7 +29,7 @@ class Beating(Dashboard):
     """A dashboard whose engine is alive: what was published last is published again and again, as of now."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(port=0, **kwargs)
+        super().__init__(**({"port": 0} | kwargs))
         self._newest: Snapshot | None = None
         self._turn = Lock()
         self._over = Event()

@@ -169,7 +169,7 @@ def test_the_page_connects_again_by_itself(browser: Browser, snapshots: list[Sna
     port = int(first.url.rstrip("/").rsplit(":", 1)[1])
     first.stop()
     page.wait_for_selector("html[data-state=disconnected]")
-    second = Dashboard(port=port, board=Board())
+    second = Beating(port=port, board=Board())
     second.start()
     try:
         second.publish(snapshots[-1])

@@ -56,11 +56,13 @@ def long_run(detector: Detector, words: int) -> Snapshot:
         snapshot = pipeline.snapshot()
     n, chambers = 720, len(detector.chambers)
     hz = np.full((n, chambers), 1000.0)
-    rates = RateSeries(np.arange(n) * 60.0, 60.0, hz, hz[:, 0], hz / 1000, resets_s=np.array([7200.0, 30_000.0]))
+    rates = RateSeries(
+        np.linspace(0.0, 60.0 * (n - 1), n), 60.0, hz, hz[:, 0], hz / 1000, resets_s=np.array([7200.0, 30_000.0])
+    )
     account = Account(words=123_456_789, hits=123_456_789)
     now = time.time()
-    times = {"wall_time": now, "data_wall_time": now + 3600, "data_time_s": 43_200.0, "live_time_s": 43_200.0}
-    return replace(snapshot, rates=rates, account=account, resets=3, **times)
+    times: dict[str, Any] = {"wall_time": now, "data_wall_time": now + 3600, "data_time_s": 43_200.0}
+    return replace(snapshot, rates=rates, account=account, resets=3, live_time_s=43_200.0, **times)
 
 
 def opened(browser: Browser, url: str, width: int = 1280, height: int = 800) -> tuple[Page, Faults]:

@@ -3,6 +3,7 @@
 import { element, prefixed, setText } from "./format.js";
 import { saveSlide, saveTable } from "./files.js";
 
+const TICK_PX = 95; // a time of day at an axis, with what is between two of them
 const PATIENCE_MS = 60_000; // a description that has not come by then is asked for again
 
 /** Plots of the whole page; a tab's are drawn when it is opened, and again for another theme, scale or detector. */
@@ -136,7 +137,8 @@ function compare(data, column, reference) {
 
 /** Draw a plot in a place, its texts and its height so many times as large: { view, model, document, source, ... }. */
 async function drawing(plot, place, factors) {
-  const view = await Bokeh.embed.embed_item(enlarged(plot.item, factors), place);
+  const room = place.clientWidth || innerWidth / 2;
+  const view = await Bokeh.embed.embed_item(enlarged(plot.item, factors, Math.floor(room / (TICK_PX * factors.text))), place);
   const model = view.roots[0].model;
   const { document } = model;
   for (const each of document._all_models.values()) {
@@ -149,10 +151,9 @@ async function drawing(plot, place, factors) {
 
 const LENGTHS = /^(line_width|size|width|padding|(min|max)_border_(left|right|top|bottom)|axis_label_standoff|label_standoff)$/;
 
-/** What describes a plot, with texts, lines and height so many times as large. */
-function enlarged(item, factors) {
+/** What describes a plot, with texts, lines and height so many times as large, and no more times at its axis than fit. */
+function enlarged(item, factors, ticks) {
   const described = structuredClone(item);
-  if (factors.text === 1 && factors.height === 1) return described;
   const exact = (key) => key === "line_width" || key === "size"; // the others are whole pixels
   const times = (key, value, factor) => (exact(key) ? value * factor : Math.round(value * factor));
   const visit = (node) => {
@@ -164,6 +165,8 @@ function enlarged(item, factors) {
           const size = typeof value === "string" ? value : value?.value;
           const large = typeof size === "string" ? size.replace(/^[\d.]+/, (n) => String(Number(n) * factors.text)) : size;
           attributes[key] = typeof value === "string" ? large : { ...value, value: large };
+        } else if (key === "desired_num_ticks" && name === "AdaptiveTicker") {
+          attributes[key] = Math.max(2, Math.min(value, ticks));
         } else if (key === "height" && name === "Figure") {
           attributes[key] = times(key, value, factors.height);
         } else if (LENGTHS.test(key) && (key !== "width" || name === "ColorBar")) {
