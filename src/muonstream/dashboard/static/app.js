@@ -14,8 +14,8 @@ import { Wall } from "./wall.js";
 
 const STALE_SECONDS = 5;
 const AGAIN_MS = 2000;
-const OLD = ["stale", "hung", "disconnected"]; // states in which the data that are shown are not of now
-const LOST = ["hung", "disconnected"]; // and those in which verdicts are not either
+const OLD = ["stale", "hung", "disconnected", "refused"]; // states in which the data that are shown are not of now
+const LOST = ["hung", "disconnected", "refused"]; // and those in which verdicts are not either
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const tabs = [...document.querySelectorAll("[role=tab]")].map((button) => button.id.slice(4));
@@ -106,7 +106,7 @@ function showState() {
   setText(byId("clock"), clockTime(now));
   setText(byId("zone"), `${zoneName(now)}, ${dateTime(now).slice(0, 10)}`);
   if (newest) {
-    showHeadline(newest.verdicts.level, LOST.includes(state) ? moment(pulse.now() - pulse.silence(), now) : "");
+    showHeadline(newest.verdicts, LOST.includes(state) ? moment(pulse.now() - pulse.silence(), now) : "");
   }
   if (!hasData) {
     const [title, about] = emptyTexts(state);

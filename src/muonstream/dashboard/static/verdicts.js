@@ -19,11 +19,13 @@ export function showVerdicts(verdicts, numbers, arrays, now) {
 }
 
 /** Write the verdict on the detector; lostSince: text with the time of the last verdict, where there is none of now. */
-export function showHeadline(level, lostSince) {
+export function showHeadline({ level, reason, headline }, lostSince) {
   for (const [id, of] of [["verdict", ""], ["headline", "detector "]]) {
     if (lostSince) showLevel(byId(id), "unknown", `${of}not known; ${MEANING[level]} at ${lostSince}`);
     else showLevel(byId(id), level, `${of}${MEANING[level]}`);
+    byId(id).title = reason || headline || "Verdict on the detector";
   }
+  setText(byId("of-the-run"), headline ? `Of the whole run: ${headline}` : "");
 }
 
 function showLevel(target, level, text = "") {
@@ -99,6 +101,7 @@ function showAlarms(alarms, now) {
   }
   arrange(place, wanted);
   byId("no-alarms").hidden = alarms.length > 0;
+  showAll(alarms);
   const fresh = announced && alarms.filter((alarm) => announced.get(nameOf(alarm)) !== alarm.level);
   for (const { level, subject, check, reason } of fresh ?? []) say(`${MEANING[level]}: ${subject}, ${check}: ${reason}`);
   announced = new Map(alarms.map((alarm) => [nameOf(alarm), alarm.level]));
@@ -144,14 +147,62 @@ function updateRow(row, { check, subject, level, reason, since, acknowledged }, 
   showLevel(row.querySelector(".verdict"), level);
   setText(row.querySelector(".reason"), reason);
   setText(row.querySelector(".since"), `for ${format(Math.max(0, now() - since), "age")}, since ${moment(since, now())}`);
-  const known = acknowledged ? `known: ${acknowledged.why}` : "";
+  const known = acknowledged ? `known: ${acknowledged.why}${acknowledged.name ? ` (${acknowledged.name})` : ""}` : "";
   if (row.dataset.known === known) return;
   row.dataset.known = known;
   const answer = row.querySelector(".answer");
   if (known) {
-    answer.replaceChildren(element("span", "known", known));
+    answer.replaceChildren(element("span", "known", known), " ", undoButton(check, subject));
     answer.title = `since ${dateTime(acknowledged.time)}`;
   } else answer.replaceChildren(acknowledgeButton(check, subject, answer));
+}
+
+function undoButton(check, subject) {
+  const button = element("button", "", "Undo");
+  button.type = "button";
+  button.setAttribute("aria-label", `Take back that ${check} of ${subject} is known`);
+  button.onclick = async () => {
+    const refused = await send("api/retract", { check, subject });
+    if (refused) button.title = refused;
+  };
+  return button;
+}
+
+/** Send what somebody decided; gives "", or why it was not taken. */
+async function send(address, content) {
+  try {
+    const headers = { "Content-Type": "application/json" };
+    const response = await fetch(address, { method: "POST", headers, body: JSON.stringify(content) });
+    return response.ok ? "" : (await response.text()).trim() || `refused: ${response.status}`;
+  } catch {
+    return "not sent: the server does not answer";
+  }
+}
+
+const NAME = "muonstream-name";
+
+/** The name under which somebody acknowledges, asked for once and kept in this browser. */
+function nameField() {
+  const field = element("input", "name");
+  field.maxLength = 100;
+  field.placeholder = "your name";
+  field.setAttribute("aria-label", "Your name");
+  field.autocomplete = "name";
+  field.value = localStorage.getItem(NAME) ?? "";
+  field.onchange = () => localStorage.setItem(NAME, field.value.trim());
+  return field;
+}
+
+/** Offer to acknowledge everything at once where there is more than one alarm that nobody knows of. */
+function showAll(alarms) {
+  const open = alarms.filter(({ acknowledged }) => !acknowledged).length;
+  const place = byId("all-alarms");
+  place.hidden = open < 2;
+  if (place.childElementCount || open < 2) return;
+  const button = element("button", "", "Acknowledge all");
+  button.type = "button";
+  button.onclick = () => place.replaceChildren(form("", "all alarms", place, true));
+  place.replaceChildren(button);
 }
 
 function acknowledgeButton(check, subject, answer) {
@@ -162,14 +213,19 @@ function acknowledgeButton(check, subject, answer) {
   return button;
 }
 
-function form(check, subject, answer) {
+function form(check, subject, answer, all = false) {
   const made = element("form");
   const why = element("input");
   why.required = true;
   why.maxLength = 500;
   why.placeholder = "why it is known";
-  why.setAttribute("aria-label", `Why ${check} of ${subject} is known`);
+  why.setAttribute("aria-label", all ? "Why all alarms are known" : `Why ${check} of ${subject} is known`);
+  const name = nameField();
   const back = (text = "") => {
+    if (all) {
+      answer.replaceChildren(...(text ? [element("span", "known", text)] : []));
+      return;
+    }
     const button = acknowledgeButton(check, subject, answer);
     answer.replaceChildren(...(text ? [element("span", "known", text), " "] : []), button);
     button.focus();
@@ -179,17 +235,12 @@ function form(check, subject, answer) {
   };
   made.onsubmit = async (event) => {
     event.preventDefault();
-    const body = JSON.stringify({ check, subject, why: why.value });
-    const headers = { "Content-Type": "application/json" };
-    try {
-      const response = await fetch("api/acknowledge", { method: "POST", headers, body });
-      if (response.ok) answer.replaceChildren(element("span", "known", `known: ${why.value}`));
-      else back((await response.text()).trim());
-    } catch {
-      back("not sent: the server does not answer");
-    }
+    const given = { why: why.value, name: name.value.trim() };
+    const refused = all ? await send("api/acknowledge-all", given) : await send("api/acknowledge", { check, subject, ...given });
+    if (refused || all) back(refused);
+    else answer.replaceChildren(element("span", "known", `known: ${why.value}`));
   };
-  made.append(why, element("button", "", "Acknowledge"));
+  made.append(why, name, element("button", "", all ? "Acknowledge all" : "Acknowledge"));
   queueMicrotask(() => why.focus());
   return made;
 }
