@@ -12,8 +12,9 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from muonstream.analysis.board import Board, Verdicts
+from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.verdicts import Verdicts
 from muonstream.dashboard.server import Dashboard
 from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
 

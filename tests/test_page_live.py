@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still
 from playwright.sync_api import Browser, Page
 
-from muonstream.analysis.board import Change, Status, Verdicts
 from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.verdicts import Change, Status, Verdicts
 from muonstream.dashboard.server import Dashboard
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -45,7 +45,7 @@ def fresh(snapshot: Snapshot, **changed: Any) -> Snapshot:
 def verdicts(*findings: Finding, history: tuple[Change, ...] = ()) -> Verdicts:
     statuses = tuple(Status(finding, time.time() - 5) for finding in findings)
     level = max((finding.level for finding in findings), default=Level.GOOD)
-    return Verdicts(level, {}, statuses, Judgement((), ()), history)
+    return Verdicts(level, "", {}, statuses, Judgement((), ()), history)
 
 
 def opened(browser: Browser, dashboard: Dashboard, view: str = "overview") -> tuple[Page, Faults]:

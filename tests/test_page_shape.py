@@ -14,10 +14,10 @@ from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still
 from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.board import Status, Verdicts
 from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.rates import RateSeries
+from muonstream.analysis.verdicts import Status, Verdicts
 from muonstream.dashboard.column_names import column_names
 from muonstream.dashboard.muon_plots import MuonPainter
 from muonstream.dashboard.overlay import with_reference
@@ -80,7 +80,7 @@ def dashboard() -> Iterator[Beating]:
     made = Beating(board=Still())
     finding = Finding("dead cell", "Chamber 3 cell 40", Level.BAD, "0 hits in 60 s", part="Chamber 3")
     statuses = (Status(finding, time.time()),)
-    made.feed.board.verdicts = Verdicts(Level.BAD, {}, statuses, Judgement((), ()))
+    made.feed.board.verdicts = Verdicts(Level.BAD, "", {}, statuses, Judgement((), ()))
     made.start()
     yield made
     made.stop()
