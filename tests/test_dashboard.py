@@ -225,7 +225,7 @@ def test_every_state_has_its_look(browser: Browser, dashboard: Dashboard, pipeli
     page.wait_for_selector("html[data-state=running]")
     dashboard.publish(replace(pipeline.snapshot(), data_wall_time=time.time() - 600))
     page.wait_for_selector("html[data-state=stale]")
-    assert "no new data since " in page.locator("#state-text").inner_text()
+    assert "no new data from the detector since " in page.locator("#state-text").inner_text()
     page.wait_for_function("() => document.querySelector('.plot-age')?.textContent.includes('10:0')")
     dashboard.publish(pipeline.snapshot("ended"))
     page.wait_for_selector("html[data-state=ended]")
