@@ -203,6 +203,7 @@ def test_the_wall_is_one_screen_of_large_letters_whose_views_take_turns(browser:
         shown = [each for each in page.locator(matters).all() if each.is_visible()]
         sizes = [float(each.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) for each in shown]
         assert len(sizes) > 4
+        assert page.locator(matters.split(", ")[-1]).first.is_visible(), view
         assert min(sizes) >= LETTERS * height
         assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight")
         ends = [each.evaluate("e => [e.getBoundingClientRect()].map((r) => [r.right, r.bottom])[0]") for each in shown]
