@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
+from muonstream.analysis.timeline import Timeline
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.timing_arrays import edge_arrays
 from muonstream.detector import Detector
@@ -32,7 +33,7 @@ def snapshots() -> list[Snapshot]:
     """A run with a dead cell, as it comes: the last is some 20 s long."""
     made = []
     words = simulate_words(120_000, seed=5, dead_cell=(3, 40))
-    with Pipeline(Detector.default(), run="page", source="simulation", workers=0) as pipeline:
+    with Pipeline(Detector.default(), run="page", source="simulation", workers=0, timeline=Timeline) as pipeline:
         for first in range(0, len(words), PIECE_WORDS):
             pipeline.push(words[first : first + PIECE_WORDS])
             snapshot = pipeline.snapshot()
@@ -83,8 +84,8 @@ def test_the_board_shows_the_dead_cell_and_it_can_be_acknowledged(browser: Brows
     assert page.locator("#board [data-level='bad']").count() == 1
     assert page.locator("#headline").inner_text() == "! detector medium"
     alarm.get_by_role("button").click()
-    alarm.get_by_role("textbox").fill("<b>a broken wire</b>")
-    alarm.get_by_role("textbox").press("Enter")
+    alarm.get_by_role("textbox", name="Why").fill("<b>a broken wire</b>")
+    alarm.get_by_role("textbox", name="Why").press("Enter")
     page.wait_for_function("() => document.querySelector('.alarm .known')")
     assert alarm.locator(".known").inner_text() == "known: <b>a broken wire</b>"
     known = dashboard.feed.board.verdicts.alarms[0].acknowledged

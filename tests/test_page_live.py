@@ -95,8 +95,8 @@ def test_neither_focus_nor_pause_holds_verdicts_back(browser: Browser, snapshot:
         page.wait_for_function("() => document.querySelector('#alarms').innerText.includes('0 hits in 90 s')")
         assert sorted(alarms(page)) == ["Chamber 1 cell 7: noisy cell", "Chamber 3 cell 40: dead cell"]
         page.keyboard.type(" wire")
-        assert page.get_by_role("textbox").input_value() == "a broken wire"
-        page.get_by_role("textbox").press("Escape")
+        assert page.get_by_role("textbox", name="Why").input_value() == "a broken wire"
+        page.get_by_role("textbox", name="Why").press("Escape")
         page.click("#pause")
         page.wait_for_selector("html[data-paused=true]")
         before = page.locator("html").get_attribute("data-sequence")

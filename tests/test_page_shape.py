@@ -125,7 +125,7 @@ def test_keys_work_wherever_the_last_click_was_and_are_listed(browser: Browser, 
     page.keyboard.press("1")
     page.locator(".alarm button").click()
     page.keyboard.type("r 3?")
-    assert page.get_by_role("textbox").input_value() == "r 3?"
+    assert page.get_by_role("textbox", name="Why").input_value() == "r 3?"
     page.keyboard.press("Escape")
 
     page.keyboard.press("?")
