@@ -9,6 +9,7 @@ import { onPaper } from "./paper.js";
 import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { follow } from "./stream.js";
+import { initAttention } from "./attention.js";
 import { showHeadline, showVerdicts } from "./verdicts.js";
 import { Wall } from "./wall.js";
 
@@ -106,7 +107,8 @@ function showState() {
   setText(byId("clock"), clockTime(now));
   setText(byId("zone"), `${zoneName(now)}, ${dateTime(now).slice(0, 10)}`);
   if (newest) {
-    showHeadline(newest.verdicts, LOST.includes(state) ? moment(pulse.now() - pulse.silence(), now) : "");
+    const lostSince = LOST.includes(state) ? moment(pulse.now() - pulse.silence(), now) : "";
+    showHeadline(newest.verdicts, lostSince, newest.numbers.run);
   }
   if (!hasData) {
     const [title, about] = emptyTexts(state);
@@ -368,6 +370,7 @@ showChoices();
 showState();
 setInterval(showState, 250);
 reference.restore().then(chosen, console.error);
+initAttention();
 follow({
   opened: (greeting) => {
     connected = true;

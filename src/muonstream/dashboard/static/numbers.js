@@ -42,7 +42,6 @@ export function showNumbers(numbers, colors) {
   setText(byId("begun"), begun ? `begun ${dateTime(begun)} ${zoneName(begun)}` : "");
   setText(byId("begun-system"), begun ? `${dateTime(begun)} ${zoneName(begun)}` : "not known");
   setText(byId("detector"), numbers.detector.name);
-  document.title = numbers.run ? `${numbers.run} · muonstream` : "muonstream";
   setText(
     byId("breaks"),
     numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap",

@@ -1,5 +1,6 @@
 // The verdict board: the detector, its chambers and cells, what is wrong and who knows of it.
 
+import { call, showInTab } from "./attention.js";
 import { dateTime, moment } from "./clock.js";
 import { element, format, renew, setText } from "./format.js";
 
@@ -19,7 +20,8 @@ export function showVerdicts(verdicts, numbers, arrays, now) {
 }
 
 /** Write the verdict on the detector; lostSince: text with the time of the last verdict, where there is none of now. */
-export function showHeadline({ level, reason, headline }, lostSince) {
+export function showHeadline({ level, reason, headline }, lostSince, run) {
+  showInTab(lostSince ? "unknown" : level, run);
   for (const [id, of] of [["verdict", ""], ["headline", "detector "]]) {
     if (lostSince) showLevel(byId(id), "unknown", `${of}not known; ${MEANING[level]} at ${lostSince}`);
     else showLevel(byId(id), level, `${of}${MEANING[level]}`);
@@ -104,6 +106,7 @@ function showAlarms(alarms, now) {
   showAll(alarms);
   const fresh = announced && alarms.filter((alarm) => announced.get(nameOf(alarm)) !== alarm.level);
   for (const { level, subject, check, reason } of fresh ?? []) say(`${MEANING[level]}: ${subject}, ${check}: ${reason}`);
+  call(fresh ?? []);
   announced = new Map(alarms.map((alarm) => [nameOf(alarm), alarm.level]));
 }
 
