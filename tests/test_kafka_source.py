@@ -11,6 +11,7 @@ from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
 from muonstream.analysis.summary import summary
+from muonstream.analysis.timeline import Timeline
 from muonstream.commands.topic import Choice, TopicOptions
 from muonstream.detector import Detector
 from muonstream.engines import topic as topic_engine
@@ -70,6 +71,26 @@ def expected(words: Words, malformed: int = 0) -> dict[str, Any]:
         pipeline.malformed = malformed
         pipeline.finish()
         return summary(pipeline.snapshot("ended"))
+
+
+@pytest.mark.parametrize("form", ["frames", "json"])
+def test_verdicts_are_those_of_the_words(broker: Broker, new_topic: TopicMaker, form: str) -> None:
+    words = simulate_words(100_000, seed=6, hot_cell=(3, 5), dead_cell=(2, 17))
+    topic = new_topic(3)
+    send(broker.address, topic, [*(as_frames if form == "frames" else as_hits)(words, 3), *ends(3)])
+    made = reader(broker.address, topic)
+    with Pipeline(DETECTOR, timeline=Timeline) as pipeline:
+        run = TopicEngine(made, pipeline, Deliveries(), name="topic")
+        run.begin()
+        of_topic = run.run(Event(), publish=lambda snapshot: None, interval_s=0).verdicts
+    made.close()
+    with Pipeline(DETECTOR, workers=0, timeline=Timeline) as pipeline:
+        pipeline.push(words)
+        pipeline.finish()
+        of_words = pipeline.snapshot("ended").verdicts
+    assert of_topic is not None
+    assert len(of_topic.alarms) > 1
+    assert of_topic == of_words
 
 
 @pytest.mark.parametrize("partitions", [1, 5])

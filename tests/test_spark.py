@@ -17,6 +17,7 @@ from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, en
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.summary import summary
+from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.engines.local import run_blocks
@@ -82,6 +83,7 @@ class Spark:
     login: Login = field(default_factory=Login)
     windows: int = 0
     muons: bool = False
+    judged: bool = False
     limits: Callable[[float], tuple[int, int]] | None = None
     batches: list[int] = field(default_factory=list)
     """How many words the account had at each snapshot that had more than the one before."""
@@ -103,7 +105,8 @@ class Spark:
             kafka=java_properties(self.login),
         )
         builder = FrameBuilder(self.detector.boards, max_held_words=1 << 26)
-        with Pipeline(self.detector, builder=builder, reconstruct=self.muons) as pipeline:
+        timeline = Timeline if self.judged else None
+        with Pipeline(self.detector, builder=builder, reconstruct=self.muons, timeline=timeline) as pipeline:
             if self.windows:
                 pipeline.intervals = Intervals(pipeline.catalogue, windows=self.windows)
             deliveries = Deliveries(wanted=self.wanted, named=self.named)
@@ -218,6 +221,23 @@ def test_muons_are_those_of_the_local_engine(new_run: NewRun) -> None:
     found, wanted = counted(run.run()), processed(SHORT, muons=True)
     assert found.keys() == wanted.keys()
     assert differences(found, wanted) == 0
+
+
+@pytest.mark.parametrize("windows", [0, 5])
+def test_verdicts_are_those_of_the_local_engine(new_run: NewRun, windows: int) -> None:
+    """Micro-batches span several steps, or parts of one; with the course's intervals too."""
+    words = simulate_words(100_000, seed=6, hot_cell=(3, 5), dead_cell=(2, 17))
+    sent = [*as_frames(words, PARTITIONS), *ends(PARTITIONS)]
+    run = new_run(sent, messages=len(sent) // 5, judged=True, windows=windows)
+    found = run.run().verdicts
+    with Pipeline(DETECTOR, timeline=Timeline) as pipeline:
+        pipeline.push(words)
+        pipeline.finish()
+        wanted = pipeline.snapshot("ended").verdicts
+    assert len(run.batches) > 2
+    assert found is not None
+    assert len(found.alarms) > 1
+    assert found == wanted
 
 
 def test_what_a_gateway_sent_twice_counts_once(new_run: NewRun) -> None:

@@ -29,8 +29,9 @@ from tools.kafka_broker import Broker
 PATIENCE_S: Final = 300.0
 PARTITIONS: Final = 4
 RUN: Final = ("--run-number", "7", "--run-name", "cosmics")
-APART: Final = ("source", "run", "runs", "inputs")
-"""Keys of a summary that say how it was asked for and read, not what was counted."""
+APART: Final = ("source", "run", "runs", "inputs", "verdicts")
+"""Keys of a summary that say how it was asked for and read, not what was counted, and verdicts: their stretches of data
+begin again after a restart."""
 
 
 @dataclass

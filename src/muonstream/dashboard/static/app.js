@@ -285,7 +285,7 @@ function pause(on) {
   held = on ? newest : null;
   root.dataset.paused = String(on);
   byId("pause").setAttribute("aria-pressed", String(on));
-  setText(byId("pause"), on ? "Go on" : "Pause plots");
+  setText(byId("pause"), on ? "Go on" : "Pause");
   byId("paused").hidden = !on;
   if (on) {
     const { run, data_time_s: time } = newest.numbers;
@@ -303,7 +303,7 @@ byId("link").addEventListener("click", async ({ target }) => {
   } catch {
     target.textContent = "It is the address above";
   }
-  setTimeout(() => (target.textContent = "Copy link"), 2000);
+  setTimeout(() => (target.textContent = "Link"), 2000);
 });
 byId("keep").addEventListener("click", () => {
   if (!newest) return;
