@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from muonstream.analysis.accumulate import SLOT_WINDOWS
 from muonstream.analysis.checkpoint import CheckpointError
 from muonstream.analysis.monitor import Snapshot
 from muonstream.engines.pipeline import Elsewhere, Pipeline
@@ -53,6 +54,7 @@ class TopicEngine:
         self.reader = reader
         self.pipeline = pipeline
         self.deliveries = deliveries
+        self._step = -1
         self._store = store
         self._name = name
         self._clock = clock
@@ -211,8 +213,14 @@ class TopicEngine:
         parts = self.deliveries.parts
         keys = [part.key for part in parts.values()]
         behind = [part.key for p, part in parts.items() if not part.ended and not self.reader.caught_up(p)]
-        self.pipeline.settle()
-        self.pipeline.close(max(min([max(keys) - ORDER_WINDOWS, *behind]), 0))
+        complete = max(min([max(keys) - ORDER_WINDOWS, *behind]), 0)
+        pipeline = self.pipeline
+        step = complete // SLOT_WINDOWS
+        # waiting for the kernels costs time: where nothing but steps is closed, it is done once a step
+        if pipeline.intervals is not None or (pipeline.timeline is not None and step != self._step):
+            self._step = step
+            pipeline.settle()
+            pipeline.close(complete)
 
     def _hold_back(self) -> None:
         """Stop reading partitions that run ahead while too much is held; those that hold it back are read."""
