@@ -99,7 +99,7 @@ def test_an_alarm_is_acknowledged_until_it_is_worse(snapshot: Snapshot) -> None:
 @pytest.mark.parametrize(
     ("changed", "key", "level"),
     [
-        ({"account": Account(words=10_000, hits=9_800, malformed=200)}, ("malformed words", "Stream"), Level.BAD),
+        ({"account": Account(words=10_000, hits=9_800, malformed=200)}, ("malformed input", "Stream"), Level.BAD),
         ({"forced": 3}, ("forced windows", "Stream"), Level.MEDIUM),
         (
             {"inputs": (InputReport("a.dat", "read", bytes=ByteAccount(passed_over=8), size=8),)},
@@ -155,7 +155,7 @@ def test_acknowledgements_and_history_survive_a_restart(snapshot: Snapshot) -> N
     assert {status.acknowledged for status in again.verdicts.alarms} == {Acknowledgement("connector", 7.0, "Ada")}
     assert again.retract("dead cell", "cell 3")
     assert not again.retract("dead cell", "cell 3")
-    assert [status.finding.check for status in again.verdicts.alarms if status.acknowledged] == ["malformed words"]
+    assert [status.finding.check for status in again.verdicts.alarms if status.acknowledged] == ["malformed input"]
 
 
 @pytest.mark.parametrize("value", ["3", "[3]", "[5, 2]", '["a", 1]', "[0, 1]", "[true, 2]"])

@@ -101,7 +101,7 @@ def test_verdicts_are_told_by_check_and_counted(muons: Snapshot) -> None:
     feed = judged(muons)
     found = samples(feed)
     levels = {labels["check"]: value for labels, value in found["muonstream_check_verdict"]}
-    assert (levels["account"], levels["malformed words"]) == (3, 0)
+    assert (levels["account"], levels["malformed input"]) == (3, 0)
 
     def alarms() -> dict[tuple[str, str], float]:
         return {(one["level"], one["acknowledged"]): n for one, n in samples(feed)["muonstream_alarms"]}

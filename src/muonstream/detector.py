@@ -227,6 +227,8 @@ class Thresholds(_Table):
     """How far a layer is from where the other layers' hits put it, on average."""
     residual_width_mm: Limits = (0.7, 0.9)
     """Error of one hit: the width of the core of what hits are from straight tracks."""
+    xt_residual_mm: Limits = (0.06, 0.12)
+    """Mean residual of hits at some distance from their wires; some 7 % of what the x-t relation is off by there."""
     wrong_hits: Limits = (0.35, 0.6)
     """Share of segments with a hit that is not the track's."""
     missing_rate: Limits = (0.6, 0.8)

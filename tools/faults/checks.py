@@ -55,6 +55,9 @@ _TIMES: Final[tuple[Pattern, ...]] = (
     ("layer shift", "{chamber}"),
     ("hit resolution", "{chamber}"),
     ("wrong hits", "{chamber}"),
+    ("x-t relation", "{chamber}"),
+    ("velocity", "Detector"),
+    ("scintillator time", "Scintillator"),
     *_RATES,
 )
 _GEOMETRY: Final[tuple[Pattern, ...]] = (
@@ -62,6 +65,7 @@ _GEOMETRY: Final[tuple[Pattern, ...]] = (
     ("hit resolution", "{chamber}"),
     ("wrong hits", "{chamber}"),
     ("velocity", "{chamber}"),
+    ("x-t relation", "{chamber}"),
     ("layer efficiency", "{chamber} layer *"),
     *_RATES,
 )

@@ -17,7 +17,7 @@ from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdic
 INTERVAL_S: Final = 0.9
 """Snapshots that come sooner after the one before are not judged."""
 HISTORY: Final = 500
-OF_READING: Final = frozenset({"stalled", "account", "malformed words", "forced windows", "inputs"})
+OF_READING: Final = frozenset({"stalled", "account", "malformed input", "forced windows", "inputs"})
 """Checks of how words are read; in "stalled", which only the clock can tell, two readings of the same words differ."""
 
 
@@ -158,10 +158,12 @@ def _of_reading(snapshot: Snapshot, age_s: float, *, live: bool) -> Iterator[Fin
     level = Level.BAD if residual else Level.GOOD
     text = f"{residual} words are unaccounted for" if residual else "every word is accounted for"
     yield Finding("account", "Stream", level, text, value=float(residual), limit=0.0, unit="words")
-    share = account.malformed / account.words if account.words else 0.0
+    rows = account.malformed - snapshot.catalogue.words_by_kind(snapshot.total)["malformed"]
+    share = max(rows, 0) / account.words if account.words else 0.0
     level, limit = graded(share, thresholds.lost_words)
     level = level if account.words >= thresholds.min_hits else Level.NULL
-    yield Finding("malformed words", "Stream", level, f"{share:.3%} of the words are malformed", "", share, limit)
+    text = f"{share:.3%} of the input's words are rows or bytes that could not be made words"
+    yield Finding("malformed input", "Stream", level, text, "", share, limit)
     level = Level.MEDIUM if snapshot.forced else Level.GOOD
     text = f"{snapshot.forced} windows were closed early for want of memory" if snapshot.forced else "none was forced"
     yield Finding("forced windows", "Stream", level, text, value=float(snapshot.forced), limit=0.0, unit="windows")

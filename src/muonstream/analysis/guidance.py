@@ -76,6 +76,10 @@ GUIDANCE: Final[dict[str, str]] = {
         "Muons cross this layer without a hit. Check the layer's high voltage and thresholds; look at Muons, "
         "efficiency of cells, for whether it is a part of the layer."
     ),
+    "malformed input": (
+        "Rows or bytes of the input could not be made words. Look at System for the lines that say what was found; "
+        "check the readout's output and that the format is the right one."
+    ),
     "malformed words": (
         "Some of what comes is not data of the expected form. Look at System for the lines that say what was found; "
         "check the readout's output and that the format is the right one."
@@ -131,6 +135,10 @@ GUIDANCE: Final[dict[str, str]] = {
     "velocity": (
         "Electrons drift faster or slower than the detector file says. Check the gas (flow, mixture, pressure, "
         "temperature) and the high voltage."
+    ),
+    "x-t relation": (
+        "Hits at some distance from their wires lie off their tracks: drift times do not mean the distances that the "
+        "detector file says. Check the high voltage of wires and strips, and the gas."
     ),
     "wrong hits": (
         "Many segments have a hit that is not the track's. Check for noise and crosstalk, and whether time offsets and "

@@ -19,6 +19,8 @@ from muonstream.detector import Chamber
 
 FEWEST_OF_SIDES: Final = 30
 """Segments of one choice of sides, for their mean misfit."""
+BAND_MM: Final = 3
+"""Residuals by distance are looked at in bands of so many mm."""
 VELOCITY_ERROR: Final = 0.004
 """A drift velocity is judged by segments when they tell it so well."""
 SHARE_SIGMAS: Final = 3.0
@@ -125,7 +127,7 @@ def _residuals(catalogue: Catalogue, chamber: int, now: Counts) -> Iterator[Find
     fit = fit_core(catalogue.entries["misfit"].axis.centres, catalogue.view(now, "misfit")[chamber, 1:-1])
     n = int(catalogue.view(now, "misfit")[chamber, 1:-1].sum())
     if fit is None or n < thresholds.min_hits:
-        for check in ("hit resolution", "wrong hits", "layer shift"):
+        for check in ("hit resolution", "wrong hits", "layer shift", "x-t relation"):
             yield Finding(check, name, Level.NULL, f"only {n} segments with a hit in each layer", name)
         return
     sigmas = thresholds.significance
@@ -140,6 +142,7 @@ def _residuals(catalogue: Catalogue, chamber: int, now: Counts) -> Iterator[Find
     reason = f"{fit.tail:.0%} ± {fit.tail_error:.0%} of the segments have a hit that is not the track's"
     yield Finding("wrong hits", name, level, reason, name, fit.tail, limit)
     yield _layer_shift(catalogue, chamber, now)
+    yield _xt_relation(catalogue, chamber, now)
 
 
 def _layer_shift(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
@@ -159,6 +162,35 @@ def _layer_shift(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
         level, limit = Level.GOOD, thresholds.residual_mean_mm[0]
     reason = f"layer {layer} is {shift:+.3f} ± {errors[layer]:.3f} mm from where the others put it"
     return Finding("layer shift", room.name, level, reason, room.name, shift, limit, "mm")
+
+
+def _xt_relation(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
+    """Whether drift times mean the distances that a constant velocity says: residuals by distance from the wire.
+
+    A fit has residuals of its own hits, which are some 7 % of what the relation is off by.
+    """
+    room, thresholds = catalogue.detector.chambers[chamber], catalogue.detector.thresholds
+    velocity, error = drift_velocity_um_per_ns(catalogue.view(now, "velocity")[chamber])
+    if velocity > 0:
+        off = abs(velocity / room.drift_velocity_um_per_ns - 1)
+        if off > max(thresholds.velocity_change[0], SHARE_SIGMAS * error / velocity):
+            return Finding("x-t relation", room.name, Level.NULL, "not judged: the drift velocity is off", room.name)
+    names = ("residual_count", "residual_sum_um", "residual_sum2_um2")
+    bands = np.arange(0, catalogue.view(now, names[0]).shape[1], BAND_MM)
+    n, sums, squares = (np.add.reduceat(catalogue.view(now, name)[chamber], bands).astype(float) for name in names)
+    used = n >= thresholds.min_hits
+    if not used.any():
+        return Finding("x-t relation", room.name, Level.NULL, "too few hits at any distance", room.name)
+    mean_mm = sums[used] / n[used] / 1000
+    errors_mm = np.sqrt(np.maximum(squares[used] / n[used] / 1e6 - mean_mm**2, 1e-6) / n[used])
+    clear = np.abs(mean_mm) - thresholds.significance * errors_mm
+    worst = int(np.argmax(np.where(clear > 0, np.abs(mean_mm), clear - 1)))
+    value, at_mm = float(mean_mm[worst]), int(bands[used][worst])
+    level, limit = graded(abs(value), thresholds.xt_residual_mm)
+    if clear[worst] <= 0:
+        level, limit = Level.GOOD, thresholds.xt_residual_mm[0]
+    reason = f"hits {at_mm} to {at_mm + BAND_MM} mm from their wires are {value:+.3f} ± {errors_mm[worst]:.3f} mm off"
+    return Finding("x-t relation", room.name, level, reason, room.name, value, limit, "mm")
 
 
 @lru_cache(maxsize=64)

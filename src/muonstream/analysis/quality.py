@@ -49,12 +49,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Words of a stretch of data, and those of them that were late or stray or that the detector file does not know."""
+    """Words of a stretch of data, and those of them that were late, stray, malformed or of unknown channels."""
 
     words: int = 0
     late: int = 0
     stray: int = 0
     unmapped: int = 0
+    malformed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +172,9 @@ def judge_hits(catalogue: Catalogue, windows: Windows) -> Finding:
 
 
 def judge_lost(catalogue: Catalogue, lost: Lost) -> Iterator[Finding]:
-    """Whether words are lost, or of channels that the detector file does not know."""
+    """Whether words are lost, make no sense, or are of channels that the detector file does not know."""
     thresholds = catalogue.detector.thresholds
-    for kind in ("late", "stray", "unmapped"):
+    for kind in ("late", "stray", "malformed", "unmapped"):
         limits = thresholds.unmapped_words if kind == "unmapped" else thresholds.lost_words
         n = getattr(lost, kind)
         share = n / lost.words if lost.words > 0 else 0.0

@@ -27,6 +27,8 @@ OLD_SHARE: Final = 0.1
 so large a part of their age: some 100 of a run of days."""
 BOX_S: Final = (10.0, 20.0, 40.0, 80.0, LONG_S)
 """Stretches from which a time box may be taken."""
+BOXES_EACH_STEPS: Final = 3
+"""Time boxes are fitted every so many steps, those of all chambers together: a shift that they share is one."""
 BEFORE_S: Final = 30.0
 """What is compared with is older than this, and at least this long."""
 ENOUGH: Final = 1.5
@@ -65,7 +67,7 @@ class Timeline:
         self._kept: list[_Kept] = [self._now]
         self._before: Window | None = None
         self._boxes: dict[int, TimeBox] = {}
-        self._next_box = 0
+        self._judged_steps = 0
         self._levels = Levels()
         self._spells: dict[tuple[str, str], Spell] = {}
         self._worst = Level.NULL
@@ -88,7 +90,9 @@ class Timeline:
     def _judged(self, data_time_s: float, *, ended: bool) -> list[Change]:
         self._data_time_s = data_time_s
         windows = self._windows()
-        self._fit_boxes(ended)
+        if self._judged_steps % BOXES_EACH_STEPS == 0 or ended:
+            self._fit_boxes()
+        self._judged_steps += 1
         judgement = judge(self.catalogue, windows, self._boxes, self._lost(windows.brief))
         self._keep()
         self._remember(judgement)
@@ -189,9 +193,10 @@ class Timeline:
     def _lost(self, window: Window) -> Lost:
         """Words that were lost or not used, in the newest data with enough to judge by."""
         start = next((entry for entry in self._kept if self._now.live_s - entry.live_s <= window.seconds), self._now)
-        words = sum(self.catalogue.words_by_kind(window.counts).values())
+        kinds = self.catalogue.words_by_kind(window.counts)
+        words = sum(kinds.values())
         late, stray = self._now.late - start.late, self._now.stray - start.stray
-        return Lost(words + late + stray, late, stray, self.catalogue.words_by_kind(window.counts)["unmapped"])
+        return Lost(words + late + stray, late, stray, kinds["unmapped"], kinds["malformed"])
 
     def _keep(self) -> None:
         """Keep this step's counts, and forget those that are old and close to others."""
@@ -214,8 +219,7 @@ class Timeline:
         if old:
             self._before = Window(old[-1].counts, old[-1].live_s)
 
-    def _fit_boxes(self, every: bool) -> None:
-        """Fit the time box of the next chamber in turn, or of every one; the others' stay as they were."""
+    def _fit_boxes(self) -> None:
         chambers, live_s = self.catalogue.detector.chambers, self._now.live_s
         starts = [
             next((entry for entry in reversed(self._kept) if live_s - entry.live_s >= seconds), self._kept[0])
@@ -226,11 +230,9 @@ class Timeline:
             starts.append(self._kept[0])
         starts = [entry for i, entry in enumerate(starts) if i == 0 or entry is not starts[i - 1]]
         windows = [self._window(entry).counts for entry in starts]
-        turn = range(len(chambers)) if every else [self._next_box % len(chambers)]
-        self._next_box += 1
-        for c in turn:
+        for c, chamber in enumerate(chambers):
             found = [self.catalogue.drift_histogram_ns(window, c) for window in windows]
-            box = newest_time_box(found[0][0], [counts for _, counts in found], chambers[c].t_max_ns)
+            box = newest_time_box(found[0][0], [counts for _, counts in found], chamber.t_max_ns)
             if box is None:
                 self._boxes.pop(c, None)
             else:

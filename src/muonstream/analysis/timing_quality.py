@@ -25,10 +25,10 @@ def judge_timing(
     """
     detector, thresholds = catalogue.detector, catalogue.detector.thresholds
     begins = {c: box.begin for c, box in boxes.items()}
-    common, late = _common_shift(catalogue, begins)
+    common, shared, late = _common_shift(catalogue, begins)
     if late is not None:
         yield late
-    begins = {c: Edge(edge.position_ns - common, edge.error_ns) for c, edge in begins.items()}
+    begins = {c: Edge(e.position_ns - common, e.error_ns) if c in shared else e for c, e in begins.items()}
     steps = _board_steps(catalogue, begins)
     off_board = {board: step for board, (step, level) in steps.items() if level > Level.GOOD}
     for board, (step, level) in steps.items():
@@ -92,18 +92,26 @@ def _limited(value: float, limits: tuple[float, float], error: float, sigmas: fl
     return level, limit
 
 
-def _common_shift(catalogue: Catalogue, begins: Mapping[int, Edge]) -> tuple[float, Finding | None]:
-    """By how much the time boxes of all chambers begin late together, which is the scintillator's doing, ns."""
+def _common_shift(catalogue: Catalogue, begins: Mapping[int, Edge]) -> tuple[float, set[int], Finding | None]:
+    """By how much time boxes begin late together, which is the scintillator's doing, ns, and of which chambers.
+
+    All that have moved must have moved alike, on the scintillator's own board as on the others, and be most of them:
+    those that muons with a scintillator's signal cross seldom show it later.
+    """
     detector, limits = catalogue.detector, catalogue.detector.thresholds.t0_shift_ns
     if not detector.scintillators or len(begins) < 2:
-        return 0.0, None
-    mean, error, agree = _agreed(list(begins.values()), limits[1])
+        return 0.0, set(), None
+    moved = {c for c, e in begins.items() if abs(e.position_ns) > max(limits[0], T0_SIGMAS * e.error_ns)}
+    hosts = {s.board for s in detector.scintillators}
+    boards = {detector.chambers[c].board for c in moved}
+    of_all = bool(boards & hosts) and boards >= {detector.chambers[c].board for c in begins}
+    mean, error, agree = _agreed([begins[c] for c in moved or begins], limits[1])
     level, limit = _limited(mean, limits, error, T0_SIGMAS)
-    if not agree or len(begins) < len(detector.chambers):
-        mean, level, limit = 0.0, Level.GOOD, limits[0]
-    reason = f"all chambers' time boxes begin at {mean:+.1f} ± {error:.1f} ns"
+    if not moved or not of_all or not agree or 2 * len(moved) <= len(begins):
+        moved, level, limit = set(), Level.GOOD, limits[0]
+    reason = f"the time boxes of {len(moved or begins)} chambers begin at {mean:+.1f} ± {error:.1f} ns"
     finding = Finding("scintillator time", "Scintillator", level, reason, value=-mean, limit=limit, unit="ns")
-    return (mean if level > Level.GOOD else 0.0), finding
+    return mean, moved if level > Level.GOOD else set(), finding
 
 
 def _agreed(edges: Sequence[Edge], apart_ns: float) -> tuple[float, float, bool]:
