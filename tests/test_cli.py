@@ -133,7 +133,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
         (["process", str(tmp_path / "prose.csv")], "found text such as 'dear shifter,'; expected words, a table"),
         (["process", "kafka://here/frames"], "expected a file, found a topic; muonstream run reads it"),
         (["process", "sim:"], "expected a file, found a simulation; muonstream run reads it"),
-        (["process", str(simulated), "--format", "dma"], "found words of the boards one after another, which is not"),
+        (["process", str(simulated), "--format", "dma"], "without run words between them, but --format dma was given"),
         (["topics", "create", "kafka://here/frames"], "allowed is kafka://host:port[,host:port], without a topic"),
         (["topics", "list", "here:9092"], "found 'here:9092', allowed is kafka://host:port[,host:port]\n"),
         (["replay", str(simulated), "--to", "here:9092"], "--to: found 'here:9092', allowed is kafka://"),

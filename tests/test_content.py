@@ -62,13 +62,13 @@ def test_what_is_found_does_not_depend_on_how_words_are_cut(at: int, what: int, 
 def test_a_repeated_block_is_named_with_its_place(at: int, n: int) -> None:
     notes, repeated = found(np.insert(WORDS, at, WORDS[at - n : at]))
     assert n <= repeated <= n + 64
-    assert any("identical, bit for bit, to words" in note for note in notes)
+    assert any("the same, bit for bit, as words" in note for note in notes)
 
 
 def test_words_that_come_twice_one_after_the_other() -> None:
     notes, repeated = found(with_faults(0, 3))
     assert repeated == 2400
-    assert notes == ["f: 2,400 hits identical, bit for bit, to the word before, the first at word 2 of 14,400"]
+    assert notes == ["f: 2,400 hits repeated: the same, bit for bit, as the word before, the first at word 2 of 14,400"]
 
 
 def test_idle_words_are_named_with_their_value() -> None:

@@ -317,7 +317,7 @@ class ContentCheck:
             first = number - self._distance
             self._notes.add(
                 "repeats",
-                f"words {number + 1:,} to {number + n:,} are identical, bit for bit, to words {first + 1:,} to "
+                f"words {number + 1:,} to {number + n:,} are the same, bit for bit, as words {first + 1:,} to "
                 f"{first + n:,}: {counted(n, 'word')} twice",
             )
         self._distance, self._stretch = 0, (0, 0)
@@ -338,14 +338,14 @@ class ContentCheck:
         if s[_ADJACENT]:
             self._notes.add(
                 "repeats",
-                f"{counted(int(s[_ADJACENT]), 'hit')} identical, bit for bit, to the word before, the first at word "
-                f"{int(s[_FIRST_ADJACENT]) + 1:,} of {words:,}",
+                f"{counted(int(s[_ADJACENT]), 'hit')} repeated: the same, bit for bit, as the word before, the first "
+                f"at word {int(s[_FIRST_ADJACENT]) + 1:,} of {words:,}",
             )
         nearby = int(s[_NEARBY]) - self._repeated
         if nearby > 0:
             self._notes.add(
                 "repeats",
-                f"of {int(s[_TRIED]):,} hits that were compared, {nearby:,} are identical, bit for bit, to a hit "
+                f"of {int(s[_TRIED]):,} hits that were compared, {nearby:,} are the same, bit for bit, as a hit "
                 f"shortly before, the first at word {int(s[_FIRST_NEARBY]) + 1:,}",
             )
         if s[_BX_COUNT]:
