@@ -104,7 +104,7 @@ def test_a_format_that_was_named_is_held_against_the_content(form: str, named: F
     elif named is Format.WORDS and FORMATS[form] is Format.DMA:
         assert str(form_of(data, wanted).format) == str(named)  # the user may want run words counted
     else:
-        with pytest.raises(SourceError, match="named") as caught:
+        with pytest.raises(SourceError, match="--format .* was given") as caught:
             form_of(data, wanted)
         assert str(caught.value).startswith("f: found ")
 
@@ -147,7 +147,7 @@ def test_names_of_files_play_no_part(tmp_path: Path) -> None:
     path.write_bytes(as_words(WORDS))
     assert sum(len(block.words) for block in read_blocks(str(path))) == len(WORDS)
     for wrong in (Format.COURSE, Format.JSON):
-        with pytest.raises(SourceError, match="not the format"):
+        with pytest.raises(SourceError, match="but --format"):
             list(read_blocks(str(path), wrong))
 
 

@@ -46,7 +46,7 @@ def state(contributions: Any) -> dict[str, Any]:
     for contribution in contributions:
         monitor.add(contribution)
     found = monitor.state()
-    del found["data_wall_time"]
+    del found["data_wall_time"], found["begun_wall_time"]
     return found
 
 

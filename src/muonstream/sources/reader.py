@@ -135,6 +135,7 @@ class InputReader:
         pieces, self._unchecked = self._unchecked, []
         binary.be_careful(False)
         for piece in (b"", *pieces):
+            self._content_check.name = self.name
             yield self._account(self._checked(binary.feed(piece)), 0)
         binary.be_careful(self._unpack.unchecked)
 
@@ -258,6 +259,8 @@ class InputReader:
 
     def _decode(self, piece: bytes | memoryview) -> Block:
         assert self._decoder is not None
+        # a decoder may follow the content by itself
+        self._content_check.name = self.name
         if isinstance(self._decoder, BinaryDecoder):
             if self._decoder.halted:
                 self._unchecked.append(piece)
@@ -267,7 +270,6 @@ class InputReader:
 
     def _checked(self, block: Block) -> Block:
         """A block of the decoder, with what is found of its words."""
-        self._content_check.name = self.name
         self._check(block)
         return block
 

@@ -1,6 +1,8 @@
 // What tells people who do not look at the page: the tab's title and icon, and where they are switched on a sound and a
 // notification of the browser.
 
+import { keep, kept } from "./storage.js";
+
 const byId = (id) => document.getElementById(id);
 const SIGNS = { null: "–", good: "✓", medium: "!", bad: "✗", unknown: "?" };
 // the page's own colours of levels, which an icon cannot take from its style sheet
@@ -49,7 +51,7 @@ export function initAttention() {
     button.onclick = async () => {
       const on = !isOn(which);
       if (on && which === "notify" && !(await allowed(button))) return;
-      localStorage.setItem(CHOICES[which], on ? "on" : "off");
+      keep(CHOICES[which], on ? "on" : "off");
       button.setAttribute("aria-pressed", String(on));
       if (on && which === "sound") beep(1);
     };
@@ -62,7 +64,7 @@ async function allowed(button) {
   return can;
 }
 
-const isOn = (which) => localStorage.getItem(CHOICES[which]) === "on";
+const isOn = (which) => kept(CHOICES[which]) === "on";
 
 /** So many short tones. */
 function beep(times) {

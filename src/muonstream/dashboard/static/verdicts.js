@@ -2,6 +2,7 @@
 
 import { call, showInTab } from "./attention.js";
 import { dateTime, moment } from "./clock.js";
+import { keep, kept } from "./storage.js";
 import { element, format, renew, setText } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
@@ -191,8 +192,8 @@ function nameField() {
   field.placeholder = "your name";
   field.setAttribute("aria-label", "Your name");
   field.autocomplete = "name";
-  field.value = localStorage.getItem(NAME) ?? "";
-  field.onchange = () => localStorage.setItem(NAME, field.value.trim());
+  field.value = kept(NAME) ?? "";
+  field.onchange = () => keep(NAME, field.value.trim());
   return field;
 }
 
