@@ -104,7 +104,7 @@ def test_a_format_that_was_named_is_held_against_the_content(form: str, named: F
     elif named is Format.WORDS and FORMATS[form] is Format.DMA:
         assert str(form_of(data, wanted).format) == str(named)  # the user may want run words counted
     else:
-        with pytest.raises(SourceError, match="--format .* was given") as caught:
+        with pytest.raises(SourceError, match=r"--format .* was given") as caught:
             form_of(data, wanted)
         assert str(caught.value).startswith("f: found ")
 
