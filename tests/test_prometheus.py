@@ -122,6 +122,9 @@ def test_time_boxes_are_told_by_chamber(muons: Snapshot) -> None:
     [velocity] = found["muonstream_time_box_velocity_um_per_ns"]
     assert velocity.labels == {"chamber": chamber.name}
     assert velocity.value == pytest.approx(1.01 * chamber.drift_velocity_um_per_ns)
+    of_all = Status(Finding("velocity", "Detector", Level.BAD, "", value=0.05), 0.0)
+    found = {m.name: m.samples for m in time_box_metrics(muons.detector, Verdicts(statuses=(*statuses, of_all)))}
+    assert found[velocity.name][0].value == pytest.approx(1.06 * chamber.drift_velocity_um_per_ns)
 
 
 def selectors(expression: str) -> Iterator[tuple[str, dict[str, str]]]:

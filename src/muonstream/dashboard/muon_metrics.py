@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from muonstream.analysis.findings import Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.verdicts import Verdicts
@@ -72,19 +73,25 @@ def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:
 
 def time_box_metrics(detector: Detector, verdicts: Verdicts) -> Iterator[Metric]:
     """What the fitted time boxes of the newest data say by chamber, with or without reconstruction."""
-    values = {finding.key: finding.value for finding in (status.finding for status in verdicts.statuses)}
+    findings = {status.finding.key: status.finding for status in verdicts.statuses}
+    values = {key: finding.value for key, finding in findings.items()}
+    # a change that all chambers share is an alarm of the detector, and each chamber's is what is left
+    of_all = findings.get(("velocity", "Detector"))
+    shared = (of_all.value or 0.0) if of_all is not None and of_all.level > Level.GOOD else 0.0
     shifts = {chamber.name: values.get(("t0", chamber.name)) for chamber in detector.chambers}
     changes = {chamber.name: values.get(("velocity", chamber.name)) for chamber in detector.chambers}
     velocities = {
         chamber.name: None
         if (change := changes[chamber.name]) is None
-        else chamber.drift_velocity_um_per_ns * (1 + change)
+        else chamber.drift_velocity_um_per_ns * (1 + change + shared)
         for chamber in detector.chambers
     }
-    yield _by_chamber("t0_shift_nanoseconds", "Where the time box begins, from 0, of the last 10 to 120 s", shifts)
+    yield _by_chamber(
+        "t0_shift_nanoseconds", "Where the time box begins, without what its board or all chambers share", shifts
+    )
     yield _by_chamber(
         "time_box_velocity_um_per_ns",
-        "Drift velocity by the width of the time box, of the last 10 to 120 s",
+        "Drift velocity of the newest data, by segments where there are enough, else by the time box",
         velocities,
     )
 
