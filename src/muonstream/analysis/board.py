@@ -37,7 +37,6 @@ class Board:
 
     def _begin(self, run: str) -> None:
         self._run = run
-        self._sequence = 0
         self._seen = 0
         self._levels = Levels()
         self._known: dict[Key, tuple[Level, Acknowledgement]] = {}

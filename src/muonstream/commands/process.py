@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muonstream.analysis.summary import CountedRun, total_of
-from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
@@ -178,7 +177,12 @@ def _count(
 
 
 def _pipeline(run: InputRun, options: ProcessOptions, detector: Detector) -> Pipeline:
-    # without verdicts nothing that only they need is counted
+    # without verdicts nothing that only they need is counted, or even loaded
+    timeline = None
+    if options.verdicts:
+        from muonstream.analysis.timeline import Timeline
+
+        timeline = Timeline
     return Pipeline(
         detector,
         run=run.run.name,
@@ -186,7 +190,7 @@ def _pipeline(run: InputRun, options: ProcessOptions, detector: Detector) -> Pip
         workers=options.workers,
         reconstruct=options.reconstruct,
         pairs=options.verdicts,
-        timeline=Timeline if options.verdicts else None,
+        timeline=timeline,
         builder=FrameBuilder(detector.boards, idle_seconds=options.idle_seconds),
     )
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.analysis.steps import Steps, parts_of
-from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.engines.interrupts import held_back
@@ -24,6 +23,9 @@ from muonstream.engines.kernels import Analysis, Kernels
 from muonstream.formats.block import Block, InputReport
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.words import Words
+
+if TYPE_CHECKING:
+    from muonstream.analysis.timeline import Timeline
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""

@@ -10,6 +10,7 @@ import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { follow } from "./stream.js";
 import { initAttention } from "./attention.js";
+import { keep } from "./storage.js";
 import { showHeadline, showVerdicts } from "./verdicts.js";
 import { Wall } from "./wall.js";
 
@@ -251,11 +252,7 @@ for (const group of choiceGroups) {
     if (!value) return;
     choices[group.dataset.choice] = value;
     if (group.dataset.choice === "theme") {
-      try {
-        localStorage.setItem("muonstream.theme", value);
-      } catch {
-        // it will not be remembered
-      }
+      keep("muonstream.theme", value);
     }
     chosen();
   });
