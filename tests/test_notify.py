@@ -144,13 +144,13 @@ def test_without_apprise_there_is_one_line() -> None:
 
 
 def test_a_run_tells_people_of_its_alarms(tmp_path: Path) -> None:
-    """Text that is cut off in a third of its rows: malformed words are Bad at the end of the run."""
+    """Text that is cut off in a third of its rows: malformed input are Bad at the end of the run."""
     rows = [f"1,0,{i % 64},{i // 4},{i % 3564},{i % 30}" if i % 3 else "1,0,x" for i in range(3000)]
     (tmp_path / "run7.csv").write_text("\n".join(["HEAD,FPGA,TDC_CHANNEL,ORBIT_CNT,BX_COUNTER,TDC_MEAS", *rows]) + "\n")
     (tmp_path / "mine.toml").write_text(
         'name = "x"\nchambers = [{ number = 1, name = "C", board = 0, first_channel = 0, '
         "layer_of_channel = [0, 2, 1, 3], layer_shift_mm = [0, 21, 0, 21], z_mm = 0 }]\n"
-        '[guidance]\n"malformed words" = "Call Anna."\n'
+        '[guidance]\n"malformed input" = "Call Anna."\n'
     )
     with answering(OK) as server:
         command = [sys.executable, "-m", "muonstream", "run", "run7.csv", "--no-follow", "--no-stay", "--port", "0"]
@@ -164,8 +164,8 @@ def test_a_run_tells_people_of_its_alarms(tmp_path: Path) -> None:
     assert SECRET not in done.stderr
     begins, ended = messages
     assert (begins["title"], ended["title"]) == (
-        "Bad: Stream: malformed words (run7)",
-        "No longer watched: Stream: malformed words (run7)",
+        "Bad: Stream: malformed input (run7)",
+        "No longer watched: Stream: malformed input (run7)",
     )
     for part in ("+09:00", "Value: 0.33", "limit 0.01", "What to do: Call Anna.", "http://127.0.0.1:"):
         assert part in begins["message"]
