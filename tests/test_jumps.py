@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.formats.jumps import Jumps
+from muonstream.formats.jumps import DENSE_WORDS, Jumps
 from muonstream.formats.notes import Notes
 from muonstream.words import ORBIT_MASK, ORBIT_SHIFT, Words
 from tools.streams import StreamConfig, make_words
@@ -54,6 +54,26 @@ def test_a_jump_is_named_by_its_input_and_the_word_in_it(cut: int) -> None:
 @pytest.mark.parametrize("packet", [1, 4, 500])
 def test_steady_streams_have_no_jumps(rate_hz: float, packet: int) -> None:
     assert notes_of(make_words(StreamConfig(words=20_000, seed=4, rate_hz=rate_hz, packet=packet))) == []
+
+
+@pytest.mark.parametrize("boards", [1, 4])
+@pytest.mark.parametrize("cut", [7777, 1 << 20])
+def test_far_into_a_run_jumps_are_still_found_where_they_are(boards: int, cut: int) -> None:
+    words = make_words(StreamConfig(words=3 * DENSE_WORDS, seed=2, boards=boards, gap_s=5.0))
+    [note] = notes_of(words, cut)
+    jump = int(np.argmax(np.diff(orbits_of(words)))) + 1
+    assert jump > DENSE_WORDS
+    place = int(note.split("word ")[1].split(":")[0].replace(",", "")) - 1
+    assert abs(place - jump) <= 16
+    words = make_words(StreamConfig(words=3 * DENSE_WORDS, seed=2, boards=boards, resets=1, rate_hz=5e4))
+    [note] = notes_of(words, cut)
+    place = int(note.split("word ")[1].split(":")[0].replace(",", "")) - 1
+    assert abs(place - len(words) // 2) <= 16
+
+
+@pytest.mark.parametrize("rate_hz", [3.0, 5000.0])
+def test_steady_streams_have_no_jumps_far_into_a_run(rate_hz: float) -> None:
+    assert notes_of(make_words(StreamConfig(words=2 * DENSE_WORDS, seed=4, rate_hz=rate_hz, packet=4))) == []
 
 
 def test_wild_orbits_are_no_jumps() -> None:

@@ -1,8 +1,8 @@
 """Where a run's time jumps: gaps and counter resets, by input and word, for notes. What they are is counted elsewhere.
 
-One word in `EACH` is looked at; the level of a board is the median of its last three orbits among these, so that single
-wild orbits do not matter. Where a level jumps, the words before show the place. The first board to fall is a reset; the
-others follow it.
+One word in `EACH` is looked at, later on one in `SPARSE`; the level of a board is the median of its last three orbits
+among these, so that single wild orbits do not matter. Where a level jumps, the words before show the place. The first
+board to fall is a reset; the others follow it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from muonstream.formats.plausible import is_hit
 from muonstream.words import FPGA_SHIFT, HEAD_SHIFT, ORBIT_MASK, ORBIT_SECONDS, ORBIT_SHIFT, Head, Words
 
 EACH: Final = 16
-KEPT: Final = 1 << 11
+DENSE_WORDS, SPARSE = 1 << 18, 64
+"""One word in `EACH` is looked at among the first `DENSE_WORDS`, then one in `SPARSE`, at a quarter of the cost."""
+KEPT: Final = 1 << 13
 """So many words before a jump was noticed are searched for its place."""
 JUMP_ORBITS: Final = round(1 / ORBIT_SECONDS)
 INTERVALS: Final = 20
@@ -31,9 +33,9 @@ HELD: Final = 8
 """Hits behind a jump of which most must be beyond it, too."""
 EVENTS: Final = 64
 
-_PHASE, _TOP, _RESETS, _STEP, _WHOLE = range(5)
+_PHASE, _TOP, _RESETS, _STEP, _LOOKS, _WHOLE = range(6)
 """Fields of the state, int64: words until the next one that is looked at; the highest level since the last reset, or
--1; resets; the mean rise of the highest level."""
+-1; resets; the mean rise of the highest level; words looked at."""
 _FIRST, _SECOND, _THIRD, _LEVEL, _FALLS, _BOARD = range(6)
 """Fields of a board: its last three orbits, their median (-1: none yet), how often it has fallen."""
 _GAP, _RESET = range(2)
@@ -81,7 +83,8 @@ def _look(words: Any, begin: int, s: Any, boards: Any, events: Any) -> tuple[int
                     event = events[n_events]
                     event[0], event[1], event[2], event[3] = what, i, b, before
                     n_events += 1
-        i += EACH
+        s[_LOOKS] += 1
+        i += EACH if s[_LOOKS] < DENSE_WORDS // EACH else SPARSE
     s[_PHASE] = max(i - len(words), 0)
     return i, n_events
 
