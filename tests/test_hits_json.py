@@ -15,6 +15,7 @@ from muonstream.formats.encoding import Encoding
 from muonstream.formats.hits_json import JsonDecoder, word_of_object, words_of_objects
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW
 from muonstream.words import encode
+from tools.streams import WRITERS, StreamConfig, make_words
 
 
 @pytest.mark.parametrize(
@@ -226,3 +227,23 @@ def test_an_object_that_is_too_long_is_one_fault_and_never_held(before: bytes) -
         found = decoded(JsonDecoder("j"), data, cuts)
         assert (len(found.words), found.malformed, found.bytes.total) == (1, 1, len(data))
         assert found.faults == [f"j:{1 + len(before)}: found more than 65,536 bytes, expected a JSON object"]
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize(
+    "character", ["{", "}", "[", "]", '"', "'", ":", ",", "\\", "\n", "x", "0", "-", "less", "cut", "moved"]
+)
+def test_a_fault_in_one_object_costs_no_more_than_that_one_and_the_next(character: str, pretty: bool) -> None:
+    """A character too many or too few, an object that ends early, or its end in its middle, at any place of it."""
+    words = make_words(StreamConfig(words=40, seed=3))
+    lines = WRITERS["json lines"](words).decode().splitlines()
+    good = lines[9]
+    for at in range(len(good)):
+        before, after = good[:at], good[at:]
+        faulty = {"less": before + after[1:], "cut": before, "moved": f"{before}}}{after[:-1]}"}
+        lines[9] = faulty.get(character, before + character + after)
+        text = "\n".join(lines)
+        block = JsonDecoder("f").feed((text.replace(", ", ",\n  ") if pretty else text).encode(), last=True)
+        lost = len(np.setdiff1d(words, block.words))
+        assert lost <= 2, lines[9]
+        assert lost <= 1 or block.malformed, lines[9]

@@ -147,23 +147,34 @@ def _string_end(data: Any, at: Any, stop: Any) -> tuple[Any, Any]:
 
 @inlined
 def _value_end(data: Any, at: Any, stop: Any) -> tuple[Any, Any]:
-    """The place behind any value, up to a comma or the object's end, and whether it is whole."""
-    depth = 0
+    """The place behind any value, up to a comma or the object's end, and whether it is whole.
+
+    A bracket opens only in front of a value, and a colon stands in an object: otherwise the object was cut, and what
+    follows is the next one.
+    """
+    depth, before = 0, np.uint8(_COLON)
     while at < stop:
         byte = data[at]
         if byte in (_QUOTE, _SINGLE):
             at, status = _string_end(data, at, stop)
             if status != OK:
                 return at, status
+            before = byte
             continue
         if byte in (_OPEN, _OPEN_LIST):
+            if before not in (_COLON, _COMMA, _OPEN_LIST):
+                return at, BROKEN
             depth += 1
+        elif byte == _COLON and depth == 0:
+            return at, BROKEN
         elif byte in (_CLOSE, _CLOSE_LIST):
             if depth == 0:
                 return at, OK if byte == _CLOSE else BROKEN
             depth -= 1
         elif byte == _COMMA and depth == 0:
             return at, OK
+        if not (byte == 32 or byte == 9 or byte == 10 or byte == 13):
+            before = byte
         at += 1
     return stop, INCOMPLETE
 
