@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from muonstream.analysis.guidance import GUIDANCE
 from muonstream.detector import Detector
+from tools import sensitivity
 from tools.faults import FAULTS
-from tools.sensitivity import OF_THE_CLOCK, SOON_S, found, smallest
+from tools.faults.checks import FOR_CHECK
+from tools.sensitivity import OF_THE_CLOCK, SOON_S, Seen, Trial, Trials, cells, found, smallest
 
 SIZES = {
     "dying cell": 3.0,
@@ -51,15 +56,71 @@ def test_the_table_of_faults_has_one_for_each_check() -> None:
 
 
 def test_the_smallest_fault_is_found_by_halving(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tools import sensitivity
-
     fault = FAULTS["dead cell"]
     asked = []
 
-    def by_size(name: str, size: float, rate_hz: float, within_s: float) -> sensitivity.Seen:
+    def by_size(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Trial:
         asked.append(size)
-        return sensitivity.Seen(5.0 if size >= 0.7 else None)
+        return Trial(name, size, rate_hz, within_s, {"dead cell": (5.0, "Bad")} if size >= 0.7 else {})
 
-    monkeypatch.setattr(sensitivity, "found", by_size)
-    assert smallest(fault, 5000.0, 30.0)[0] == 0.7
+    monkeypatch.setattr(sensitivity, "tried", by_size)
+    place, seen = smallest(fault, 5000.0, 30.0)
+    assert place is not None
+    assert (fault.sizes[place], seen.check) == (0.7, "dead cell (Bad)")
     assert len(asked) <= 4
+
+
+def test_each_cell_of_the_table_says_what_is_found_or_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of which a share of 0.95 shows after 400 s, all of it after 200 s, and less of it never."""
+    times_s = {0.95: 400.0, 1.0: 200.0}
+    asked = []
+
+    def by_size(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Trial:
+        asked.append((size, within_s))
+        after_s = times_s.get(size, 1e9)
+        first = {"dead cell": (after_s, "Medium")} if after_s <= within_s else {}
+        return Trial(name, size, rate_hz, within_s, first, ((20.0, "t0: Chamber 1"),) if size == 1.0 else ())
+
+    monkeypatch.setattr(sensitivity, "tried", by_size)
+    early, late = cells(("dead cell", 100.0), [30.0, 3600.0])
+    assert early == "none: 1 share takes 3 min"
+    assert late == "0.95 share: dead cell (Medium), 7 min"
+    assert cells(("dead cell", 100.0), [30.0, 100.0]) == ["not found", "not found"]
+    assert cells(("dead cell", 100.0), [300.0]) == ["1 share: dead cell (Medium), 3 min; also t0: Chamber 1"]
+    assert cells(("dead cells", 100.0), [3600.0], by_check=True) == ["not found"]
+
+
+def test_nothing_is_tried_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def by_size(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Trial:
+        asked.append((size, within_s))
+        first = {"dead cell": (50.0, "Bad")} if within_s > 50 else {}
+        return Trial(name, size, rate_hz, within_s, first, ((40.0, "t0: Chamber 1"),))
+
+    monkeypatch.setattr(sensitivity, "tried", by_size)
+    trials = Trials(tmp_path / "trials")
+    assert trials.seen("dead cell", 1.0, 5000.0, 30.0) == Seen(None)
+    assert trials.seen("dead cell", 1.0, 5000.0, 100.0) == Seen(50.0, "dead cell (Bad)", ("t0: Chamber 1",))
+    for again in (trials, Trials(tmp_path / "trials")):
+        assert again.seen("dead cell", 1.0, 5000.0, 100.0).after_s == 50.0
+        assert again.seen("dead cell", 1.0, 5000.0, 20.0) == Seen(None)
+        assert again.seen("dead cell", 1.0, 5000.0, 100.0, "dead cells") == Seen(None, "", ("t0: Chamber 1",))
+    assert asked == [(1.0, 30.0), (1.0, 100.0)]
+
+
+def test_trials_of_another_source_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = Trial("dead cell", 1.0, 5000.0, 30.0, {"dead cell": (5.0, "Bad")})
+    monkeypatch.setattr(sensitivity, "tried", lambda *_: made)
+    Trials(tmp_path / "trials").seen("dead cell", 1.0, 5000.0, 30.0)
+    monkeypatch.setattr(sensitivity, "_source", lambda: "another")
+    monkeypatch.setattr(sensitivity, "tried", lambda *_: replace(made, first={}))
+    assert Trials(tmp_path / "trials").seen("dead cell", 1.0, 5000.0, 30.0).after_s is None
+
+
+def test_each_check_that_words_decide_has_its_fault() -> None:
+    """The table of checks is whole: all but those that no fault trips, with a fault that may trip it."""
+    assert set(FOR_CHECK) | NEVER_TRIPPED >= set(GUIDANCE)
+    for check, name in FOR_CHECK.items():
+        assert check in GUIDANCE
+        assert check in {of for of, _ in FAULTS[name].checks(Detector.default())}

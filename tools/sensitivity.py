@@ -1,33 +1,60 @@
 """python -m tools.sensitivity: the smallest fault of each kind that the verdicts find, and how soon.
 
-For each fault of `tools.faults` and each rate the ladder of sizes is searched for the smallest that is found within so
-many seconds of data, and within the whole run. With --healthy: alarms in so many hours of data without any fault.
+For each fault of `tools.faults`, or with --checks for each check and the fault that it is for, and for each rate, the
+ladder of sizes is searched for the smallest that is found within so many seconds of data, and within the whole run.
+With --healthy: alarms in so many hours of data without any fault.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final
 
+import muonstream
 from muonstream.analysis.findings import Level
 from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Change
+from muonstream.analysis.verdicts import Change, duration
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.scenario import SimulationConfig
 from muonstream.words import Words
 from tools.faults import FAULTS, Fault, simulated, with_fault
+from tools.faults.checks import FOR_CHECK
 
-AT_S = 60.0
-"""A fault comes after so much healthy data."""
-SOON_S = 30.0
-RUN_S = 3600.0
-OF_THE_CLOCK = frozenset({"stalled read-out"})
+AT_S: Final = 60.0
+QUIET_HZ, QUIET_AT_S = 1000.0, 600.0
+"""A fault comes after so much healthy data; at lower rates after more, so that there is something to compare with."""
+SOON_S: Final = 30.0
+RUN_S: Final = 3600.0
+STEP_S: Final = 3.0
+"""What is found at the end of the step in which the time is up counts."""
+OF_THE_CLOCK: Final = frozenset({"stalled read-out"})
 """Faults that words cannot show: the board's clock finds them."""
+SEED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A fault of a size at a rate: what was raised of it, by check, and of anything else, in so many seconds after it.
+
+    first: seconds after the fault at which each check was first Medium or Bad, and which of them
+    others: what is not of this fault: when, and what
+    """
+
+    fault: str
+    size: float
+    rate_hz: float
+    until_s: float
+    first: dict[str, tuple[float, str]] = field(default_factory=dict)
+    others: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +64,16 @@ class Seen:
     after_s: float | None
     check: str = ""
     others: tuple[str, ...] = ()
+
+
+def muons_hz(rate_hz: float) -> float:
+    """Muons a second at so many words a second."""
+    return min(60.0, rate_hz / 80)
+
+
+def healthy_s(rate_hz: float) -> float:
+    """How much healthy data comes before a fault."""
+    return AT_S if rate_hz >= QUIET_HZ else QUIET_AT_S
 
 
 def judged(chunks: Iterator[Words], detector: Detector, until_s: float = 0.0) -> Iterator[Change]:
@@ -62,62 +99,185 @@ def judged(chunks: Iterator[Words], detector: Detector, until_s: float = 0.0) ->
         yield from new()
 
 
-def found(name: str, size: float, rate_hz: float, within_s: float, seed: int = 5) -> Seen:
-    """Whether and when a fault of a size is found within so many seconds."""
-    fault, detector = FAULTS[name], Detector.default()
-    muons_hz = min(60.0, rate_hz / 80)
-    config = SimulationConfig(seed=seed, duration_s=AT_S + within_s + 12, rate_hz=rate_hz, muon_rate_hz=muons_hz)
-    others: list[str] = []
-    for change in judged(with_fault(fault, size, AT_S, config), detector, AT_S + within_s + 3):
+def tried(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None, seed: int = SEED) -> Trial:
+    """A fault of a size, for so many seconds, or until it has been found (by a check, None: by any) after SOON_S."""
+    fault, detector, at_s = FAULTS[name], Detector.default(), healthy_s(rate_hz)
+    config = SimulationConfig(
+        seed=seed, duration_s=at_s + within_s + 12, rate_hz=rate_hz, muon_rate_hz=muons_hz(rate_hz)
+    )
+    first: dict[str, tuple[float, str]] = {}
+    others: list[tuple[float, str]] = []
+    until_s = within_s
+    # the time line is the same for any chunks: long ones are read faster
+    chunk_s = 15.0 if within_s <= 2 * SOON_S else 60.0
+    for change in judged(with_fault(fault, size, at_s, config, chunk_s=chunk_s), detector, at_s + within_s + STEP_S):
+        after_s = change.data_time_s - at_s
+        if after_s > until_s + STEP_S:
+            break
         if change.after <= Level.GOOD:
             continue
-        own = fault.may_raise(change.check, change.subject, detector)
-        after_s = change.data_time_s - AT_S
-        if own and 0 <= after_s <= within_s + 3:
-            return Seen(after_s, f"{change.check} ({change.after.title})", tuple(others))
-        if not own or after_s < 0:
-            others.append(f"{change.check}: {change.subject}")
-    return Seen(None, "", tuple(others))
+        if after_s < 0 or not fault.may_raise(change.check, change.subject, detector):
+            others.append((after_s, f"{change.check}: {change.subject}"))
+            continue
+        first.setdefault(change.check, (after_s, change.after.title))
+        if check in (None, change.check):
+            until_s = min(until_s, max(after_s, SOON_S))
+    return Trial(name, size, rate_hz, until_s, first, tuple(others))
 
 
-def smallest(fault: Fault, rate_hz: float, within_s: float) -> tuple[float | None, Seen]:
-    """The smallest size of the ladder that is found, by halving; None where not even the largest is."""
-    low, high = 0, len(fault.sizes)
+class Trials:
+    """Trials that have been made, kept in a file too: whoever needs one again, by another process or day, has it.
+
+    Of a file only those count that were made by the same source of verdicts and faults.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._known: dict[tuple[str, float, float], list[Trial]] = {}
+        if path is not None and path.exists():
+            for line in path.read_text().splitlines():
+                plain = json.loads(line)
+                if plain.pop("source") == _source():
+                    self._add(_trial_of(plain))
+
+    def seen(self, name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Seen:
+        """Whether and when a fault of a size is found within so many seconds, by a check or by any."""
+        for trial in self._known.get((name, size, rate_hz), ()):
+            seen = _seen(trial, within_s, check)
+            if seen.after_s is not None or trial.until_s >= within_s:
+                return seen
+        trial = tried(name, size, rate_hz, within_s, check)
+        self._add(trial)
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"source": _source(), **asdict(trial)}) + "\n")
+        return _seen(trial, within_s, check)
+
+    def _add(self, trial: Trial) -> None:
+        self._known.setdefault((trial.fault, trial.size, trial.rate_hz), []).append(trial)
+
+
+def _trial_of(plain: dict[str, Any]) -> Trial:
+    first = {check: (float(after_s), str(level)) for check, (after_s, level) in plain.pop("first").items()}
+    others = tuple((float(after_s), str(what)) for after_s, what in plain.pop("others"))
+    return Trial(**plain, first=first, others=others)
+
+
+def _seen(trial: Trial, within_s: float, check: str | None) -> Seen:
+    others = tuple(what for after_s, what in trial.others if after_s <= within_s + STEP_S)
+    mine = [
+        (after_s, f"{name} ({level})")
+        for name, (after_s, level) in trial.first.items()
+        if after_s <= within_s + STEP_S and check in (None, name)
+    ]
+    return Seen(*min(mine), others) if mine else Seen(None, "", others)
+
+
+@cache
+def _source() -> str:
+    """What the verdicts and faults were made by: a digest of their source."""
+    places = [Path(muonstream.__file__).parent, Path(__file__).parent / "faults"]
+    digest = hashlib.sha256()
+    for path in sorted(path for place in places for path in place.rglob("*.py")):
+        if not {"dashboard", "commands", "sinks", "sources", "kafka", "formats"} & set(path.parts):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def found(name: str, size: float, rate_hz: float, within_s: float, seed: int = SEED) -> Seen:
+    """Whether and when a fault of a size is found within so many seconds."""
+    return _seen(tried(name, size, rate_hz, within_s, seed=seed), within_s, None)
+
+
+def smallest(
+    fault: Fault,
+    rate_hz: float,
+    within_s: float,
+    *,
+    trials: Trials | None = None,
+    check: str | None = None,
+    below: int = 99,
+) -> tuple[int | None, Seen]:
+    """The place in its ladder of the smallest size that is found, by halving; None where not even the largest is.
+
+    below: a place that is known to be found; without one the largest is asked first
+    """
+    trials = trials or Trials()
+    low, high = 0, min(below, len(fault.sizes))
     best = Seen(None)
     while low < high:
         middle = (low + high) // 2
-        seen = found(fault.name, fault.sizes[middle], rate_hz, within_s)
+        seen = trials.seen(fault.name, fault.sizes[middle], rate_hz, within_s, check)
         if seen.after_s is not None:
             high, best = middle, seen
         else:
             low = middle + 1
-    return (fault.sizes[low], best) if low < len(fault.sizes) else (None, best)
+    return (low, best) if best.after_s is not None else (None, best)
 
 
-def row(name: str, rates_hz: Sequence[float], withins_s: Sequence[float]) -> str:
-    """A row of the table, in Markdown."""
-    fault = FAULTS[name]
-    cells = []
-    for rate_hz in rates_hz:
-        for within_s in withins_s:
-            size, seen = smallest(fault, rate_hz, within_s)
-            if size is None:
-                cells.append("not found")
-                continue
-            extra = f"; also {', '.join(seen.others[:2])}" if seen.others else ""
-            cells.append(f"{size:g} {fault.unit}: {seen.check} after {seen.after_s:.0f} s{extra}")
-    return f"| {name} | {' | '.join(cells)} |"
+def cells(
+    what: tuple[str, float], withins_s: Sequence[float], *, by_check: bool = False, keep: Path | None = None
+) -> list[str]:
+    """The cells of a row of the table at one rate, each of a time within which it is found; times rise.
+
+    what: the name of the fault, or of the check, and the rate
+    """
+    name, rate_hz = what
+    fault, check = (FAULTS[FOR_CHECK[name]], name) if by_check else (FAULTS[name], None)
+    trials = Trials(keep)
+    out: list[str] = []
+    known: int | None = None
+    seen = Seen(None)
+    for within_s in withins_s:
+        place, new = smallest(
+            fault, rate_hz, within_s, trials=trials, check=check, below=99 if known is None else known
+        )
+        if place is not None:
+            known, seen = place, new
+        if known is None:
+            out.append("")
+            continue
+        assert seen.after_s is not None
+        extra = f"; also {', '.join(seen.others[:2])}" if seen.others else ""
+        found_as = "" if by_check else f"{seen.check}, "
+        out.append(f"{fault.sizes[known]:g} {fault.unit}: {found_as}{duration(seen.after_s)}{extra}")
+    if "" in out:
+        # too early for the largest: which time suffices for it
+        largest = trials.seen(fault.name, fault.sizes[-1], rate_hz, withins_s[-1], check)
+        text = "not found"
+        if largest.after_s is not None:
+            text = f"none: {fault.sizes[-1]:g} {fault.unit} takes {duration(largest.after_s)}"
+        out = [cell or text for cell in out]
+    return out
 
 
-def healthy(hours: float, rate_hz: float) -> None:
+def print_table(options: argparse.Namespace) -> None:
+    """The table in Markdown, a row as soon as it is complete."""
+    names = options.faults or [name for name in FAULTS if name not in OF_THE_CLOCK]
+    if options.checks:
+        names = options.faults or list(FOR_CHECK)
+    columns = [f"{rate:g} Hz, within {duration(within)}" for rate in options.rates for within in options.within]
+    heads = ["check", "fault"] if options.checks else ["fault"]
+    print(f"| {' | '.join([*heads, *columns])} |")
+    print(f"|{'---|' * (len(heads) + len(columns))}")
+    made = partial(cells, withins_s=options.within, by_check=options.checks, keep=options.keep)
+    with ProcessPoolExecutor(options.processes) as pool:
+        parts = pool.map(made, [(name, rate_hz) for name in names for rate_hz in options.rates])
+        for name in names:
+            line = [cell for _ in options.rates for cell in next(parts)]
+            heads = [name, FOR_CHECK[name]] if options.checks else [name]
+            print(f"| {' | '.join([*heads, *line])} |", flush=True)
+
+
+def healthy(hours: float, rate_hz: float, seed: int) -> None:
     """Print the alarms in so many hours of healthy data."""
     begun, detector = time.process_time(), Detector.default()
-    chunks = simulated(SimulationConfig(muon_rate_hz=min(60.0, rate_hz / 80)), hours * 3600, rate_hz, 17, chunk_s=30.0)
+    chunks = simulated(SimulationConfig(muon_rate_hz=muons_hz(rate_hz)), hours * 3600, rate_hz, seed, chunk_s=60.0)
     alarms = [change for change in judged(chunks, detector) if change.after > Level.GOOD]
     spent = time.process_time() - begun
-    print(f"{len(alarms)} alarms in {hours:g} h at {rate_hz:g} Hz ({spent:.0f} s of a processor)")
+    print(f"{len(alarms)} alarms in {hours:g} h at {rate_hz:g} Hz, seed {seed} ({spent:.0f} s of a processor)")
     for change in alarms:
-        print(f"  {change.data_time_s:.0f} s: {change.check}: {change.subject}: {change.reason}")
+        print(f"  {change.data_time_s:.0f} s: {change.check}: {change.subject}: {change.reason}", flush=True)
 
 
 def main() -> None:
@@ -125,20 +285,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", type=float, nargs="+", default=[5000.0, 100.0], help="words a second")
     parser.add_argument("--within", type=float, nargs="+", default=[SOON_S, RUN_S], help="seconds of data")
-    parser.add_argument("--faults", nargs="+", default=[name for name in FAULTS if name not in OF_THE_CLOCK])
+    parser.add_argument("--checks", action="store_true", help="a row for each check, instead of each fault")
+    parser.add_argument("--faults", nargs="+", choices=[*FAULTS, *FOR_CHECK], metavar="NAME", help="these rows only")
+    parser.add_argument("--keep", type=Path, help="a file for what was tried, so that nothing is tried twice")
     parser.add_argument("--healthy", type=float, default=0.0, help="hours of healthy data instead")
+    parser.add_argument("--seed", type=int, default=17, help="of healthy data")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
+    options.within.sort()
     if options.healthy:
         for rate_hz in options.rates:
-            healthy(options.healthy, rate_hz)
+            healthy(options.healthy, rate_hz, options.seed)
         return
-    columns = [f"{rate:g} Hz, within {within:g} s" for rate in options.rates for within in options.within]
-    print(f"| fault | {' | '.join(columns)} |")
-    print(f"|---|{'---|' * len(columns)}")
-    with ProcessPoolExecutor(options.processes) as pool:
-        for line in pool.map(partial(row, rates_hz=options.rates, withins_s=options.within), options.faults):
-            print(line, flush=True)
+    print_table(options)
 
 
 if __name__ == "__main__":
