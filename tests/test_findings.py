@@ -64,6 +64,12 @@ def test_a_finding_is_about_its_check_and_subject() -> None:
 )
 def test_a_limit_has_to_be_passed(value: float, level: Level, limit: float) -> None:
     assert graded(value, (1.0, 2.0)) == (level, limit)
+    assert graded(value, (1.0, 2.0), chance=False) == (level, limit)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.5, 1e9, float("inf")])
+def test_what_chance_may_bring_is_good_whatever_it_is(value: float) -> None:
+    assert graded(value, (1.0, 2.0), chance=True) == (Level.GOOD, 1.0)
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1e6), st.floats(1, 20))

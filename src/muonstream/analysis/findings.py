@@ -86,9 +86,14 @@ def median(values: NDArray[Any]) -> float:
     return float(rising[middle]) if len(rising) % 2 else float(rising[middle - 1] + rising[middle]) / 2
 
 
-def graded(value: float, limits: tuple[float, float]) -> tuple[Level, float]:
-    """The level of a value that should be small, and the limit that it passed or has next."""
+def graded(value: float, limits: tuple[float, float], *, chance: bool = False) -> tuple[Level, float]:
+    """The level of a value that should be small, and the limit that it passed or has next.
+
+    chance: whether chance alone may bring such a value: then it is Good, whatever it is
+    """
     medium, bad = limits
+    if chance:
+        return Level.GOOD, medium
     if value > bad:
         return Level.BAD, bad
     return (Level.MEDIUM, medium) if value > medium else (Level.GOOD, medium)
@@ -109,9 +114,7 @@ def change(
 ) -> tuple[Level, float, float]:
     """Level, relative change and limit of a number of hits against what was expected; scale: see `significant`."""
     relative = n / expected - 1 if expected > 0 else 0.0
-    level, limit = graded(abs(relative), limits)
-    if level > Level.GOOD and not significant(n, expected, sigmas, scale):
-        level, limit = Level.GOOD, limits[0]
+    level, limit = graded(abs(relative), limits, chance=not significant(n, expected, sigmas, scale))
     return level, relative, limit
 
 

@@ -67,9 +67,8 @@ def _missing(
 ) -> Finding:
     """The finding of a share that is missing; one that chance may bring is Good."""
     missing = 1 - found / expected
-    level, limit = graded(missing, limits)
-    if 1 - wilson(found, expected, SHARE_SIGMAS)[1] <= limits[0]:
-        level, limit = Level.GOOD, limits[0]
+    chance = 1 - wilson(found, expected, SHARE_SIGMAS)[1] <= limits[0]
+    level, limit = graded(missing, limits, chance=chance)
     low, high = wilson(found, expected)
     reason = f"efficiency {found / expected:.1%} ({low:.1%} to {high:.1%}), of {expected} {what}"
     return Finding(check, subject, level, reason, part, missing, limit)
@@ -131,14 +130,12 @@ def _residuals(catalogue: Catalogue, chamber: int, now: Counts) -> Iterator[Find
             yield Finding(check, name, Level.NULL, f"only {n} segments with a hit in each layer", name)
         return
     sigmas = thresholds.significance
-    level, limit = graded(fit.sigma, thresholds.residual_width_mm)
-    if fit.sigma - sigmas * fit.sigma_error < thresholds.residual_width_mm[0]:
-        level, limit = Level.GOOD, thresholds.residual_width_mm[0]
+    chance = fit.sigma - sigmas * fit.sigma_error < thresholds.residual_width_mm[0]
+    level, limit = graded(fit.sigma, thresholds.residual_width_mm, chance=chance)
     reason = f"hits scatter by {fit.sigma:.3f} ± {fit.sigma_error:.3f} mm, wrong ones apart"
     yield Finding("hit resolution", name, level, reason, name, fit.sigma, limit, "mm")
-    level, limit = graded(fit.tail, thresholds.wrong_hits)
-    if fit.tail - sigmas * fit.tail_error < thresholds.wrong_hits[0]:
-        level, limit = Level.GOOD, thresholds.wrong_hits[0]
+    chance = fit.tail - sigmas * fit.tail_error < thresholds.wrong_hits[0]
+    level, limit = graded(fit.tail, thresholds.wrong_hits, chance=chance)
     reason = f"{fit.tail:.0%} ± {fit.tail_error:.0%} of the segments have a hit that is not the track's"
     yield Finding("wrong hits", name, level, reason, name, fit.tail, limit)
     yield _layer_shift(catalogue, chamber, now)
@@ -157,9 +154,7 @@ def _layer_shift(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
     clear = np.abs(shifts_mm) - thresholds.significance * errors
     layer = int(np.argmax(np.where(clear > 0, np.abs(shifts_mm), -1.0))) if (clear > 0).any() else int(clear.argmax())
     shift = float(shifts_mm[layer])
-    level, limit = graded(abs(shift), thresholds.residual_mean_mm)
-    if clear[layer] <= 0:
-        level, limit = Level.GOOD, thresholds.residual_mean_mm[0]
+    level, limit = graded(abs(shift), thresholds.residual_mean_mm, chance=bool(clear[layer] <= 0))
     reason = f"layer {layer} is {shift:+.3f} ± {errors[layer]:.3f} mm from where the others put it"
     return Finding("layer shift", room.name, level, reason, room.name, shift, limit, "mm")
 
@@ -186,9 +181,7 @@ def _xt_relation(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
     clear = np.abs(mean_mm) - thresholds.significance * errors_mm
     worst = int(np.argmax(np.where(clear > 0, np.abs(mean_mm), clear - 1)))
     value, at_mm = float(mean_mm[worst]), int(bands[used][worst])
-    level, limit = graded(abs(value), thresholds.xt_residual_mm)
-    if clear[worst] <= 0:
-        level, limit = Level.GOOD, thresholds.xt_residual_mm[0]
+    level, limit = graded(abs(value), thresholds.xt_residual_mm, chance=bool(clear[worst] <= 0))
     reason = f"hits {at_mm} to {at_mm + BAND_MM} mm from their wires are {value:+.3f} ± {errors_mm[worst]:.3f} mm off"
     return Finding("x-t relation", room.name, level, reason, room.name, value, limit, "mm")
 

@@ -201,9 +201,8 @@ def judge_rates(catalogue: Catalogue, now: Window, silent: Set[int]) -> Iterator
             yield Finding("rate", name, Level.NULL, reason, name)
             continue
         missing = 1 - n / expected
-        level, limit = graded(missing, thresholds.missing_rate)
-        if level > Level.GOOD and not significant(n, expected, thresholds.significance):
-            level, limit = Level.GOOD, thresholds.missing_rate[0]
+        chance = not significant(n, expected, thresholds.significance)
+        level, limit = graded(missing, thresholds.missing_rate, chance=chance)
         reason = f"{n / now.seconds:.2g} Hz in a typical cell, {expected / now.seconds:.2g} Hz in other chambers'"
         yield Finding("rate", name, level, reason, name, missing, limit)
 
@@ -292,9 +291,8 @@ def judge_active_cells(catalogue: Catalogue, chamber: int, now: Window, usual: W
         means.append(mean)
         errors.append(float((orbits * (number - mean) ** 2).sum() / total**2))
     relative = means[0] / means[1] - 1
-    level, limit = graded(abs(relative), thresholds.active_cells_change)
-    if abs(means[0] - means[1]) < thresholds.significance * sum(errors) ** 0.5:
-        level, limit = Level.GOOD, thresholds.active_cells_change[0]
+    chance = abs(means[0] - means[1]) < thresholds.significance * sum(errors) ** 0.5
+    level, limit = graded(abs(relative), thresholds.active_cells_change, chance=chance)
     reason = f"{means[0]:.2f} cells an orbit, {relative:+.0%} against what it was"
     yield Finding("active cells", name, level, reason, name, relative, limit)
 
@@ -310,9 +308,8 @@ def judge_occupancy(
         yield Finding("occupancy", name, Level.NULL, "too few hits to compare with the reference", name)
         return
     distance, scaled = kolmogorov(a, b)
-    level, limit = graded(distance, thresholds.occupancy_distance)
-    if scaled < thresholds.significance / 2:  # chance stays below 1.6 but once in a hundred times
-        level, limit = Level.GOOD, thresholds.occupancy_distance[0]
+    # chance stays below 1.6 but once in a hundred times
+    level, limit = graded(distance, thresholds.occupancy_distance, chance=scaled < thresholds.significance / 2)
     chi2, free = chi_squared(a, b)
     reason = f"Kolmogorov distance {distance:.3f} from the reference, chi squared {chi2:.0f} of {free} bins"
     yield Finding("occupancy", name, level, reason, name, distance, limit)

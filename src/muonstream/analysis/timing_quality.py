@@ -84,9 +84,7 @@ def _judge_velocities(
 
 def _limited(value: float, limits: tuple[float, float], error: float, sigmas: float) -> tuple[Level, float]:
     """The level of a value with an error: what chance may bring is Good, and Null where even Bad might be chance."""
-    level, limit = graded(abs(value), limits)
-    if abs(value) < sigmas * error:
-        level, limit = Level.GOOD, limits[0]
+    level, limit = graded(abs(value), limits, chance=abs(value) < sigmas * error)
     if level is Level.GOOD and TIMING_SIGMAS * error > limits[1] * 1.5:
         level = Level.NULL
     return level, limit
@@ -133,8 +131,7 @@ def _board_steps(catalogue: Catalogue, begins: Mapping[int, Edge]) -> dict[int, 
         if board in hosts or not hosts or len(edges) < 2:
             continue
         mean, error, agree = _agreed(edges, thresholds.t0_shift_ns[1])
-        level, _ = graded(abs(mean), thresholds.board_step_ns)
-        if not agree or abs(mean) < TIMING_SIGMAS * error:
-            level = Level.GOOD
+        chance = not agree or abs(mean) < TIMING_SIGMAS * error
+        level, _ = graded(abs(mean), thresholds.board_step_ns, chance=chance)
         out[board] = (mean, level)
     return out
