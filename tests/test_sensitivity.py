@@ -83,6 +83,9 @@ def test_each_cell_of_the_table_says_what_is_found_or_how_long_it_takes(monkeypa
 
     monkeypatch.setattr(sensitivity, "tried", by_size)
     early, late = cells(("dead cell", 100.0), [30.0, 3600.0])
+    assert len(asked) == len(set(asked))
+    # a trial of the whole run tells of its first half minute too
+    assert {within_s for _, within_s in asked} == {3600.0}
     assert early == "none: 1 share takes 3 min"
     assert late == "0.95 share: dead cell (Medium), 7 min"
     assert cells(("dead cell", 100.0), [30.0, 100.0]) == ["not found", "not found"]
@@ -121,6 +124,6 @@ def test_trials_of_another_source_do_not_count(monkeypatch: pytest.MonkeyPatch, 
 def test_each_check_that_words_decide_has_its_fault() -> None:
     """The table of checks is whole: all but those that no fault trips, with a fault that may trip it."""
     assert set(FOR_CHECK) | NEVER_TRIPPED >= set(GUIDANCE)
-    for check, name in FOR_CHECK.items():
+    for check, (name, _) in FOR_CHECK.items():
         assert check in GUIDANCE
         assert check in {of for of, _ in FAULTS[name].checks(Detector.default())}

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -196,14 +196,14 @@ def smallest(
     *,
     trials: Trials | None = None,
     check: str | None = None,
-    below: int = 99,
+    known: int = 0,
 ) -> tuple[int | None, Seen]:
     """The place in its ladder of the smallest size that is found, by halving; None where not even the largest is.
 
-    below: a place that is known to be found; without one the largest is asked first
+    known: smaller sizes than that of this place are known not to be found
     """
     trials = trials or Trials()
-    low, high = 0, min(below, len(fault.sizes))
+    low, high = known, len(fault.sizes)
     best = Seen(None)
     while low < high:
         middle = (low + high) // 2
@@ -218,37 +218,32 @@ def smallest(
 def cells(
     what: tuple[str, float], withins_s: Sequence[float], *, by_check: bool = False, keep: Path | None = None
 ) -> list[str]:
-    """The cells of a row of the table at one rate, each of a time within which it is found; times rise.
+    """The cells of a row of the table at one rate, one for each time within which a fault is found; times rise.
 
     what: the name of the fault, or of the check, and the rate
     """
     name, rate_hz = what
-    fault, check = (FAULTS[FOR_CHECK[name]], name) if by_check else (FAULTS[name], None)
+    fault, check = FAULTS[FOR_CHECK[name][0] if by_check else name], name if by_check else None
+    if by_check:
+        fault = replace(fault, sizes=tuple(size for size in fault.sizes if size <= FOR_CHECK[name][1]))
     trials = Trials(keep)
     out: list[str] = []
-    known: int | None = None
-    seen = Seen(None)
-    for within_s in withins_s:
-        place, new = smallest(
-            fault, rate_hz, within_s, trials=trials, check=check, below=99 if known is None else known
-        )
-        if place is not None:
-            known, seen = place, new
-        if known is None:
-            out.append("")
-            continue
-        assert seen.after_s is not None
-        extra = f"; also {', '.join(seen.others[:2])}" if seen.others else ""
-        found_as = "" if by_check else f"{seen.check}, "
-        out.append(f"{fault.sizes[known]:g} {fault.unit}: {found_as}{duration(seen.after_s)}{extra}")
-    if "" in out:
-        # too early for the largest: which time suffices for it
-        largest = trials.seen(fault.name, fault.sizes[-1], rate_hz, withins_s[-1], check)
-        text = "not found"
-        if largest.after_s is not None:
-            text = f"none: {fault.sizes[-1]:g} {fault.unit} takes {duration(largest.after_s)}"
-        out = [cell or text for cell in out]
-    return out
+    place, seen = smallest(fault, rate_hz, withins_s[-1], trials=trials, check=check)
+    largest = seen if place is None else trials.seen(fault.name, fault.sizes[-1], rate_hz, withins_s[-1], check)
+    # the longest first: what is found in it, and when, answers most of what the shorter ones ask
+    for within_s in reversed(withins_s):
+        if largest.after_s is None:
+            out.append("not found")
+        elif largest.after_s > within_s + STEP_S:
+            out.append(f"none: {fault.sizes[-1]:g} {fault.unit} takes {duration(largest.after_s)}")
+        else:
+            place, seen = smallest(fault, rate_hz, within_s, trials=trials, check=check, known=place or 0)
+            assert place is not None
+            assert seen.after_s is not None
+            extra = f"; also {', '.join(seen.others[:2])}" if seen.others else ""
+            found_as = "" if by_check else f"{seen.check}, "
+            out.append(f"{fault.sizes[place]:g} {fault.unit}: {found_as}{duration(seen.after_s)}{extra}")
+    return out[::-1]
 
 
 def print_table(options: argparse.Namespace) -> None:
@@ -265,7 +260,7 @@ def print_table(options: argparse.Namespace) -> None:
         parts = pool.map(made, [(name, rate_hz) for name in names for rate_hz in options.rates])
         for name in names:
             line = [cell for _ in options.rates for cell in next(parts)]
-            heads = [name, FOR_CHECK[name]] if options.checks else [name]
+            heads = [name, FOR_CHECK[name][0]] if options.checks else [name]
             print(f"| {' | '.join([*heads, *line])} |", flush=True)
 
 
