@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from muonstream.analysis.guidance import GUIDANCE
+from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.steps import Step
+from muonstream.analysis.timeline import Timeline
 from muonstream.detector import Detector
 from tools import sensitivity
 from tools.faults import FAULTS
 from tools.faults.checks import FOR_CHECK
-from tools.sensitivity import OF_THE_CLOCK, SOON_S, Seen, Trial, Trials, cells, found, smallest
+from tools.sensitivity import OF_THE_CLOCK, SOON_S, Seen, Thinned, Trial, Trials, cells, found, smallest
 
 SIZES = {
     "dying cell": 3.0,
@@ -59,9 +63,11 @@ def test_the_smallest_fault_is_found_by_halving(monkeypatch: pytest.MonkeyPatch)
     fault = FAULTS["dead cell"]
     asked = []
 
-    def by_size(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Trial:
+    def by_size(
+        name: str, size: float, rate_hz: float, within_s: float, check: str | None = None, every: int = 1
+    ) -> Trial:
         asked.append(size)
-        return Trial(name, size, rate_hz, within_s, {"dead cell": (5.0, "Bad")} if size >= 0.7 else {})
+        return Trial(name, size, rate_hz, within_s, every, {"dead cell": (5.0, "Bad")} if size >= 0.7 else {})
 
     monkeypatch.setattr(sensitivity, "tried", by_size)
     place, seen = smallest(fault, 5000.0, 30.0)
@@ -75,11 +81,13 @@ def test_each_cell_of_the_table_says_what_is_found_or_how_long_it_takes(monkeypa
     times_s = {0.95: 400.0, 1.0: 200.0}
     asked = []
 
-    def by_size(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Trial:
+    def by_size(
+        name: str, size: float, rate_hz: float, within_s: float, check: str | None = None, every: int = 1
+    ) -> Trial:
         asked.append((size, within_s))
         after_s = times_s.get(size, 1e9)
         first = {"dead cell": (after_s, "Medium")} if after_s <= within_s else {}
-        return Trial(name, size, rate_hz, within_s, first, ((20.0, "t0: Chamber 1"),) if size == 1.0 else ())
+        return Trial(name, size, rate_hz, within_s, every, first, ((20.0, "t0: Chamber 1"),) if size == 1.0 else ())
 
     monkeypatch.setattr(sensitivity, "tried", by_size)
     early, late = cells(("dead cell", 100.0), [30.0, 3600.0])
@@ -96,10 +104,12 @@ def test_each_cell_of_the_table_says_what_is_found_or_how_long_it_takes(monkeypa
 def test_nothing_is_tried_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def by_size(name: str, size: float, rate_hz: float, within_s: float, check: str | None = None) -> Trial:
+    def by_size(
+        name: str, size: float, rate_hz: float, within_s: float, check: str | None = None, every: int = 1
+    ) -> Trial:
         asked.append((size, within_s))
         first = {"dead cell": (50.0, "Bad")} if within_s > 50 else {}
-        return Trial(name, size, rate_hz, within_s, first, ((40.0, "t0: Chamber 1"),))
+        return Trial(name, size, rate_hz, within_s, every, first, ((40.0, "t0: Chamber 1"),))
 
     monkeypatch.setattr(sensitivity, "tried", by_size)
     trials = Trials(tmp_path / "trials")
@@ -113,7 +123,7 @@ def test_nothing_is_tried_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_trials_of_another_source_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    made = Trial("dead cell", 1.0, 5000.0, 30.0, {"dead cell": (5.0, "Bad")})
+    made = Trial("dead cell", 1.0, 5000.0, 30.0, 1, {"dead cell": (5.0, "Bad")})
     monkeypatch.setattr(sensitivity, "tried", lambda *_: made)
     Trials(tmp_path / "trials").seen("dead cell", 1.0, 5000.0, 30.0)
     monkeypatch.setattr(sensitivity, "_source", lambda: "another")
@@ -127,3 +137,19 @@ def test_each_check_that_words_decide_has_its_fault() -> None:
     for check, (name, _) in FOR_CHECK.items():
         assert check in GUIDANCE
         assert check in {of for of, _ in FAULTS[name].checks(Detector.default())}
+
+
+def test_steps_taken_together_are_the_same_run() -> None:
+    detector = Detector.default()
+    catalogue = Catalogue(detector)
+    counts = np.random.default_rng(1).poisson(3.0, (7, catalogue.size)).astype(np.int64)
+    steps = [Step(n, counts[n], 3.0 * (n + 1), 3.0 * (n + 1)) for n in range(7)]
+    whole, thinned = Timeline(catalogue), Thinned(catalogue, 3)
+    for step in steps:
+        whole.add(step)
+        thinned.add(step)
+    assert thinned.verdicts.judged_s == 18.0
+    for timeline in (whole, thinned):
+        timeline.finish()
+    assert thinned.verdicts.judged_s == whole.verdicts.judged_s == 21.0
+    np.testing.assert_array_equal(thinned.state()["counts"], whole.state()["counts"])

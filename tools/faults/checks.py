@@ -141,7 +141,7 @@ FOR_CHECK: Final[dict[str, tuple[str, float]]] = {
     "malformed words": ("malformed words", ANY),
     "unmapped words": ("unmapped words", ANY),
 }
-"""The fault of the table that each check is for, and the largest size that it is for: beyond that another check finds it.
+"""The fault of the table that each check is for, and the largest size of it: beyond that another check finds it.
 
 What words cannot show, such as how they are read, is not among them.
 """

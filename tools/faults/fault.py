@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -30,10 +31,11 @@ Truth = Callable[[float, Detector], tuple[Detector, Bend | None]]
 class Injection:
     """A fault under way: give it the chunks of a stream one after another, and `end` after the last."""
 
-    def __init__(self, change: Change | None, at_s: float) -> None:
-        """change: None for none; at_s: from which data time on, since orbit 0."""
+    def __init__(self, change: Change | None, at_s: float, until_s: float = inf) -> None:
+        """change: None for none; at_s, until_s: from which data time on, and up to which, since orbit 0."""
         self._change = change
         self._at_tdc = round(at_s * SECOND_TDC)
+        self._until_tdc = until_s * SECOND_TDC
         self._newest: int | None = None
         self._done = 0
 
@@ -42,14 +44,22 @@ class Injection:
         if self._change is None or not len(words):
             return words
         pieces = (words[first : first + PIECE_WORDS] for first in range(0, len(words), PIECE_WORDS))
-        done = [self._piece(self._change, piece) for piece in pieces]
+        done = [piece if self._change is None else self._piece(self._change, piece) for piece in pieces]
         return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _piece(self, change: Change, words: Words) -> Words:
         piece = piece_of(words, self._newest, self._done, self._at_tdc)
         self._newest = int(piece.newest_tdc[-1])
         self._done += len(words)
-        return words if self._newest < self._at_tdc else change(piece)
+        if self._newest < self._at_tdc:
+            return words
+        if self._newest < self._until_tdc:
+            return change(piece)
+        # it is over within this piece: what it still holds back comes where it ends
+        n = int(np.searchsorted(piece.newest_tdc, self._until_tdc))
+        during = change(piece_of(words[:n], piece.before_tdc, piece.first, self._at_tdc)) if n else words[:0]
+        last, self._change = change.end(), None
+        return np.concatenate([during, last, words[n:]])
 
     def end(self) -> Words:
         """What comes after the last chunk (uint64[n])."""
@@ -100,8 +110,8 @@ class Fault:
         """Whether a finding is of this fault, and not a false alarm."""
         return any(check == c and fnmatchcase(subject, s) for c, s in self.checks(detector))
 
-    def begin(self, size: float, at_s: float, seed: int, detector: Detector) -> Injection:
-        """The fault for a stream in chunks; at_s: data time since orbit 0. Size 0 changes nothing.
+    def begin(self, size: float, at_s: float, seed: int, detector: Detector, until_s: float = inf) -> Injection:
+        """The fault for a stream in chunks; at_s, until_s: data time since orbit 0. Size 0 changes nothing.
 
         Equal for any chunks that the stream is cut into. Expects hits whose orbits are right and do not turn over, so
         of several faults one after another stray words come last. Raises ValueError for a size that it cannot have,
@@ -109,10 +119,10 @@ class Fault:
         """
         self._check(size)
         if size == 0:
-            return Injection(None, at_s)
+            return Injection(None, at_s, until_s)
         if self.make is None:
             raise ValueError(f"{self.name}: found words, expected a simulation, see with_fault: words do not tell it")
-        return Injection(self.make(size, seed, detector), at_s)
+        return Injection(self.make(size, seed, detector), at_s, until_s)
 
     def apply(self, words: Words, size: float, at_s: float, rng: np.random.Generator, detector: Detector) -> Words:
         """All words (uint64[n]) of a stream with the fault from at_s on, data time since orbit 0; see `begin`."""
