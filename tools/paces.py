@@ -24,7 +24,7 @@ FAULTS: Final = (("noisy cell", 300.0, 0.2, 0.35), ("dead chamber", 60.0, 0.5, 0
 """Name, size, and which part of the time it is there."""
 PACES: Final = ("max", "600", "60", "10", "1")
 DEADLINE: Final = 3.0
-"""A run has so many times as long as its pace takes, and so many minutes more."""
+"""All have so many times as long as the data took, and so many minutes more."""
 
 
 def episodes(seconds: float) -> list[Episode]:
@@ -42,33 +42,32 @@ def commands(file: Path, folder: Path, paces: Sequence[str]) -> dict[str, list[s
     return {name: [*words, str(folder / f"{name}.json"), str(file)] for name, words in out.items()}
 
 
-def watched(names: dict[str, list[str]], seconds: float) -> dict[str, float]:
+def watched(names: dict[str, list[str]], folder: Path, seconds: float) -> dict[str, float]:
     """Run the commands at the same time; gives how long each took, s. Raises RuntimeError for one that fails."""
     begun = time.monotonic()
-    processes = {
-        name: subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for name, words in names.items()
-    }
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     took: dict[str, float] = {}
     try:
-        for name in sorted(names, key=lambda one: _pace(one), reverse=True):
-            limit_s = 60 * DEADLINE + DEADLINE * seconds
-            _, said = processes[name].communicate(timeout=limit_s)
-            took[name] = time.monotonic() - begun
-            if processes[name].returncode:
-                raise RuntimeError(f"{name}: exit code {processes[name].returncode}\n{said}")
+        for name, words in names.items():
+            with (folder / f"{name}.log").open("wb") as log:
+                processes[name] = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
+        while len(took) < len(names):
+            for name, process in processes.items():
+                code = process.poll()
+                if name not in took and code is not None:
+                    took[name] = time.monotonic() - begun
+                    if code:
+                        raise RuntimeError(f"{name}: exit code {code}\n{(folder / f'{name}.log').read_text()}")
+            if time.monotonic() - begun > 60 * DEADLINE + DEADLINE * seconds:
+                late = ", ".join(name for name in names if name not in took)
+                raise RuntimeError(f"{late}: found no end after {time.monotonic() - begun:.0f} s")
+            time.sleep(0.2)
     finally:
         for process in processes.values():
             if process.poll() is None:
                 process.kill()
                 process.wait()
     return {name: took[name] for name in names}
-
-
-def _pace(name: str) -> float:
-    """How fast the command is, for waiting for the fastest first."""
-    word = name.rpartition(" ")[2]
-    return float(word) if word.isdigit() else 1e9
 
 
 def table(verdicts: dict[str, dict[str, Any]], took: dict[str, float]) -> list[str]:
@@ -92,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         n = write(folder / "words.dat", words_of(episodes(options.seconds), options.seconds, options.rate))
         names = commands(folder / "words.dat", folder, options.paces)
-        took = watched(names, options.seconds)
+        took = watched(names, folder, options.seconds)
         verdicts = {name: json.loads((folder / f"{name}.json").read_text())["verdicts"] for name in names}
     print(f"{n:,} words, {options.seconds / 60:g} min at {options.rate:g} Hz")
     print("\n".join(table(verdicts, took)))
