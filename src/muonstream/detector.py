@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from muonstream.analysis.guidance import guidance_table
+from muonstream.analysis.known import Known, known_table
 from muonstream.channels import ChannelMap, build_channel_map
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
@@ -264,6 +265,8 @@ class Detector(_Table):
     # left out of what identifies a detector: other words of guidance make no other results
     guidance: Annotated[tuple[tuple[str, str], ...], BeforeValidator(guidance_table), Field(exclude=True)] = ()
     """What to do when a check is Medium or Bad, by the check's name, where it is not the default of `GUIDANCE`."""
+    known: Annotated[tuple[Known, ...], BeforeValidator(known_table), Field(exclude=True)] = ()
+    """Alarms that are known, which are shown apart; as the guidance they are no part of what identifies a detector."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -293,6 +296,7 @@ class Detector(_Table):
             if chamber.name in [c.name for c in self.chambers[:i]]:
                 yield f"chambers[{i}].name: found {chamber.name!r} again, allowed is a name of its own"
         owners: dict[tuple[int, int], str] = {}
+        owned = sorted({board for _, board, _ in self._users()})
         for key, board, channels in self._users():
             if self.boards and board not in self.boards:
                 yield f"{key}.board: found {board}, allowed are the boards {list(self.boards)}"
@@ -305,6 +309,11 @@ class Detector(_Table):
             for other, taken in shared.items():
                 span = f"channel {taken[0]}" if len(taken) == 1 else f"channels {taken[0]} to {taken[-1]}"
                 yield f"{own_key}: found {span} of board {board}, which {other} has, allowed are channels of its own"
+        names = [*(c.name for c in self.chambers), *(f"Board {board}" for board in self.boards or owned)]
+        for i, one in enumerate(self.known):
+            allowed = [*names, "Scintillator", "Detector", "Stream"]
+            if not any(one.subject == name or one.subject.startswith(f"{name} ") for name in allowed):
+                yield f"known[{i}].subject: found {one.subject!r}, allowed is what begins with {', '.join(allowed)}"
         for i, key in enumerate(self.estimated):
             if not self._has(key):
                 yield f"estimated[{i}]: found {key!r}, allowed is a key of this file, such as chambers[0].z_mm"
@@ -402,7 +411,11 @@ def _reworded(fault: Any) -> list[str]:
     if fault["type"] == "value_error":
         lines = str(fault["ctx"]["error"]).splitlines()
         # a fault of one value says what was found; those of a whole table begin with the key within it
-        return [f"{key}: {line}" if line.startswith("found ") else f"{key}.{line}".lstrip(".") for line in lines]
+        joins = {"found ": ": ", "[": ""}
+        return [
+            (key + next((join for begin, join in joins.items() if line.startswith(begin)), ".") + line).lstrip(".")
+            for line in lines
+        ]
     if fault["type"] == "missing":
         return [f"{key}: found nothing, it must be given"]
     if fault["type"] == "extra_forbidden":

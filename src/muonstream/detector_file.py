@@ -56,4 +56,6 @@ def detector_toml(
         lines += ["", "[thresholds]", *limits]
     if detector.guidance:
         lines += ["", "[guidance]", *(f"{_value(check)} = {_value(text)}" for check, text in detector.guidance)]
+    for one in detector.known:
+        lines += ["", "[[known]]", *(f"{key} = {_value(value)}" for key, value in one.as_plain().items())]
     return "\n".join(lines) + "\n"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
 from muonstream.analysis.findings import Finding, Level, graded
 from muonstream.analysis.inputs import InputTotals
+from muonstream.analysis.known import Known
 from muonstream.analysis.levels import Key, Levels, Moment
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain
+from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain, with_known
 
 INTERVAL_S: Final = 0.9
 """Snapshots that come sooner after the one before are not judged."""
@@ -68,13 +69,14 @@ class Board:
             changes += self._levels.take(_of_reading(snapshot, age_s, live=self.live), moment)
             self._history.extend(changes)
             self._changes += len(changes)
-            self._publish(made)
+            self._publish(made, snapshot.detector.known)
         for change in changes:
             self._say(change)
         return self.verdicts
 
-    def _publish(self, made: Verdicts) -> None:
-        statuses = [self._shown(status) for status in (*self._levels.statuses.values(), *made.statuses)]
+    def _publish(self, made: Verdicts, known: Iterable[Known]) -> None:
+        of_reading = with_known(self._levels.statuses.values(), known)
+        statuses = [self._shown(status) for status in (*of_reading, *made.statuses)]
         verdicts = replace(made, history=tuple(self._history), changes=self._changes).with_statuses(statuses)
         self._worst = max(self._worst, verdicts.level)
         self.verdicts = replace(verdicts, worst=max(made.worst, self._worst))
@@ -139,7 +141,7 @@ class Board:
             self._known = {
                 status.finding.key: (status.finding.level, status.acknowledged)
                 for status in verdicts.statuses
-                if status.acknowledged is not None
+                if status.acknowledged is not None and not status.acknowledged.by_file
             }
             self._history = deque(verdicts.history, maxlen=HISTORY)
             self._changes, self._worst = verdicts.changes, verdicts.worst

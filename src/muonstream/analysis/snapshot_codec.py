@@ -111,7 +111,8 @@ def _encode(snapshot: Snapshot) -> bytes:
 
 def _guidance(detector: Detector) -> dict[str, Any]:
     """The detector's own guidance, which is no part of its identity; nothing without any, for older readers."""
-    return {"guidance": dict(detector.guidance)} if detector.guidance else {}
+    known = {"known": [one.as_plain() for one in detector.known]} if detector.known else {}
+    return ({"guidance": dict(detector.guidance)} if detector.guidance else {}) | known
 
 
 def decode(data: bytes) -> Snapshot:

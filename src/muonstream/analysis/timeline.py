@@ -13,11 +13,12 @@ import numpy as np
 from muonstream.analysis.cells import typical_hits
 from muonstream.analysis.findings import Judgement, Level, median
 from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.analysis.known import why_known
 from muonstream.analysis.levels import Levels, Moment
 from muonstream.analysis.quality import Lost, Window, Windows, judge
 from muonstream.analysis.steps import Step
 from muonstream.analysis.timebox import TimeBox, newest_time_box
-from muonstream.analysis.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain
+from muonstream.analysis.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
 
 FINE_S: Final = 15.0
 COARSE_STEP_S: Final = 5.0
@@ -100,7 +101,7 @@ class Timeline:
         changes = self._levels.take(judgement.findings, Moment(now_s, self._clock(), data_time_s, ended))
         self._history.extend(changes)
         self._changes += len(changes)
-        statuses = tuple(self._levels.statuses.values())
+        statuses = with_known(self._levels.statuses.values(), self.catalogue.detector.known)
         level, reason, chambers = concluded(statuses, list(self.verdicts.chambers))
         self._worst = max(self._worst, level)
         self.verdicts = Verdicts(
@@ -254,7 +255,9 @@ class Timeline:
             if level > Level.GOOD:
                 spell = spells.get(key, Spell(*key, level, 0.0))
                 spells[key] = replace(spell, level=max(level, spell.level))
-        return tuple(sorted(spells.values(), key=lambda one: (-one.level, -one.seconds, one.check, one.subject)))
+        known = self.catalogue.detector.known
+        named = [replace(one, known=why_known(known, one.check, one.subject, one.level)) for one in spells.values()]
+        return tuple(sorted(named, key=lambda one: (bool(one.known), -one.level, -one.seconds, one.check, one.subject)))
 
     def state(self) -> dict[str, Any]:
         """What a restarted engine goes on from, as plain numbers and arrays: statuses, history, and the run's counts.

@@ -9,6 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.analysis.findings import Finding, Judgement, Level, worst
+from muonstream.analysis.known import Known, why_known
+
+BY_FILE: Final = "detector file"
+"""Who knows of the problems that a detector file names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,13 @@ class Acknowledgement:
     """That somebody knows of an alarm: why, when (unix seconds), and who ("" where nobody gave a name)."""
 
     why: str
-    time: float
+    time: float = field(compare=False)
     name: str = ""
+
+    @property
+    def by_file(self) -> bool:
+        """Whether the detector file says so, and nobody on shift."""
+        return self.name == BY_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,16 @@ class Status:
     since: float = field(compare=False)
     since_data_s: float = 0.0
     acknowledged: Acknowledgement | None = None
+
+
+def with_known(statuses: Iterable[Status], known: Iterable[Known]) -> tuple[Status, ...]:
+    """The statuses, those that a detector file knows of acknowledged by it, and no others."""
+    known = tuple(known)
+    out = []
+    for status in statuses:
+        why = why_known(known, *status.finding.key, status.finding.level)
+        out.append(replace(status, acknowledged=Acknowledgement(why, status.since, BY_FILE) if why else None))
+    return tuple(out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +67,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """How much of a run one check had of a subject at Medium or worse: live seconds, and the worst level."""
+    """How much of a run one check had of a subject at Medium or worse: live seconds, and the worst level.
+
+    known: why it is known, by the detector file; "" where it is new
+    """
 
     check: str
     subject: str
     level: Level
     seconds: float
+    known: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +86,8 @@ class Verdicts:
     level, reason: the detector's, and why where that is Null; chambers: levels by name; statuses: every finding
     judgement: the findings as they are before hysteresis, with the levels of cells
     history: the newest changes, the oldest of them first; changes: how many there were in the whole run
-    worst, spells: the worst level of the whole run; for each alarm of it how long it lasted, gravest and longest first
+    worst, spells: the worst level of the whole run; for each alarm of it how long it lasted, those that are known last,
+        gravest and longest first
     judged_s: live seconds that were judged; data_time_s: up to where
     """
 
@@ -104,11 +128,18 @@ def headline(verdicts: Verdicts) -> str:
     now = verdicts.level.title + (f": {verdicts.reason}" if verdicts.reason else "")
     if verdicts.worst <= Level.GOOD or not verdicts.spells:
         return now
-    # the gravest; a cell's Bad makes the detector Medium
     first, judged = verdicts.spells[0], duration(verdicts.judged_s)
-    text = f"{verdicts.worst.title} for {duration(first.seconds)} of {judged}: {first.subject}: {first.check}"
-    more = len(verdicts.spells) - 1
-    text += f" (and {more} more alarm{'s' if more != 1 else ''})" if more else ""
+    known = sum(bool(spell.known) for spell in verdicts.spells)
+    new = len(verdicts.spells) - known
+    # the gravest of the new ones; a cell's Bad makes the detector Medium
+    level = min(verdicts.worst, first.level) if known and new else verdicts.worst
+    text = f"{level.title} for {duration(first.seconds)} of {judged}: {first.subject}: {first.check}"
+    if not new:
+        text += f", known: {first.known}"
+        known -= 1
+    more = [f"{new - 1} more alarm{'s' if new != 2 else ''}"] if new > 1 else []
+    more += [f"{known} known"] if known else []
+    text += f" (and {', '.join(more)})" if more else ""
     return text if verdicts.level == verdicts.worst else f"{text}; at the end {now}"
 
 
@@ -127,7 +158,13 @@ def verdicts_summary(verdicts: Verdicts) -> dict[str, Any]:
         "chambers": {name: level.name.lower() for name, level in verdicts.chambers.items()},
         "checks": [{**named(one.finding), "since_data_s": one.since_data_s} for one in verdicts.statuses],
         "alarms": [
-            {"check": one.check, "subject": one.subject, "level": one.level.name.lower(), "seconds": one.seconds}
+            {
+                "check": one.check,
+                "subject": one.subject,
+                "level": one.level.name.lower(),
+                "seconds": one.seconds,
+                "known": one.known,
+            }
             for one in verdicts.spells
         ],
         "changes": verdicts.changes,
@@ -202,7 +239,7 @@ def as_plain(verdicts: Verdicts) -> dict[str, Any]:
         ],
         "changes": verdicts.changes,
         "worst": int(verdicts.worst),
-        "spells": [[one.check, one.subject, int(one.level), one.seconds] for one in verdicts.spells],
+        "spells": [[one.check, one.subject, int(one.level), one.seconds, one.known] for one in verdicts.spells],
         "judged_s": verdicts.judged_s,
         "data_time_s": verdicts.data_time_s,
     }
@@ -233,8 +270,8 @@ def of_plain(plain: Mapping[str, Any]) -> Verdicts:
         changes=int(plain["changes"]),
         worst=Level(plain["worst"]),
         spells=tuple(
-            Spell(str(check), str(subject), Level(level), float(seconds))
-            for check, subject, level, seconds in plain["spells"]
+            Spell(str(check), str(subject), Level(level), float(seconds), *map(str, known))
+            for check, subject, level, seconds, *known in plain["spells"]
         ),
         judged_s=float(plain["judged_s"]),
         data_time_s=float(plain["data_time_s"]),

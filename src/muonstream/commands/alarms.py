@@ -14,6 +14,7 @@ import numpy as np
 from muonstream.analysis.board import Board
 from muonstream.analysis.guidance import guidance_of
 from muonstream.analysis.histograms import Catalogue
+from muonstream.analysis.known import why_known
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.notices import Event, Key, Notices
 from muonstream.analysis.quality import Window
@@ -62,6 +63,7 @@ class Alarms:
         self.board = Board(listener=self._changed, live=live)
         self.page = options.link
         """The page's address, without a token, "" while it is not known."""
+        self._known = detector.known
         self._notifiers = self._notify(options, detector, run)
 
     def timeline(self, catalogue: Catalogue) -> Timeline:
@@ -116,7 +118,9 @@ class Alarms:
         common.say(f"{at} {change.after.title}: {change.subject}: {change.check}: {change.reason}")
         if self._webhook is not None:
             self._webhook(change)
-        if self._notifiers:
+        known = why_known(self._known, change.check, change.subject, change.after)
+        # of a known problem people hear when it gets worse than is known, and then to its end
+        if self._notifiers and not (known and change.after > change.before):
             event = self._event(change)
             for notifier in self._notifiers:
                 notifier(event)
