@@ -7,6 +7,7 @@ from benchmarks import (
     bench_process,
     bench_survey,
     bench_text,
+    bench_verdicts,
     bench_viewers,
     reconstruction_truth,
 )
@@ -15,6 +16,7 @@ bench_monitor.main()
 bench_process.main()
 bench_survey.main()
 reconstruction_truth.speeds()
+bench_verdicts.main()
 bench_text.main()
 bench_kafka.main()
 bench_kafka_drain.main()

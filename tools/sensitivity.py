@@ -312,13 +312,14 @@ def print_table(options: argparse.Namespace) -> None:
             print(f"| {' | '.join([*heads, *line])} |", flush=True)
 
 
-def healthy(hours: float, rate_hz: float, seed: int) -> None:
+def healthy(hours: float, rate_hz: float, seed: int, every: int) -> None:
     """Print the alarms in so many hours of healthy data."""
     begun, detector = time.process_time(), Detector.default()
     chunks = simulated(SimulationConfig(muon_rate_hz=muons_hz(rate_hz)), hours * 3600, rate_hz, seed, chunk_s=60.0)
-    alarms = [change for change in judged(chunks, detector) if change.after > Level.GOOD]
+    alarms = [change for change in judged(chunks, detector, every=every) if change.after > Level.GOOD]
     spent = time.process_time() - begun
-    print(f"{len(alarms)} alarms in {hours:g} h at {rate_hz:g} Hz, seed {seed} ({spent:.0f} s of a processor)")
+    how = f"seed {seed}, judged every {every * STEP_S:g} s"
+    print(f"{len(alarms)} alarms in {hours:g} h at {rate_hz:g} Hz, {how} ({spent:.0f} s of a processor)", flush=True)
     for change in alarms:
         print(f"  {change.data_time_s:.0f} s: {change.check}: {change.subject}: {change.reason}", flush=True)
 
@@ -331,7 +332,7 @@ def main() -> None:
     parser.add_argument("--checks", action="store_true", help="a row for each check, instead of each fault")
     parser.add_argument("--faults", nargs="+", choices=[*FAULTS, *FOR_CHECK], metavar="NAME", help="these rows only")
     parser.add_argument(
-        "--every", type=int, default=1, help="in the longer times take so many steps for one, which is quicker"
+        "--every", type=int, default=1, help="in long runs take so many steps for one, which is quicker"
     )
     parser.add_argument("--keep", type=Path, help="a file for what was tried, so that nothing is tried twice")
     parser.add_argument("--healthy", type=float, default=0.0, help="hours of healthy data instead")
@@ -341,7 +342,7 @@ def main() -> None:
     options.within.sort()
     if options.healthy:
         for rate_hz in options.rates:
-            healthy(options.healthy, rate_hz, options.seed)
+            healthy(options.healthy, rate_hz, options.seed, options.every)
         return
     print_table(options)
 

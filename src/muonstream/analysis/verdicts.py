@@ -45,7 +45,9 @@ def with_known(statuses: Iterable[Status], known: Iterable[Known]) -> tuple[Stat
     out = []
     for status in statuses:
         why = why_known(known, *status.finding.key, status.finding.level)
-        out.append(replace(status, acknowledged=Acknowledgement(why, status.since, BY_FILE) if why else None))
+        if why or status.acknowledged is not None:
+            status = replace(status, acknowledged=Acknowledgement(why, status.since, BY_FILE) if why else None)
+        out.append(status)
     return tuple(out)
 
 
