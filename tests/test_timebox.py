@@ -33,9 +33,12 @@ def test_too_few_hits_or_no_box_are_none() -> None:
 
 def test_a_mixture_of_before_and_after_is_not_taken() -> None:
     new, old = box(1, 3000, 25.0, 415.0), box(2, 20_000, 0.0, 390.0)
-    found = newest_time_box(EDGES_NS, [new, new + old], 390.0)
+    found, number = newest_time_box(EDGES_NS, [box(5, 10, 25.0, 415.0), new, new + old], 390.0)
     assert found is not None
+    # what the second and those before it have is of after
+    assert number == 1
     assert abs(found.begin.position_ns - 25) < 4 * found.begin.error_ns
-    same = newest_time_box(EDGES_NS, [box(4, 3000, 0.0, 390.0), old], 390.0)
+    same, number = newest_time_box(EDGES_NS, [box(4, 3000, 0.0, 390.0), old], 390.0)
     assert same is not None
+    assert number is None
     assert same.hits > 15_000

@@ -38,7 +38,9 @@ def commands(file: Path, folder: Path, paces: Sequence[str]) -> dict[str, list[s
     out = {"process": [*muonstream, "process", "--verdicts", "--reconstruct", "--summary"]}
     for n, pace in enumerate(paces):
         how = ["--pace", pace, "--no-page", "--reconstruct", "--workers", str(n % 3), "--interval", f"{0.5 + n / 4:g}"]
-        out[f"run --pace {pace}"] = [*muonstream, "run", *how, "--summary"]
+        # a file that is read at once would be followed as it grows
+        ends = ["--no-follow"] if pace == "max" else []
+        out[f"run --pace {pace}"] = [*muonstream, "run", *how, *ends, "--summary"]
     return {name: [*words, str(folder / f"{name}.json"), str(file)] for name, words in out.items()}
 
 

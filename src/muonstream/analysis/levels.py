@@ -11,8 +11,10 @@ from muonstream.analysis.verdicts import Change, Status
 
 WORSE_AFTER_S: Final = 2.0
 """A worse level has to last so long before it is shown: of steps of data time two have to show it."""
-VELOCITY_WORSE_AFTER_S: Final = 10.0
-"""A drift velocity has to be worse for longer: while times jump, a box of before and after looks like a wider one."""
+SLOWLY_WORSE_AFTER_S: Final = 10.0
+SLOWLY_WORSE: Final = frozenset({"velocity", "board step"})
+"""These have to be worse for longer: while times jump, a box of before and after looks like a wider one, and where all
+have jumped some boxes show it before others."""
 BETTER_AFTER_S: Final = 10.0
 """And a better one so long: verdicts do not flap."""
 RELEASE: Final = 0.8
@@ -66,7 +68,7 @@ class Levels:
             # between two levels that are both worse, or both better, the clock runs on
             begun_s = at.now_s
         self._pending[key] = (finding.level, begun_s)
-        worse_after_s = VELOCITY_WORSE_AFTER_S if finding.check == "velocity" else WORSE_AFTER_S
+        worse_after_s = SLOWLY_WORSE_AFTER_S if finding.check in SLOWLY_WORSE else WORSE_AFTER_S
         held_s = worse_after_s if finding.level > was else BETTER_AFTER_S
         if at.now_s - begun_s < held_s and not at.ended:
             if shown is None:

@@ -93,27 +93,29 @@ def fit_time_box(
     return TimeBox(begin, end, round(hits)) if begin and end else None
 
 
-def newest_time_box(edges_ns: Floats, histograms: Sequence[NDArray[np.int64]], t_max_ns: float) -> TimeBox | None:
+def newest_time_box(
+    edges_ns: Floats, histograms: Sequence[NDArray[np.int64]], t_max_ns: float
+) -> tuple[TimeBox | None, int | None]:
     """The box of the newest data; histograms: of stretches that end now, the shortest first.
 
     The longest is taken that agrees with the shortest that has enough hits: where something has changed meanwhile, a
-    longer one would be a mixture of what was and what is.
+    longer one would be a mixture of what was and what is. Then the second number says which one was taken, else None.
     """
-    newest = taken = None
-    for counts in histograms:
+    newest = taken = number = None
+    for n, counts in enumerate(histograms):
         box = fit_time_box(edges_ns, counts, t_max_ns)
         if box is None:
             continue
         if newest is None:
-            newest = taken = box
+            newest, taken, number = box, box, n
         elif all(
             abs(longer.position_ns - shorter.position_ns) < AGREEMENT * shorter.error_ns
             for longer, shorter in ((box.begin, newest.begin), (box.end, newest.end))
         ):
-            taken = box
+            taken, number = box, n
         else:
-            break
-    return taken
+            return taken, number
+    return taken, None
 
 
 def _fit_edge(centres: Floats, counts: Floats, background: float, near_ns: float, side: int) -> Edge | None:

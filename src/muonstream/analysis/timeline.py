@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from muonstream.analysis.aftermath import Aftermath
 from muonstream.analysis.cells import typical_hits
 from muonstream.analysis.findings import Judgement, Level, median
 from muonstream.analysis.histograms import Catalogue, Counts
@@ -67,7 +68,11 @@ class Timeline:
         self._data_time_s = 0.0
         self._kept: list[_Kept] = [self._now]
         self._before: Window | None = None
+        self._good = Window(catalogue.zeros(), 0.0)
+        self._recent: deque[tuple[float, Window]] = deque()
         self._boxes: dict[int, TimeBox] = {}
+        self._box_from_s = [0.0] * len(catalogue.detector.chambers)
+        self._aftermath = Aftermath(catalogue.detector)
         self._judged_steps = 0
         self._levels = Levels()
         self._spells: dict[tuple[str, str], Spell] = {}
@@ -81,6 +86,7 @@ class Timeline:
         # two steps may be told apart by less live time than none: a pause is a gap or not by all the data there are
         live_s = max(step.live_s, previous.live_s)
         self._now = _Kept(live_s, previous.counts + step.counts, step.late, step.stray)
+        self._recent.append((live_s, Window(step.counts, live_s - previous.live_s)))
         self._lasted(live_s - previous.live_s)
         return self._judged(max(step.data_time_s, self._data_time_s), ended=False)
 
@@ -95,6 +101,7 @@ class Timeline:
             self._fit_boxes()
         self._judged_steps += 1
         judgement = judge(self.catalogue, windows, self._boxes, self._lost(windows.brief))
+        judgement = self._aftermath.of(judgement, windows, self._now.live_s)
         self._keep()
         self._remember(judgement)
         now_s = self._now.live_s
@@ -212,13 +219,19 @@ class Timeline:
         self._kept = thin
 
     def _remember(self, judgement: Judgement) -> None:
-        """While all is as it was, what is older than BEFORE_S becomes what is compared with."""
-        live_s = self._now.live_s
-        if not judgement.rates_are_good or live_s < 2 * BEFORE_S:
+        """While all is as it was, what is older than BEFORE_S becomes part of what is compared with.
+
+        When it is not, the last BEFORE_S are left out for good: a fault that is over does not stay in what later data
+        are compared with.
+        """
+        if not judgement.rates_are_good:
+            self._recent.clear()
             return
-        old = [entry for entry in self._kept if BEFORE_S <= entry.live_s <= live_s - BEFORE_S]
-        if old:
-            self._before = Window(old[-1].counts, old[-1].live_s)
+        while self._recent and self._recent[0][0] <= self._now.live_s - BEFORE_S:
+            _, step = self._recent.popleft()
+            self._good = Window(self._good.counts + step.counts, self._good.seconds + step.seconds)
+        if self._good.seconds >= BEFORE_S:
+            self._before = self._good
 
     def _fit_boxes(self) -> None:
         chambers, live_s = self.catalogue.detector.chambers, self._now.live_s
@@ -232,8 +245,12 @@ class Timeline:
         starts = [entry for i, entry in enumerate(starts) if i == 0 or entry is not starts[i - 1]]
         windows = [self._window(entry).counts for entry in starts]
         for c, chamber in enumerate(chambers):
-            found = [self.catalogue.drift_histogram_ns(window, c) for window in windows]
-            box = newest_time_box(found[0][0], [counts for _, counts in found], chamber.t_max_ns)
+            # what is from before times changed is not mixed with what came after, however little of it there is
+            used = [n for n, entry in enumerate(starts) if n == 0 or entry.live_s >= self._box_from_s[c]]
+            found = [self.catalogue.drift_histogram_ns(windows[n], c) for n in used]
+            box, taken = newest_time_box(found[0][0], [counts for _, counts in found], chamber.t_max_ns)
+            if taken is not None:
+                self._box_from_s[c] = starts[used[taken]].live_s
             if box is None:
                 self._boxes.pop(c, None)
             else:
@@ -269,8 +286,8 @@ class Timeline:
             "live_s": self._now.live_s,
             "late": self._now.late,
             "stray": self._now.stray,
-            "before": self._before.counts.copy() if self._before else np.empty(0, np.int64),
-            "before_s": self._before.seconds if self._before else 0.0,
+            "before": self._good.counts.copy() if self._good.seconds else np.empty(0, np.int64),
+            "before_s": self._good.seconds,
             "verdicts": as_plain(self.verdicts),
         }
 
@@ -279,7 +296,9 @@ class Timeline:
         self._now = _Kept(float(state["live_s"]), state["counts"].copy(), int(state["late"]), int(state["stray"]))
         self._kept = [self._now]
         before_s = float(state["before_s"])
-        self._before = Window(state["before"].copy(), before_s) if before_s else None
+        if before_s:
+            self._good = Window(state["before"].copy(), before_s)
+        self._before = self._good if before_s >= BEFORE_S else None
         self.verdicts = of_plain(state["verdicts"])
         self._data_time_s = self.verdicts.data_time_s
         self._levels = Levels(self.verdicts.statuses)

@@ -1,0 +1,82 @@
+"""The aftermath of a fault: stretches of data that still reach back to it say nothing new of what it was about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import inf
+from typing import Final
+
+import numpy as np
+
+from muonstream.analysis.findings import Finding, Judgement, Level
+from muonstream.analysis.quality import Windows
+from muonstream.analysis.steps import STEP_S
+from muonstream.detector import Detector
+
+OF_BRIEF: Final = frozenset({"rate", "noise", "active cells"})
+OF_CROSSED: Final = frozenset({"segments", "layer efficiency"})
+OF_LONG: Final = frozenset({"efficiency", "occupancy"})
+"""Checks of a chamber by the stretch that they look at: while it reaches back to when the chamber was silent, what they
+find is that silence."""
+OF_SCINTILLATOR: Final = frozenset({"t0", "board step"})
+LATE_FOR_S: Final = 120.0
+"""Chambers with few hits show for so long after the others that the scintillator is in time again."""
+NEARLY_NS: Final = 5.0
+
+
+class Aftermath:
+    """Remembers when cells and chambers last had a fault of their own, in seconds of live time."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._odd_s = [np.full(chamber.cells, -inf) for chamber in detector.chambers]
+        self._silent_s = {chamber.name: -inf for chamber in detector.chambers}
+        self._late_s, self._late_ns = -inf, 0.0
+
+    def of(self, judgement: Judgement, windows: Windows, live_s: float) -> Judgement:
+        """The judgement of a step that ends now, without what is left of faults that are over."""
+        for finding in judgement.findings:
+            if finding.check == "silent" and finding.level is Level.BAD:
+                for chamber in self._detector.chambers:
+                    if finding.subject in (chamber.name, f"Board {chamber.board}"):
+                        self._silent_s[chamber.name] = live_s
+            if finding.check == "scintillator time" and finding.level > Level.GOOD and finding.value is not None:
+                # the boxes of all chambers have moved the other way
+                self._late_s, self._late_ns = live_s, -finding.value
+        findings = tuple(self._left(judgement, windows, live_s))
+        for last_s, levels in zip(self._odd_s, judgement.cells, strict=True):
+            last_s[levels > Level.GOOD] = live_s
+        return replace(judgement, findings=findings)
+
+    def _left(self, judgement: Judgement, windows: Windows, live_s: float) -> Iterator[Finding]:
+        # when a fault ended is known to a step
+        reach_s = {
+            **dict.fromkeys(OF_BRIEF, windows.brief.seconds + STEP_S),
+            **dict.fromkeys(OF_CROSSED, windows.crossed.seconds + STEP_S),
+            **dict.fromkeys(OF_LONG, windows.long.seconds + STEP_S),
+        }
+        lately = live_s - windows.long.seconds - STEP_S
+        odd = {
+            f"{chamber.name} cell {cell}"
+            for chamber, last_s in zip(self._detector.chambers, self._odd_s, strict=True)
+            for cell in np.flatnonzero(last_s > lately)
+        }
+        for finding in judgement.findings:
+            if finding.check == "cell efficiency" and finding.subject in odd:
+                continue
+            since_s = live_s - self._silent_s.get(finding.part, -inf)
+            if finding.level > Level.GOOD and since_s < reach_s.get(finding.check, 0.0):
+                reason = f"not judged: the chamber was silent until {since_s:.0f} s ago"
+                finding = replace(finding, level=Level.NULL, reason=reason, value=None, limit=None)
+            elif self._is_of_scintillator(finding, live_s):
+                reason = f"not judged: the scintillator was late until {live_s - self._late_s:.0f} s ago"
+                finding = replace(finding, level=Level.NULL, reason=reason, value=None, limit=None)
+            yield finding
+
+    def _is_of_scintillator(self, finding: Finding, live_s: float) -> bool:
+        """Whether a shift of time is what the scintillator's was, or a part of it."""
+        if finding.check not in OF_SCINTILLATOR or finding.level <= Level.GOOD or finding.value is None:
+            return False
+        shift, late = finding.value, self._late_ns
+        return 0 < live_s - self._late_s < LATE_FOR_S and shift * late > 0 and abs(shift) <= abs(late) + NEARLY_NS
