@@ -16,6 +16,7 @@ from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Contribut
 from muonstream.analysis.events import MuonContribution, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
+from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import Verdicts
 from muonstream.detector import Detector
 from muonstream.formats.block import InputReport
@@ -66,6 +67,7 @@ class Snapshot:
     verdicts: what the words of complete steps say; None where they are not judged
     muons: the newest muons for an event display, the oldest of them first; none without reconstruction
     begun_wall_time: unix seconds, when the run's engine was first started, restarts notwithstanding; 0: not known
+    times: what the engine's time went to since it was last started; None where it did not say
     """
 
     run: str
@@ -98,6 +100,7 @@ class Snapshot:
     forced: int = 0
     verdicts: Verdicts | None = None
     begun_wall_time: float = 0.0
+    times: EngineTimes | None = None
 
 
 class Monitor:

@@ -21,6 +21,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.rates import RateSeries
+from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import as_plain, of_plain
 from muonstream.detector import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
@@ -99,6 +100,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "with_muons": bool(snapshot.catalogue.muon_shapes),
         "muons": [event.as_dict() for event in snapshot.muons],
         "engine": [list(pair) for pair in snapshot.engine],
+        "times": None if snapshot.times is None else snapshot.times.as_plain(),
         "verdicts": None if snapshot.verdicts is None else as_plain(snapshot.verdicts),
         "inputs": [asdict(report) for report in snapshot.inputs[-INPUTS:]],
         "detector": snapshot.detector.model_dump(mode="json") | _guidance(snapshot.detector),
@@ -155,6 +157,7 @@ def decode(data: bytes) -> Snapshot:
             verdicts=None if header.get("verdicts") is None else of_plain(header["verdicts"]),
             begun_wall_time=float(header.get("begun_wall_time", 0.0)),
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
+            times=None if header.get("times") is None else EngineTimes.of_plain(header["times"]),
         )
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None

@@ -241,11 +241,12 @@ def watched(
     whole = False
 
     def publish(snapshot: Snapshot) -> None:
-        if server is not None:
-            server.publish(snapshot)
-        else:
-            alarms.board.update(snapshot)
-        topics.publish(snapshot)
+        with pipeline.stopwatch.lasting("publishing"):
+            if server is not None:
+                server.publish(snapshot)
+            else:
+                alarms.board.update(snapshot)
+            topics.publish(snapshot)
 
     try:
         feed(publish)

@@ -14,6 +14,7 @@ from muonstream import __version__
 from muonstream.analysis.findings import Level, worst
 from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
+from muonstream.dashboard.engine_metrics import engine_metrics
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import numbers
 from muonstream.dashboard.muon_metrics import muon_metrics, time_box_metrics
@@ -37,6 +38,7 @@ class FeedCollector:
         yield GaugeMetricFamily("muonstream_viewers", "Open pages", self._feed.viewers)
         if snapshot is not None:
             yield from self._of_snapshot(snapshot)
+            yield from engine_metrics(snapshot.times)
             yield from muon_metrics(snapshot)
             yield from time_box_metrics(snapshot.detector, self._feed.board.verdicts)
             yield from self._of_verdicts()

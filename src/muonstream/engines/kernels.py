@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from muonstream.analysis.accumulate import Contribution
+from muonstream.analysis.timing import Stopwatch
 from muonstream.frames import Frames, ScatteredFrames
 
 PIECE_WORDS: Final = 1 << 19
@@ -39,6 +40,16 @@ class _Piece:
         return self.elsewhere.result() if self.here is None else self.here
 
 
+def _timed(analyse: Analysis, stopwatch: Stopwatch) -> Analysis:
+    """The same kernel, whose time a stopwatch takes."""
+
+    def timed(frames: Frames | ScatteredFrames, newest: int | None = None) -> Contribution:
+        with stopwatch.kernel():
+            return analyse(frames, newest)
+
+    return timed
+
+
 class Kernels:
     """Has a kernel count frames in `workers` threads and in the caller's, which helps where it would have to wait.
 
@@ -46,8 +57,8 @@ class Kernels:
     has two threads that take turns. With no workers all is counted in the caller's thread, at once.
     """
 
-    def __init__(self, analyse: Analysis, workers: int) -> None:
-        self.analyse = analyse
+    def __init__(self, analyse: Analysis, workers: int, stopwatch: Stopwatch | None = None) -> None:
+        self.analyse: Analysis = analyse if stopwatch is None else _timed(analyse, stopwatch)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel") if workers else None
         self._most = PIECES_AHEAD * workers
         self._pieces: deque[_Piece] = deque()

@@ -16,6 +16,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.analysis.steps import Steps, parts_of
+from muonstream.analysis.timing import Stopwatch
 from muonstream.builder import FrameBuilder
 from muonstream.detector import Detector
 from muonstream.engines.interrupts import held_back
@@ -101,7 +102,8 @@ class Pipeline:
             from muonstream.analysis.reconstruction import Reconstruction
 
             analyse = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
-        self._kernels = Kernels(analyse, workers)
+        self.stopwatch = Stopwatch()
+        self._kernels = Kernels(analyse, workers, self.stopwatch)
         self.intervals = intervals
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
@@ -131,32 +133,43 @@ class Pipeline:
     @held_back()
     def push(self, words: Words, source: int = 0) -> None:
         """Take words (uint64[n]) of a source in order of arrival; they must stay as they are."""
+        self.stopwatch.came()
         if self.intervals is not None or len(words) < BATCH_WORDS // 4:
-            self._take(self.builder.push(words, source))
+            with self.stopwatch.phase("building"):
+                frames = self.builder.push(words, source)
+            self._take(frames)
             return
-        frames = self.builder.push_scattered(words, source)
-        if len(frames):
+        with self.stopwatch.phase("building"):
+            scattered = self.builder.push_scattered(words, source)
+        if len(scattered):
             self._dispatch()
-            self._submit(frames)
+            self._submit(scattered)
 
     @held_back()
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source."""
-        self._take(self.builder.boundary(source))
+        with self.stopwatch.phase("building"):
+            frames = self.builder.boundary(source)
+        self._take(frames)
 
     @held_back()
     def idle(self, sources: Iterable[int]) -> None:
         """These sources have nothing waiting to be read at this moment."""
-        self._take(self.builder.idle(sources))
+        with self.stopwatch.phase("building"):
+            frames = self.builder.idle(sources)
+        self._take(frames)
 
     @held_back()
     def end(self, source: int = 0) -> None:
         """The source has no more words."""
-        self._take(self.builder.end(source))
+        with self.stopwatch.phase("building"):
+            frames = self.builder.end(source)
+        self._take(frames)
 
     @held_back()
     def take(self, frames: Frames, elsewhere: Elsewhere | None = None) -> None:
         """Take frames that were built elsewhere, each once; elsewhere: what was left out of them, so far in the run."""
+        self.stopwatch.came()
         self._framed_words += len(frames.words)
         if elsewhere is not None:
             self.elsewhere = elsewhere
@@ -165,6 +178,7 @@ class Pipeline:
     @held_back()
     def add(self, contributions: Iterable[Contribution], words: int) -> None:
         """Take what frames of so many words add, each of one interval, which were built and counted elsewhere."""
+        self.stopwatch.came()
         self._framed_words += words
         for contribution in contributions:
             self._add(contribution)
@@ -212,7 +226,8 @@ class Pipeline:
     def _dispatch(self) -> None:
         """Hand what waits to the kernels."""
         if self._waiting:
-            frames = Frames.join(self._waiting)
+            with self.stopwatch.phase("building"):
+                frames = Frames.join(self._waiting)
             self._waiting, self._waiting_words = [], 0
             self._hand_over(frames)
 
@@ -221,37 +236,43 @@ class Pipeline:
             self._submit(piece)
 
     def _submit(self, frames: Frames | ScatteredFrames) -> None:
-        for part in [frames] if self.timeline is None else parts_of(frames):
-            for contribution in self._kernels.count(part):
-                self._add(contribution)
+        with self.stopwatch.phase("counting"):
+            for part in [frames] if self.timeline is None else parts_of(frames):
+                for contribution in self._kernels.count(part):
+                    self._add(contribution)
 
     def _add(self, contribution: Contribution) -> None:
-        self.monitor.add(contribution)
-        if self.intervals is not None:
-            self.intervals.add(contribution)
-        if self.timeline is not None:
-            for key, late, stray in self.builder.take_lost():
-                self.steps.lose(key, late, stray)
-            self.steps.add(contribution)
-            self._judge()
+        with self.stopwatch.phase("merging"):
+            self.monitor.add(contribution)
+            if self.intervals is not None:
+                self.intervals.add(contribution)
+            if self.timeline is not None:
+                for key, late, stray in self.builder.take_lost():
+                    self.steps.lose(key, late, stray)
+                self.steps.add(contribution)
+                self._judge()
 
     def _judge(self) -> None:
         """Judge the steps that are complete by now."""
         if self.timeline is not None:
-            for step in self.steps.take():
-                self.timeline.add(step)
+            with self.stopwatch.phase("judging"):
+                for step in self.steps.take():
+                    self.timeline.add(step)
 
     @held_back()
     def settle(self) -> None:
         """Wait for all kernels: afterwards the monitor has every closed frame."""
         self._dispatch()
-        for contribution in self._kernels.settle():
-            self._add(contribution)
+        with self.stopwatch.phase("counting"):
+            for contribution in self._kernels.settle():
+                self._add(contribution)
 
     @held_back()
     def finish(self) -> None:
         """All sources have ended: count everything that is still held."""
-        self._take(self.builder.finish())
+        with self.stopwatch.phase("building"):
+            frames = self.builder.finish()
+        self._take(frames)
         self.settle()
         if self.intervals is not None:
             self.intervals.finish()
@@ -286,22 +307,23 @@ class Pipeline:
     def state(self) -> StateDict:
         """All that determines the run's results, at this moment, for `restore`."""
         self.settle()
-        return {
-            "identity": identity(self.catalogue),
-            "run": self.monitor.run,
-            "source": self.monitor.source,
-            "builder": self.builder.state(),
-            "monitor": self.monitor.state(),
-            "intervals": None if self.intervals is None else self.intervals.state(),
-            "malformed": self.malformed,
-            "faults": list(self.faults),
-            "framed_words": self._framed_words,
-            "elsewhere": asdict(self.elsewhere),
-            "restarts": self.restarts,
-            "steps": None if self.timeline is None else self.steps.state(),
-            "timeline": None if self.timeline is None else self.timeline.state(),
-            "board": None if self.board is None else self.board.state(),
-        }
+        with self.stopwatch.phase("saving"):
+            return {
+                "identity": identity(self.catalogue),
+                "run": self.monitor.run,
+                "source": self.monitor.source,
+                "builder": self.builder.state(),
+                "monitor": self.monitor.state(),
+                "intervals": None if self.intervals is None else self.intervals.state(),
+                "malformed": self.malformed,
+                "faults": list(self.faults),
+                "framed_words": self._framed_words,
+                "elsewhere": asdict(self.elsewhere),
+                "restarts": self.restarts,
+                "steps": None if self.timeline is None else self.steps.state(),
+                "timeline": None if self.timeline is None else self.timeline.state(),
+                "board": None if self.board is None else self.board.state(),
+            }
 
     def restore(self, state: StateDict) -> None:
         """Go on from a state, as one restart more.
@@ -331,8 +353,11 @@ class Pipeline:
     @held_back()
     def snapshot(self, state: State = "running") -> Snapshot:
         """The run as it stands, words still held counted provisionally, so that it is never behind the data."""
-        self.settle()
-        held = self.builder.held()
-        provisional = self._kernels.analyse(held) if len(held) else None
-        made = self.monitor.snapshot(self.intake(), state=state, provisional=provisional)
-        return made if self.timeline is None else replace(made, verdicts=self.timeline.verdicts)
+        with self.stopwatch.lasting("snapshot"):
+            self.settle()
+            held = self.builder.held()
+            provisional = self._kernels.analyse(held) if len(held) else None
+            made = self.monitor.snapshot(self.intake(), state=state, provisional=provisional)
+        self.stopwatch.shown()
+        verdicts = None if self.timeline is None else self.timeline.verdicts
+        return replace(made, verdicts=verdicts, times=self.stopwatch.times())
