@@ -249,3 +249,17 @@ def test_options_of_a_page_that_is_not_served_are_refused() -> None:
 def test_the_command_line_has_the_options_that_the_page_knows() -> None:
     known = {name: getattr(PageOptions(), name) for name in PageOptions.__dataclass_fields__}
     assert {name: default or known[name] for name, (_, default) in PAGE_OPTIONS.items()} == known
+
+
+@pytest.mark.parametrize(
+    ("token", "operators", "needs"),
+    [
+        (Token(TOKEN), frozenset(), "the operators' token"),
+        (None, frozenset({"ann"}), "a user whom --operator names"),
+        (Token(TOKEN), frozenset({"ann"}), "the operators' token or a user whom --operator names"),
+    ],
+)
+def test_whoever_may_not_act_is_told_what_it_needs(token: Token | None, operators: frozenset[str], needs: str) -> None:
+    access = Access(operator_token=token, operators=operators)
+    assert access.caller(None, "bob").why_not == f"You may see this page, but not act: this needs {needs}."
+    assert access.caller(None, "ann").why_not == ("" if operators else access.refusal)

@@ -167,7 +167,8 @@ def test_whoever_asks_learns_who_it_is_and_whether_it_may_act(feed: Feed) -> Non
     client = TestClient(create_app(feed, access=access), base_url="http://127.0.0.1", client=("127.0.0.1", 1))
     for user, may_act in (("ann", True), ("bob", False)):
         answer = client.get("/api/access", headers={"x-remote-user": user})
-        assert answer.json() == {"user": user, "may_act": may_act}
+        why_not = "" if may_act else "You may see this page, but not act: this needs a user whom --operator names."
+        assert answer.json() == {"user": user, "may_act": may_act, "why_not": why_not}
         assert client.post("/api/acknowledge", json={}, headers={"x-remote-user": user}).status_code == (
             400 if may_act else 403
         )

@@ -14,8 +14,10 @@ from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Change, Status, Verdicts
+from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts
+from muonstream.dashboard.access import Access
 from muonstream.dashboard.server import Dashboard
+from muonstream.dashboard.tokens import Token
 from muonstream.detector import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
@@ -126,6 +128,51 @@ def test_neither_focus_nor_pause_holds_verdicts_back(browser: Browser, snapshot:
         page.wait_for_function("() => document.querySelector('#headline').textContent === '✗ detector bad'")
     finally:
         dashboard.stop()
+
+
+@pytest.mark.browser
+def test_whoever_may_not_acknowledge_is_offered_nothing_and_told_why(browser: Browser, snapshot: Snapshot) -> None:
+    access = Access(operator_token=Token("operators-secret"))
+    dashboard = Beating(board=Still(), access=access)
+    known = replace(verdicts(NOISY).statuses[0], acknowledged=Acknowledgement("a known wire", time.time(), "Ada"))
+    shown = verdicts(DEAD, SILENT)
+    dashboard.feed.board.verdicts = replace(shown, statuses=(*shown.statuses, known))
+    dashboard.start()
+    try:
+        dashboard.publish(snapshot)
+        page, faults = opened(browser, dashboard)
+        page.wait_for_selector("#may-not-act:not([hidden])")
+        assert page.locator("#may-not-act").inner_text() == access.refusal
+        assert len(alarms(page)) == 3
+        assert page.locator("#verdicts").get_by_role("button").all() == []
+        assert "known: a known wire (Ada)" in page.locator("#alarms").inner_text()
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
+        assert [fault["id"] for fault in found.response["violations"]] == []
+
+        # another tab shows the operators' token; this one learns of it when it is looked at again
+        page.context.new_page().goto(f"{dashboard.url}?token=operators-secret")
+        page.evaluate("() => dispatchEvent(new Event('visibilitychange'))")
+        page.locator("#all-alarms").get_by_role("button", name="Acknowledge all").wait_for()
+        assert page.locator("#may-not-act").is_hidden()
+        assert page.get_by_role("button", name="Take back that noisy cell of Chamber 1 cell 7 is known").is_visible()
+        page.get_by_role("button", name="Acknowledge dead cell of Chamber 3 cell 40").click()
+        page.get_by_role("textbox", name="Why").fill("a broken wire")
+        assert faults == []
+
+        # an engine that is started again with another operators' token: what is left of a form goes, the reason stays
+        port = int(dashboard.url.rstrip("/").rsplit(":", 1)[1])
+    finally:
+        dashboard.stop()
+    again = Beating(port=port, board=Still(), access=Access(operator_token=Token("another-secret")))
+    again.feed.board.verdicts = shown
+    again.start()
+    try:
+        again.publish(snapshot)
+        page.wait_for_selector("#may-not-act:not([hidden])")
+        assert page.locator("#verdicts").get_by_role("button").all() == []
+        assert page.get_by_role("textbox", name="Why").count() == 0
+    finally:
+        again.stop()
 
 
 @pytest.mark.browser

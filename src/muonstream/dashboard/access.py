@@ -67,10 +67,11 @@ class PageOptions:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: the user that a trusted proxy names ("" without one), and whether it may act."""
+    """Who sent a request: the user that a trusted proxy names, "" without one; whether it may act, else why not."""
 
     user: str = ""
     may_act: bool = True
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,13 @@ class Access:
         """Whether acting needs more than seeing."""
         return self.operator_token is not None or bool(self.operators)
 
+    @property
+    def refusal(self) -> str:
+        """What those lack who may see the page and not act, one sentence."""
+        needs = ["the operators' token"] if self.operator_token is not None else []
+        needs += ["a user whom --operator names"] if self.operators else []
+        return f"You may see this page, but not act: this needs {' or '.join(needs)}."
+
     def believes(self, address: str) -> bool:
         """Whether what this address says of its user is taken as true: loopback, and proxies that are named."""
         try:
@@ -181,7 +189,8 @@ class Access:
     def caller(self, token: Token | None, user: str) -> Caller:
         """Somebody who showed this token, or whom a trusted proxy calls this user."""
         operator = self.operator_token is not None and token is self.operator_token
-        return Caller(user, not self.apart or operator or user in self.operators)
+        may_act = not self.apart or operator or user in self.operators
+        return Caller(user, may_act, "" if may_act else self.refusal)
 
 
 def checked_user(text: str) -> str:

@@ -154,9 +154,10 @@ class Api:
         return JSONResponse({"acknowledged": False}, headers=NOT_KEPT)
 
     async def access(self, request: Request) -> Response:
-        """Who the sender is, and whether it may acknowledge."""
+        """Who the sender is, and whether it may acknowledge, else why not."""
         caller = caller_of(request)
-        return JSONResponse({"user": caller.user, "may_act": caller.may_act}, headers=NOT_KEPT)
+        answer = {"user": caller.user, "may_act": caller.may_act, "why_not": caller.why_not}
+        return JSONResponse(answer, headers=NOT_KEPT)
 
 
 def caller_of(request: Request) -> Caller:
@@ -255,7 +256,7 @@ def openapi() -> dict[str, Any]:
             "/api/retract": post(
                 "Take an acknowledgement back.", ("check", "subject"), "There is no such acknowledgement."
             ),
-            "/api/access": get("Who the sender is, by a trusted proxy, and whether it may acknowledge."),
+            "/api/access": get("Who the sender is, by a trusted proxy, and whether it may acknowledge, else why not."),
             "/metrics": get("The run for Prometheus, in OpenMetrics.", CONTENT_TYPE),
             "/healthz": get("Whether all is well, and why not.", answers={"503": {"description": "All is not well."}}),
         },

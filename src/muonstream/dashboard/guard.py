@@ -110,7 +110,7 @@ class Guard:
             return RedirectResponse(self._prefix, 308)
         caller = self._caller(connection)
         if isinstance(caller, Caller) and not caller.may_act and connection.scope.get("method", "GET") not in READING:
-            return _refused("You may see this page, but not act: this needs the operators' token.", 403)
+            return _refused(caller.why_not, 403)
         return caller
 
     def _caller(self, connection: HTTPConnection) -> Caller | Response:

@@ -1,5 +1,6 @@
 // The page: what a shifter sees of the newest message, and the choices they make.
 
+import { learnAccess } from "./acknowledge.js";
 import { clockTime, dateTime, moment, Pulse, zoneName } from "./clock.js";
 import { format, runName, setText } from "./format.js";
 import { listen } from "./keys.js";
@@ -10,7 +11,6 @@ import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { follow } from "./stream.js";
 import { initAttention } from "./attention.js";
-import { keep } from "./storage.js";
 import { showHeadline, showVerdicts } from "./verdicts.js";
 import { Wall } from "./wall.js";
 
@@ -136,6 +136,7 @@ function showNow() {
   showNumbers(newest.numbers, plots.colors);
   showVerdicts(newest.verdicts, newest.numbers, newest.arrays, () => pulse.now());
   setText(byId("message-bytes"), `${format(newest.buffer.byteLength)} bytes`);
+  wall.count();
   root.dataset.judged = newest.numbers.sequence;
   showReference();
   showState();
@@ -171,6 +172,7 @@ async function showPlots() {
   }
   showNumbers(newest.numbers, plots.colors);
   wall.fit(plots);
+  wall.count();
   showState();
   root.dataset.sequence = plotted().numbers.sequence;
   root.dataset.shown = Object.values({ tab: shown.tab, ...choices }).join(" ");
@@ -252,7 +254,7 @@ for (const group of choiceGroups) {
     if (!value) return;
     choices[group.dataset.choice] = value;
     if (group.dataset.choice === "theme") {
-      keep("muonstream.theme", value);
+      browserStorage.keep("muonstream.theme", value);
     }
     chosen();
   });
@@ -368,6 +370,8 @@ showState();
 setInterval(showState, 250);
 reference.restore().then(chosen, console.error);
 initAttention();
+// who has shown the operators' token in another tab may act in this one too
+addEventListener("visibilitychange", () => connected && !document.hidden && learnAccess(showNow).catch(console.error));
 follow({
   opened: (greeting) => {
     connected = true;
@@ -375,6 +379,7 @@ follow({
     starting = greeting.starting;
     pulse.opened(greeting.server_time);
     reference.fetch().then(refresh, console.error);
+    learnAccess(showNow).catch(console.error);
     showState();
   },
   message: (decoded) => {

@@ -1,8 +1,6 @@
 // What tells people who do not look at the page: the tab's title and icon, and where they are switched on a sound and a
 // notification of the browser.
 
-import { keep, kept } from "./storage.js";
-
 const byId = (id) => document.getElementById(id);
 const SIGNS = { null: "–", good: "✓", medium: "!", bad: "✗", unknown: "?" };
 // the page's own colours of levels, which an icon cannot take from its style sheet
@@ -51,7 +49,7 @@ export function initAttention() {
     button.onclick = async () => {
       const on = !isOn(which);
       if (on && which === "notify" && !(await allowed(button))) return;
-      keep(CHOICES[which], on ? "on" : "off");
+      browserStorage.keep(CHOICES[which], on ? "on" : "off");
       button.setAttribute("aria-pressed", String(on));
       if (on && which === "sound") beep(1);
     };
@@ -64,7 +62,7 @@ async function allowed(button) {
   return can;
 }
 
-const isOn = (which) => kept(CHOICES[which]) === "on";
+const isOn = (which) => browserStorage.kept(CHOICES[which]) === "on";
 
 /** So many short tones. */
 function beep(times) {

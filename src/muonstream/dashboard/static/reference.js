@@ -22,28 +22,20 @@ export class Reference {
   /** Make a message the reference: of its run, or of its last 30 s. */
   keep(message, period, now) {
     this.here = { ...message, set: now, period };
-    this.trouble = "";
-    try {
-      localStorage.setItem(KEPT_AS, JSON.stringify({ set: now, period, message: base64(message.buffer) }));
-    } catch {
-      this.trouble = " This browser keeps nothing: it lasts until the page is left.";
-    }
+    const whole = JSON.stringify({ set: now, period, message: base64(message.buffer) });
+    this.trouble = browserStorage.keep(KEPT_AS, whole) ? "" : " This browser keeps nothing: it lasts until the page is left.";
   }
 
   forget() {
     this.here = null;
     this.trouble = "";
-    try {
-      localStorage.removeItem(KEPT_AS);
-    } catch {
-      // nothing was kept
-    }
+    browserStorage.keep(KEPT_AS, null);
   }
 
   /** Bring back the one that was set here. */
   async restore() {
     try {
-      const kept = JSON.parse(localStorage.getItem(KEPT_AS));
+      const kept = JSON.parse(browserStorage.kept(KEPT_AS));
       if (kept) this.here = { ...(await decode(buffer(kept.message))), set: Number(kept.set), period: kept.period };
     } catch {
       this.trouble = " The one that was set in this browser cannot be read any more.";

@@ -1,8 +1,8 @@
 // The verdict board: the detector, its chambers and cells, what is wrong and who knows of it.
 
+import { answerKey, showAll, showAnswer } from "./acknowledge.js";
 import { call, showInTab } from "./attention.js";
 import { dateTime, moment } from "./clock.js";
-import { keep, kept } from "./storage.js";
 import { element, format, renew, setText } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
@@ -146,107 +146,16 @@ function alarmRow({ check, subject }) {
   return row;
 }
 
-function updateRow(row, { check, subject, level, reason, since, acknowledged }, now) {
+function updateRow(row, alarm, now) {
+  const { level, reason, since, acknowledged } = alarm;
   row.dataset.level = level;
   showLevel(row.querySelector(".verdict"), level);
   setText(row.querySelector(".reason"), reason);
   setText(row.querySelector(".since"), `for ${format(Math.max(0, now() - since), "age")}, since ${moment(since, now())}`);
-  const known = acknowledged ? `known: ${acknowledged.why}${acknowledged.name ? ` (${acknowledged.name})` : ""}` : "";
-  if (row.dataset.known === known) return;
-  row.dataset.known = known;
-  const answer = row.querySelector(".answer");
-  if (known) {
-    answer.replaceChildren(element("span", "known", known), " ", undoButton(check, subject));
-    answer.title = `since ${dateTime(acknowledged.time)}`;
-  } else answer.replaceChildren(acknowledgeButton(check, subject, answer));
-}
-
-function undoButton(check, subject) {
-  const button = element("button", "", "Undo");
-  button.type = "button";
-  button.setAttribute("aria-label", `Take back that ${check} of ${subject} is known`);
-  button.onclick = async () => {
-    const refused = await send("api/retract", { check, subject });
-    if (refused) button.title = refused;
-  };
-  return button;
-}
-
-/** Send what somebody decided; gives "", or why it was not taken. */
-async function send(address, content) {
-  try {
-    const headers = { "Content-Type": "application/json" };
-    const response = await fetch(address, { method: "POST", headers, body: JSON.stringify(content) });
-    return response.ok ? "" : (await response.text()).trim() || `refused: ${response.status}`;
-  } catch {
-    return "not sent: the server does not answer";
-  }
-}
-
-const NAME = "muonstream-name";
-
-/** The name under which somebody acknowledges, asked for once and kept in this browser. */
-function nameField() {
-  const field = element("input", "name");
-  field.maxLength = 100;
-  field.placeholder = "your name";
-  field.setAttribute("aria-label", "Your name");
-  field.autocomplete = "name";
-  field.value = kept(NAME) ?? "";
-  field.onchange = () => keep(NAME, field.value.trim());
-  return field;
-}
-
-/** Offer to acknowledge everything at once where there is more than one alarm that nobody knows of. */
-function showAll(alarms) {
-  const open = alarms.filter(({ acknowledged }) => !acknowledged).length;
-  const place = byId("all-alarms");
-  place.hidden = open < 2;
-  if (place.childElementCount || open < 2) return;
-  const button = element("button", "", "Acknowledge all");
-  button.type = "button";
-  button.onclick = () => place.replaceChildren(form("", "all alarms", place, true));
-  place.replaceChildren(button);
-}
-
-function acknowledgeButton(check, subject, answer) {
-  const button = element("button", "", "Acknowledge");
-  button.type = "button";
-  button.setAttribute("aria-label", `Acknowledge ${check} of ${subject}`);
-  button.onclick = () => answer.replaceChildren(form(check, subject, answer));
-  return button;
-}
-
-function form(check, subject, answer, all = false) {
-  const made = element("form");
-  const why = element("input");
-  why.required = true;
-  why.maxLength = 500;
-  why.placeholder = "why it is known";
-  why.setAttribute("aria-label", all ? "Why all alarms are known" : `Why ${check} of ${subject} is known`);
-  const name = nameField();
-  const back = (text = "") => {
-    if (all) {
-      answer.replaceChildren(...(text ? [element("span", "known", text)] : []));
-      return;
-    }
-    const button = acknowledgeButton(check, subject, answer);
-    answer.replaceChildren(...(text ? [element("span", "known", text), " "] : []), button);
-    button.focus();
-  };
-  made.onkeydown = (event) => {
-    if (event.key === "Escape") back();
-  };
-  made.onsubmit = async (event) => {
-    event.preventDefault();
-    const given = { why: why.value, name: name.value.trim() };
-    const refused = all ? await send("api/acknowledge-all", given) : await send("api/acknowledge", { check, subject, ...given });
-    if (refused || all) back(refused);
-    else answer.replaceChildren(element("span", "known", `known: ${why.value}`));
-  };
-  made.append(why, name, element("button", "", all ? "Acknowledge all" : "Acknowledge"));
-  queueMicrotask(() => why.focus());
-  return made;
+  const key = answerKey(acknowledged);
+  if (row.dataset.answer === key) return;
+  row.dataset.answer = key;
+  showAnswer(row.querySelector(".answer"), alarm);
 }
 
 function showHistory(history, now) {
