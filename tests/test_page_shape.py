@@ -228,3 +228,56 @@ def test_the_wall_is_one_screen_of_large_letters_whose_views_take_turns(browser:
     page.wait_for_selector("html[data-wall=rates]")
     page.wait_for_selector("html[data-wall=verdicts]")
     assert faults == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("detector", [Detector.default(), seven()], ids=["four chambers", "seven chambers"])
+def test_the_wall_counts_the_alarms_for_which_there_is_no_room(
+    browser: Browser, dashboard: Beating, detector: Detector
+) -> None:
+    names = [chamber.name for chamber in detector.chambers]
+    many = [
+        Finding("noisy cell", f"{names[n % 4]} cell {n}", Level.BAD if n < 30 else Level.MEDIUM, "of noise " * 15)
+        for n in range(40)
+    ]
+
+    def shown(findings: list[Finding]) -> Verdicts:
+        statuses = tuple(Status(finding, time.time()) for finding in findings)
+        return Verdicts(Level.BAD, "", {}, statuses, Judgement((), ()))
+
+    dashboard.feed.board.verdicts = shown(many)
+    dashboard.publish(long_run(detector, 20_000))
+    page, faults = opened(browser, f"{dashboard.url}?wall=verdicts&every=600", 1920, 1080)
+    more = page.locator("#more-alarms")
+    more.wait_for()
+    seen = page.locator("#alarms .alarm").filter(visible=True)
+    for width, height in ((1920, 1080), (1280, 720), (1080, 1920), (3840, 2160)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function("() => document.documentElement.scrollHeight <= innerHeight")
+        place = page.locator("#alarms").bounding_box()
+        rows = [row.bounding_box() for row in seen.all()]
+        assert place is not None
+        for row in rows:
+            assert row is not None
+            assert row["x"] < place["x"] + 1
+            assert row["y"] + row["height"] <= place["y"] + place["height"] + 1
+        box = more.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height
+        left = 40 - len(rows)
+        bad = max(0, 30 - len(rows))
+        word = "and " if rows else ""
+        assert more.inner_text() == f"{word}{left} more alarms" + (f", {bad} of them bad" if bad else "")
+        assert len(rows) >= 1, (width, height)
+    assert accessible(page) == []
+
+    # those that fit are all there, and so are all of them beside the wall
+    dashboard.feed.board.verdicts = shown(many[:1])
+    more.wait_for(state="hidden")
+    assert seen.count() == 1
+    dashboard.feed.board.verdicts = shown(many)
+    more.wait_for()
+    page.keyboard.press("Escape")
+    more.wait_for(state="hidden")
+    assert seen.count() == 40
+    assert faults == []

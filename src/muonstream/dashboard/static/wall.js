@@ -1,5 +1,7 @@
 // The wall: one screen, large, without anything to press; views in turn.
 
+import { setText } from "./format.js";
+
 const VIEWS = {
   verdicts: "overview",
   rates: "overview",
@@ -12,6 +14,16 @@ const LETTERS = 0.025; // of the screen's height: what can be read from five met
 const PLOT_LETTERS_PX = 11; // as the server describes plots
 
 const root = document.documentElement;
+const byId = (id) => document.getElementById(id);
+
+/** Rows of alarms that are not wholly in their place: after those that are, in a column of which nothing is seen. */
+function outside(rows) {
+  const place = byId("alarms").getBoundingClientRect();
+  return rows.filter((row) => {
+    const { left, bottom } = row.getBoundingClientRect();
+    return left > place.left + 1 || bottom > place.bottom + 1;
+  });
+}
 
 /** The address says ?wall, or which views and how long each: ?wall=verdicts,rates&every=20. */
 export class Wall {
@@ -61,6 +73,7 @@ export class Wall {
       this.show();
     } else {
       delete root.dataset.wall;
+      this.count();
       this.open(this.before);
     }
   }
@@ -85,6 +98,21 @@ export class Wall {
     const name = possible[Math.min(this.at, possible.length - 1)];
     root.dataset.wall = name;
     this.open(VIEWS[name]);
+  }
+
+  /** Show the alarms that fit, whole, and how many more there are: nothing is left out in silence. */
+  count() {
+    const more = byId("more-alarms");
+    more.hidden = true;
+    const rows = [...document.querySelectorAll("#alarms .alarm")];
+    for (const row of rows) row.classList.remove("no-room");
+    if (!this.on || root.dataset.wall !== "verdicts") return;
+    if (!outside(rows).length) return;
+    more.hidden = false; // takes room itself
+    const left = outside(rows);
+    for (const row of left) row.classList.add("no-room");
+    const bad = left.filter((row) => row.dataset.level === "bad").length;
+    setText(more, `${left.length < rows.length ? "and " : ""}${left.length} more alarm${left.length > 1 ? "s" : ""}${bad ? `, ${bad} of them bad` : ""}`);
   }
 
   /** Make plots as high as their places are. */
