@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from certificates import certificate
 from websockets.asyncio.client import connect as connect_later
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from muonstream.dashboard.access import Access, PageOptions
@@ -287,3 +287,17 @@ def test_tls_is_served_and_its_handshake_is_bounded_too(
         assert rest(opened(stack, port)) == b""
         assert dashboard.connections()["timed_out"] == 1
     assert capfd.readouterr().err == ""
+
+
+def test_a_page_whose_token_is_refused_again_and_again_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    dashboard = Dashboard(port=0, access=Access(token=Token("another-token-than-theirs")))
+    dashboard.start()
+    try:
+        address = dashboard.url.partition("?")[0].replace("http", "ws", 1)
+        for _ in range(2):
+            with pytest.raises(InvalidStatus) as caught, connect(f"{address}ws"):
+                pass
+            assert caught.value.response.status_code == 401
+    finally:
+        dashboard.stop()
+    assert capfd.readouterr() == ("", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,6 +27,12 @@ WAITING_IN_KERNEL: Final = 128
 
 class DashboardError(Exception):
     """A page that cannot be served, in one line."""
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Not that a WebSocket was refused with an answer, which uvicorn takes for a fault: a page whose token has changed
+    would have it printed every few seconds."""
+    return "without completing handshake" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):
@@ -116,6 +123,7 @@ class Dashboard:
             ws_per_message_deflate=False,  # messages are compressed once for all
             lifespan="off",
         )
+        logging.getLogger("uvicorn.error").addFilter(_worth_saying)
         # half of the files are left to what is computed
         most = min(self._limits.most, raise_file_limit() // 2)
         limits = replace(self._limits, most=most)
