@@ -7,6 +7,7 @@ import pytest
 from tools.machine import (
     CHROMIUM_VARIABLE,
     find_apache,
+    find_caddy,
     find_chromium,
     find_java,
     find_maven,
@@ -79,6 +80,6 @@ def test_servers_are_found_where_debian_has_them(tmp_path: Path, monkeypatch: py
     assert (find_nginx(), find_apache()) == (None, None)
     elsewhere = executable(tmp_path / "sbin" / "nginx")
     assert find_nginx() == elsewhere
-    assert find_apache() is None
+    assert (find_apache(), find_caddy()) == (None, None)
     on_path = executable(tmp_path / "nginx")
     assert find_nginx() == on_path

@@ -27,7 +27,7 @@ from websockets.sync.client import connect
 
 from muonstream.dashboard.access import Access, PageOptions
 from muonstream.dashboard.server import Dashboard
-from tools.machine import APACHE_HINT, NGINX_HINT, find_apache, find_nginx, in_ci
+from tools.machine import APACHE_HINT, CADDY_HINT, NGINX_HINT, find_apache, find_caddy, find_nginx, in_ci
 
 __all__ = ["certificate"]  # a fixture
 
@@ -37,6 +37,8 @@ MODULES: Final = (
     "mpm_event authn_core authn_file authz_core authz_user auth_basic headers proxy proxy_http proxy_wstunnel"
 )
 APACHE_MODULES: Final = "/usr/lib/apache2/modules"
+BCRYPT: Final = "$2y$04$GzuJAiXWv1eCh.yQWAXTV.a3rauLBaarjKEqbR5ngGCQvDX3iTUli"
+"""Of the word secret."""
 DOCUMENT: Final = (Path(__file__).parents[1] / "docs" / "access.md").read_text("utf-8")
 
 
@@ -129,6 +131,21 @@ class Apache(Proxy):
         return [str(find_apache()), "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
 
 
+class Caddy(Proxy):
+    def command(self) -> list[str]:
+        folder = self.folder
+        (folder / "error.log").touch()  # its errors go to its output
+        asked = f"basicauth {{\nann {BCRYPT}\nbob {BCRYPT}\n}}" if self.users else ""
+        (folder / "Caddyfile").write_text(
+            f"{{\nadmin off\nauto_https off\nstorage file_system {folder}\n}}\n"
+            f"http://127.0.0.1:{self.port} {{\nbind 127.0.0.1\n{asked}\n{example('caddy', self.page)}}}\n",
+            "utf-8",
+        )
+        # it keeps its last configuration in a folder of its user
+        kept = ["env", f"HOME={folder}", f"XDG_CONFIG_HOME={folder}"]
+        return [*kept, str(find_caddy()), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+
+
 def needed(name: str, found: Path | None, hint: str) -> None:
     """Skip a test that needs what this machine lacks; with CI=true it fails."""
     reason = f"needs {name}: {hint}"
@@ -152,7 +169,14 @@ def apache(folder: Path) -> Callable[..., Proxy]:
     return partial(Apache, folder)
 
 
-@pytest.fixture(params=["nginx", "apache"])
+@pytest.fixture
+def caddy(folder: Path) -> Callable[..., Proxy]:
+    """Makes a Caddy before the page at a port."""
+    needed("Caddy", find_caddy(), CADDY_HINT)
+    return partial(Caddy, folder)
+
+
+@pytest.fixture(params=["nginx", "apache", "caddy"])
 def proxy(request: pytest.FixtureRequest) -> Callable[..., Proxy]:
     """Each proxy in turn."""
     made: Callable[..., Proxy] = request.getfixturevalue(request.param)

@@ -19,6 +19,7 @@ MAVEN_HINT: Final = "apt-get install maven"
 NODE_HINT: Final = "apt-get install nodejs npm"
 NGINX_HINT: Final = "apt-get install nginx"
 APACHE_HINT: Final = "apt-get install apache2"
+CADDY_HINT: Final = "apt-get install caddy"
 SERVER_FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin")
 """Where servers are, which is not on everybody's PATH."""
 
@@ -93,3 +94,8 @@ def find_nginx() -> Path | None:
 def find_apache() -> Path | None:
     """The Apache to put before the page, if there is one, with its modules where Debian has them."""
     return find_server("apache2")
+
+
+def find_caddy() -> Path | None:
+    """The Caddy to put before the page, if there is one."""
+    return find_server("caddy")

@@ -21,6 +21,7 @@ from typing import Final
 
 from tools.machine import (
     APACHE_HINT,
+    CADDY_HINT,
     CHROMIUM_HINT,
     JAVA_HINT,
     JAVA_OLDEST,
@@ -30,6 +31,7 @@ from tools.machine import (
     PROMETHEUS,
     PROMTOOL_HINT,
     find_apache,
+    find_caddy,
     find_chromium,
     find_java,
     find_maven,
@@ -91,6 +93,7 @@ def look_around() -> list[str]:
         ("Node.js", "npm", find_node, f"the test with JSROOT is skipped. To get it: {NODE_HINT}"),
         ("promtool", PROMETHEUS, find_promtool, f"Prometheus' rules are not checked. To get it: {PROMTOOL_HINT}"),
         ("nginx", "nginx-light", find_nginx, f"tests of the page behind it are skipped. To get it: {NGINX_HINT}"),
+        ("Caddy", "caddy", find_caddy, f"tests of the page behind it are skipped. To get it: {CADDY_HINT}"),
         # without the package apache2 nothing is started at once
         ("Apache", "apache2-bin", find_apache, f"tests of the page behind it are skipped. To get it: {APACHE_HINT}"),
     )
