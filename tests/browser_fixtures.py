@@ -10,6 +10,7 @@ from threading import Event, Lock, Thread
 from typing import Any, Final
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from muonstream.analysis.board import Board
@@ -62,6 +63,18 @@ class Still(Board):
 
     def update(self, snapshot: Snapshot) -> Verdicts:
         return self.verdicts
+
+
+def inaccessible(page: Page) -> list[str]:
+    """What axe finds in the page as it is, a line each; nodes are gathered of what is wrong alone, which is faster."""
+    rules = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
+    found = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response
+    assert len(found["passes"]) > 10
+    return [
+        f"{fault['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+        for fault in found["violations"]
+        for node in fault["nodes"]
+    ]
 
 
 class Faults(list[str]):

@@ -11,8 +11,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser_fixtures import LONGEST_WAIT_MS, Faults
+from browser_fixtures import LONGEST_WAIT_MS, Faults, inaccessible
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from muonstream.analysis.acceptance import expected_zenith
@@ -282,16 +281,10 @@ def test_the_page_is_accessible_and_fits_a_phone(
     page.wait_for_selector("[data-plot='muons.velocity'] canvas", state="attached")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1400, "height": 900})
-    axe, faults = Axe(), []
+    faults: list[str] = []
     for mode in ("live", "kept"):
         if mode == "kept":
             page.keyboard.press("k")
             page.wait_for_selector("#event[data-mode=kept]")
-        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-        assert len(found.response["passes"]) > 10
-        faults += [
-            f"{mode}: {fault['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
-            for fault in found.response["violations"]
-            for node in fault["nodes"]
-        ]
+        faults += [f"{mode}: {fault}" for fault in inaccessible(page)]
     assert faults == []

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults
+from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, inaccessible
 from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.board import Board
@@ -211,17 +210,11 @@ def test_every_view_is_accessible(
     browser: Browser, dashboard: Dashboard, scheme: Literal["light", "dark"], views: list[str]
 ) -> None:
     page = opened(browser, dashboard, "overview", scheme=scheme)
-    axe, faults = Axe(), []
+    faults: list[str] = []
     for view in views:
         page.click(f"#tab-{view}")
         page.wait_for_function("v => document.documentElement.dataset.shown?.startsWith(v)", arg=view)
-        found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-        assert len(found.response["passes"]) > 10
-        faults += [
-            f"{view}: {fault['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
-            for fault in found.response["violations"]
-            for node in fault["nodes"]
-        ]
+        faults += [f"{view}: {fault}" for fault in inaccessible(page)]
     assert faults == []
 
 
