@@ -11,11 +11,12 @@ Size = Literal["wide", "half", "map", "quarter"]
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """A curve's name and colour, and the name of the glyph that the legend shows and hides."""
+    """A curve's name and colour, the name of the glyph that the legend shows and hides, and how the line is dashed."""
 
     label: str
     color: str
     glyph: str
+    dash: str = "solid"
 
 
 @dataclass(frozen=True, slots=True)

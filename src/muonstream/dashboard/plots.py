@@ -161,7 +161,7 @@ class Painter:
                 name=f"glyph.{y}",
             )
             made.add_tools(HoverTool(renderers=[glyph], tooltips=[("", label), *tooltip(x, y)], visible=False))
-            legend.append(LegendEntry(label, color, f"glyph.{y}"))
+            legend.append(LegendEntry(label, color, f"glyph.{y}", dash(i, self.colors)))
         return tuple(legend)
 
     def _chamber_curves(self, x: str = "x") -> list[tuple[str, str, str, str]]:

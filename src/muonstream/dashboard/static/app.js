@@ -46,7 +46,7 @@ let again = null; // when it will be tried again
 function stateNow() {
   const { numbers } = newest ?? {};
   if (numbers?.state === "ended") return ["ended", `reading is complete, at ${moment(numbers.wall_time, pulse.now())}`];
-  if (refused) return ["refused", "401: the token is missing or no longer valid; open this page's address with ?token=… again"];
+  if (refused) return ["refused", "401: the token is missing or has changed; open the page with ?token=… again"];
   if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is old" : ""];
   if (!newest) return ["starting", ""];
   if (pulse.hung) {
@@ -136,6 +136,7 @@ function showNow() {
   showNumbers(newest.numbers, plots.colors);
   showVerdicts(newest.verdicts, newest.numbers, newest.arrays, () => pulse.now());
   setText(byId("message-bytes"), `${format(newest.buffer.byteLength)} bytes`);
+  wall.follow();
   wall.count();
   root.dataset.judged = newest.numbers.sequence;
   showReference();

@@ -82,7 +82,8 @@ function legend(paper, { legend: entries }, y, color) {
     const wide = 44 + paper.measureText(text).width + 32;
     if (x + wide > width - margin) [x, y] = [margin, y + 38];
     paper.fillStyle = button.style.getPropertyValue("--color");
-    paper.fillRect(x, y - 11, 32, 6);
+    if (button.dataset.dash === "solid") paper.fillRect(x, y - 11, 32, 6);
+    else for (let dash = 0; dash < 3; dash += 1) paper.fillRect(x + 12 * dash, y - 11, 8, 6);
     paper.fillStyle = color("--text");
     paper.fillText(text, x + 44, y, width - 2 * margin - 44);
     x += wide;

@@ -206,6 +206,7 @@ function showChambers(chambers, named, colors, telescope) {
   chambers.forEach((chamber, c) => {
     const card = place.children[c];
     card.style.setProperty("--color", colors[c] ?? "transparent");
+    card.dataset.dashed = String(colors.indexOf(colors[c]) < c); // as its curve, where there are more than colours
     const write = (part, text) => (card.querySelector(part).textContent = text);
     write(".label", named[c].name);
     write(".rate", `${format(chamber.segments_hz, "rate")}`);

@@ -88,6 +88,7 @@ function showChambers(chambers, colors) {
   chambers.forEach((chamber, c) => {
     const card = place.children[c];
     card.style.setProperty("--color", colors[c] ?? "transparent");
+    card.dataset.dashed = String(colors.indexOf(colors[c]) < c); // as its curve, where there are more than colours
     setText(card.querySelector(".label"), chamber.name);
     card.querySelector(".label").title = chamber.name;
     showNumber(card.querySelector(".rate"), chamber.hit_rate_hz, "rate");

@@ -195,10 +195,11 @@ function frame(plot, factor) {
   caption.append(element("span", "title", plot.title), age, ...files);
   const legend = [];
   const names = element("div", "legend");
-  for (const { label, color, glyph } of plot.legend) {
+  for (const { label, color, glyph, dash } of plot.legend) {
     const button = element("button", "", label);
     button.type = "button";
     button.style.setProperty("--color", color);
+    button.dataset.dash = dash;
     button.setAttribute("aria-pressed", "true");
     button.dataset.curve = `${plot.name} ${glyph}`;
     button.title = "Show or hide";

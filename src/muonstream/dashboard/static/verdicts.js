@@ -141,8 +141,9 @@ function alarmRow({ check, subject }) {
   const row = element("div", "alarm");
   row.dataset.alarm = `${check} ${subject}`;
   row.dataset.title = `${subject}: ${check}`;
-  row.append(element("span", "verdict"), element("strong", "", row.dataset.title), element("span", "reason"));
-  row.append(element("span", "since"), element("span", "answer"));
+  const what = element("span", "what");
+  what.append(element("strong", "", row.dataset.title), " ", element("span", "reason"));
+  row.append(element("span", "verdict"), what, element("span", "since"), element("span", "answer"));
   return row;
 }
 

@@ -94,10 +94,19 @@ export class Wall {
   }
 
   show() {
-    const { possible } = this;
-    const name = possible[Math.min(this.at, possible.length - 1)];
+    const { name } = this;
     root.dataset.wall = name;
     this.open(VIEWS[name]);
+  }
+
+  /** Show another view where there is something to show that was not, as the first muons of a run. */
+  follow() {
+    if (this.on && root.dataset.wall !== this.name) this.show();
+  }
+
+  get name() {
+    const { possible } = this;
+    return possible[Math.min(this.at, possible.length - 1)];
   }
 
   /** Show the alarms that fit, whole, and how many more there are: nothing is left out in silence. */
