@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from muonstream.formats.block import FAULTS_KEPT
 from muonstream.formats.encoding import Encoding
-from muonstream.formats.hits_json import JsonDecoder, word_of_object, words_of_objects
+from muonstream.formats.hits_json import JsonDecoder, word_of_loose_object, word_of_object, words_of_objects
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW
 from muonstream.words import encode
 from tools.streams import WRITERS, StreamConfig, make_words
@@ -247,3 +247,14 @@ def test_a_fault_in_one_object_costs_no_more_than_that_one_and_the_next(characte
         lost = len(np.setdiff1d(words, block.words))
         assert lost <= 2, lines[9]
         assert lost <= 1 or block.malformed, lines[9]
+
+
+def test_keys_that_leave_no_doubt_are_read_unless_the_exact_one_is_there() -> None:
+    text = '{"head": 2, "board": 1, "tdcChannel": 3, "orbit": 4, "BX": 5, "TDC": 6, "run": 7}'
+    word, extra = word_of_loose_object(text.encode())
+    assert word == encode(fpga=1, channel=3, orbit=4, bx=5, tdc=6)
+    assert extra == ["run"]
+    both, extra = word_of_loose_object(text.replace('"run": 7', '"Orbit_Cnt": 9').encode())
+    assert (both >> 17 & 0xFFFFFFFF, extra) == (9, ["orbit"])
+    with pytest.raises(ValueError, match="BX_COUNTER: found twice, expected once"):
+        word_of_loose_object(text.replace("run", "bx_cnt").encode())

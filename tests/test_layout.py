@@ -21,6 +21,7 @@ LINE = ",".join(COLUMNS)
         ('"' + LINE.replace(",", '" , "') + '"', Layout(headed=True)),
         (",".join(COLUMNS[::-1]), Layout(columns=(5, 4, 3, 2, 1, 0), headed=True)),
         (f",{LINE},RUN", Layout(columns=(-1, 0, 1, 2, 3, 4, 5, -1), headed=True)),
+        ("head,board,channel,orbit,bx,tdc", Layout(headed=True)),
         ("head;fpga;channel;orbit;bx;tdc", Layout(";", headed=True)),
         ("Head, Fpga, Tdc Channel, Orbit Cnt, BX, TDC Meas", Layout(headed=True)),
         ('["HEAD", "FPGA", "TDC_CHANNEL", "ORBIT_CNT", "BX_COUNTER", "TDC_MEAS"],', Layout(headed=True)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from muonstream.formats.text import TextForm, decide_text, text_decoder
 
 ANY = Expected.any()
 HEADER = ",".join(COLUMNS) + "\n"
+HIT = '{"HEAD": 2, "FPGA": 0, "TDC_CHANNEL": 5, "ORBIT_CNT": 7, "BX_COUNTER": 9, "TDC_MEAS": 3}'
+FRACTIONS = "1.5,2.5,3.5,4.5,5.5,6.5\n" * 99
+OTHER_NUMBERS = "".join(f"{i},{2 * i},{3 * i},{4 * i},{5 * i},{i % 7}\n" for i in range(900))
 
 
 def decided(data: bytes, **options: Any) -> tuple[int, TextForm | Undecided | Refused | None]:
@@ -83,6 +87,11 @@ def test_rows_at_the_head_that_are_not_hits_decide_nothing(dialect: Dialect, bef
 @pytest.mark.parametrize(
     ("text", "like"),
     [
+        (OTHER_NUMBERS, "; expected hits"),
+        (FRACTIONS, "99 rows of six numbers, none of them whole, such as '1.5,2.5"),
+        (",".join(COLUMNS[1:]) + "\n" + "0,65,1000000,1154,11\n" * 99, "TDC_MEAS (without HEAD)"),
+        ('{"run": 5, "hits": [' + ", ".join([HIT] * 3000) + "]}\n", "JSON objects in a list inside another object"),
+        ('{"HEAD": {' + ", ".join(f'"{i}": 2' for i in range(9999)) + "}}\n", "object of more than 65,536 characters"),
         ("<!DOCTYPE html><html><body><p>a, b, c, d, e, f</p></body></html>\n", "a web page (HTML)"),
         ("<html>\n" * 30, "a web page (HTML)"),
         ('<?xml version="1.0"?>\n<rows/>\n', "XML"),
@@ -105,6 +114,8 @@ def test_rows_at_the_head_that_are_not_hits_decide_nothing(dialect: Dialect, bef
 def test_what_is_not_hits_is_refused_by_what_it_looks_like(text: str, like: str, named: str | None) -> None:
     if named == "course" and text.startswith("0,0,170"):
         return  # ancillary rows alone may be a table that was named
+    if named == "course" and text in (OTHER_NUMBERS, FRACTIONS):
+        return  # an error at the end, when most rows were malformed
     _, found = decided(text.encode(), named=named)
     assert isinstance(found, Refused), found
     assert found.reason.startswith("found ")
@@ -163,3 +174,54 @@ def test_the_header_of_a_table_without_rows_is_an_empty_table(named: str | None)
     assert isinstance(form, TextForm)
     assert (form.format, form.why) == ("course", "a header without rows")
     assert isinstance(decide_text(HEADER.encode(), last=False, expected=ANY, named=named), Undecided)
+
+
+@pytest.mark.parametrize("dialect", ["course", "firmware2019", "head1"])
+@pytest.mark.parametrize("row", ["0,0,0,0,0,0\n", "0,0,170,2871700134,2730,21\n"])
+@pytest.mark.parametrize(("before", "behind"), [(5400, 0), (10_000, 10_000), (0, 30_000), (9000, 1)])
+def test_hits_are_found_wherever_they_stand_among_idle_rows(
+    dialect: Dialect, row: str, before: int, behind: int
+) -> None:
+    rows, words = hit_rows(1500, 6, dialect)
+    data = (row * before).encode() + table(rows) + (row * behind).encode()
+    _, form = decided(data)
+    assert isinstance(form, TextForm), form
+    assert form.format == dialect
+    assert [word for word in decoded(text_decoder(form, "t"), data).words if word >> 61 == 2] == words
+
+
+@pytest.mark.parametrize(
+    ("held", "named", "says"),
+    [
+        ("firmware2019", "head1", "TDC_MEAS 0, which head1 does not have; if the table is of firmware2019"),
+        ("head1", "firmware2019", "TDC_MEAS 30, which firmware2019 does not have; if the table is of head1"),
+        ("head1", "head1", ""),
+        ("firmware2019", "firmware2019", ""),
+    ],
+)
+def test_a_numbering_that_was_named_against_the_content_is_reported(held: Dialect, named: Dialect, says: str) -> None:
+    rows, _ = hit_rows(300, 7, held)
+    _, form = decided(table(rows), named=named)
+    assert isinstance(form, TextForm)
+    notes = decoded(text_decoder(form, "t"), table(rows)).notes
+    assert len(notes) == bool(says)
+    assert all(says in note for note in notes)
+
+
+@pytest.mark.parametrize("before", ["# run 591\n", "// 21 \u00b0C\n# \u043f\u0440\n\n", "\x1e"])
+def test_objects_behind_comments_and_separators_are_objects(before: str) -> None:
+    rows, words = hit_rows(300, 8, "course")
+    one = [json.dumps(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    data = before.encode() + "\n\x1e".join(one).encode()
+    _, form = decided(data)
+    assert isinstance(form, TextForm), form
+    whole = decoded(text_decoder(form, "t"), data)
+    assert (whole.words, whole.malformed) == (words, 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig", "latin-1"])
+def test_a_web_page_is_named_in_every_encoding(encoding: str) -> None:
+    data = ("<html><body>" + "<p>please log in</p>\n" * 50).encode(encoding)
+    found = decided(data)[1]
+    assert isinstance(found, Refused)
+    assert found.reason.startswith("found a web page (HTML)")

@@ -151,13 +151,20 @@ def check_published(published: bool) -> None:
 
 
 def fail_if_misread(snapshot: Snapshot) -> None:
-    """Raise CommandError when most rows of a text were malformed: then it is not what it was read as.
+    """Raise CommandError when most of an input was not what it was read as: rows of a text, or bytes out of step.
 
-    The words of the other rows are counted all the same.
+    All rows of a short text must be malformed for that. The other words are counted all the same.
     """
     for report in snapshot.inputs:
         rows = report.words + report.malformed
-        if report.format not in BINARY and rows >= ENOUGH_ROWS and 2 * report.malformed > rows:
+        over = report.bytes.passed_over
+        if report.format in BINARY:
+            if report.steps_lost and 2 * over > report.size:
+                raise CommandError(
+                    f"{report.name}: found no words of the boards in {over:,} of {report.size:,} bytes, which were "
+                    f"passed over; its format ({report.format}) is wrong, or most of it is damaged"
+                )
+        elif report.malformed and 2 * report.malformed > rows and (rows >= ENOUGH_ROWS or not report.words):
             raise CommandError(
                 f"{report.name}: found {report.malformed:,} malformed of {rows:,} rows, expected a few at most; "
                 f"most of it was not counted: its format ({report.format}) or its rows are wrong"

@@ -18,6 +18,7 @@ from muonstream.formats.encoding import Encoding, Transcoder
 from muonstream.formats.json_objects import FIRST_EXTRA, FIRST_NUL, HEADERS, N_COUNTS, PADDING, PASSED_OVER, scan_stream
 from muonstream.formats.json_objects import KEYS as KEYS
 from muonstream.formats.json_objects import scan_objects as scan_objects
+from muonstream.formats.layout import field_named
 from muonstream.formats.no_text import NoText, is_no_text
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW, SHIFTS
 from muonstream.words import Head, Words, decode
@@ -108,7 +109,8 @@ class _Constant:
 def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
     """The word of an object as other programs write it, and its keys that are not hits'.
 
-    Keys may be in any case, numbers may be text, quotes may be single ones. Raises ValueError with what is wrong.
+    Keys may be in any case and in other ways that leave no doubt (`tdcChannel`, `bx`), numbers may be text, quotes may
+    be single ones. Raises ValueError with what is wrong.
     """
     if b"'" in text and b'"' not in text:
         text = text.replace(b"'", b'"')
@@ -121,11 +123,17 @@ def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
         raise ValueError(f"found a {type(found).__name__}, expected an object")
     fields: dict[str, Any] = {}
     extra = []
+    names = {key: key.strip().upper() for key in found}
+    exact = set(names.values())
     for key, value in found.items():
-        name = key.strip().upper()
+        name = names[key]
         if name not in COLUMNS:
-            extra.append(key)
-            continue
+            # another way to write the name of a field, unless that is there as well
+            field = field_named(key)
+            if field < 0 or COLUMNS[field] in exact:
+                extra.append(key)
+                continue
+            name = COLUMNS[field]
         if name in fields:
             raise ValueError(f"{name}: found twice, expected once")
         fields[name] = value

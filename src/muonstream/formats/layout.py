@@ -22,6 +22,7 @@ _BLANKS: Final = " \t\r\n\f\v\xa0\x00\x1a"
 _NAMES: Final = {
     "HEAD": 0,
     "FPGA": 1,
+    "BOARD": 1,
     "TDCCHANNEL": 2,
     "TDCCH": 2,
     "CHANNEL": 2,
@@ -38,6 +39,11 @@ _NAMES: Final = {
     "TDC": 5,
 }
 """Names of columns in capitals, letters only, and the field that each is."""
+
+
+_FEWEST_LETTERS: Final = 8
+_WITHOUT_HEAD: Final = 4
+"""A line that names so many fields is a header, though HEAD is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +109,25 @@ def names_of(line: str, delimiter: str) -> list[str]:
     return names[:-1] if names[-1:] == [""] else names
 
 
+def field_named(name: str) -> int:
+    """The field (index in COLUMNS) that a name stands for, in any case and whatever is between its letters; or -1."""
+    return _NAMES.get(re.sub("[^A-Z]", "", name.upper()), -1)
+
+
 def read_header(line: str) -> Layout | WrongHeader | None:
     """What a line says of the columns, if it is a header of a table of hits; None for any other line.
 
     Names may be in any order and case, quoted, after `#`, and written in ways that leave no doubt (`orbit cnt`, `BX`).
     Columns of other names are ignored. Two columns of one field, or a field without one, are a `WrongHeader`.
     """
-    if "head" not in line.lower() or "{" in line:  # a JSON object names them as well
+    if "{" in line or sum(letter.isalpha() for letter in line) < _FEWEST_LETTERS:  # a JSON object names them as well
         return None
     best: Layout | WrongHeader | None = None
     for delimiter in DELIMITERS:
         names = names_of(line, delimiter)
-        columns = tuple(_NAMES.get(re.sub("[^A-Z]", "", name.upper()), -1) for name in names)
+        columns = tuple(map(field_named, names))
         known = {column for column in columns if column >= 0}
-        if len(known) < 2 or 0 not in known:
+        if len(known) < (2 if 0 in known else _WITHOUT_HEAD):
             continue
         if known == set(range(len(COLUMNS))) and len(columns) <= MOST_COLUMNS:
             if sum(column >= 0 for column in columns) == len(COLUMNS):

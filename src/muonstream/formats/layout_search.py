@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from muonstream.formats.layout import DELIMITERS, PLAIN, Layout, WrongHeader, cells_of, read_header
 from muonstream.formats.rows import COLUMNS, OTHER, WHOLE, read_fields
 
-MOST_ROWS: Final = 4096
-"""Rows that are read at most of the beginning of a sample, and of its newest part."""
 _TRIED_LINES: Final = 64
+_FEW_HITS: Final = 16
+"""With fewer rows of HEAD 1 or 2 in a text's beginning and its newest part, what is between them is read, too."""
+_ENOUGH_HITS: Final = 4096
 _LINE_END: Final = re.compile(rb"[\r\n\0]+")
 _NUMBER: Final = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
 _BLANK: Final = re.compile(
@@ -33,7 +35,7 @@ class Table:
     layout: how they are laid out, or None; fields: int64[n, 6], those of whole numbers; n_numbers: rows of six numbers;
     n_rows: rows of any kind; wrong: a header of other columns; n_columns: the usual number of cells of number rows
     first: the first row under a header, or in brackets, where no layout reads such rows
-    odd: the first row that the layout does not read as numbers
+    odd: the first row that the layout does not read as numbers; example: the first row
     """
 
     layout: Layout | None
@@ -44,6 +46,7 @@ class Table:
     n_columns: int = 0
     first: str = ""
     odd: str = ""
+    example: str = ""
 
     @property
     def share(self) -> float:
@@ -52,9 +55,10 @@ class Table:
 
 
 def _read(text: bytes, layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Fields and kinds of the rows of a text."""
-    fields = np.zeros((MOST_ROWS, len(COLUMNS)), np.int64)
-    kinds = np.empty(MOST_ROWS, np.uint8)
+    """Fields and kinds of all rows of a text."""
+    most = text.count(b"\n") + text.count(b"\r") + text.count(b"\0") + 1
+    fields = np.zeros((most, len(COLUMNS)), np.int64)
+    kinds = np.empty(most, np.uint8)
     n = read_fields(np.frombuffer(text, np.uint8), layout.form("course"), fields, kinds)
     return fields[:n], kinds[:n]
 
@@ -103,10 +107,25 @@ def _columns_of_numbers(lines: list[str]) -> int:
     return numbers.most_common(1)[0][0] if numbers else 0
 
 
-def find_table(head: bytes, tail: bytes = b"") -> Table:
+def _hits_between(pieces: Iterable[bytes], layout: Layout) -> NDArray[np.int64]:
+    """Rows of whole numbers of HEAD 1 or 2 (int64[n, 6]) from pieces of whole lines, some thousand at most."""
+    found = [np.zeros((0, len(COLUMNS)), np.int64)]
+    n = 0
+    for piece in pieces:
+        fields, kinds = _read(piece, layout)
+        found.append(fields[(kinds == WHOLE) & ((fields[:, 0] == 1) | (fields[:, 0] == 2))])
+        n += len(found[-1])
+        if n >= _ENOUGH_HITS:
+            break
+    return np.concatenate(found)
+
+
+def find_table(head: bytes, tail: bytes = b"", between: Iterable[bytes] = ()) -> Table:
     """The rows of a text, in the layout that reads most of its first ones.
 
     head: its beginning, whole lines, one byte a character; tail: its newest part, if that is not in head
+    between: pieces of what lies between these two, which are read when those show hardly any hit (idle rows may come
+    before and after a run)
     """
     first = _LINE_END.split(head, maxsplit=4 * _TRIED_LINES)[: 4 * _TRIED_LINES]
     lines = [_BLANK.sub(b" ", line).decode("utf-8", "replace").strip(" \t") for line in first]
@@ -142,12 +161,16 @@ def find_table(head: bytes, tail: bytes = b"") -> Table:
         unread = rows[0][:60] if header is not None or brackets else ""
         return Table(None, none.fields, 0, len(rows), n_columns=_columns_of_numbers(rows), first=unread)
     fields, kinds = _read(head, best)
+    whole = fields[kinds == WHOLE]
     if tail:
         tail_fields, tail_kinds = _read(tail, best)
-        fields, kinds = np.concatenate([fields, tail_fields]), np.concatenate([kinds, tail_kinds])
+        tail_whole = tail_fields[tail_kinds == WHOLE]
+        n_hits = sum(int(np.count_nonzero((some[:, 0] == 1) | (some[:, 0] == 2))) for some in (whole, tail_whole))
+        more = _hits_between(between, best) if n_hits < _FEW_HITS else tail_whole[:0]
+        whole, kinds = np.concatenate([whole, more, tail_whole]), np.concatenate([kinds, tail_kinds])
     n_numbers = int(np.count_nonzero(kinds != OTHER))
     odd = next((row[:60] for row in rows if _read(f"{row}\n".encode(), best)[1][:1].tolist() == [OTHER]), "")
-    return Table(best, fields[kinds == WHOLE], n_numbers, len(kinds), odd=odd)
+    return Table(best, whole, n_numbers, len(kinds), odd=odd, example=rows[0][:60])
 
 
 def shortened(head: bytes) -> bool:

@@ -40,7 +40,7 @@ def resembles(text: str, n_columns: int = 0) -> str:
 
     text: its beginning; n_columns: how many columns of numbers it has, where it is a table
     """
-    text = text.lstrip("\ufeff\xff\0 \t\r\n").removeprefix("\xef\xbb\xbf")[: 1 << 14]
+    text = text.lstrip("\ufeff\ufffd\xff\0 \t\r\n").removeprefix("\xef\xbb\xbf")[: 1 << 14]
     for pattern, kind in _KINDS:
         if re.match(pattern, text, re.IGNORECASE | re.DOTALL):
             return kind
@@ -64,7 +64,7 @@ def resembles(text: str, n_columns: int = 0) -> str:
 
 def is_certain(text: str) -> bool:
     """Whether the first bytes alone tell that a text is not hits, as <!DOCTYPE html> does."""
-    text = text.lstrip("\ufeff\xff\0 \t\r\n").removeprefix("\xef\xbb\xbf")
+    text = text.lstrip("\ufeff\ufffd\xff\0 \t\r\n").removeprefix("\xef\xbb\xbf")
     return any(
         re.match(pattern, text, re.IGNORECASE | re.DOTALL)
         for pattern, _ in _KINDS

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, SourceError, counted
 from muonstream.formats.cells import CUT, FEW, LONG, MANY, NO_NUMBER
 from muonstream.formats.encoding import Encoding, Transcoder
+from muonstream.formats.hit_rows import FEWEST_MARKERS
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, names_of, read_header
 from muonstream.formats.no_text import NoText
 from muonstream.formats.rows import (
     COLUMNS,
+    EVENT_NUMBER_CHANNELS,
     FIRST_NUL,
     HEADERS,
     HIGHEST,
@@ -35,9 +37,13 @@ from muonstream.formats.rows import (
     PADDING,
     scan_rows,
 )
-from muonstream.words import Words
+from muonstream.words import Head, Words, decode
 
 _WORTH_A_NOTE: Final = 16
+_WEIGHED: Final = 1 << 16
+"""So many hits at least are looked at for values that only the other numbering of HEAD 1 has."""
+_SHARE: Final = 100
+"""One in so many with such a value is worth a note: the right numbering has one in 30 of its own."""
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\0]")
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 
@@ -123,6 +129,8 @@ class TableDecoder:
         self._byte = 0
         self._rows_begun = False
         self._other_hits = 0
+        self._weighed = 0  # hits of an old dialect whose fine time was looked at
+        self._foreign = 0  # those of them whose fine time the dialect does not have
         self._overlong = False
         self._noted: set[str] = set()
         self._no_text = NoText(name, self._transcoder.width)
@@ -156,6 +164,14 @@ class TableDecoder:
             head = 1 if self._dialect == "course" else 2
             rows = f"{self._other_hits:,} rows of HEAD {head} look like hits of another dialect"
             self._note(found, "other", f"{rows} and count as ancillary; the table may be of two dialects joined")
+        if last and self._foreign >= FEWEST_MARKERS and _SHARE * self._foreign >= self._weighed:
+            value, other = (0, "firmware2019") if self._dialect == "head1" else (30, "head1")
+            self._note(
+                found,
+                "numbering",
+                f"{self._foreign:,} of {self._weighed:,} hits have TDC_MEAS {value}, which {self._dialect} does not "
+                f"have; if the table is of {other}, channels and times are wrong by one",
+            )
         found.notes += self._no_text.take(last=last)
         cut = self._transcoder.cut if last else 0
         if cut:
@@ -219,10 +235,20 @@ class TableDecoder:
                 self._no_text.end()
             elif begin < end:
                 begin, headed = self._read_header(data, begin, end, found)
+        if self._dialect != "course" and self._weighed < _WEIGHED:
+            self._weigh(words[:n_words])
         found.words.append(words[:n_words])
         found.read += end
         self._byte += end
         return headed
+
+    def _weigh(self, words: Words) -> None:
+        """Count hits whose fine time shows the other numbering of HEAD 1."""
+        fields = decode(words[:_WEIGHED])
+        shifted = self._dialect == "firmware2019"
+        plain = (fields.head == Head.HIT) & ~np.isin(fields.channel + shifted, EVENT_NUMBER_CHANNELS)
+        self._weighed += int(np.count_nonzero(plain))
+        self._foreign += int(np.count_nonzero(plain & (fields.tdc == (31 if shifted else 0))))
 
     def _read_header(self, data: bytes | memoryview, begin: int, end: int, found: _Found) -> tuple[int, bool]:
         """Read a line that may be a header; gives where the next line begins, and whether this one counts as header."""

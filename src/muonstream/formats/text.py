@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, cast
 
@@ -30,10 +31,13 @@ GIVEN_UP_BYTES: Final = 1 << 20
 ENOUGH_ROWS: Final = 200
 """Rows without a hit after which a format that was named is taken, since all may be ancillary."""
 _FEW: Final = 4
-_CONTROLS: Final = bytes([*range(1, 9), *range(14, 26), *range(27, 32), 127])
+_CONTROLS: Final = bytes([*range(1, 9), *range(14, 26), *range(27, 30), 31, 127])  # 30 separates JSON texts
 _HIGH: Final = bytes(range(128, 256))
 _DIALECTS: Final[tuple[Dialect, ...]] = ("course", "firmware2019", "head1")
-_OBJECT: Final = re.compile(rb"[\s,\xa0]*(?:\[[\s\xa0]*)*\{[\s\xa0]*(?:[\"'}]|$)")
+_OBJECT: Final = re.compile(
+    rb"(?:[\s,\xa0\x1e]*(?:#|//)[^\r\n]*[\r\n])*[\s,\xa0\x1e]*(?:\[[\s\xa0]*)*\{[\s\xa0]*(?:[\"'}]|$)"
+)
+"""The beginning of objects, perhaps in lists, behind comments."""
 _ENVELOPE: Final = re.compile(rb"[\"']\s*:\s*\[\s*\{")
 _COLUMNS: Final = ", ".join(COLUMNS)
 
@@ -80,14 +84,16 @@ def decide_text(
     named: the format's name if the user gave one; before: the form of an earlier part of the same run
 
     A decision that is taken while more may come holds for whatever comes: see `hit_rows.hits_shown` and
-    `hit_rows.dialect_of` for what rows must show. The first and the newest 64 Ki characters are looked at.
+    `hit_rows.dialect_of` for what rows must show. The first and the newest 64 Ki characters are looked at; of a table
+    that shows hardly any hit in these, also what is between them.
     """
     sample = memoryview(sample)
     first = leading_nuls(sample)
     if first == len(sample):
         return None
     encoding = encoding_of(sample)
-    head, tail = _ends(sample[first & -width_of(encoding) :], encoding, last)
+    text = sample[first & -width_of(encoding) :]
+    head, tail = _ends(text, encoding, last)
     if not (_is_text(head) and _is_text(tail or head)):
         return None
     beginning = head[: 1 << 14].decode("utf-8", "replace")
@@ -99,7 +105,8 @@ def decide_text(
     elif named is not None and named not in _DIALECTS:
         found = Refused(f"found {resembles(beginning)}; expected {_wanted(named)}")
     else:
-        found = _decide_table(head, tail, last, expected, named, before)
+        between = _between(text, encoding) if tail else iter(())
+        found = _decide_table((head, tail, between), last, expected, named, before)
         if isinstance(found, Undecided) and "rows" not in found.missing and len(sample) >= GIVEN_UP_BYTES:
             found = Refused(f"found {found.looks_like}; expected {_wanted(named)}")
     if isinstance(found, Refused) and b"\0" in head:
@@ -143,6 +150,15 @@ def _ends(text: memoryview, encoding: Encoding, last: bool) -> tuple[bytes, byte
     return head, tail
 
 
+def _between(text: memoryview, encoding: Encoding) -> Iterator[bytes]:
+    """What lies between the two ends of a long text, in pieces of whole lines, one byte a character."""
+    width = width_of(encoding)
+    size, end = SAMPLE_BYTES * width, (len(text) - SAMPLE_BYTES * width) // width * width
+    for begin in range(size, end, 16 * size):
+        piece = bytes(Transcoder(encoding).feed(text[begin : min(begin + 16 * size, end)]))
+        yield _whole(piece[max(piece.find(b"\n"), piece.find(b"\r")) + 1 :])
+
+
 def _whole(text: bytes) -> bytes:
     """The whole lines of a text."""
     return text[: max(text.rfind(b"\n"), text.rfind(b"\r")) + 1]
@@ -169,11 +185,21 @@ def _decide_objects(
     n_bad = sum(one.n_bad for one in objects)
     counts = counted(len(fields), "object") + (f" and {n_bad} that are not hits" if n_bad else "")
     verdict = dialect_of(fields, expected, headed=True, last=last)
-    if n_bad > len(fields):
+    endless = len(head) >= SAMPLE_BYTES and not len(objects[0].fields)
+    if n_bad > len(fields) or endless:
+        if (last or endless) and _ENVELOPE.search(head[:4096]):
+            return Refused(
+                "found JSON objects in a list inside another object; expected hits themselves, one after another or in "
+                f"a list, with the keys {_COLUMNS}"
+            )
+        if endless:
+            return Refused(
+                f"found a JSON object of more than {SAMPLE_BYTES:,} characters; expected an object for each hit, with "
+                f"the keys {_COLUMNS}"
+            )
         why = next(one.why for one in objects if one.n_bad)
         if last or n_bad >= ENOUGH_ROWS:
-            held = " in a list inside another object" if _ENVELOPE.search(head[:4096]) else ""
-            return Refused(f"found JSON objects{held} that are not hits ({why}); expected the keys {_COLUMNS}")
+            return Refused(f"found JSON objects that are not hits ({why}); expected the keys {_COLUMNS}")
         return Undecided("objects of hits", "JSON objects with other keys")
     if verdict.dialect == "course" or (named and (len(fields) >= FEWEST_HITS or (last and len(fields)))):
         return TextForm("json", f"{counts}; {verdict.why}")
@@ -185,13 +211,18 @@ def _decide_objects(
 
 
 def _decide_table(
-    head: bytes, tail: bytes, last: bool, expected: Expected, named: str | None, before: TextForm | None
+    sample: tuple[bytes, bytes, Iterator[bytes]],
+    last: bool,
+    expected: Expected,
+    named: str | None,
+    before: TextForm | None,
 ) -> TextForm | Undecided | Refused:
-    """The form of a table. head, tail: whole lines, one byte a character."""
+    """The form of a table. sample: its beginning, its newest part, and what is between, as `find_table` takes them."""
+    head, tail, between = sample
     beginning = head[: 1 << 14].decode("utf-8", "replace")
     if not last:
         head = _whole(head)
-    table = find_table(head, tail)
+    table = find_table(head, tail, between)
     if table.wrong is not None:
         columns = f"{', '.join(table.wrong.names)[:200]} ({table.wrong.reason})"
         return Refused(f"found a table with the columns {columns}; expected {_COLUMNS}, in any order")
@@ -228,8 +259,15 @@ def _decide_table(
             "the table again with a format such as %d"
         )
     if isinstance(found, Undecided) and last:
-        no_hits = found.missing.startswith("0 rows of HEAD 2 and 0 of HEAD 1")
-        advice = "expected hits" if no_hits else "a format can be named: course, firmware2019 or head1"
+        if not len(table.fields):
+            return Refused(
+                f"found {counted(table.n_numbers, 'row')} of six numbers, none of them whole, such as "
+                f"{table.example!r}; expected whole numbers"
+            )
+        # naming a format helps where rows look like hits, not where a few happen to be in range
+        n_hits = max(hits_shown(table.fields, head, expected, headed=True).n for head in (1, 2))
+        named_helps = n_hits and (n_hits >= FEWEST_HITS or 4 * n_hits >= len(table.fields))
+        advice = "a format can be named: course, firmware2019 or head1" if named_helps else "expected hits"
         return Refused(f"found {found.missing}; {advice}")
     return found
 
