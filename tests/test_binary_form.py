@@ -110,3 +110,12 @@ def test_a_weight_counts_what_values_look_like() -> None:
     assert (weight.hits, weight.good, weight.known) == (100, 99, 100)
     assert (weight.boards, weight.first) == (0b11, 8)
     assert weight.telling == 101
+
+
+def test_columns_of_numbers_one_after_another_are_not_words() -> None:
+    fields = decode(WORDS[:1000])
+    columns = (fields.head, fields.fpga, fields.channel, fields.orbit, fields.bx, fields.tdc)
+    for code in ("<i8", "<i4", "<u2", ">i8"):
+        data = np.stack([np.asarray(column) for column in columns]).astype(code).tobytes()
+        found = decide_binary(data, last=True, expected=EXPECTED)
+        assert isinstance(found, Undecided | Refused), (code, found)

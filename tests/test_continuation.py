@@ -47,6 +47,22 @@ def test_a_file_of_its_own_does_not_continue_a_broken_one(form: str) -> None:
         assert not said(form, data[:cut], other), cut
 
 
+@pytest.mark.parametrize("form", SPLIT)
+@pytest.mark.parametrize("n", [1, 3, 5, 9, 13, 20, 31, 45, 501, 1001])
+def test_a_short_part_is_the_rest_of_what_was_cut(form: str, n: int) -> None:
+    data = WRITERS[form](WORDS)
+    for cut in (7003, 9005, len(data) - n):
+        piece = data[cut : cut + n]
+        inside = b"\n" not in data[cut - 1 : cut + 1] or form in ("words", "dma", "dma counting")
+        if inside and cut % 8 and (n > 8 or form != "json lines"):
+            assert said(form, data[:cut], piece), (cut, piece)
+
+
+def test_a_short_part_of_whole_words_is_not_the_rest_of_a_broken_word() -> None:
+    data = WRITERS["words"](WORDS)
+    assert not said("words", data[:7003], data[8000:8016])
+
+
 def test_text_does_not_continue_words() -> None:
     assert not said("words", WRITERS["words"](WORDS)[:8001], b"HEAD,FPGA\n" * 200)
     with pytest.raises(SourceError):

@@ -12,6 +12,7 @@ from decoding import WORDS
 from muonstream.commands.simulate import table_of
 from muonstream.formats.block import Block, InputReport, SourceError
 from muonstream.sources.files import open_bytes, raw_pieces, read_blocks, read_parts
+from tools.streams import StreamConfig, as_words, make_words
 
 
 def test_gzip_is_read_whole_a_truncated_one_noted_and_a_broken_one_refused(tmp_path: Path) -> None:
@@ -201,3 +202,17 @@ def test_a_file_that_begins_like_another_and_then_differs_is_counted_whole(tmp_p
     notes = [note.replace(str(tmp_path), "") for block in blocks for note in block.notes]
     assert "/b.dat: begins with the same 500 hits as /a.dat and then differs; all are counted" in notes
     assert any("500 words twice" in note for note in notes)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_an_empty_part_is_passed_over_and_the_others_are_joined(tmp_path: Path, which: int) -> None:
+    words = make_words(StreamConfig(words=900))
+    data = as_words(words)
+    parts = [data[:2003], data[2003:]]
+    parts.insert(which, b"")
+    names = [str(tmp_path / f"data_{i}.dat") for i in range(3)]
+    for name, part in zip(names, parts, strict=True):
+        Path(name).write_bytes(part)
+    blocks = list(read_parts(names))
+    assert np.concatenate([block.words for block in blocks]).tolist() == words.tolist()
+    assert [note for block in blocks for note in block.notes] == [f"{names[which]}: is empty; passed over"]

@@ -101,3 +101,19 @@ def test_a_table_of_mostly_malformed_rows_is_an_error(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"muonstream: {path}: found ")
     assert "malformed of 1,500 rows" in last or "that are not six numbers" in last
+
+
+@pytest.mark.parametrize(
+    ("data", "named", "says"),
+    [
+        (np.random.default_rng(3).bytes(50_000), "words", "found no words of the boards in 49,"),
+        (b"1.5,2.5,3.5,4.5,5.5,6.5\n" * 9, "course", "malformed of 9 rows"),
+    ],
+)
+def test_an_input_of_which_hardly_anything_was_counted_is_an_error(
+    data: bytes, named: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.dat"
+    path.write_bytes(data)
+    assert process_files([str(path)], ProcessOptions("telescope", format_name=named)) == 1
+    assert says in capsys.readouterr().err.splitlines()[-1]

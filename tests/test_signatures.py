@@ -12,6 +12,7 @@ import struct
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,7 @@ def oldest_tar() -> bytes:
         (tar_of(tarfile.USTAR_FORMAT), "a tar archive; unpack it first"),
         (tar_of(tarfile.GNU_FORMAT), "a tar archive; unpack it first"),
         (oldest_tar(), "a tar archive; unpack it first"),
+        (zlib.compress(bytes(range(256)) * 9), "zlib data; decompress it first"),
         (gzip.compress(b"x"), "gzip data inside compressed data"),
         (bz2.compress(b"x"), "bzip2 data inside compressed data"),
         (lzma.compress(b"x"), "xz data inside compressed data"),

@@ -19,7 +19,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
-from muonstream.sources.files import EVERY, is_local, passed_over, read_input, read_parts
+from muonstream.sources.files import EVERY, empty, is_empty, is_local, passed_over, read_input, read_parts
 from muonstream.sources.joining import JoinedRuns
 from muonstream.sources.peek import file_identity, peek_run_word
 from muonstream.sources.reader import InputReader
@@ -52,10 +52,12 @@ class ProcessOptions:
 
 
 def check_there(files: Sequence[str]) -> None:
-    """Raise CommandError for those that are not there, before any is read."""
+    """Raise CommandError for those that are not there, or if all are empty, before any is read."""
     missing = [file for file in files if is_local(file) and _missing(file)]
     if missing:
         raise common.CommandError("\n".join(f"{file}: no such file" for file in missing))
+    if len(files) > 1 and all(is_empty(file) for file in files):
+        raise common.CommandError("\n".join(f"{file}: is empty" for file in files))
 
 
 def _missing(file: str) -> bool:
@@ -78,6 +80,9 @@ def together(
     readers: dict[int, Iterator[Block]] = {}
     known = KnownInputs(Wanted(expected, format))
     for source, file in enumerate(files):
+        if len(files) > 1 and is_empty(file):
+            yield empty(file)
+            continue
         twin = known.meet(file)
         if twin is not None and twin.whole:
             yield passed_over(file, twin)

@@ -208,7 +208,9 @@ class BinaryDecoder:
 
     def _note_event(self, what: int, byte: int, value: int, block: Block) -> None:
         if what == CHANGED:
-            self._notes.add("changed run words", f"byte {byte:,}: the run word changes from {self._run} to {value}")
+            # run words that grow are not noted one by one, so the last one noted may come again
+            how = f"from {self._run} to {value}" if value != self._run else f"to {value} again"
+            self._notes.add("changed run words", f"byte {byte:,}: the run word changes {how}")
             self._run = value
             return
         if what == FOUND:

@@ -5,8 +5,8 @@ that is not a hit, stands at each 129th place, the same or growing evenly, and h
 
 Thresholds. A dozen good hits are asked for (a random value is one with probability 2e-4), and that they are at least a
 quarter of the values that are neither padding nor idle words; half of their channels must be known to the detector, or
-eight different ones occur. At the end of the content fewer do: then each value must be a hit of a known channel, or two
-values in three good hits.
+eight different ones occur, and four different bunch crossings. At the end of the content fewer do: then each value must
+be a hit of a known channel, or two values in three good hits.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from muonstream.formats.block import counted
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, PADDING, is_hit, kind_of, near, orbit_of
 from muonstream.formats.step import DMA_WORDS, HIGHEST_RUN_WORD
-from muonstream.words import CHANNEL_MASK, CHANNEL_SHIFT, FPGA_SHIFT, Words
+from muonstream.words import BX_MASK, BX_SHIFT, CHANNEL_MASK, CHANNEL_SHIFT, FPGA_SHIFT, Words
 
 FEWEST_GOOD: Final = 12
 CHANNELS_SHOWN: Final = 8
+CROSSINGS_SHOWN: Final = 4
+"""Different bunch crossings that hits of unknown channels, or out of step, must have: other numbers repeat theirs."""
 ORDER_WORDS: Final = 1 << 17
 """So many values at the end of a sample are tried with their bytes in other orders."""
 IDLE_PERIOD: Final = 4
 """A value that is the same as one of so many before it is an idle word, or a repeated hit, and shows nothing."""
-_GOOD, _HITS, _KNOWN, _PADDING, _IDLE, _ANCILLARY, _FIRST, _VALUES = range(8)
+_GOOD, _HITS, _KNOWN, _PADDING, _IDLE, _ANCILLARY, _FIRST, _CROSSINGS, _VALUES = range(9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def _weigh(words: Any, known: Any, counts: Any, seen: Any, boards: Any) -> None:
     """
     reference, candidate, before = -1, -1, -1
     counts[_FIRST] = -1
+    crossings = np.full(CROSSINGS_SHOWN, -1, np.int64)
     for i in range(len(words)):
         word = words[i]
         kind = kind_of(word, words[i - 1] if i else np.uint64(0), reference, candidate, 0xFF)
@@ -80,6 +83,11 @@ def _weigh(words: Any, known: Any, counts: Any, seen: Any, boards: Any) -> None:
             counts[_KNOWN] += known[board, channel] and 1 <= tdc <= 30
             counts[_GOOD] += good
             if good:
+                bx = np.int64(word >> np.uint64(BX_SHIFT)) & BX_MASK
+                n = counts[_CROSSINGS]
+                if n < CROSSINGS_SHOWN and not (crossings[:n] == bx).any():
+                    crossings[n] = bx
+                    counts[_CROSSINGS] += 1
                 seen[board, channel] = True
                 boards[board] += 1
                 if counts[_FIRST] < 0:
@@ -109,6 +117,7 @@ class Weight:
     idle: int
     ancillary: int
     first: int
+    crossings: int
     channels: int
     boards: int
 
@@ -120,8 +129,7 @@ class Weight:
         boards = np.zeros(8, np.int64)
         _weigh(words, expected.known, counts, seen, boards)
         mask = sum(1 << board for board in range(8) if boards[board] * 100 > counts[_GOOD])
-        good, hits, known, padding, idle, ancillary, first = counts[:_VALUES].tolist()[:7]
-        return cls(len(words), good, hits, known, padding, idle, ancillary, first, int(seen.sum()), mask)
+        return cls(len(words), *counts.tolist(), int(seen.sum()), mask)
 
     @property
     def telling(self) -> int:
@@ -131,7 +139,8 @@ class Weight:
     def shows_words(self, last: bool) -> bool:
         """Whether these are words of the boards."""
         if self.good >= FEWEST_GOOD and 4 * self.good >= self.telling:
-            return 2 * self.known >= self.hits or self.channels >= CHANNELS_SHOWN
+            various = self.channels >= CHANNELS_SHOWN and self.crossings >= CROSSINGS_SHOWN
+            return 2 * self.known >= self.hits or various
         if not last or not self.hits:
             return False
         return self.known == self.telling or (self.good >= 2 and 3 * (self.good + 1) >= 2 * self.telling)
@@ -151,7 +160,8 @@ def decide_binary(
         for shift in range(1, 8):
             other = np.frombuffer(sample, "<u8", max(len(sample) - shift, 0) // 8, min(shift, len(sample)))
             shifted = Weight.of(other, expected)
-            if shifted.good >= 2 * FEWEST_GOOD and shifted.shows_words(last) and shifted.good > weight.good:
+            enough = shifted.good >= 2 * FEWEST_GOOD and shifted.crossings >= CROSSINGS_SHOWN
+            if enough and shifted.shows_words(last) and shifted.good > weight.good:
                 aligned, words, weight = shift, other, shifted
     boards = weight.boards | sum(1 << board for board in np.flatnonzero(~expected.known.all(1) & expected.known.any(1)))
     known_boards = int(boards) or ALL_BOARDS
@@ -218,7 +228,8 @@ def _missing(weight: Weight) -> str:
     if not weight.hits:
         return f"hits (HEAD 2), of which there are none among {counted(weight.values, 'word')}"
     return (
-        f"{FEWEST_GOOD} hits of known channels with orbits that rise; {weight.good} of {weight.values:,} words are such"
+        f"{FEWEST_GOOD} hits of known channels with orbits that rise, a quarter of all words or more; {weight.good:,} "
+        f"of {weight.values:,} words are such"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from typing import Final
 
@@ -194,6 +195,17 @@ def _lmdb(sample: bytes) -> str | None:
     return "an LMDB database" + _EXPORT if sample[16:24] == b"\xde\xc0\xef\xbe\x01\x00\x00\x00" else None
 
 
+def _zlib(sample: bytes) -> str | None:
+    """zlib's header is a weak sign (one random value in a thousand has it), so the data must inflate."""
+    if len(sample) < 64 or sample[0] != 0x78 or (sample[0] << 8 | sample[1]) % 31 or sample[1] & 0x20:
+        return None
+    try:
+        inflated = zlib.decompressobj().decompress(sample, 1 << 16)
+    except zlib.error:
+        return None
+    return "zlib data" + _DECOMPRESS + " (zlib-flate -uncompress)" if len(inflated) >= 64 else None
+
+
 def _riff(sample: bytes) -> str | None:
     kinds = {b"WAVE": "sound (WAV)", b"AVI ": "a video (AVI)", b"WEBP": "an image (WebP)"}
     return kinds.get(sample[8:12]) if sample[:4] == b"RIFF" else None
@@ -232,6 +244,7 @@ _LOOKS: Final[tuple[Callable[[bytes], str | None], ...]] = (
     _windows_program,
     _pickle,
     _lmdb,
+    _zlib,
     _riff,
     _video,
     _bitmap,

@@ -165,6 +165,19 @@ def passed_over(name: str, twin: Twin) -> Block:
     return InputReader(again, Wanted(EVERY)).pass_over(twin.why, os.path.getsize(name))
 
 
+def is_empty(name: str) -> bool:
+    """Whether a file is there and has no bytes; False for what is no plain file."""
+    try:
+        return os.path.isfile(name) and not os.path.getsize(name)
+    except OSError:
+        return False
+
+
+def empty(name: str) -> Block:
+    """The report of an empty file among others, such as one that was opened just before the run ended."""
+    return InputReader(name, Wanted(EVERY)).pass_over("is empty", 0)
+
+
 def undecided(reader: InputReader) -> str:
     """A line about an input whose format is not known yet."""
     return (
@@ -188,7 +201,7 @@ def read_parts(
 
     The form of the first part helps to recognise the others, and a word, row or transfer that was cut between two parts
     is put together again. A file that is the same as one before it, by identity or word for word, is passed over with a
-    note; so are the words of a longer one that were read before.
+    note; so are an empty one and the words of a longer one that were read before.
     Raises SourceError as `read_blocks` does.
     """
     if known is None and len(files) > 1:
@@ -196,6 +209,9 @@ def read_parts(
     content = ContentCheck("")
     previous: InputReader | None = None
     for name in files:
+        if known is not None and is_empty(name):
+            yield empty(name)
+            continue
         twin = None if known is None else known.meet(name)
         if twin is not None and twin.whole:
             yield passed_over(name, twin)
