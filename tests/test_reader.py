@@ -15,7 +15,7 @@ from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.reader import InputReader, hits_of
 from muonstream.words import Words
-from tools.streams import WRITERS, StreamConfig, as_dma, as_words, make_words, truth
+from tools.streams import WRITERS, StreamConfig, as_course, as_dma, as_words, make_words, truth
 
 WANTED = Wanted(Expected.of(Detector.default().channel_map()))
 WORDS = make_words(StreamConfig(words=1200, seed=12, ancillary=30))
@@ -163,3 +163,13 @@ def test_damaged_compressed_data_are_counted_up_to_the_damage_and_the_rest_is_lo
         assert ("are lost" in note) == bool(lost)
     else:
         assert report.status == "passed over"
+
+
+@pytest.mark.parametrize("row", [b"0,0,0,0,0,0\n", b"0,0,5,7,0,0\n"])
+def test_idle_rows_of_a_table_are_reported_whatever_they_hold(row: bytes) -> None:
+    words = make_words(StreamConfig(words=900))
+    reader = InputReader("f", Wanted(Expected.any()))
+    data = as_course(words) + row * 700
+    blocks = [*reader.feed(data), *reader.finish()]
+    notes = [note for block in blocks for note in block.notes]
+    assert sum("f: words 901 to 1,600 are all 0x" in note and "700 idle words" in note for note in notes) == 1, notes

@@ -129,7 +129,9 @@ class Weight:
         boards = np.zeros(8, np.int64)
         _weigh(words, expected.known, counts, seen, boards)
         mask = sum(1 << board for board in range(8) if boards[board] * 100 > counts[_GOOD])
-        return cls(len(words), *counts.tolist(), int(seen.sum()), mask)
+        good, hits, known, padding, idle, ancillary, first, crossings = counts.tolist()
+        channels = int(seen.sum())
+        return cls(len(words), good, hits, known, padding, idle, ancillary, first, crossings, channels, mask)
 
     @property
     def telling(self) -> int:

@@ -323,12 +323,12 @@ class ContentCheck:
         self._distance, self._stretch = 0, (0, 0)
 
     def _note_idle(self, number: int, n: int, value: int) -> None:
-        if value not in (0, -1):
-            self._notes.add(
-                "idle words",
-                f"words {number + 1:,} to {number + n:,} are all {value & (1 << 64) - 1:#018x}, which is not a hit: "
-                f"{counted(n, 'idle word')}",
-            )
+        # zeros and ones of binary words are padding, and do not come here; rows of zeros do
+        self._notes.add(
+            "idle words",
+            f"words {number + 1:,} to {number + n:,} are all {value & (1 << 64) - 1:#018x}, which is not a hit: "
+            f"{counted(n, 'idle word')}",
+        )
 
     def _conclude(self) -> None:
         s = self._state
