@@ -135,6 +135,21 @@ def test_parts_out_of_order_are_said(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_an_error_in_a_later_run_leaves_what_was_counted_before(tmp_path: Path) -> None:
-    good, empty = write(tmp_path / "x.dat", WORDS), write(tmp_path / "y.dat", WORDS[:0])
-    made = process(tmp_path, good, empty, status=1)
+    good, bad = write(tmp_path / "x.dat", WORDS), write(tmp_path / "y.dat", np.zeros(900, np.uint64))
+    made = process(tmp_path, good, bad, status=1)
     assert made["words"] == len(WORDS)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_empty_file_among_others_is_passed_over_unless_all_are_empty(
+    tmp_path: Path, together: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / name for name in ("none.dat", "x.dat", "y.csv")]
+    for path, data in zip(paths, (b"", WORDS.astype("<u8").tobytes(), b""), strict=True):
+        path.write_bytes(data)
+    names = [str(path) for path in paths]
+    assert process_files(names, ProcessOptions("telescope", together=together)) == 0
+    assert process_files(names, ProcessOptions("telescope", together=together, strict=True)) == 1
+    assert "2 inputs passed over" in capsys.readouterr().err
+    assert process_files(names[::2], ProcessOptions("telescope", together=together)) == 1
+    assert capsys.readouterr().err.splitlines() == [f"muonstream: {name}: is empty" for name in names[::2]]
