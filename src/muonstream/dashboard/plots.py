@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from bokeh.models import (
     AdaptiveTicker,
+    BasicTicker,
     BasicTickFormatter,
     ColumnDataSource,
     DataRange1d,
@@ -272,6 +273,7 @@ class Painter:
         )
         y_range = Range1d(start=0.4 - chamber.layers, end=0.6)
         made = self._figure("wire position [mm]", "layer", height=170, y_range=y_range)
+        made.xaxis[0].ticker = BasicTicker(desired_num_ticks=7)  # said, so that the page can have fewer
         made.yaxis[0].ticker = FixedTicker(ticks=[-i for i in range(chamber.layers)])
         made.yaxis[0].formatter = NumeralTickFormatter(format="0")
         made.yaxis[0].major_label_overrides = {-i: str(i) for i in range(chamber.layers)}

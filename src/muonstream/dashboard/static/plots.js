@@ -167,6 +167,8 @@ function enlarged(item, factors, ticks) {
           attributes[key] = typeof value === "string" ? large : { ...value, value: large };
         } else if (key === "desired_num_ticks" && name === "AdaptiveTicker") {
           attributes[key] = Math.max(2, Math.min(value, ticks));
+        } else if (key === "desired_num_ticks" && name === "BasicTicker") {
+          attributes[key] = Math.max(2, Math.min(value, Math.floor(1.6 * ticks))); // numbers are shorter than times
         } else if (key === "height" && name === "Figure") {
           attributes[key] = times(key, value, factors.height);
         } else if (LENGTHS.test(key) && (key !== "width" || name === "ColorBar")) {
