@@ -264,7 +264,7 @@ _ALL: Final = (
         "rate down",
         "a share of all orbits loses all its hits, and so whole muons",
         "share",
-        SHARES,
+        SHARES[:-1],
         lambda size, seed, detector: LostOrbits(known_hits(detector), size, seed),
         most=1,
     ),
