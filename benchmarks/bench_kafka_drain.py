@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.timing import medians, table
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.frames import Frames

@@ -24,7 +24,7 @@ import gc, os, sys, time
 from dataclasses import replace
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.server import Dashboard
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

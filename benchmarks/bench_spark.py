@@ -37,7 +37,7 @@ from benchmarks.spark_works import (
 )
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands.spark import FRAMES_WORDS
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.bench_monitor import COPY, repeated
 from benchmarks.timing import medians, table
 from muonstream.analysis.survey import Survey
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
 from muonstream.simulation import simulate_words
 from muonstream.words import Words

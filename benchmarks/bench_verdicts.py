@@ -13,7 +13,7 @@ import numpy as np
 
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 from muonstream.words import Words

@@ -25,7 +25,7 @@ import resource, sys, time
 from dataclasses import replace
 from threading import Thread
 from muonstream.dashboard.server import Dashboard
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

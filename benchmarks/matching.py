@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from muonstream.analysis.patterns import Patterns
 from muonstream.analysis.segments import SegmentFinder, Segments
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.drift import Origin
 from muonstream.frames import Frames
 from muonstream.simulation import Simulation

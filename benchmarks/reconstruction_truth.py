@@ -20,7 +20,7 @@ from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig, SegmentFinder, Segments
 from muonstream.analysis.tracks import TrackFinder
 from muonstream.commands.calibrate import MOST_ROUNDS
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.picture import histogram_svg
 from muonstream.scenario import SimulationConfig

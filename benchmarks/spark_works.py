@@ -21,7 +21,7 @@ from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
 from muonstream.commands.spark import MOST_HELD_WORDS, sizes
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions

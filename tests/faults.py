@@ -12,7 +12,7 @@ from muonstream.analysis.board import Board
 from muonstream.analysis.findings import Level
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector, parse
+from muonstream.detector.model import Detector, parse
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
 from muonstream.words import Words, decode, encode

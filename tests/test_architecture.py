@@ -118,7 +118,7 @@ def test_modules_import_only_what_their_part_may() -> None:
             "if True:\n    from pydantic import BaseModel",
             "is core and imports pydantic",
         ),
-        ("muonstream.detector", "from pydantic import BaseModel", None),
+        ("muonstream.detector.model", "from pydantic import BaseModel", None),
         ("muonstream.sources.files", "from muonstream.sinks.store import Store", "imports the edge sinks"),
         ("muonstream.sources.follow", "from .files import read_blocks", None),
         ("muonstream.sources.files", "def f():\n    from muonstream import cli", "imports the edge cli"),

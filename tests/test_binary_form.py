@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.binary import BinaryDecoder, Transfers
 from muonstream.formats.binary_form import BinaryForm, Weight, decide_binary
 from muonstream.formats.evidence import Expected, Refused, Undecided

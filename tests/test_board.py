@@ -15,7 +15,7 @@ from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts
-from muonstream.detector import Detector, DetectorError, Thresholds, parse
+from muonstream.detector.model import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.simulation import simulate_words

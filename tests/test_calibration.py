@@ -7,7 +7,7 @@ from muonstream.analysis.calibration import Calibration, CalibrationError, calib
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muonstream.analysis.cells import CellCounts, cell_name, judge_cells
 from muonstream.analysis.findings import Finding, Level
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 DETECTOR = Detector.default()
 CHAMBER = DETECTOR.chambers[0]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.channels import ANCILLARY, BLOCK_CELLS, SCINTILLATOR, TRIGGER, UNMAPPED, build_channel_map
+from muonstream.detector.channels import ANCILLARY, BLOCK_CELLS, SCINTILLATOR, TRIGGER, UNMAPPED, build_channel_map
 from muonstream.words import CHANNEL_SHIFT, encode
 
 LAYERS = [np.arange(70) % 4, np.arange(3) % 2]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from muonstream.analysis.checkpoint import CheckpointError, StateDict, pack, unpack
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.summary import summary
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 from muonstream.words import WINDOW_ORBITS, Words, encode

@@ -121,7 +121,7 @@ def test_a_message_is_the_same_by_its_index() -> None:
 
 def test_a_task_takes_nothing_again() -> None:
     sent = as_hits(WORDS[:100])
-    from muonstream.detector import Detector
+    from muonstream.detector.model import Detector
 
     order = Order(Detector.default().model_dump_json(), 0, RUN, False, {0: Part(40)})
     task = Task(order)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import SourceError
 from muonstream.formats.continuation import SAMPLE_BYTES, continues
 from muonstream.formats.evidence import Expected

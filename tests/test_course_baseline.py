@@ -9,7 +9,7 @@ from kafka_fixtures import TopicMaker
 
 from benchmarks.course_baseline import Found, analyse, drain
 from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.hitjson import hits_json
 from muonstream.kafka.address import KafkaAddress

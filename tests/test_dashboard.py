@@ -21,7 +21,7 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import DRIFT_REBIN, numbers, rebinned, unpack
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.dashboard.tokens import Token
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

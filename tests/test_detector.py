@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muonstream.detector import Detector, DetectorError, parse
+from muonstream.detector.model import Detector, DetectorError, parse
 
 CHAMBER = """
 number = {number}

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector, parse
-from muonstream.detector_file import detector_toml
+from muonstream.detector.file import detector_toml
+from muonstream.detector.model import Detector, parse
 
 
 def test_bundled_detectors_come_back() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.drift import DEAD_TIME_NS, DriftHits, Origin, drift_hits
 
 CHAMBER = Detector.default().chambers[0]

@@ -9,7 +9,7 @@ from muonstream.analysis.events import RING, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words

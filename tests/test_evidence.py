@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
 
 

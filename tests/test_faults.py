@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from muonstream.analysis.account import Account
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.drift import Origin
 from muonstream.engines.pipeline import Pipeline
 from muonstream.scenario import SimulationConfig

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector
-from muonstream.geometry import from_frame, middle_mm, to_frame
+from muonstream.detector.geometry import from_frame, middle_mm, to_frame
+from muonstream.detector.model import Detector
 
 CHAMBER = Detector.default().chambers[0]
 

@@ -8,11 +8,11 @@ import pytest
 
 import muonstream
 from muonstream.analysis.checkpoint import identity
-from muonstream.analysis.guidance import GUIDANCE, LONGEST, guidance_of
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.snapshot_codec import decode, encode
-from muonstream.detector import Detector, DetectorError, parse
-from muonstream.detector_file import detector_toml
+from muonstream.detector.file import detector_toml
+from muonstream.detector.guidance import GUIDANCE, LONGEST, guidance_of
+from muonstream.detector.model import Detector, DetectorError, parse
 from muonstream.engines.pipeline import Pipeline
 
 PACKAGE = Path(muonstream.__file__).parent

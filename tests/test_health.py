@@ -10,7 +10,7 @@ from muonstream.analysis.monitor import Snapshot, State
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import health
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

@@ -12,7 +12,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.analysis.summary import summary
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake_corpus import Kind, corpus
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import Block, SourceError
 from muonstream.formats.evidence import Expected
 from muonstream.sources.files import read_parts

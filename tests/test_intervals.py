@@ -9,7 +9,7 @@ from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.intervals import Interval, Intervals
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, Frames
 from muonstream.simulation import simulate_words

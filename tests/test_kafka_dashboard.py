@@ -19,7 +19,7 @@ from kafka_fixtures import TopicMaker, make_topic
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.snapshot_codec import encode
 from muonstream.analysis.summary import summary
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection

@@ -17,7 +17,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.snapshot_codec import decode
 from muonstream.analysis.summary import summary
 from muonstream.cli import app
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection

@@ -13,7 +13,7 @@ from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, en
 from muonstream.analysis.summary import summary
 from muonstream.analysis.timeline import Timeline
 from muonstream.commands.topic import Choice, TopicOptions
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine

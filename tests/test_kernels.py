@@ -13,7 +13,7 @@ from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Accumulat
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines import kernels as kernels_module
 from muonstream.engines import pipeline as pipeline_module
 from muonstream.engines.kernels import PIECES_AHEAD, Kernels

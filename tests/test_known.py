@@ -11,7 +11,6 @@ import pytest
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.findings import Finding, Level
-from muonstream.analysis.known import Known, known_table, why_known
 from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import (
@@ -25,8 +24,9 @@ from muonstream.analysis.verdicts import (
     verdicts_summary,
     with_known,
 )
-from muonstream.detector import Detector, DetectorError, parse
-from muonstream.detector_file import detector_toml
+from muonstream.detector.file import detector_toml
+from muonstream.detector.known import Known, known_table, why_known
+from muonstream.detector.model import Detector, DetectorError, parse
 from muonstream.engines.pipeline import Pipeline
 
 DEFAULT = Detector.default()

@@ -10,7 +10,7 @@ from muonstream.analysis.account import Account
 from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 
 Labels = frozenset[tuple[str, str]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from muonstream.commands.process import ProcessOptions, process_files
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import SourceError
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Wanted

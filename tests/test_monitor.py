@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_SECONDS, encode
 

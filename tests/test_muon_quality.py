@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muon_quality import judge_muons
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.words import decode
 
 DETECTOR = Detector.default()

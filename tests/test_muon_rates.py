@@ -14,7 +14,7 @@ from muonstream.analysis.rates import RateBins
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words

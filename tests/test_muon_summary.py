@@ -9,7 +9,7 @@ from muonstream.analysis.histograms import Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.muons import wilson
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 
 NOTHING = {"found": 0, "expected": 0, "share": None, "low": 0.0, "high": 1.0}

@@ -20,7 +20,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muons import MUONS, SEGMENTS, TRACKS
 from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.server import Dashboard
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

@@ -12,7 +12,7 @@ import pytest
 
 from muonstream.analysis.findings import Level
 from muonstream.analysis.verdicts import Change
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.scenario import SimulationConfig
 from muonstream.words import decode
 from tools import paces

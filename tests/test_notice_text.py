@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 from muonstream.analysis.findings import Level
-from muonstream.analysis.guidance import guidance_of
 from muonstream.analysis.notice_text import MOST_LINES, text, title
 from muonstream.analysis.notices import Entry, Event, Kind, Message
+from muonstream.detector.guidance import guidance_of
 
 ZONE = timezone(timedelta(hours=2))
 

@@ -11,8 +11,8 @@ import pytest
 from posting_servers import OK, SECRET, answering, free_port
 
 from muonstream.analysis.findings import Level
-from muonstream.analysis.guidance import guidance_of
 from muonstream.analysis.notices import Event, Kind, Message, Notices
+from muonstream.detector.guidance import guidance_of
 from muonstream.sinks.notify import MISSING, Notifier, NotifyError, Service
 
 BAD = Event("noise", "Chamber 1", Level.BAD, 1e9, "1200 Hz, +82% against what it was", 0.82, 0.6)

@@ -12,7 +12,7 @@ from muonstream.dashboard.overlay import RATIO_HEIGHT, RATIO_SHOWN, with_referen
 from muonstream.dashboard.plot import Plot
 from muonstream.dashboard.plots import TabName
 from muonstream.dashboard.themes import COLORS
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 LIGHT = COLORS["light"]
 PLOTS = [plot for tab in get_args(TabName) for plot in MuonPainter(Detector.default(), LIGHT, "linear").plots(tab)]

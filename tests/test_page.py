@@ -20,7 +20,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.timeline import Timeline
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.timing_arrays import edge_arrays
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

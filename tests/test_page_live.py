@@ -17,7 +17,7 @@ from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdic
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.tokens import Token
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

@@ -22,7 +22,7 @@ from muonstream.dashboard.muon_plots import MuonPainter
 from muonstream.dashboard.overlay import with_reference
 from muonstream.dashboard.plots import TabName
 from muonstream.dashboard.themes import COLORS
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

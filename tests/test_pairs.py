@@ -12,7 +12,7 @@ from test_accumulate import DETECTORS, framed, words_of
 from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.pairs import ALL_BELOW_WORDS, accidental_pairs
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
 from muonstream.words import ORBIT_SECONDS, Words, decode, encode

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.analysis.patterns import build_patterns, fewest_hits, reconstructed
-from muonstream.detector import Chamber, Detector
-from muonstream.geometry import depths_mm
+from muonstream.detector.geometry import depths_mm
+from muonstream.detector.model import Chamber, Detector
 
 CHAMBER = Detector.default().chambers[0]
 FREE = build_patterns(CHAMBER)

@@ -13,7 +13,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words

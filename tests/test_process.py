@@ -12,7 +12,7 @@ import pytest
 
 from muonstream.analysis.summary import summary
 from muonstream.commands.process import ProcessOptions, process_files
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 from muonstream.words import ORBIT_SHIFT, Words

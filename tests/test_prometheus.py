@@ -20,7 +20,7 @@ from muonstream.analysis.verdicts import Status, Verdicts
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
 from muonstream.dashboard.muon_metrics import time_box_metrics
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from tools.machine import PROMTOOL_HINT, find_promtool, in_ci
 

@@ -11,7 +11,7 @@ import pytest
 from faults import Outcome, simulated, watched
 
 from muonstream.analysis.findings import Level
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.words import Words
 
 FAULT_S = 120.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import Block, ByteAccount, SourceError
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected

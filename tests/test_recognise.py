@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muonstream.cli_options import FormatName
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import SourceError
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.recognise import (

@@ -19,7 +19,7 @@ from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig
 from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector, parse
+from muonstream.detector.model import Detector, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words

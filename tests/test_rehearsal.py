@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.kafka.tails import Tail
 from muonstream.messages import EndMessage, Kind, Run
 from muonstream.simulation import simulate_words

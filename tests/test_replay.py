@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from muonstream.builder import FrameBuilder
 from muonstream.cli import app
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.hits_json import JsonDecoder
 from muonstream.frames import Frames
 from muonstream.messages import (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from muonstream.analysis.histograms import Axis, Catalogue, Entry
 from muonstream.dashboard.rootjson import root_json
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from tools.jsroot import JsrootError, statistics_boxes
 from tools.machine import in_ci
 

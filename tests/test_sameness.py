@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.sameness import FIRST_HITS, Comparison, FirstHits, KnownInputs, Twin, first_hits

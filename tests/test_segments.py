@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder
-from muonstream.detector import Chamber, Detector
+from muonstream.detector.geometry import depths_mm
+from muonstream.detector.model import Chamber, Detector
 from muonstream.frames import Frames
-from muonstream.geometry import depths_mm
 from muonstream.words import NS_PER_TDC, Words, encode
 
 DETECTOR = Detector.default()

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muonstream.analysis.guidance import GUIDANCE
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.steps import Step
 from muonstream.analysis.timeline import Timeline
-from muonstream.detector import Detector
+from muonstream.detector.guidance import GUIDANCE
+from muonstream.detector.model import Detector
 from tools import sensitivity
 from tools.faults import FAULTS
 from tools.faults.checks import FOR_CHECK

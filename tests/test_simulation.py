@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation, simulate_words
 from muonstream.words import Head, decode, time_tdc

@@ -15,7 +15,7 @@ from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.snapshot_codec import MOST_BYTES, SnapshotError, decode, encode
 from muonstream.analysis.summary import summary
 from muonstream.dashboard.message import encode as page_message
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

@@ -19,7 +19,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.summary import summary
 from muonstream.analysis.timeline import Timeline
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.spark import SparkEngine

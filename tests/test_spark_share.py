@@ -13,7 +13,7 @@ from test_columns import batch
 from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Monitor
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import PIECE_WORDS, Order, Share, merged, read_shares
 from muonstream.engines.spark_task import Task, worker
 from muonstream.frames import Frames

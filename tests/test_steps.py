@@ -14,7 +14,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.analysis.steps import STEPS_AT_ONCE, Step, Steps, parts_of
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.simulation import simulate_words
 

@@ -10,7 +10,7 @@ from survey_faults import FAULTS, good_words
 from test_survey import DETECTOR, digested, odd_words
 
 from muonstream.analysis.suggestion import fits, suggest
-from muonstream.detector import BoardChannel, Chamber, Detector, parse
+from muonstream.detector.model import BoardChannel, Chamber, Detector, parse
 from muonstream.simulation import simulate_words
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from muonstream.analysis.summary import CountedRun, summary, summary_of_runs, total_of
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.messages import Run
 from muonstream.simulation import simulate_words

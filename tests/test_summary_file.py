@@ -9,7 +9,7 @@ import pytest
 from muonstream.analysis.summary import summary
 from muonstream.commands.common import CommandError
 from muonstream.commands.summary_file import conclude, summary_file
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

@@ -16,7 +16,7 @@ from muonstream.analysis.clocks import GAP_ORBITS
 from muonstream.analysis.repeats import WINDOW_HITS
 from muonstream.analysis.survey import Survey
 from muonstream.analysis.survey_digest import SurveyDigest, digest
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
 from muonstream.simulation import simulate_words
 from muonstream.words import Words, decode, encode

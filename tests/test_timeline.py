@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from muonstream.analysis.findings import Level
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Verdicts, as_plain, of_plain
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from muonstream.analysis.timing import BOUNDS_S, EngineTimes, Spread, Stopwatch
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 

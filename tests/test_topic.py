@@ -12,7 +12,7 @@ import pytest
 from kafka_messages import RUN, Sent, as_hits, ends
 
 from muonstream.analysis.monitor import Snapshot
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine

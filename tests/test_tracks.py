@@ -6,9 +6,9 @@ import pytest
 from muonstream.analysis.segments import SegmentConfig, SegmentFinder
 from muonstream.analysis.tracks import TrackConfig, TrackFinder, _probe
 from muonstream.builder import FrameBuilder
-from muonstream.detector import Detector
+from muonstream.detector.geometry import middle_mm
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.geometry import middle_mm
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
 from muonstream.truth import Truth, with_truth

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.detector import Detector
+from muonstream.detector.geometry import middle_mm
+from muonstream.detector.model import Detector
 from muonstream.drift import DEAD_TIME_NS, Origin
-from muonstream.geometry import middle_mm
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
 from muonstream.truth import Truth, with_truth

@@ -17,7 +17,7 @@ from posting_servers import OK, answering
 from muonstream.analysis.findings import Level
 from muonstream.analysis.snapshot_codec import encode
 from muonstream.analysis.verdicts import Change
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 from muonstream.sinks.webhook import TRIES, Webhook, WebhookError

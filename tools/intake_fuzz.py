@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import Block, SourceError
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Wanted

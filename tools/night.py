@@ -14,7 +14,7 @@ from typing import Final
 
 from muonstream.analysis.findings import Level
 from muonstream.analysis.verdicts import Change
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
 from muonstream.words import Words

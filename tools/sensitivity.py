@@ -26,7 +26,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.steps import Step
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change, duration
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.scenario import SimulationConfig
 from muonstream.words import Words

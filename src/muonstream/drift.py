@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Chamber
+from muonstream.detector.model import Chamber
 
 DEAD_TIME_NS: Final = 80.0
 AFTERPULSE_DECAY_NS: Final = 110.0

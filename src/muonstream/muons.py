@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Chamber
-from muonstream.geometry import to_frame
+from muonstream.detector.geometry import to_frame
+from muonstream.detector.model import Chamber
 from muonstream.words import Words
 
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Chamber, Detector
+from muonstream.detector.geometry import depths_mm, half_width_mm
+from muonstream.detector.model import Chamber, Detector
 from muonstream.drift import Origin, drift_hits
-from muonstream.geometry import depths_mm, half_width_mm
 from muonstream.muons import Muons, Signals
 from muonstream.readout import CellNoise, disorder, merged, sent
 from muonstream.scenario import SimulationConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from tools.faults.table import FAULTS
 
 

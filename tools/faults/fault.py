@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.scenario import SimulationConfig
 from muonstream.words import Words
 from tools.faults.changes import Change

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.channels import UNMAPPED, hit_index
-from muonstream.detector import BoardChannel, Chamber, Detector
+from muonstream.detector.channels import UNMAPPED, hit_index
+from muonstream.detector.model import BoardChannel, Chamber, Detector
 from muonstream.words import CHANNEL_MASK, CHANNEL_SHIFT, FPGA_MASK, FPGA_SHIFT, Words, encode
 from tools.faults.stream import KINDS, Mask, Times
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation
 from muonstream.words import Words

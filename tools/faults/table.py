@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.words import Words
 from tools.faults.changes import (
     Change,

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Chamber, Detector
+from muonstream.detector.model import Chamber, Detector
 from muonstream.muons import Muons, Signals
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Detector
-from muonstream.geometry import half_width_mm, middle_mm, to_frame
+from muonstream.detector.geometry import half_width_mm, middle_mm, to_frame
+from muonstream.detector.model import Detector
 
 MUONS: Final = 400_000
 STEEPEST: Final = 4.0

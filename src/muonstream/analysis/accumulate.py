@@ -46,8 +46,8 @@ from muonstream.analysis.tally import (
     tally,
     tally_wide,
 )
-from muonstream.channels import BLOCK_CELLS, MALFORMED, SCINTILLATOR
 from muonstream.compiled import compiled, inlined
+from muonstream.detector.channels import BLOCK_CELLS, MALFORMED, SCINTILLATOR
 from muonstream.frames import KEY_WINDOW_MASK, Frames, ScatteredFrames, uniform
 from muonstream.words import (
     CHANNEL_SHIFT,

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muons import HEIGHT_TAN, drift_velocity_um_per_ns
-from muonstream.detector import Chamber, Detector
-from muonstream.geometry import Numbers, middle_mm
+from muonstream.detector.geometry import Numbers, middle_mm
+from muonstream.detector.model import Chamber, Detector
 
 FEWEST_SEGMENTS: Final = 500
 FEWEST_PAIRS: Final = 50

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.findings import Finding, Level, graded, median, significant
-from muonstream.detector import Chamber, Thresholds
+from muonstream.detector.model import Chamber, Thresholds
 
 Array = NDArray[np.int64]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.accumulate import Contribution
 from muonstream.analysis.histograms import Catalogue
-from muonstream.channels import BLOCK_CELLS
-from muonstream.detector import Chamber
+from muonstream.detector.channels import BLOCK_CELLS
+from muonstream.detector.geometry import VIEWS, depths_mm, from_frame, half_width_mm, middle_mm
+from muonstream.detector.model import Chamber
 from muonstream.frames import Frames
-from muonstream.geometry import VIEWS, depths_mm, from_frame, half_width_mm, middle_mm
 from muonstream.words import CHANNEL_SHIFT, NS_PER_TDC, ORBIT_SHIFT, TDC_PER_ORBIT, WINDOW_ORBITS, time_tdc
 
 if TYPE_CHECKING:

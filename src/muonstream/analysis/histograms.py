@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.muons import Per, muon_shapes
-from muonstream.channels import ANCILLARY, MALFORMED, SCINTILLATOR, TRIGGER, UNMAPPED
-from muonstream.detector import Detector
+from muonstream.detector.channels import ANCILLARY, MALFORMED, SCINTILLATOR, TRIGGER, UNMAPPED
+from muonstream.detector.model import Detector
 from muonstream.words import NS_PER_TDC
 
 Counts = NDArray[np.int64]
@@ -82,7 +82,7 @@ class Entry:
 class Catalogue:
     """The histograms of a detector and where each lies in the flat array.
 
-    Entries, with C chambers, L layers (of all chambers), K cell codes (see `muonstream.channels`):
+    Entries, with C chambers, L layers (of all chambers), K cell codes (see `muonstream.detector.channels`):
 
     counts[K + 64]              words by code: cells, then scintillator, trigger, unmapped, malformed, ancillary by head
     hits_with_scintillator[K]   hits by cell, in orbits with a passage time

@@ -18,7 +18,7 @@ from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.rates import RateBins, RateSeries
 from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import Verdicts
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import InputReport
 
 UNMERGED, UNMERGED_ROWS = 64, 1 << 14

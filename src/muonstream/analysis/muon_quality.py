@@ -15,7 +15,7 @@ from muonstream.analysis.findings import Finding, Level, change, graded
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muons import SIDES, drift_velocity_um_per_ns, wilson
 from muonstream.analysis.patterns import build_patterns
-from muonstream.detector import Chamber
+from muonstream.detector.model import Chamber
 
 FEWEST_OF_SIDES: Final = 30
 """Segments of one choice of sides, for their mean misfit."""

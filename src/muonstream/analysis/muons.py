@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 Per = Literal["detector", "chamber", "layer", "cell", "view"]
 

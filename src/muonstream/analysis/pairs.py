@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.histograms import PAIR_BINS, PAIR_STEP_TDC, Catalogue, Counts
-from muonstream.channels import ChannelMap
 from muonstream.compiled import compiled
-from muonstream.detector import Detector
+from muonstream.detector.channels import ChannelMap
+from muonstream.detector.model import Detector
 from muonstream.frames import ScatteredFrames, uniform
 from muonstream.words import (
     BX_MASK,

@@ -8,8 +8,8 @@ import numpy as np
 
 from muonstream.analysis.histograms import DRIFT_FIRST_TDC, LAYER_BIN_BITS
 from muonstream.bits import EIGHT, any_of_eight
-from muonstream.channels import BLOCK_CELLS
 from muonstream.compiled import inlined
+from muonstream.detector.channels import BLOCK_CELLS
 from muonstream.words import (
     BX_PER_ORBIT,
     BX_SHIFT,

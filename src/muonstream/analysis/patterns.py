@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Chamber
-from muonstream.geometry import depths_mm
+from muonstream.detector.geometry import depths_mm
+from muonstream.detector.model import Chamber
 
 FEWEST_LAYERS: Final = 3
 MOST_LAYERS: Final = 6

@@ -25,7 +25,7 @@ from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muon_quality import judge_muons, segment_velocity, segments_of
 from muonstream.analysis.timebox import TimeBox
 from muonstream.analysis.timing_quality import judge_timing
-from muonstream.channels import SCINTILLATOR
+from muonstream.detector.channels import SCINTILLATOR
 
 SCINTILLATOR_HITS = 50
 """A chamber with so many times the fewest hits has muons among them, some of which cross the scintillator."""

@@ -26,8 +26,8 @@ from muonstream.analysis.muons import (
 )
 from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder, Segments
 from muonstream.analysis.tracks import TrackConfig, Tracked, TrackFinder
+from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.frames import Frames, ScatteredFrames
-from muonstream.geometry import depths_mm, half_width_mm
 
 EDGE_MM: Final = 2.0
 """Segments this near the edge of a cell do not count in its efficiency: the hit may be in the next cell."""

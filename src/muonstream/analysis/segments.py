@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.patterns import FEWEST_LAYERS, MOST_LAYERS, Patterns, build_patterns, reconstructed
 from muonstream.analysis.search import find_segments
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 
 

@@ -23,7 +23,7 @@ from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import as_plain, of_plain
-from muonstream.detector import Detector, DetectorError
+from muonstream.detector.model import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
 
 MAGIC: Final = b"MUSN"

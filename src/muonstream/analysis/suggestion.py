@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from muonstream.analysis.survey_digest import ChannelDigest, SurveyDigest
-from muonstream.detector import BoardChannel, Chamber, Detector
-from muonstream.detector_file import detector_toml
+from muonstream.detector.file import detector_toml
+from muonstream.detector.model import BoardChannel, Chamber, Detector
 from muonstream.words import CHANNEL_MASK
 
 COLUMN_CHANNELS: Final = 16

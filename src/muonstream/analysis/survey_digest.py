@@ -14,7 +14,7 @@ from muonstream.analysis.plausibility import BoardFields, board_fields
 from muonstream.analysis.repeats import RepeatCounts
 from muonstream.analysis.stretches import LIVE, TIME, Departure, departures
 from muonstream.analysis.survey import Survey
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.words import CHANNEL_MASK, FPGA_MASK, ORBIT_SECONDS, Head
 
 RATE_BARS: Final = 120

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.segments import SegmentFinder, Segments
 from muonstream.compiled import compiled
-from muonstream.detector import Detector
-from muonstream.geometry import VIEWS, from_frame, half_width_mm, middle_mm
+from muonstream.detector.geometry import VIEWS, from_frame, half_width_mm, middle_mm
+from muonstream.detector.model import Detector
 
 LOOSE: Final = 3.0
 """A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""

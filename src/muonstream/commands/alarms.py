@@ -12,9 +12,7 @@ from typing import Final, Self
 import numpy as np
 
 from muonstream.analysis.board import Board
-from muonstream.analysis.guidance import guidance_of
 from muonstream.analysis.histograms import Catalogue
-from muonstream.analysis.known import why_known
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.notices import Event, Key, Notices
 from muonstream.analysis.quality import Window
@@ -22,7 +20,9 @@ from muonstream.analysis.snapshot_codec import SnapshotError, decode
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
 from muonstream.commands import common
-from muonstream.detector import Detector
+from muonstream.detector.guidance import guidance_of
+from muonstream.detector.known import why_known
+from muonstream.detector.model import Detector
 from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from muonstream.commands import common
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation import simulate_words
 from muonstream.words import Words

@@ -11,8 +11,8 @@ from muonstream.analysis.calibration import Calibration, CalibrationError, calib
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.commands import common
 from muonstream.commands.process import check_there
-from muonstream.detector import Detector
-from muonstream.detector_file import detector_toml
+from muonstream.detector.file import detector_toml
+from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.evidence import Expected

@@ -16,7 +16,7 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.verdicts import headline
 from muonstream.compiled import spare_extensions
-from muonstream.detector import Detector, DetectorError
+from muonstream.detector.model import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
 from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import BINARY, Format

@@ -16,7 +16,7 @@ from muonstream.analysis.survey_remarks import Remark, remarks
 from muonstream.commands import common
 from muonstream.commands.inspect_tables import show
 from muonstream.commands.places import Places
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.binary import BEGINS_INSIDE

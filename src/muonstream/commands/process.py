@@ -13,7 +13,7 @@ from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.commands.summary_file import conclude_runs, summary_file
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block

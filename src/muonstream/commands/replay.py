@@ -19,7 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.commands.topics import connect
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format

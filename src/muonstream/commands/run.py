@@ -21,7 +21,7 @@ from muonstream.commands.publish import Publishing, PublishOptions
 from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.formats.block import Block

@@ -21,7 +21,7 @@ from muonstream.commands.run import LiveOptions, get_ready, served, stays, stopp
 from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topic import Choice, TopicOptions, feeding
 from muonstream.commands.topics import connect
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_progress import LOGGER

@@ -15,7 +15,7 @@ from muonstream.commands.publish import Publishing
 from muonstream.commands.run import LiveOptions, get_ready, served, stays, stopping, watched
 from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topics import connect
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine, stored_name
 from muonstream.kafka.topics import FRAMES

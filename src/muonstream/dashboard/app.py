@@ -30,7 +30,7 @@ from muonstream.dashboard.muon_arrays import telescope_json
 from muonstream.dashboard.plots import ScaleName, TabName
 from muonstream.dashboard.tabs import ReferenceName, plots_json
 from muonstream.dashboard.themes import ThemeName
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 CHOICES: Final = {
     "tab": get_args(TabName),

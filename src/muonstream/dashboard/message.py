@@ -28,7 +28,7 @@ from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.verdicts import Status, Verdicts, headline
 from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
 from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -17,9 +17,9 @@ from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.muons import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
 from muonstream.analysis.peak import Peak, fitted_peaks
-from muonstream.detector import Detector
+from muonstream.detector.geometry import VIEWS, middle_mm
+from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS
-from muonstream.geometry import VIEWS, middle_mm
 from muonstream.words import ORBIT_SECONDS
 
 Arrays = dict[str, NDArray[Any]]

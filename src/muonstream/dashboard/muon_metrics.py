@@ -11,7 +11,7 @@ from muonstream.analysis.findings import Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
 from muonstream.analysis.verdicts import Verdicts
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 
 def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:

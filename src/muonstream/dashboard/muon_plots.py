@@ -23,8 +23,8 @@ from bokeh.palettes import Viridis256
 from muonstream.analysis.histograms import Axis, Catalogue
 from muonstream.dashboard.plot import LegendEntry, Plot
 from muonstream.dashboard.plots import COLOR_BAR_PX, NOTHING, Painter, TabName, time_ticker
-from muonstream.detector import Chamber, Detector
-from muonstream.geometry import VIEWS
+from muonstream.detector.geometry import VIEWS
+from muonstream.detector.model import Chamber, Detector
 
 LOWEST_SHARE: Final = 0.7
 """The efficiency at which the maps' colours begin."""

@@ -29,7 +29,7 @@ from muonstream.analysis.histograms import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WI
 from muonstream.dashboard.message import DRIFT_REBIN
 from muonstream.dashboard.plot import LegendEntry, Plot, Size
 from muonstream.dashboard.themes import Colors, dash
-from muonstream.detector import Chamber, Detector
+from muonstream.detector.model import Chamber, Detector
 
 TabName = Literal["overview", "occupancy", "timing", "orbits", "muons", "rates", "course"]
 ScaleName = Literal["linear", "log"]

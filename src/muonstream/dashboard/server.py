@@ -19,7 +19,7 @@ from muonstream.dashboard.app import create_app, prepare_plots
 from muonstream.dashboard.connections import Connection, Counts, Door, Limits, Visit, raise_file_limit
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import STALE_AFTER_S
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 UP_AGAIN_S: Final = 0.2
 WAITING_IN_KERNEL: Final = 128

@@ -13,7 +13,7 @@ from muonstream.dashboard.muon_plots import MuonPainter
 from muonstream.dashboard.overlay import with_reference
 from muonstream.dashboard.plots import ScaleName, TabName
 from muonstream.dashboard.themes import COLORS, ThemeName, bokeh_theme
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 
 ReferenceName = Literal["off", "on"]
 

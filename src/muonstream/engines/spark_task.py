@@ -11,7 +11,7 @@ from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.steps import parts_of
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import Order, Share, merged
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.sources.columns import ColumnDeliveries, Rows

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.channels import UNMAPPED, ChannelMap, hit_index
+from muonstream.detector.channels import UNMAPPED, ChannelMap, hit_index
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from muonstream.detector import Detector
+from muonstream.detector.model import Detector
 from muonstream.formats.block import Block, SourceError
 from muonstream.scenario import SimulationConfig
 from muonstream.simulation import Simulation

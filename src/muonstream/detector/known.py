@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from muonstream.analysis.findings import Level
-from muonstream.analysis.guidance import GUIDANCE
+from muonstream.detector.guidance import GUIDANCE
 
 LEVELS: Final = {"medium": Level.MEDIUM, "bad": Level.BAD}
 LONGEST: Final = 200

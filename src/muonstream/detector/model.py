@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from muonstream.analysis.guidance import guidance_table
-from muonstream.analysis.known import Known, known_table
-from muonstream.channels import ChannelMap, build_channel_map
+from muonstream.detector.channels import ChannelMap, build_channel_map
+from muonstream.detector.guidance import guidance_table
+from muonstream.detector.known import Known, known_table
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
 MOST_CHAMBERS: Final = 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from muonstream.detector import BoardChannel, Chamber, Detector, Thresholds
+from muonstream.detector.model import BoardChannel, Chamber, Detector, Thresholds
 
 
 def _value(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector import Chamber
+from muonstream.detector.model import Chamber
 
 Numbers = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""The detector: its description, channels and geometry, and what its file says of checks."""
