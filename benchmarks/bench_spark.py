@@ -42,7 +42,7 @@ from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.spark_session import SparkSettings, spark_session
-from muonstream.hitjson import hits_json
+from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words

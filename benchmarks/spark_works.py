@@ -28,7 +28,7 @@ from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.spark_session import JARS_VARIABLE, SparkSettings, spark_session
 from muonstream.engines.spark_share import Share, read_shares
 from muonstream.engines.topic import TopicEngine
-from muonstream.hitjson import hits_json
+from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Run, loose_partition

@@ -11,7 +11,7 @@ from benchmarks.course_baseline import Found, analyse, drain
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.hitjson import hits_json
+from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.simulation import simulate_words

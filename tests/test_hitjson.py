@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.hitjson import FIELDS, hits_json
+from muonstream.formats.loose_hits import FIELDS, hits_json
 from muonstream.words import decode
 
 

@@ -25,7 +25,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.topic import TopicEngine
-from muonstream.hitjson import hits_json
+from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.java import java_properties
