@@ -19,7 +19,7 @@ from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.tails import Tail
 from muonstream.messages import Kind, Run, frame_messages
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.gateway import Gateway
 from muonstream.sources.files import read_blocks
 from muonstream.words import Words

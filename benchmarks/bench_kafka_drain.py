@@ -28,7 +28,7 @@ from muonstream.frames import Frames
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Kind, Run, frame_messages, loose_headers, loose_partition, position_header
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import CONFIG, TopicReader
 from muonstream.words import WINDOW_SECONDS, Words

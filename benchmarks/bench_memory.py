@@ -26,7 +26,7 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.server import Dashboard
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 WORDS = 5000
 words = simulate_words(400_000)

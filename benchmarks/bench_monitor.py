@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.timing import medians, table
 from muonstream.commands.bench import run_words
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import ORBIT_SHIFT, Words, decode
 
 WORDS = 40_000_000

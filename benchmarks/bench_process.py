@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.bench_monitor import repeated
 from muonstream.commands.bench import run_words
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words
 
 # a small process of its own starts the command: a child's peak would else begin with this one's

@@ -13,7 +13,7 @@ from benchmarks.timing import medians, table
 from muonstream.analysis.survey import Survey
 from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words
 
 WORDS = 20_000_000

@@ -13,7 +13,7 @@ import pyarrow.json
 
 from benchmarks.timing import medians, table
 from muonstream.commands.simulate import table_of
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.words import decode
 

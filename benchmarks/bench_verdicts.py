@@ -15,7 +15,7 @@ from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words
 
 RATE_HZ = 5000.0

@@ -27,7 +27,7 @@ from threading import Thread
 from muonstream.dashboard.server import Dashboard
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 with Pipeline(Detector.default(), run="viewers", workers=0, reconstruct=True) as pipeline:
     pipeline.push(simulate_words(1_000_000, muon_rate_hz=76))

@@ -11,10 +11,10 @@ from muonstream.analysis.patterns import Patterns
 from muonstream.analysis.segments import SegmentFinder, Segments
 from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
-from muonstream.drift import Origin
 from muonstream.frames import Frames
-from muonstream.simulation import Simulation
-from muonstream.truth import Truth, with_truth
+from muonstream.simulation.drift import Origin
+from muonstream.simulation.telescope import Simulation
+from muonstream.simulation.truth import Truth, with_truth
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, Words, time_tdc
 
 FAR_MM = 1.0

@@ -23,8 +23,8 @@ from muonstream.commands.calibrate import MOST_ROUNDS
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.picture import histogram_svg
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation, simulate_words
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation, simulate_words
 from muonstream.words import NS_PER_TDC, ORBIT_SECONDS, Words, decode, time_tdc
 
 SMEARING_NS = 4.0

@@ -21,7 +21,7 @@ from typing import Final
 
 from benchmarks.plot import lines_svg
 from benchmarks.spark_works import PARTITIONS, Drained, driver_seconds, fill, fill_bare, fresh, messages_in, spark_drain
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.kafka_broker import Broker
 from tools.spark_cluster import Cluster
 

@@ -32,7 +32,7 @@ from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Run, loose_partition
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 from muonstream.sources.kafka import TopicReader

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from muonstream.formats.recognise import Decoder
 from muonstream.formats.rows import COLUMNS
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words, decode
 
 WORDS = simulate_words(2000, seed=11, start_orbit=3_000_000_000)

@@ -14,8 +14,8 @@ from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 from muonstream.words import ORBIT_SECONDS, TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 SEED = 7

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import BX_SHIFT, CHANNEL_SHIFT, FPGA_SHIFT, ORBIT_SHIFT, Words, decode, encode
 
 N = 40_000

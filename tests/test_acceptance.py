@@ -9,7 +9,7 @@ from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 EDGES = np.arange(0.0, 91.0, 2.0)
 

@@ -13,7 +13,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector, parse
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words, decode, encode
 
 WIDE = parse(

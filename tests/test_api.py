@@ -16,7 +16,7 @@ from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 HOSTILE = 'a"b\\c\nd'
 

@@ -18,7 +18,7 @@ from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdic
 from muonstream.detector.model import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()
 

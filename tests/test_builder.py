@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from muonstream.builder import BuilderCounts, FrameBuilder
 from muonstream.frames import KEY_WINDOW_BITS, Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_ORBITS, Words, encode
 
 WINDOWS_A_SECOND = 11

@@ -9,8 +9,8 @@ from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 
 TELESCOPE = Detector.default()
 

@@ -13,7 +13,7 @@ from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.summary import summary
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_ORBITS, Words, encode
 
 DETECTOR = Detector.default()

@@ -14,7 +14,7 @@ import pytest
 from commands import COMMAND, as_process, muonstream
 
 from muonstream.commands.compiling import COMPILING
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.words import encode
 

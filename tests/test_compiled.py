@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 
 def test_a_command_does_not_import_what_others_registered_with_numba(tmp_path: Path) -> None:

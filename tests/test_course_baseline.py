@@ -14,7 +14,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words
 from tools.kafka_broker import Broker
 

@@ -23,7 +23,7 @@ from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

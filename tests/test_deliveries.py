@@ -12,7 +12,7 @@ from kafka_messages import RUN, as_frames, as_hits, ends, loose, objects
 
 from muonstream.formats.hits_json import word_of_object
 from muonstream.messages import BLOCK_WORDS, Run
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries, Part, fault_name
 
 WORDS = simulate_words(3000, rate_hz=20_000)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.detector.model import Detector
-from muonstream.drift import DEAD_TIME_NS, DriftHits, Origin, drift_hits
+from muonstream.simulation.drift import DEAD_TIME_NS, DriftHits, Origin, drift_hits
 
 CHAMBER = Detector.default().chambers[0]
 ALIVE = np.ones(CHAMBER.cells, np.bool_)

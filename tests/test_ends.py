@@ -11,7 +11,7 @@ from kafka_messages import ends as end_messages
 from muonstream.formats.block import SourceError
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources import ends as topic_ends
 from muonstream.sources.ends import TopicEnds
 from muonstream.words import Words

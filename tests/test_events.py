@@ -12,7 +12,7 @@ from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()
 WORDS = simulate_words(60_000, TELESCOPE, muon_rate_hz=200, seed=12)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.account import Account
 from muonstream.detector.model import Detector
-from muonstream.drift import Origin
 from muonstream.engines.pipeline import Pipeline
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
-from muonstream.truth import Truth, with_truth
+from muonstream.simulation.drift import Origin
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
+from muonstream.simulation.truth import Truth, with_truth
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, Fields, Head, Words, decode
 from tools.faults import FAULTS, Fault, by_time, simulated, with_fault
 from tools.faults.__main__ import main

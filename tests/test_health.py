@@ -12,7 +12,7 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import health
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 NOW = 1_700_000_000.0
 

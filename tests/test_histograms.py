@@ -14,7 +14,7 @@ from muonstream.analysis.summary import summary
 from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()
 CATALOGUE = Catalogue(DETECTOR)

@@ -12,7 +12,7 @@ from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_SECONDS, Words, decode
 
 CATALOGUE = Catalogue(Detector.default())

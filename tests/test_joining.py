@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.formats.block import Block, InputReport, SourceError
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.joining import HITS, HitSpan, JoinedRuns
 from muonstream.sources.runs import Orbits, runs_of
 from muonstream.words import ORBIT_SHIFT, Head, Words, decode

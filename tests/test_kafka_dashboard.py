@@ -23,7 +23,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.snapshots import Choice, follow_snapshots
 from tools.kafka_broker import USER, Broker
 

@@ -21,7 +21,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.kafka import Outlet, ResultsSink, SnapshotsSink
 from tools.kafka_broker import Broker, free_ports
 

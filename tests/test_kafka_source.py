@@ -21,7 +21,7 @@ from muonstream.formats.block import SourceError
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import Run
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store
 from muonstream.sources import kafka as kafka_source
 from muonstream.sources.deliveries import Deliveries

@@ -19,7 +19,7 @@ from muonstream.engines import pipeline as pipeline_module
 from muonstream.engines.kernels import PIECES_AHEAD, Kernels
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames, ScatteredFrames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()
 WORDS = simulate_words(20_000, seed=9, rate_hz=200)  # over more than the slots that are recent

@@ -22,7 +22,7 @@ from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.server import Dashboard
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()
 CHAMBERS = range(len(TELESCOPE.chambers))

@@ -13,7 +13,7 @@ import pytest
 from muonstream.analysis.findings import Level
 from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
-from muonstream.scenario import SimulationConfig
+from muonstream.simulation.scenario import SimulationConfig
 from muonstream.words import decode
 from tools import paces
 from tools.faults import FAULTS, simulated

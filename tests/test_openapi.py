@@ -18,7 +18,7 @@ from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 EXAMPLES = 15
 OPERATIONS = [(method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods]

@@ -22,7 +22,7 @@ from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.timing_arrays import edge_arrays
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 PIECE_WORDS = 10_000
 

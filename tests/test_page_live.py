@@ -19,7 +19,7 @@ from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 BEGUN = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 ROME = "Europe/Rome"

@@ -24,7 +24,7 @@ from muonstream.dashboard.plots import TabName
 from muonstream.dashboard.themes import COLORS
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 LETTERS = 0.025
 """Of the wall's height, for what matters."""

@@ -14,7 +14,7 @@ from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.pairs import ALL_BELOW_WORDS, accidental_pairs
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import ORBIT_SECONDS, Words, decode, encode
 
 ACCUMULATORS = {name: Accumulator(Catalogue(detector)) for name, detector in DETECTORS.items()}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.peek import PEEK_BYTES, file_identity, peek_run_word, run_word_of
 from muonstream.words import Words
 

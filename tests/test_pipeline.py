@@ -16,7 +16,7 @@ from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import encode
 
 TELESCOPE = Detector.default()

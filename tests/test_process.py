@@ -14,7 +14,7 @@ from muonstream.analysis.summary import summary
 from muonstream.commands.process import ProcessOptions, process_files
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import ORBIT_SHIFT, Words
 
 WORDS = simulate_words(30_000)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.readout import DISORDER_TDC, CellNoise, disorder, merged, sent
+from muonstream.simulation.readout import DISORDER_TDC, CellNoise, disorder, merged, sent
 from muonstream.words import TDC_PER_BX, TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 NO_RANDOM = np.empty(0, np.uint64)

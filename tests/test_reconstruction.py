@@ -22,7 +22,7 @@ from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()
 SMEARING_MM = 4 * 0.0538

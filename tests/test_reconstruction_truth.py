@@ -9,8 +9,8 @@ from benchmarks.matching import Comparison, compare, frames_of, truth_of
 from benchmarks.reconstruction_truth import RESOLUTION_MM
 from muonstream.analysis.segments import SegmentConfig, SegmentFinder
 from muonstream.detector.model import Detector
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 from muonstream.words import ORBIT_SECONDS
 
 TELESCOPE = Detector.default()

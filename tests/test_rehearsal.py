@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from muonstream.detector.model import Detector
 from muonstream.kafka.tails import Tail
 from muonstream.messages import EndMessage, Kind, Run
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.gateway import Form, Framing, Scattering
 from muonstream.sinks.rehearsal import Rehearsal
 from muonstream.words import Words

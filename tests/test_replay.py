@@ -36,8 +36,8 @@ from muonstream.messages import (
     kind_of,
     loose_place,
 )
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation, simulate_words
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation, simulate_words
 from muonstream.words import ORBIT_SHIFT, Words
 from tools.kafka_broker import Broker
 

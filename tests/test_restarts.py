@@ -18,7 +18,7 @@ from muonstream.analysis.muon_summary import muon_summary
 from muonstream.cli import app
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.snapshots import follow_snapshots
 from tools.kafka_broker import Broker
 from tools.restarts import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from muonstream.scenario import SimulationConfig
+from muonstream.simulation.scenario import SimulationConfig
 
 
 @pytest.mark.parametrize(

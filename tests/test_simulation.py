@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from muonstream.detector.model import Detector
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation, simulate_words
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation, simulate_words
 from muonstream.words import Head, decode, time_tdc
 
 

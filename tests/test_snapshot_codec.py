@@ -17,7 +17,7 @@ from muonstream.analysis.summary import summary
 from muonstream.dashboard.message import encode as page_message
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 
 def snapshot_of(detector: Detector, n: int = 60_000) -> Snapshot:

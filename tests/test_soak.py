@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.kafka_broker import Broker
 from tools.soak import engines, soak
 from tools.spark_cluster import Cluster

@@ -30,7 +30,7 @@ from muonstream.kafka.address import KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.java import java_properties
 from muonstream.messages import Run, loose_partition
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store, StoreError
 from muonstream.sources import kafka as kafka_source
 from muonstream.sources.deliveries import Deliveries

@@ -15,7 +15,7 @@ import pytest
 from kafka_fixtures import TopicMaker
 from kafka_messages import Sent, as_frames, as_hits, ends, send
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.kafka_broker import Broker
 from tools.restarts import differences, processed, read_summary
 from tools.spark_cluster import Cluster

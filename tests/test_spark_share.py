@@ -17,7 +17,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import PIECE_WORDS, Order, Share, merged, read_shares
 from muonstream.engines.spark_task import Task, worker
 from muonstream.frames import Frames
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.columns import Rows
 from muonstream.words import Words
 

@@ -11,7 +11,7 @@ from test_survey import DETECTOR, digested, odd_words
 
 from muonstream.analysis.suggestion import fits, suggest
 from muonstream.detector.model import BoardChannel, Chamber, Detector, parse
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 
 def chamber(number: int, board: int, first_channel: int, cells_per_layer: int = 16) -> Chamber:

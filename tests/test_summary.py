@@ -11,7 +11,7 @@ from muonstream.analysis.summary import CountedRun, summary, summary_of_runs, to
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.messages import Run
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.words import Words
 

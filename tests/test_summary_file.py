@@ -11,7 +11,7 @@ from muonstream.commands.common import CommandError
 from muonstream.commands.summary_file import conclude, summary_file
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 
 @pytest.fixture(scope="module")

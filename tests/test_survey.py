@@ -18,7 +18,7 @@ from muonstream.analysis.survey import Survey
 from muonstream.analysis.survey_digest import SurveyDigest, digest
 from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words, decode, encode
 
 DETECTOR = Detector.default()

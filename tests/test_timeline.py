@@ -16,7 +16,7 @@ from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Verdicts, as_plain, of_plain
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 DETECTOR = Detector.default()

@@ -10,7 +10,7 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 
 class Clock:

@@ -8,7 +8,7 @@ from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.builder import FrameBuilder
 from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector.model import Detector
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()
 CATALOGUE = Catalogue(DETECTOR)

@@ -17,7 +17,7 @@ from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.messages import Run
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 
 WORDS = simulate_words(20_000, rate_hz=5000, seed=6)

@@ -9,9 +9,9 @@ from muonstream.builder import FrameBuilder
 from muonstream.detector.geometry import middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
-from muonstream.truth import Truth, with_truth
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
+from muonstream.simulation.truth import Truth, with_truth
 
 TELESCOPE = Detector.default()
 EFFICIENCY = 0.9

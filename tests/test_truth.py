@@ -5,10 +5,10 @@ import pytest
 
 from muonstream.detector.geometry import middle_mm
 from muonstream.detector.model import Detector
-from muonstream.drift import DEAD_TIME_NS, Origin
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
-from muonstream.truth import Truth, with_truth
+from muonstream.simulation.drift import DEAD_TIME_NS, Origin
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
+from muonstream.simulation.truth import Truth, with_truth
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, time_tdc
 
 TELESCOPE = Detector.default()

@@ -19,7 +19,7 @@ from muonstream.analysis.snapshot_codec import encode
 from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.webhook import TRIES, Webhook, WebhookError
 
 

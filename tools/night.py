@@ -15,8 +15,8 @@ from typing import Final
 from muonstream.analysis.findings import Level
 from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 from muonstream.words import Words
 from tools.faults import FAULTS, by_time
 from tools.sensitivity import judged, muons_hz

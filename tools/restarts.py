@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.kafka_broker import Broker
 
 PATIENCE_S: Final = 300.0

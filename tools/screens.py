@@ -31,7 +31,7 @@ from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.machine import CHROMIUM_HINT, find_chromium
 
 TOKEN: Final = "a-token-for-pictures"

@@ -28,7 +28,7 @@ from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change, duration
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.scenario import SimulationConfig
+from muonstream.simulation.scenario import SimulationConfig
 from muonstream.words import Words
 from tools.faults import FAULTS, Fault, simulated, with_fault
 from tools.faults.checks import FOR_CHECK

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.kafka_broker import Broker
 from tools.restarts import RUN, differences, processed, read_summary
 from tools.spark_cluster import Cluster

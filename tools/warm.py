@@ -19,7 +19,7 @@ from typing import Final
 from typer.testing import CliRunner
 
 from muonstream.cli import app
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from tools.streams import WRITERS, StreamConfig, make_words
 
 BINARY: Final = ("words", "dma")

@@ -2,7 +2,7 @@
 
 For the tests of the verdicts, and to measure how small a fault each check finds:
 
-    from muonstream.scenario import SimulationConfig
+    from muonstream.simulation.scenario import SimulationConfig
     from tools.faults import FAULTS, with_fault
 
     chunks = with_fault(FAULTS["noisy cell"], 300.0, at_s=120.0, scenario=SimulationConfig(duration_s=240.0))

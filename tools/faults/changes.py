@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.drift import AFTERPULSE_DECAY_NS, DEAD_TIME_NS
+from muonstream.simulation.drift import AFTERPULSE_DECAY_NS, DEAD_TIME_NS
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from muonstream.detector.model import Detector
-from muonstream.scenario import SimulationConfig
+from muonstream.simulation.scenario import SimulationConfig
 from muonstream.words import Words
 from tools.faults.changes import Change
 from tools.faults.checks import MAY_FIND

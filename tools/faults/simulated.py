@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from muonstream.detector.model import Detector
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 from muonstream.words import Words
 from tools.faults.fault import Fault
 from tools.faults.stream import SECOND_TDC, piece_of

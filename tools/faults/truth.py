@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector.model import Chamber, Detector
-from muonstream.muons import Muons, Signals
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.particles import Muons, Signals
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 from muonstream.words import TDC_PER_ORBIT, Words
 from tools.faults.stream import Mask, piece_of
 

@@ -11,7 +11,7 @@ import numpy as np
 from muonstream.commands import common
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.simulation import simulate_words
+from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words
 
 RUNS = 5

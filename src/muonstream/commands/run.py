@@ -27,7 +27,7 @@ from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
-from muonstream.scenario import SimulationConfig
+from muonstream.simulation.scenario import SimulationConfig
 from muonstream.sources.files import is_local, is_stream, read_blocks
 from muonstream.sources.follow import follow
 from muonstream.sources.pace import paced

@@ -14,10 +14,10 @@ from rich.progress import Progress
 
 from muonstream.commands import common
 from muonstream.commands.summary_file import same_file
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
+from muonstream.simulation.truth import with_truth
 from muonstream.sinks.truth import TruthFile
-from muonstream.truth import with_truth
 from muonstream.words import Words, decode
 
 DEFAULT_WORDS = 1_000_000

@@ -37,7 +37,7 @@ WARM_UP_WORDS: Final = 20_000
 
 def warm_up(detector: Detector, *, reconstruct: bool = False) -> None:
     """Have all kernels compiled, or loaded from disk, before any data waits for them."""
-    from muonstream.simulation import simulate_words
+    from muonstream.simulation.telescope import simulate_words
 
     with Pipeline(detector, workers=0, reconstruct=reconstruct) as pipeline:
         for words in np.array_split(simulate_words(WARM_UP_WORDS, detector=detector), 2):

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from muonstream.drift import Origin
-from muonstream.truth import Truth
+from muonstream.simulation.drift import Origin
+from muonstream.simulation.truth import Truth
 
 HINT = "a truth table needs the extra: in a checkout, pip install '.[parquet]'"
 

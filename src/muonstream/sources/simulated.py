@@ -8,8 +8,8 @@ from typing import Any
 
 from muonstream.detector.model import Detector
 from muonstream.formats.block import Block, SourceError
-from muonstream.scenario import SimulationConfig
-from muonstream.simulation import Simulation
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
 
 
 def parse(name: str) -> SimulationConfig:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.detector.model import Chamber, Detector
-from muonstream.drift import Origin, drift_hits
-from muonstream.muons import Muons, Signals
-from muonstream.readout import CellNoise, disorder, merged, sent
-from muonstream.scenario import SimulationConfig
+from muonstream.simulation.drift import Origin, drift_hits
+from muonstream.simulation.particles import Muons, Signals
+from muonstream.simulation.readout import CellNoise, disorder, merged, sent
+from muonstream.simulation.scenario import SimulationConfig
 from muonstream.words import (
     BX_MASK,
     CHANNEL_MASK,

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector.geometry import depths_mm, half_width_mm
-from muonstream.drift import Origin
-from muonstream.muons import Muons, Signals
-from muonstream.simulation import Simulation
+from muonstream.simulation.drift import Origin
+from muonstream.simulation.particles import Muons, Signals
+from muonstream.simulation.telescope import Simulation
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, Words
 
 

@@ -1,0 +1,1 @@
+"""A simulated telescope: muons, noise and scintillator, as the boards would send them."""
