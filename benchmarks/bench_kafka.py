@@ -12,9 +12,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.timing import medians, table
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.tails import Tail

@@ -19,12 +19,12 @@ import numpy as np
 
 from benchmarks.timing import medians, table
 from muonstream.analysis.monitor import Snapshot
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.loose_hits import hits_json
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Kind, Run, frame_messages, loose_headers, loose_partition, position_header

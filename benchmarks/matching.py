@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.patterns import Patterns
 from muonstream.analysis.segments import SegmentFinder, Segments
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.drift import Origin
 from muonstream.simulation.telescope import Simulation
 from muonstream.simulation.truth import Truth, with_truth

@@ -19,7 +19,6 @@ from typing import Any, Final, ParamSpec, TypeVar
 from benchmarks.course_baseline import drain, messages_of
 from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.monitor import Snapshot
-from muonstream.builder import FrameBuilder
 from muonstream.commands.spark import MOST_HELD_WORDS, sizes
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
@@ -29,6 +28,7 @@ from muonstream.engines.spark_session import JARS_VARIABLE, SparkSettings, spark
 from muonstream.engines.spark_share import Share, read_shares
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.loose_hits import hits_json
+from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Run, loose_partition

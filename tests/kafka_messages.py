@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.messages import VERSION, EndMessage, Run, frame_messages
 from muonstream.words import Words, decode
 

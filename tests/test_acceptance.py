@@ -6,9 +6,9 @@ import pytest
 from muonstream.analysis.acceptance import expected_zenith
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 EDGES = np.arange(0.0, 91.0, 2.0)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector, parse
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words, decode, encode
 

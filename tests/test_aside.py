@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.builder import BuilderCounts, FrameBuilder
 from muonstream.frames import KEY_WINDOW_BITS, Frames
+from muonstream.framing.builder import BuilderCounts, FrameBuilder
 from muonstream.words import ORBIT_SECONDS, ORBIT_SHIFT, Words, encode
 
 BOARDS = (0, 1)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.builder import BuilderCounts, FrameBuilder
 from muonstream.frames import KEY_WINDOW_BITS, Frames
+from muonstream.framing.builder import BuilderCounts, FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_ORBITS, Words, encode
 

@@ -6,9 +6,9 @@ import pytest
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_of
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 

@@ -8,10 +8,10 @@ import pytest
 from muonstream.analysis.events import RING, MuonEvent, newest
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

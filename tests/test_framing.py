@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.control import (
+from muonstream.frames import KEY_WINDOW_BITS
+from muonstream.framing.inputs import reach, reached, update_closed, window_of
+from muonstream.framing.state import (
     ALL_PROGRESS,
     ALL_TOP,
     CLOSED,
@@ -35,8 +37,6 @@ from muonstream.control import (
     TOP,
     WHOLE_FIELDS,
 )
-from muonstream.frames import KEY_WINDOW_BITS
-from muonstream.framing import reach, reached, update_closed, window_of
 from muonstream.words import encode
 
 ROW = WHOLE_FIELDS

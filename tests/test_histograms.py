@@ -11,9 +11,9 @@ from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.analysis.summary import summary
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.intervals import Interval, Intervals
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_SECONDS, Words, decode
 

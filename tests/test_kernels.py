@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines import kernels as kernels_module
 from muonstream.engines import pipeline as pipeline_module
 from muonstream.engines.kernels import PIECES_AHEAD, Kernels
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames, ScatteredFrames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

@@ -13,10 +13,10 @@ from muonstream.analysis.muons import FULL_SEGMENTS, MUONS, SEGMENTS, TRACKS, dr
 from muonstream.analysis.rates import RateBins
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.snapshot_codec import decode, encode
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

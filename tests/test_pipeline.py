@@ -12,10 +12,10 @@ from muonstream.analysis.checkpoint import CheckpointError
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import encode
 

@@ -18,10 +18,10 @@ from muonstream.analysis.peak import fitted_peaks
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig
 from muonstream.analysis.snapshot_codec import decode, encode
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_builder import hits
 
-from muonstream.builder import FrameBuilder
-from muonstream.remarks import LateInput, counter_bits, late_remarks, short_counter_remark
+from muonstream.framing.builder import FrameBuilder
+from muonstream.framing.remarks import LateInput, counter_bits, late_remarks, short_counter_remark
 from muonstream.words import Words
 
 

@@ -20,11 +20,11 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from kafka_fixtures import TopicMaker, make_topic
 from typer.testing import CliRunner, Result
 
-from muonstream.builder import FrameBuilder
 from muonstream.cli import app
 from muonstream.detector.model import Detector
 from muonstream.formats.hits_json import JsonDecoder
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.messages import (
     PART_WORDS,
     EndMessage,

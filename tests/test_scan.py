@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_framing import ROW, control, rows
 
-from muonstream.control import (
+from muonstream.framing.scan import AT_ONCE, scan
+from muonstream.framing.state import (
     AGREE,
     BOARD,
     CLOSED,
@@ -29,7 +30,6 @@ from muonstream.control import (
     TABLE_ROWS,
     State,
 )
-from muonstream.scan import AT_ONCE, scan
 from muonstream.words import Words, encode
 
 BOARDS = (0, 5)

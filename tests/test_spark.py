@@ -18,7 +18,6 @@ from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.summary import summary
 from muonstream.analysis.timeline import Timeline
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
@@ -26,6 +25,7 @@ from muonstream.engines.spark import SparkEngine
 from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.loose_hits import hits_json
+from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.java import java_properties

@@ -13,9 +13,9 @@ from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator
 from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.analysis.steps import STEPS_AT_ONCE, Step, Steps, parts_of
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()

@@ -5,9 +5,9 @@ import pytest
 
 from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.builder import FrameBuilder
 from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector.model import Detector
+from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.control import (
+from muonstream.framing.state import (
     CLOSED,
     CLOSING,
     FORCED,
@@ -29,7 +29,7 @@ from muonstream.control import (
     WHOLE_FIELDS,
     State,
 )
-from muonstream.windows import (
+from muonstream.framing.windows import (
     add_run,
     close_all,
     collect,

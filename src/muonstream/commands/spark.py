@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from muonstream.builder import FrameBuilder
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
 from muonstream.commands.publish import Publishing
@@ -37,6 +36,7 @@ from muonstream.engines.spark_session import (
     spark_version,
 )
 from muonstream.engines.topic import TopicEngine
+from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.java import java_properties
 from muonstream.kafka.topics import FRAMES
 from muonstream.sinks.store import Store

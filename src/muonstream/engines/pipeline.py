@@ -17,12 +17,12 @@ from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
 from muonstream.analysis.steps import Steps, parts_of
 from muonstream.analysis.timing import Stopwatch
-from muonstream.builder import FrameBuilder
 from muonstream.detector.model import Detector
 from muonstream.engines.interrupts import held_back
 from muonstream.engines.kernels import Analysis, Kernels
 from muonstream.formats.block import Block, InputReport
 from muonstream.frames import Frames, ScatteredFrames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.words import Words
 
 if TYPE_CHECKING:

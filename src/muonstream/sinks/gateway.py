@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from muonstream.builder import FrameBuilder
 from muonstream.formats.loose_hits import hits_json
 from muonstream.frames import KEY_WINDOW_MASK, Frames
+from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import Connection, client_library
 from muonstream.kafka.tails import Tail

@@ -10,14 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream import control as fr
-from muonstream.aside import resolve_pending
 from muonstream.buffers import Buffers
 from muonstream.frames import KEY_WINDOW_MASK, Closed, Frames, ScatteredFrames, uniform
-from muonstream.framing import update_closed
-from muonstream.remarks import LateInput, counter_bits, counter_remark, late_remarks, seconds, short_counter_remark
-from muonstream.scan import scan
-from muonstream.windows import close_all, closing_in_log, collect, compact, keep, slot_of
+from muonstream.framing import state as fr
+from muonstream.framing.aside import resolve_pending
+from muonstream.framing.inputs import update_closed
+from muonstream.framing.remarks import (
+    LateInput,
+    counter_bits,
+    counter_remark,
+    late_remarks,
+    seconds,
+    short_counter_remark,
+)
+from muonstream.framing.scan import scan
+from muonstream.framing.windows import close_all, closing_in_log, collect, compact, keep, slot_of
 from muonstream.words import WINDOW_SECONDS, Words
 
 BUFFERS = 8

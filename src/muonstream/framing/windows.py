@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from muonstream.compiled import compiled, inlined
-from muonstream.control import (
+from muonstream.framing.state import (
     CLOSED,
     CLOSING,
     DROPPED,

@@ -8,7 +8,23 @@ from __future__ import annotations
 from typing import Any, Final
 
 from muonstream.compiled import compiled
-from muonstream.control import (
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.framing.epochs import HOUR_WINDOWS, fall, is_reset, joined, take_back
+from muonstream.framing.inputs import (
+    EARLY_FALL_ORBITS,
+    count_late,
+    counter_of,
+    early,
+    early_orbit,
+    low_key,
+    moved,
+    own_jump,
+    reach,
+    reached,
+    update_closed,
+    window_of,
+)
+from muonstream.framing.state import (
     AGREE,
     ALL_TOP,
     ALONE,
@@ -40,23 +56,7 @@ from muonstream.control import (
     TOP,
     WATCH,
 )
-from muonstream.epochs import HOUR_WINDOWS, fall, is_reset, joined, take_back
-from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.framing import (
-    EARLY_FALL_ORBITS,
-    count_late,
-    counter_of,
-    early,
-    early_orbit,
-    low_key,
-    moved,
-    own_jump,
-    reach,
-    reached,
-    update_closed,
-    window_of,
-)
-from muonstream.windows import add_run
+from muonstream.framing.windows import add_run
 from muonstream.words import WINDOW_ORBIT_BITS
 
 IN_A_ROW: Final = 8

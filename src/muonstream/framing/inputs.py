@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.compiled import compiled, inlined
-from muonstream.control import (
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.framing.state import (
     ALL_PROGRESS,
     ALL_TOP,
     AT_FALL,
@@ -47,8 +48,7 @@ from muonstream.control import (
     TOP,
     TURNS,
 )
-from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.windows import set_closed
+from muonstream.framing.windows import set_closed
 from muonstream.words import ORBIT_MASK, ORBIT_SHIFT, WINDOW_SECONDS, WINDOW_SHIFT
 
 PATIENCE_WINDOWS: Final = round(120 / WINDOW_SECONDS)

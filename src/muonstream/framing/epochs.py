@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.compiled import compiled
-from muonstream.control import (
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.framing.inputs import count_late, low_key, moved, own_jump, patience
+from muonstream.framing.state import (
     ALL_TOP,
     ALONE,
     AT_FALL,
@@ -46,9 +48,7 @@ from muonstream.control import (
     T_COUNT,
     TOP,
 )
-from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.framing import count_late, low_key, moved, own_jump, patience
-from muonstream.windows import count_words, slot_of
+from muonstream.framing.windows import count_words, slot_of
 from muonstream.words import FPGA_SHIFT, WINDOW_SECONDS
 
 HOUR_WINDOWS: Final = round(3600 / WINDOW_SECONDS)

@@ -10,9 +10,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.aside import place
 from muonstream.compiled import compiled, inlined
-from muonstream.control import (
+from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
+from muonstream.framing.aside import place
+from muonstream.framing.inputs import (
+    EARLY_FALL_ORBITS,
+    count_late,
+    counter_of,
+    early,
+    early_orbit,
+    low_key,
+    reach,
+    reached,
+    update_closed,
+    window_of,
+)
+from muonstream.framing.state import (
     ALL_TOP,
     BOUNDARY,
     CLOSED,
@@ -33,20 +46,7 @@ from muonstream.control import (
     TABLE,
     WATCH,
 )
-from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.framing import (
-    EARLY_FALL_ORBITS,
-    count_late,
-    counter_of,
-    early,
-    early_orbit,
-    low_key,
-    reach,
-    reached,
-    update_closed,
-    window_of,
-)
-from muonstream.windows import add_run, give_time, make_room
+from muonstream.framing.windows import add_run, give_time, make_room
 from muonstream.words import FPGA_SHIFT, HEAD_MASK, HEAD_SHIFT, WINDOW_SHIFT, Head
 
 AT_ONCE: Final = 16

@@ -1,0 +1,1 @@
+"""The frame builder: words in order of arrival become whole windows."""
