@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.core import fit_core, weighted_shifts
+from muonstream.statistics.core import fit_core, weighted_shifts
 
 EDGES = np.linspace(-2.0, 2.0, 81)
 CENTRES = (EDGES[1:] + EDGES[:-1]) / 2

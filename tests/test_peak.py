@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.peak import FEWEST, fitted_peaks
+from muonstream.statistics.peak import FEWEST, fitted_peaks
 
 CENTRES = np.arange(-1.99, 2.0, 0.02)
 

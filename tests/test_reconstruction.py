@@ -14,7 +14,6 @@ from muonstream.analysis.muons import (
     drift_velocity_um_per_ns,
     wilson,
 )
-from muonstream.analysis.peak import fitted_peaks
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig
 from muonstream.analysis.snapshot_codec import decode, encode
@@ -23,6 +22,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
+from muonstream.statistics.peak import fitted_peaks
 
 TELESCOPE = Detector.default()
 SMEARING_MM = 4 * 0.0538

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.cells import cell_name
-from muonstream.analysis.core import fit_core, weighted_shifts
 from muonstream.analysis.findings import Finding, Level, change, graded
 from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muons import SIDES, drift_velocity_um_per_ns, wilson
 from muonstream.analysis.patterns import build_patterns
 from muonstream.detector.model import Chamber
+from muonstream.statistics.core import fit_core, weighted_shifts
 
 FEWEST_OF_SIDES: Final = 30
 """Segments of one choice of sides, for their mean misfit."""

@@ -16,10 +16,10 @@ from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_rates import MuonSeries
 from muonstream.analysis.muons import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
-from muonstream.analysis.peak import Peak, fitted_peaks
 from muonstream.detector.geometry import VIEWS, middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS
+from muonstream.statistics.peak import Peak, fitted_peaks
 from muonstream.words import ORBIT_SECONDS
 
 Arrays = dict[str, NDArray[Any]]

@@ -1,0 +1,1 @@
+"""Fits and tests that several parts use."""
