@@ -15,11 +15,11 @@ import numpy as np
 
 from benchmarks.matching import Comparison, compare, frames_of, truth_of
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.segments import SegmentConfig, SegmentFinder, Segments
 from muonstream.analysis.tracks import TrackFinder
 from muonstream.commands.calibrate import MOST_ROUNDS
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.picture import histogram_svg

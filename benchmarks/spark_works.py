@@ -17,9 +17,9 @@ from threading import Event
 from typing import Any, Final, ParamSpec, TypeVar
 
 from benchmarks.course_baseline import drain, messages_of
-from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.monitor import Snapshot
 from muonstream.commands.spark import MOST_HELD_WORDS, sizes
+from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.engines.spark import SparkEngine

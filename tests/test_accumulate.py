@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import Accumulator, Contribution
-from muonstream.analysis.histograms import Catalogue
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.detector.model import Detector, parse
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder

@@ -8,8 +8,8 @@ import numpy as np
 
 from muonstream.analysis.aftermath import Aftermath
 from muonstream.analysis.findings import Finding, Judgement, Level
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.quality import Window, Windows
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from tools.night import night, words_of
 from tools.sensitivity import judged

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_of
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder

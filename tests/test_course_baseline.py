@@ -8,7 +8,7 @@ import pytest
 from kafka_fixtures import TopicMaker
 
 from benchmarks.course_baseline import Found, analyse, drain
-from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.loose_hits import hits_json

@@ -5,7 +5,7 @@ import pytest
 
 from muonstream.analysis.echoes import judge_echoes
 from muonstream.analysis.findings import Finding, Level
-from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.model import Detector, parse
 
 TELESCOPE = Catalogue(Detector.default())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from muonstream.analysis.events import RING, MuonEvent, newest
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.reconstruction import Reconstruction
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames

@@ -17,7 +17,7 @@ from muonstream.analysis.findings import (
     significant,
     worst,
 )
-from muonstream.analysis.histograms import Counts
+from muonstream.counting.catalogue import Counts
 
 
 def test_kolmogorov_and_chi_squared_tell_shapes_apart() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 import muonstream
 from muonstream.analysis.checkpoint import identity
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.snapshot_codec import decode, encode
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.file import detector_toml
 from muonstream.detector.guidance import GUIDANCE, LONGEST, guidance_of
 from muonstream.detector.model import Detector, DetectorError, parse

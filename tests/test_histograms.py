@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import Accumulator, Contribution
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.analysis.summary import summary
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import Accumulator
-from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.intervals import Interval, Intervals
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, Frames

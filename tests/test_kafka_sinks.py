@@ -11,12 +11,12 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from kafka_fixtures import TopicMaker, make_topic
 from typer.testing import CliRunner
 
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Interval
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.snapshot_codec import decode
 from muonstream.analysis.summary import summary
 from muonstream.cli import app
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
 from muonstream.detector.model import Detector
 from muonstream.engines import kernels as kernels_module
 from muonstream.engines import pipeline as pipeline_module

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_SECONDS, encode

@@ -7,8 +7,8 @@ from faults import watched
 from numpy.typing import NDArray
 
 from muonstream.analysis.findings import Finding, Level
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muon_quality import judge_muons
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.words import decode
 

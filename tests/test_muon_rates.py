@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from muonstream.analysis.checkpoint import CheckpointError
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Monitor
-from muonstream.analysis.muon_rates import MuonSeries
-from muonstream.analysis.muons import FULL_SEGMENTS, MUONS, SEGMENTS, TRACKS, drift_velocity_um_per_ns
-from muonstream.analysis.rates import RateBins
 from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.snapshot_codec import decode, encode
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.muon_entries import FULL_SEGMENTS, MUONS, SEGMENTS, TRACKS, drift_velocity_um_per_ns
+from muonstream.counting.muon_rates import MuonSeries
+from muonstream.counting.rates import RateBins
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames

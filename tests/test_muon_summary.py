@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from muonstream.analysis.histograms import Counts
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.muons import wilson
+from muonstream.counting.catalogue import Counts
+from muonstream.counting.muon_entries import wilson
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from muonstream.analysis.acceptance import expected_zenith
 from muonstream.analysis.events import RING, MuonEvent
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muons import MUONS, SEGMENTS, TRACKS
+from muonstream.counting.muon_entries import MUONS, SEGMENTS, TRACKS
 from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.server import Dashboard
 from muonstream.detector.model import Detector

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page
 from muonstream.analysis.account import Account
 from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.verdicts import Status, Verdicts
+from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.column_names import column_names
 from muonstream.dashboard.muon_plots import MuonPainter
 from muonstream.dashboard.overlay import with_reference

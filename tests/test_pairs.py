@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_accumulate import DETECTORS, framed, words_of
 
-from muonstream.analysis.accumulate import Accumulator
-from muonstream.analysis.histograms import Catalogue
-from muonstream.analysis.pairs import ALL_BELOW_WORDS, accidental_pairs
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator
+from muonstream.counting.pairs import ALL_BELOW_WORDS, accidental_pairs
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.simulation.telescope import simulate_words

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.analysis.passages import NEAR_BITS, choose, time_tdc
 from muonstream.compiled import compiled
+from muonstream.counting.passages import NEAR_BITS, choose, time_tdc
 from muonstream.words import TDC_PER_BX, WINDOW_ORBITS, decode, encode
 
 orbits = st.one_of(st.integers(0, WINDOW_ORBITS - 1), st.integers(500, 520), st.sampled_from([0, WINDOW_ORBITS - 1]))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import Accumulator
 from muonstream.analysis.checkpoint import CheckpointError
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
 from muonstream.frames import Frames

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.analysis.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, MOST_RESETS, RateBins
-from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT
+from muonstream.counting.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, MOST_RESETS, RateBins
+from muonstream.counting.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_SECONDS
 

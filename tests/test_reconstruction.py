@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.accumulate import Accumulator
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.muons import (
+from muonstream.analysis.reconstruction import Reconstruction
+from muonstream.analysis.segments import SegmentConfig
+from muonstream.analysis.snapshot_codec import decode, encode
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator
+from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
     MUONS,
     SEGMENTS,
@@ -14,9 +17,6 @@ from muonstream.analysis.muons import (
     drift_velocity_um_per_ns,
     wilson,
 )
-from muonstream.analysis.reconstruction import Reconstruction
-from muonstream.analysis.segments import SegmentConfig
-from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.detector.model import Detector, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames

@@ -10,7 +10,7 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.histograms import Axis, Catalogue, Entry
+from muonstream.counting.catalogue import Axis, Catalogue, Entry
 from muonstream.dashboard.rootjson import root_json
 from muonstream.detector.model import Detector
 from tools.jsroot import JsrootError, statistics_boxes

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muonstream.analysis.histograms import Catalogue
-from muonstream.analysis.steps import Step
 from muonstream.analysis.timeline import Timeline
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.steps import Step
 from muonstream.detector.guidance import GUIDANCE
 from muonstream.detector.model import Detector
 from tools import sensitivity

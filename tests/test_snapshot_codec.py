@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.snapshot_codec import MOST_BYTES, SnapshotError, decode, encode
 from muonstream.analysis.summary import summary
+from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.message import encode as page_message
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from kafka_messages import RUN, as_frames, as_hits, ends, frames_of
 from test_columns import batch
 
-from muonstream.analysis.accumulate import Accumulator
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Monitor
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import PIECE_WORDS, Order, Share, merged, read_shares
 from muonstream.engines.spark_task import Task, worker

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.accumulate import SLOT_WINDOWS, Accumulator
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Intake, Monitor
-from muonstream.analysis.steps import STEPS_AT_ONCE, Step, Steps, parts_of
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import SLOT_WINDOWS, Accumulator
+from muonstream.counting.steps import STEPS_AT_ONCE, Step, Steps, parts_of
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import COURSE_ORBIT_BINS
-from muonstream.analysis.tally import (
+from muonstream.counting.catalogue import COURSE_ORBIT_BINS
+from muonstream.counting.tally import (
     LANES,
     ROW_FIRST_ORBIT,
     ROW_LAST_ORBIT,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.accumulate import Accumulator
-from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.kernel import Accumulator
 from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector.model import Detector
 from muonstream.framing.builder import FrameBuilder

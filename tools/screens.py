@@ -22,10 +22,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from muonstream.analysis.account import Account
 from muonstream.analysis.board import Board
 from muonstream.analysis.findings import Finding, Judgement, Level
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Acknowledgement, Status, Verdicts
+from muonstream.counting.catalogue import Catalogue
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.tokens import Token

@@ -22,10 +22,10 @@ import numpy as np
 
 import muonstream
 from muonstream.analysis.findings import Level
-from muonstream.analysis.histograms import Catalogue
-from muonstream.analysis.steps import Step
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change, duration
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.steps import Step
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.scenario import SimulationConfig

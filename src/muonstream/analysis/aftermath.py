@@ -11,7 +11,7 @@ import numpy as np
 
 from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.quality import Windows
-from muonstream.analysis.steps import STEP_S
+from muonstream.counting.steps import STEP_S
 from muonstream.detector.model import Detector
 
 OF_BRIEF: Final = frozenset({"rate", "noise", "active cells"})

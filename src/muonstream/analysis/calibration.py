@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.analysis.muons import HEIGHT_TAN, drift_velocity_um_per_ns
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.muon_entries import HEIGHT_TAN, drift_velocity_um_per_ns
 from muonstream.detector.geometry import Numbers, middle_mm
 from muonstream.detector.model import Chamber, Detector
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import Catalogue
+from muonstream.counting.catalogue import Catalogue
 
 MAGIC: Final = b"muonstate\x00"
 VERSION: Final = 1

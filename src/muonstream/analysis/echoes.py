@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.cells import cell_name
 from muonstream.analysis.findings import Finding, Level, graded, median, significant
-from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.analysis.pairs import AFTERPULSE_TDC, CROSSTALK_TDC, accidental_pairs
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.pairs import AFTERPULSE_TDC, CROSSTALK_TDC, accidental_pairs
 
 
 def judge_echoes(catalogue: Catalogue, counts: Counts, chamber: int) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import Contribution
-from muonstream.analysis.histograms import Catalogue
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Contribution
 from muonstream.detector.channels import BLOCK_CELLS
 from muonstream.detector.geometry import VIEWS, depths_mm, from_frame, half_width_mm, middle_mm
 from muonstream.detector.model import Chamber

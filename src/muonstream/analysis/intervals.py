@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.analysis.accumulate import Contribution
-from muonstream.analysis.histograms import Catalogue, Counts
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.kernel import Contribution
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK, Frames
 from muonstream.words import WINDOW_SECONDS
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.accumulate import RECENT_SLOTS, SLOT_WINDOWS, Contribution
 from muonstream.analysis.events import MuonContribution, MuonEvent, newest
-from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.analysis.rates import RateBins, RateSeries
 from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import Verdicts
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Contribution
+from muonstream.counting.rates import RateBins, RateSeries
 from muonstream.detector.model import Detector
 from muonstream.formats.block import InputReport
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muons import (
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
     GIVEN_UP,
     MUONS,

@@ -21,10 +21,10 @@ from muonstream.analysis.findings import (
     median,
     significant,
 )
-from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.muon_quality import judge_muons, segment_velocity, segments_of
 from muonstream.analysis.timebox import TimeBox
 from muonstream.analysis.timing_quality import judge_timing
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.channels import SCINTILLATOR
 
 SCINTILLATOR_HITS = 50

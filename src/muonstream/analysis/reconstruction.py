@@ -7,11 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import Accumulator, slots_of
 from muonstream.analysis.events import EventMaker, MuonContribution
-from muonstream.analysis.histograms import Catalogue
-from muonstream.analysis.muon_rates import VELOCITY_SUMS, MuonColumns
-from muonstream.analysis.muons import (
+from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder, Segments
+from muonstream.analysis.tracks import TrackConfig, Tracked, TrackFinder
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator, slots_of
+from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
     GIVEN_UP,
     HEIGHT_TAN,
@@ -24,8 +25,7 @@ from muonstream.analysis.muons import (
     VELOCITY_WIRE_UM,
     Shape,
 )
-from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder, Segments
-from muonstream.analysis.tracks import TrackConfig, Tracked, TrackFinder
+from muonstream.counting.muon_rates import VELOCITY_SUMS, MuonColumns
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.frames import Frames, ScatteredFrames
 

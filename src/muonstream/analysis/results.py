@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Interval
+from muonstream.counting.catalogue import Catalogue
 
 
 def course_results(interval: Interval, catalogue: Catalogue, *, run: str, unix_time: float) -> dict[str, Any]:

@@ -17,12 +17,12 @@ import numpy as np
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.events import MuonEvent
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muon_rates import MuonSeries
-from muonstream.analysis.rates import RateSeries
 from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import as_plain, of_plain
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.muon_rates import MuonSeries
+from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
 

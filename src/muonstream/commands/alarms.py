@@ -12,7 +12,6 @@ from typing import Final, Self
 import numpy as np
 
 from muonstream.analysis.board import Board
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.notices import Event, Key, Notices
 from muonstream.analysis.quality import Window
@@ -20,6 +19,7 @@ from muonstream.analysis.snapshot_codec import SnapshotError, decode
 from muonstream.analysis.timeline import Timeline
 from muonstream.analysis.verdicts import Change
 from muonstream.commands import common
+from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.guidance import guidance_of
 from muonstream.detector.known import why_known
 from muonstream.detector.model import Detector

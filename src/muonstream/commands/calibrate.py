@@ -8,9 +8,9 @@ import numpy as np
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_in
-from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.commands import common
 from muonstream.commands.process import check_there
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.file import detector_toml
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.acceptance import expected_zenith
 from muonstream.analysis.events import EventLine, MuonEvent, cell_places_mm
-from muonstream.analysis.histograms import Catalogue, Counts
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muon_rates import MuonSeries
-from muonstream.analysis.muons import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.muon_entries import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
+from muonstream.counting.muon_rates import MuonSeries
 from muonstream.detector.geometry import VIEWS, middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS

@@ -20,7 +20,7 @@ from bokeh.models import (
 from bokeh.models.annotations import ColorBar, Span
 from bokeh.palettes import Viridis256
 
-from muonstream.analysis.histograms import Axis, Catalogue
+from muonstream.counting.catalogue import Axis, Catalogue
 from muonstream.dashboard.plot import LegendEntry, Plot
 from muonstream.dashboard.plots import COLOR_BAR_PX, NOTHING, Painter, TabName, time_ticker
 from muonstream.detector.geometry import VIEWS

@@ -25,7 +25,7 @@ from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
+from muonstream.counting.catalogue import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
 from muonstream.dashboard.message import DRIFT_REBIN
 from muonstream.dashboard.plot import LegendEntry, Plot, Size
 from muonstream.dashboard.themes import Colors, dash

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.analysis.histograms import Counts, Entry
+from muonstream.counting.catalogue import Counts, Entry
 
 
 def _object(kind: str, name: str = "", title: str = "") -> dict[str, Any]:

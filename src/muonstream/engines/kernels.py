@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from muonstream.analysis.accumulate import Contribution
 from muonstream.analysis.timing import Stopwatch
+from muonstream.counting.kernel import Contribution
 from muonstream.frames import Frames, ScatteredFrames
 
 PIECE_WORDS: Final = 1 << 19

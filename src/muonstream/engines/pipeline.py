@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 
-from muonstream.analysis.accumulate import Accumulator, Contribution
 from muonstream.analysis.checkpoint import CheckpointError, StateDict, check_identity, identity
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
-from muonstream.analysis.steps import Steps, parts_of
 from muonstream.analysis.timing import Stopwatch
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator, Contribution
+from muonstream.counting.steps import Steps, parts_of
 from muonstream.detector.model import Detector
 from muonstream.engines.interrupts import held_back
 from muonstream.engines.kernels import Analysis, Kernels

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from muonstream.analysis.accumulate import Accumulator, Contribution
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Intervals
-from muonstream.analysis.steps import parts_of
+from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.kernel import Accumulator, Contribution
+from muonstream.counting.steps import parts_of
 from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import Order, Share, merged
 from muonstream.frames import Frames, ScatteredFrames

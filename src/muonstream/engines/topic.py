@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.accumulate import SLOT_WINDOWS
 from muonstream.analysis.checkpoint import CheckpointError
 from muonstream.analysis.monitor import Snapshot
+from muonstream.counting.kernel import SLOT_WINDOWS
 from muonstream.engines.pipeline import Elsewhere, Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.messages import Run

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from muonstream.analysis.histograms import Catalogue
 from muonstream.analysis.intervals import Interval
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.results import course_results
 from muonstream.analysis.snapshot_codec import SnapshotError, encode
+from muonstream.counting.catalogue import Catalogue
 from muonstream.kafka.client import Connection, client_library
 
 if TYPE_CHECKING:

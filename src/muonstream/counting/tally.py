@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.histograms import COURSE_ORBIT_FIRST, COURSE_ORBIT_LAST, COURSE_ORBIT_WIDTH
 from muonstream.bits import leading_zeros, popcount, trailing_zeros
 from muonstream.compiled import compiled, inlined
+from muonstream.counting.catalogue import COURSE_ORBIT_FIRST, COURSE_ORBIT_LAST, COURSE_ORBIT_WIDTH
 from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_ORBITS
 
 ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 1, 2, 3, 4

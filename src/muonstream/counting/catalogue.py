@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.muons import Per, muon_shapes
+from muonstream.counting.muon_entries import Per, muon_shapes
 from muonstream.detector.channels import ANCILLARY, MALFORMED, SCINTILLATOR, TRIGGER, UNMAPPED
 from muonstream.detector.model import Detector
 from muonstream.words import NS_PER_TDC
@@ -92,14 +92,14 @@ class Catalogue:
     drift_tdc[C, 2050]          hit less passage in TDC counts, -512..1535, with under- and overflow
     drift_layer[L, 258]         the same by layer, 8 counts a bin
 
-    Filled in live runs, of part of the orbits when words are many, see `muonstream.analysis.pairs`:
+    Filled in live runs, of part of the orbits when words are many, see `muonstream.counting.pairs`:
     pair_time[C, 200]           pairs of hits of a cell, by the time between them in 10 ns
     pair_hits[K]                hits that were looked at
     pair_after[K]               pairs of hits of a cell within 600 ns
     pair_next[2, K]             pairs within 10 ns: with the next channel, with the next cell of the layer
     pair_orbits[1]              orbits that were looked at, with hits or without
 
-    With `muons`, those of `muonstream.analysis.muons` follow.
+    With `muons`, those of `muonstream.counting.muon_entries` follow.
     """
 
     def __init__(self, detector: Detector, *, muons: bool = False) -> None:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.histograms import DRIFT_FIRST_TDC, LAYER_BIN_BITS
 from muonstream.bits import EIGHT, any_of_eight
 from muonstream.compiled import inlined
+from muonstream.counting.catalogue import DRIFT_FIRST_TDC, LAYER_BIN_BITS
 from muonstream.detector.channels import BLOCK_CELLS
 from muonstream.words import (
     BX_PER_ORBIT,

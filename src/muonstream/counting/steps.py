@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import SLOT_WINDOWS, Contribution
-from muonstream.analysis.histograms import Catalogue, Counts
-from muonstream.analysis.rates import RateBins
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.counting.kernel import SLOT_WINDOWS, Contribution
+from muonstream.counting.rates import RateBins
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.words import WINDOW_SECONDS
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.muons import drift_velocity_um_per_ns
+from muonstream.counting.muon_entries import drift_velocity_um_per_ns
 
 VELOCITY_SUMS: Final = 4
 VELOCITY_BINS: Final = 30

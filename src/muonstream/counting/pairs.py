@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import PAIR_BINS, PAIR_STEP_TDC, Catalogue, Counts
 from muonstream.compiled import compiled
+from muonstream.counting.catalogue import PAIR_BINS, PAIR_STEP_TDC, Catalogue, Counts
 from muonstream.detector.channels import ChannelMap
 from muonstream.detector.model import Detector
 from muonstream.frames import ScatteredFrames, uniform

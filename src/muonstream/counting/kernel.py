@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.histograms import (
+from muonstream.compiled import compiled, inlined
+from muonstream.counting.catalogue import (
     COURSE_ORBIT_FIRST,
     COURSE_ORBIT_LAST,
     COURSE_ORBIT_WIDTH,
@@ -22,8 +23,8 @@ from muonstream.analysis.histograms import (
     Catalogue,
     Counts,
 )
-from muonstream.analysis.pairs import PairCounter
-from muonstream.analysis.passages import (
+from muonstream.counting.pairs import PairCounter
+from muonstream.counting.passages import (
     BLOCK_BITS,
     CHOSEN_WORDS,
     INSIDE_END,
@@ -33,7 +34,7 @@ from muonstream.analysis.passages import (
     drift_times,
     time_tdc,
 )
-from muonstream.analysis.tally import (
+from muonstream.counting.tally import (
     LANES,
     ROW_CHAMBERS,
     ROW_SCINTILLATOR,
@@ -46,7 +47,6 @@ from muonstream.analysis.tally import (
     tally,
     tally_wide,
 )
-from muonstream.compiled import compiled, inlined
 from muonstream.detector.channels import BLOCK_CELLS, MALFORMED, SCINTILLATOR
 from muonstream.frames import KEY_WINDOW_MASK, Frames, ScatteredFrames, uniform
 from muonstream.words import (

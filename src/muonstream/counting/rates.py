@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.accumulate import SLOT_WINDOWS
-from muonstream.analysis.muon_rates import VELOCITY_BINS, MuonColumns, MuonSeries, muon_series
-from muonstream.analysis.pauses import Gaps, Pauses, find_gaps, open_inside
-from muonstream.analysis.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_SCINTILLATOR
+from muonstream.counting.kernel import SLOT_WINDOWS
+from muonstream.counting.muon_rates import VELOCITY_BINS, MuonColumns, MuonSeries, muon_series
+from muonstream.counting.pauses import Gaps, Pauses, find_gaps, open_inside
+from muonstream.counting.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_SCINTILLATOR
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_MASK, ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_ORBITS, WINDOW_SECONDS
 
