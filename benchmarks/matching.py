@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.patterns import Patterns
-from muonstream.analysis.segments import SegmentFinder, Segments
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.patterns import Patterns
+from muonstream.muons.segments import SegmentFinder, Segments
 from muonstream.simulation.drift import Origin
 from muonstream.simulation.telescope import Simulation
 from muonstream.simulation.truth import Truth, with_truth

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.matching import Comparison, compare, frames_of, truth_of
-from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate
-from muonstream.analysis.reconstruction import Reconstruction
-from muonstream.analysis.segments import SegmentConfig, SegmentFinder, Segments
-from muonstream.analysis.tracks import TrackFinder
 from muonstream.commands.calibrate import MOST_ROUNDS
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.muons.calibration import Calibration, CalibrationError, calibrate
+from muonstream.muons.reconstruction import Reconstruction
+from muonstream.muons.segments import SegmentConfig, SegmentFinder, Segments
+from muonstream.muons.tracks import TrackFinder
 from muonstream.picture import histogram_svg
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation, simulate_words

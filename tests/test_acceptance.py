@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.acceptance import expected_zenith
-from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.acceptance import expected_zenith
+from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.telescope import simulate_words
 
 EDGES = np.arange(0.0, 91.0, 2.0)

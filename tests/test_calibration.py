@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_of
-from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.calibration import Calibration, CalibrationError, calibrate, core_of
+from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from muonstream.analysis.events import RING, MuonEvent, newest
-from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.events import RING, MuonEvent, newest
+from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

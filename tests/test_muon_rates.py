@@ -7,7 +7,6 @@ import pytest
 
 from muonstream.analysis.checkpoint import CheckpointError
 from muonstream.analysis.monitor import Monitor
-from muonstream.analysis.reconstruction import Reconstruction
 from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import FULL_SEGMENTS, MUONS, SEGMENTS, TRACKS, drift_velocity_um_per_ns
@@ -17,6 +16,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

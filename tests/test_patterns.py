@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.patterns import build_patterns, fewest_hits, reconstructed
 from muonstream.detector.geometry import depths_mm
 from muonstream.detector.model import Chamber, Detector
+from muonstream.muons.patterns import build_patterns, fewest_hits, reconstructed
 
 CHAMBER = Detector.default().chambers[0]
 FREE = build_patterns(CHAMBER)

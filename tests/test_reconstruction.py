@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.reconstruction import Reconstruction
-from muonstream.analysis.segments import SegmentConfig
 from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
@@ -21,6 +19,8 @@ from muonstream.detector.model import Detector, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.reconstruction import Reconstruction
+from muonstream.muons.segments import SegmentConfig
 from muonstream.simulation.telescope import simulate_words
 from muonstream.statistics.peak import fitted_peaks
 

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.matching import Comparison, compare, frames_of, truth_of
 from benchmarks.reconstruction_truth import RESOLUTION_MM
-from muonstream.analysis.segments import SegmentConfig, SegmentFinder
 from muonstream.detector.model import Detector
+from muonstream.muons.segments import SegmentConfig, SegmentFinder
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 from muonstream.words import ORBIT_SECONDS

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_segments import DETECTOR, as_fits, framed, words_of
 
-from muonstream.analysis.search import (
+from muonstream.muons.search import (
     GIVEN_UP_CANDIDATES,
     GIVEN_UP_CHOICES,
     GIVEN_UP_HITS,
     MOST_CHOICES,
     MOST_IN_LAYER,
 )
-from muonstream.analysis.segments import SegmentConfig, SegmentFinder
+from muonstream.muons.segments import SegmentConfig, SegmentFinder
 from muonstream.words import NS_PER_TDC, encode
 
 CHAMBER = DETECTOR.chambers[0]

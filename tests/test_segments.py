@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder
 from muonstream.detector.geometry import depths_mm
 from muonstream.detector.model import Chamber, Detector
 from muonstream.frames import Frames
+from muonstream.muons.segments import Found, SegmentConfig, SegmentFinder
 from muonstream.words import NS_PER_TDC, Words, encode
 
 DETECTOR = Detector.default()

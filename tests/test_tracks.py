@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.segments import SegmentConfig, SegmentFinder
-from muonstream.analysis.tracks import TrackConfig, TrackFinder, _probe
 from muonstream.detector.geometry import middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.segments import SegmentConfig, SegmentFinder
+from muonstream.muons.tracks import TrackConfig, TrackFinder, _probe
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 from muonstream.simulation.truth import Truth, with_truth

@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.events import MuonEvent
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.timing import EngineTimes
 from muonstream.analysis.verdicts import as_plain, of_plain
@@ -25,6 +24,7 @@ from muonstream.counting.muon_rates import MuonSeries
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
+from muonstream.muons.events import MuonEvent
 
 MAGIC: Final = b"MUSN"
 VERSION: Final = 1

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from muonstream.analysis.calibration import Calibration, CalibrationError, calibrate, core_in
 from muonstream.commands import common
 from muonstream.commands.process import check_there
 from muonstream.counting.catalogue import Catalogue, Counts
@@ -16,6 +15,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.evidence import Expected
+from muonstream.muons.calibration import Calibration, CalibrationError, calibrate, core_in
 from muonstream.picture import histogram_svg
 from muonstream.sources.files import is_stream, read_parts
 

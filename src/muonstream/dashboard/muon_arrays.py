@@ -10,8 +10,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.acceptance import expected_zenith
-from muonstream.analysis.events import EventLine, MuonEvent, cell_places_mm
 from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
@@ -19,6 +17,8 @@ from muonstream.counting.muon_rates import MuonSeries
 from muonstream.detector.geometry import VIEWS, middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS
+from muonstream.muons.acceptance import expected_zenith
+from muonstream.muons.events import EventLine, MuonEvent, cell_places_mm
 from muonstream.statistics.peak import Peak, fitted_peaks
 from muonstream.words import ORBIT_SECONDS
 

@@ -99,7 +99,7 @@ class Pipeline:
         analyse: Analysis = Accumulator(self.catalogue, pairs=pairs, every_slot=every_slot)
         if reconstruct:
             # imported only where it is wanted: it takes a twentieth of the time to start
-            from muonstream.analysis.reconstruction import Reconstruction
+            from muonstream.muons.reconstruction import Reconstruction
 
             analyse = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
         self.stopwatch = Stopwatch()

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.events import MuonContribution, newest
 from muonstream.counting.kernel import RECENT_SLOTS, Contribution
 from muonstream.messages import EndMessage, Run
+from muonstream.muons.events import MuonContribution, newest
 from muonstream.sources.deliveries import Part
 from muonstream.words import Words
 

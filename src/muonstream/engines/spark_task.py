@@ -31,7 +31,7 @@ def _kernel(
     gc.freeze()
     if not muons:
         return catalogue, Accumulator(catalogue, every_slot=every_slot)
-    from muonstream.analysis.reconstruction import Reconstruction
+    from muonstream.muons.reconstruction import Reconstruction
 
     return catalogue, Reconstruction(catalogue, every_slot=every_slot)
 

@@ -14,10 +14,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.patterns import FEWEST_LAYERS, MOST_LAYERS, Patterns, build_patterns, reconstructed
-from muonstream.analysis.search import find_segments
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.muons.patterns import FEWEST_LAYERS, MOST_LAYERS, Patterns, build_patterns, reconstructed
+from muonstream.muons.search import find_segments
 
 
 @dataclass(frozen=True, slots=True)

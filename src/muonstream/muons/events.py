@@ -22,8 +22,8 @@ from muonstream.words import CHANNEL_SHIFT, NS_PER_TDC, ORBIT_SHIFT, TDC_PER_ORB
 
 if TYPE_CHECKING:
     # a monitor without reconstruction does not wait for its kernels to load
-    from muonstream.analysis.segments import Segments
-    from muonstream.analysis.tracks import Tracked, Tracks
+    from muonstream.muons.segments import Segments
+    from muonstream.muons.tracks import Tracked, Tracks
 
 RING: Final = 24
 """Muons that are kept."""

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.segments import SegmentFinder, Segments
 from muonstream.compiled import compiled
 from muonstream.detector.geometry import VIEWS, from_frame, half_width_mm, middle_mm
 from muonstream.detector.model import Detector
+from muonstream.muons.segments import SegmentFinder, Segments
 
 LOOSE: Final = 3.0
 """A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""

@@ -7,9 +7,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.events import EventMaker, MuonContribution
-from muonstream.analysis.segments import Found, SegmentConfig, SegmentFinder, Segments
-from muonstream.analysis.tracks import TrackConfig, Tracked, TrackFinder
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, slots_of
 from muonstream.counting.muon_entries import (
@@ -28,6 +25,9 @@ from muonstream.counting.muon_entries import (
 from muonstream.counting.muon_rates import VELOCITY_SUMS, MuonColumns
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.frames import Frames, ScatteredFrames
+from muonstream.muons.events import EventMaker, MuonContribution
+from muonstream.muons.segments import Found, SegmentConfig, SegmentFinder, Segments
+from muonstream.muons.tracks import TrackConfig, Tracked, TrackFinder
 
 EDGE_MM: Final = 2.0
 """Segments this near the edge of a cell do not count in its efficiency: the hit may be in the next cell."""

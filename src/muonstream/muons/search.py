@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.patterns import MOST_LAYERS
 from muonstream.compiled import compiled
 from muonstream.frames import KEY_WINDOW_MASK
+from muonstream.muons.patterns import MOST_LAYERS
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,

@@ -1,0 +1,1 @@
+"""Segments, tracks and what is calibrated with them."""
