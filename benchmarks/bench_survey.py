@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from benchmarks.bench_monitor import COPY, repeated
 from benchmarks.timing import medians, table
-from muonstream.analysis.survey import Survey
 from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
 from muonstream.simulation.telescope import simulate_words
+from muonstream.survey.survey import Survey
 from muonstream.words import Words
 
 WORDS = 20_000_000

@@ -16,7 +16,7 @@ import pytest
 from commands import COMMAND, as_process, muonstream
 from survey_faults import FAULTS, good_words
 
-from muonstream.analysis.survey_digest import SurveyDigest
+from muonstream.survey.digest import SurveyDigest
 from muonstream.words import Words
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from survey_faults import FAULTS, good_words
 from test_survey import DETECTOR, digested, odd_words
 
-from muonstream.analysis.suggestion import fits, suggest
 from muonstream.detector.model import BoardChannel, Chamber, Detector, parse
 from muonstream.simulation.telescope import simulate_words
+from muonstream.survey.suggestion import fits, suggest
 
 
 def chamber(number: int, board: int, first_channel: int, cells_per_layer: int = 16) -> Chamber:

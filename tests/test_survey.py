@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis import stretches as stretches_module
-from muonstream.analysis.clocks import GAP_ORBITS
-from muonstream.analysis.repeats import WINDOW_HITS
-from muonstream.analysis.survey import Survey
-from muonstream.analysis.survey_digest import SurveyDigest, digest
 from muonstream.detector.model import Detector
 from muonstream.formats.evidence import Expected
 from muonstream.simulation.telescope import simulate_words
+from muonstream.survey import stretches as stretches_module
+from muonstream.survey.clocks import GAP_ORBITS
+from muonstream.survey.digest import SurveyDigest, digest
+from muonstream.survey.repeats import WINDOW_HITS
+from muonstream.survey.survey import Survey
 from muonstream.words import Words, decode, encode
 
 DETECTOR = Detector.default()

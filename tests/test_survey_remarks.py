@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from survey_faults import FAULTS, Fault, good_words
 from test_survey import DETECTOR, digested, odd_words
 
-from muonstream.analysis.survey_remarks import percent, remarks, seconds, spans
+from muonstream.survey.remarks import percent, remarks, seconds, spans
 from muonstream.words import Words
 
 

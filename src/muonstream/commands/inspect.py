@@ -9,10 +9,6 @@ from typing import Any, Final
 
 from muonstream import __version__
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.suggestion import Suggestion, suggest
-from muonstream.analysis.survey import Survey
-from muonstream.analysis.survey_digest import SurveyDigest, digest
-from muonstream.analysis.survey_remarks import Remark, remarks
 from muonstream.commands import common
 from muonstream.commands.inspect_tables import show
 from muonstream.commands.places import Places
@@ -25,6 +21,10 @@ from muonstream.formats.evidence import Expected
 from muonstream.formats.jumps import is_jump
 from muonstream.sources.ahead import ahead
 from muonstream.sources.files import is_stream, read_blocks
+from muonstream.survey.digest import SurveyDigest, digest
+from muonstream.survey.remarks import Remark, remarks
+from muonstream.survey.suggestion import Suggestion, suggest
+from muonstream.survey.survey import Survey
 
 SCHEMA: Final = 1
 """Of the JSON; it rises when a key changes its meaning or goes, not when one comes."""

@@ -10,11 +10,11 @@ from typing import Final
 from rich.table import Table
 
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.suggestion import Suggestion
-from muonstream.analysis.survey_digest import BoardDigest, ChannelDigest, SurveyDigest
-from muonstream.analysis.survey_remarks import Remark, departure_text, percent, seconds, spans
 from muonstream.commands import common
 from muonstream.commands.places import Places
+from muonstream.survey.digest import BoardDigest, ChannelDigest, SurveyDigest
+from muonstream.survey.remarks import Remark, departure_text, percent, seconds, spans
+from muonstream.survey.suggestion import Suggestion
 from muonstream.words import ORBIT_SECONDS, Head
 
 CELLS_SHOWN: Final = 8

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from muonstream.analysis.survey_remarks import word_place
 from muonstream.formats.block import ByteAccount
+from muonstream.survey.remarks import word_place
 
 WORD_BYTES: Final = 8
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.repeats import GOOD
 from muonstream.compiled import compiled
+from muonstream.survey.repeats import GOOD
 from muonstream.words import CHANNEL_SHIFT, Words
 
 COMPANY_BX: Final = 32

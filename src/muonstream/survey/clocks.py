@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.repeats import GOOD, REPEAT
-from muonstream.analysis.stretches import BACK, FAR, LIVE, TIME
 from muonstream.bits import leading_zeros
 from muonstream.compiled import compiled, inlined
+from muonstream.survey.repeats import GOOD, REPEAT
+from muonstream.survey.stretches import BACK, FAR, LIVE, TIME
 from muonstream.words import FPGA_MASK, FPGA_SHIFT, ORBIT_MASK, ORBIT_SHIFT, Words
 
 BACK_ORBITS: Final = 512

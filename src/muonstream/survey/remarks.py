@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from muonstream.analysis.clocks import EVENTS_KEPT
-from muonstream.analysis.plausibility import BoardFields
-from muonstream.analysis.repeats import RUN_HITS
-from muonstream.analysis.stretches import Departure
-from muonstream.analysis.survey_digest import BoardDigest, ChannelDigest, EventDigest, SurveyDigest
 from muonstream.formats.block import counted
+from muonstream.survey.clocks import EVENTS_KEPT
+from muonstream.survey.digest import BoardDigest, ChannelDigest, EventDigest, SurveyDigest
+from muonstream.survey.plausibility import BoardFields
+from muonstream.survey.repeats import RUN_HITS
+from muonstream.survey.stretches import Departure
 from muonstream.words import BX_PER_ORBIT, ORBIT_SECONDS, Head
 
 Level = Literal["bad", "odd", "note"]

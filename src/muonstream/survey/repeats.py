@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.stretches import REPEATED
 from muonstream.compiled import compiled
+from muonstream.survey.stretches import REPEATED
 from muonstream.words import Words
 
 OTHER, GOOD, MALFORMED, REPEAT = range(4)

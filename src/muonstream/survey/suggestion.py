@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.analysis.survey_digest import ChannelDigest, SurveyDigest
 from muonstream.detector.file import detector_toml
 from muonstream.detector.model import BoardChannel, Chamber, Detector
+from muonstream.survey.digest import ChannelDigest, SurveyDigest
 from muonstream.words import CHANNEL_MASK
 
 COLUMN_CHANNELS: Final = 16

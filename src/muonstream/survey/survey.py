@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.clocks import Clocks, follow_clocks
-from muonstream.analysis.company import Company, meet
-from muonstream.analysis.repeats import GOOD, MALFORMED, OTHER, Repeats, find_repeats
-from muonstream.analysis.stretches import BAD_BX, BAD_TDC, BOARDS, HEADS, UNKNOWN, Stretches
 from muonstream.compiled import compiled
+from muonstream.survey.clocks import Clocks, follow_clocks
+from muonstream.survey.company import Company, meet
+from muonstream.survey.repeats import GOOD, MALFORMED, OTHER, Repeats, find_repeats
+from muonstream.survey.stretches import BAD_BX, BAD_TDC, BOARDS, HEADS, UNKNOWN, Stretches
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,

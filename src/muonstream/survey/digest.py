@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis import clocks
-from muonstream.analysis.clocks import GAP_ORBITS, LONGEST_PACKET
-from muonstream.analysis.plausibility import BoardFields, board_fields
-from muonstream.analysis.repeats import RepeatCounts
-from muonstream.analysis.stretches import LIVE, TIME, Departure, departures
-from muonstream.analysis.survey import Survey
 from muonstream.detector.model import Detector
+from muonstream.survey import clocks
+from muonstream.survey.clocks import GAP_ORBITS, LONGEST_PACKET
+from muonstream.survey.plausibility import BoardFields, board_fields
+from muonstream.survey.repeats import RepeatCounts
+from muonstream.survey.stretches import LIVE, TIME, Departure, departures
+from muonstream.survey.survey import Survey
 from muonstream.words import CHANNEL_MASK, FPGA_MASK, ORBIT_SECONDS, Head
 
 RATE_BARS: Final = 120

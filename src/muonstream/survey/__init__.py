@@ -1,0 +1,1 @@
+"""A survey of an input in one pass: what `inspect` shows."""
