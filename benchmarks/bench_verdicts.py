@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Change
 from muonstream.words import Words
 
 RATE_HZ = 5000.0

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Verdicts
 from muonstream.dashboard.server import Dashboard
+from muonstream.verdicts.verdicts import Verdicts
 from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
 
 LONGEST_WAIT_MS: Final = 120_000

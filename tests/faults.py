@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.analysis.board import Board
-from muonstream.analysis.findings import Level
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Change
 from muonstream.words import ORBIT_SECONDS, TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 SEED = 7

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from muonstream.analysis.aftermath import Aftermath
-from muonstream.analysis.findings import Finding, Judgement, Level
-from muonstream.analysis.quality import Window, Windows
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
+from muonstream.verdicts.aftermath import Aftermath
+from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.judge import Window, Windows
 from tools.night import night, words_of
 from tools.sensitivity import judged
 

@@ -11,14 +11,14 @@ import pytest
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.board import Board
-from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts
 from muonstream.detector.model import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.simulation.telescope import simulate_words
+from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts
 
 DETECTOR = Detector.default()
 

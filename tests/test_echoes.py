@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.echoes import judge_echoes
-from muonstream.analysis.findings import Finding, Level
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.model import Detector, parse
+from muonstream.verdicts.echoes import judge_echoes
+from muonstream.verdicts.findings import Finding, Level
 
 TELESCOPE = Catalogue(Detector.default())
 CHAMBER = 1

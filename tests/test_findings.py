@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.findings import (
+from muonstream.counting.catalogue import Counts
+from muonstream.verdicts.findings import (
     Finding,
     Level,
     change,
@@ -17,7 +18,6 @@ from muonstream.analysis.findings import (
     significant,
     worst,
 )
-from muonstream.counting.catalogue import Counts
 
 
 def test_kolmogorov_and_chi_squared_tell_shapes_apart() -> None:

@@ -11,7 +11,6 @@ from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
 from muonstream.analysis.summary import summary
-from muonstream.analysis.timeline import Timeline
 from muonstream.commands.topic import Choice, TopicOptions
 from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
@@ -26,6 +25,7 @@ from muonstream.sinks.store import Store
 from muonstream.sources import kafka as kafka_source
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import Begin, TopicReader
+from muonstream.verdicts.timeline import Timeline
 from muonstream.words import Words
 from tools.kafka_broker import Broker
 

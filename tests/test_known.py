@@ -10,10 +10,14 @@ import faults
 import pytest
 
 from muonstream.analysis.board import Board
-from muonstream.analysis.findings import Finding, Level
 from muonstream.analysis.snapshot_codec import decode, encode
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import (
+from muonstream.detector.file import detector_toml
+from muonstream.detector.known import Known, known_table, why_known
+from muonstream.detector.model import Detector, DetectorError, parse
+from muonstream.engines.pipeline import Pipeline
+from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import (
     BY_FILE,
     Spell,
     Status,
@@ -24,10 +28,6 @@ from muonstream.analysis.verdicts import (
     verdicts_summary,
     with_known,
 )
-from muonstream.detector.file import detector_toml
-from muonstream.detector.known import Known, known_table, why_known
-from muonstream.detector.model import Detector, DetectorError, parse
-from muonstream.engines.pipeline import Pipeline
 
 DEFAULT = Detector.default()
 NAME = DEFAULT.chambers[faults.CHAMBER].name

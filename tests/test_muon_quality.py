@@ -6,10 +6,10 @@ import pytest
 from faults import watched
 from numpy.typing import NDArray
 
-from muonstream.analysis.findings import Finding, Level
-from muonstream.analysis.muon_quality import judge_muons
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
+from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.muons import judge_muons
 from muonstream.words import decode
 
 DETECTOR = Detector.default()

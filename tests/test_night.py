@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muonstream.analysis.findings import Level
-from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.simulation.scenario import SimulationConfig
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.verdicts import Change
 from muonstream.words import decode
 from tools import paces
 from tools.faults import FAULTS, simulated

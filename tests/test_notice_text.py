@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
-from muonstream.analysis.findings import Level
-from muonstream.analysis.notice_text import MOST_LINES, text, title
-from muonstream.analysis.notices import Entry, Event, Kind, Message
 from muonstream.detector.guidance import guidance_of
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.notice_text import MOST_LINES, text, title
+from muonstream.verdicts.notices import Entry, Event, Kind, Message
 
 ZONE = timezone(timedelta(hours=2))
 

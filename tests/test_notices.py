@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis import notices
-from muonstream.analysis.findings import Level
-from muonstream.analysis.notices import BURST_S, GATHER_S, HOUR_S, RETRY_S, SINGLY, Event, Key, Kind, Message, Notices
+from muonstream.verdicts import notices
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.notices import BURST_S, GATHER_S, HOUR_S, RETRY_S, SINGLY, Event, Key, Kind, Message, Notices
 
 REMIND_S = 1800.0
 

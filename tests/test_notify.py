@@ -10,10 +10,10 @@ from queue import SimpleQueue
 import pytest
 from posting_servers import OK, SECRET, answering, free_port
 
-from muonstream.analysis.findings import Level
-from muonstream.analysis.notices import Event, Kind, Message, Notices
 from muonstream.detector.guidance import guidance_of
 from muonstream.sinks.notify import MISSING, Notifier, NotifyError, Service
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.notices import Event, Kind, Message, Notices
 
 BAD = Event("noise", "Chamber 1", Level.BAD, 1e9, "1200 Hz, +82% against what it was", 0.82, 0.6)
 OVER = Event("noise", "Chamber 1", Level.GOOD, 1e9 + 60, "as it should be again")

@@ -17,12 +17,12 @@ from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.timeline import Timeline
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.timing_arrays import edge_arrays
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
+from muonstream.verdicts.timeline import Timeline
 
 PIECE_WORDS = 10_000
 

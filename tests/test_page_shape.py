@@ -13,9 +13,7 @@ from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still, inaccessib
 from playwright.sync_api import Browser, Page
 
 from muonstream.analysis.account import Account
-from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Status, Verdicts
 from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.column_names import column_names
 from muonstream.dashboard.muon_plots import MuonPainter
@@ -25,6 +23,8 @@ from muonstream.dashboard.themes import COLORS
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
+from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.verdicts import Status, Verdicts
 
 LETTERS = 0.025
 """Of the wall's height, for what matters."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muonstream.analysis.timeline import Timeline
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.steps import Step
 from muonstream.detector.guidance import GUIDANCE
 from muonstream.detector.model import Detector
+from muonstream.verdicts.timeline import Timeline
 from tools import sensitivity
 from tools.faults import FAULTS
 from tools.faults.checks import FOR_CHECK

@@ -17,7 +17,6 @@ from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, en
 from muonstream.analysis.intervals import Intervals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.summary import summary
-from muonstream.analysis.timeline import Timeline
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
@@ -37,6 +36,7 @@ from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds
 from muonstream.sources.files import read_blocks
 from muonstream.sources.kafka import TopicReader
+from muonstream.verdicts.timeline import Timeline
 from muonstream.words import Words
 from tools.kafka_broker import USER, Broker
 from tools.restarts import APART, differences

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.timebox import fit_time_box, newest_time_box
+from muonstream.verdicts.timebox import fit_time_box, newest_time_box
 
 EDGES_NS = np.arange(-512, 1537) * 25 / 30
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.findings import Level
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Verdicts, as_plain, of_plain
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Verdicts, as_plain, of_plain
 from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 DETECTOR = Detector.default()

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from posting_servers import OK, answering
 
-from muonstream.analysis.findings import Level
 from muonstream.analysis.snapshot_codec import encode
-from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.webhook import TRIES, Webhook, WebhookError
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.verdicts import Change
 
 
 class Receiver(ThreadingHTTPServer):

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from muonstream.analysis.findings import Level
-from muonstream.analysis.verdicts import Change
 from muonstream.detector.model import Detector
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.verdicts import Change
 from muonstream.words import Words
 from tools.faults import FAULTS, by_time
 from tools.sensitivity import judged, muons_hz

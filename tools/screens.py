@@ -21,10 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.board import Board
-from muonstream.analysis.findings import Finding, Judgement, Level
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Acknowledgement, Status, Verdicts
 from muonstream.counting.catalogue import Catalogue
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.server import Dashboard
@@ -32,6 +29,9 @@ from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
+from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Acknowledgement, Status, Verdicts
 from tools.machine import CHROMIUM_HINT, find_chromium
 
 TOKEN: Final = "a-token-for-pictures"

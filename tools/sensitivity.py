@@ -21,14 +21,14 @@ from typing import Any, Final
 import numpy as np
 
 import muonstream
-from muonstream.analysis.findings import Level
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Change, duration
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.steps import Step
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.scenario import SimulationConfig
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Change, duration
 from muonstream.words import Words
 from tools.faults import FAULTS, Fault, simulated, with_fault
 from tools.faults.checks import FOR_CHECK

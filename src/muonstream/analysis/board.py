@@ -8,12 +8,12 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
-from muonstream.analysis.findings import Finding, Level, graded
 from muonstream.analysis.inputs import InputTotals
-from muonstream.analysis.levels import Key, Levels, Moment
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain, with_known
 from muonstream.detector.known import Known
+from muonstream.verdicts.findings import Finding, Level, graded
+from muonstream.verdicts.levels import Key, Levels, Moment
+from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain, with_known
 
 INTERVAL_S: Final = 0.9
 """Snapshots that come sooner after the one before are not judged."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from muonstream.analysis.account import Account
 from muonstream.analysis.timing import EngineTimes
-from muonstream.analysis.verdicts import Verdicts
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Contribution
 from muonstream.counting.rates import RateBins, RateSeries
 from muonstream.detector.model import Detector
 from muonstream.formats.block import InputReport
 from muonstream.muons.events import MuonContribution, MuonEvent, newest
+from muonstream.verdicts.verdicts import Verdicts
 
 UNMERGED, UNMERGED_ROWS = 64, 1 << 14
 """So many contributions, or rate rows in them, wait to be merged together: more would not stay in the cache."""

@@ -18,13 +18,13 @@ import numpy as np
 from muonstream.analysis.account import Account
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.timing import EngineTimes
-from muonstream.analysis.verdicts import as_plain, of_plain
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_rates import MuonSeries
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.muons.events import MuonEvent
+from muonstream.verdicts.verdicts import as_plain, of_plain
 
 MAGIC: Final = b"MUSN"
 VERSION: Final = 1

@@ -11,8 +11,8 @@ import numpy as np
 from muonstream.analysis.account import Account
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.verdicts import verdicts_summary
 from muonstream.messages import Run
+from muonstream.verdicts.verdicts import verdicts_summary
 
 
 @dataclass(frozen=True, slots=True)

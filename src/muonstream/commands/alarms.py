@@ -13,11 +13,7 @@ import numpy as np
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.notices import Event, Key, Notices
-from muonstream.analysis.quality import Window
 from muonstream.analysis.snapshot_codec import SnapshotError, decode
-from muonstream.analysis.timeline import Timeline
-from muonstream.analysis.verdicts import Change
 from muonstream.commands import common
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.guidance import guidance_of
@@ -25,6 +21,10 @@ from muonstream.detector.known import why_known
 from muonstream.detector.model import Detector
 from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
+from muonstream.verdicts.judge import Window
+from muonstream.verdicts.notices import Event, Key, Notices
+from muonstream.verdicts.timeline import Timeline
+from muonstream.verdicts.verdicts import Change
 
 NOTIFY_LIMIT: Final = 20
 REMIND_AFTER_MIN: Final = 30.0

@@ -14,7 +14,6 @@ from rich.table import Table
 from muonstream.analysis.inputs import InputTotals
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.verdicts import headline
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
@@ -22,6 +21,7 @@ from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import BINARY, Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.sinks.store import StoreError
+from muonstream.verdicts.verdicts import headline
 
 spare_extensions()
 

@@ -185,7 +185,7 @@ def _pipeline(run: InputRun, options: ProcessOptions, detector: Detector) -> Pip
     # without verdicts nothing that only they need is counted, or even loaded
     timeline = None
     if options.verdicts:
-        from muonstream.analysis.timeline import Timeline
+        from muonstream.verdicts.timeline import Timeline
 
         timeline = Timeline
     return Pipeline(

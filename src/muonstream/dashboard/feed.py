@@ -10,8 +10,8 @@ from typing import Final
 
 from muonstream.analysis.board import Board
 from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.verdicts import Verdicts
 from muonstream.dashboard.message import encode
+from muonstream.verdicts.verdicts import Verdicts
 
 INTERVAL_S: Final = 1.0
 EARLY: Final = 0.9

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from muonstream.analysis.findings import Level
 from muonstream.analysis.monitor import Snapshot
 from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.verdicts import Verdicts
 from muonstream.detector.model import Detector
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.verdicts import Verdicts
 
 
 def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:

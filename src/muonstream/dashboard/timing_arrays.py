@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.timebox import TimeBox, fit_time_box
 from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.verdicts.timebox import TimeBox, fit_time_box
 
 LAYER_MERGED: int = 1
 """Layers' bins are 6.67 ns wide as they are."""

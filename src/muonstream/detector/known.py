@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muonstream.analysis.findings import Level
 from muonstream.detector.guidance import GUIDANCE
+from muonstream.verdicts.findings import Level
 
 LEVELS: Final = {"medium": Level.MEDIUM, "bad": Level.BAD}
 LONGEST: Final = 200

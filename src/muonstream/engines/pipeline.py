@@ -26,7 +26,7 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.words import Words
 
 if TYPE_CHECKING:
-    from muonstream.analysis.timeline import Timeline
+    from muonstream.verdicts.timeline import Timeline
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""

@@ -10,10 +10,10 @@ from threading import Condition
 from typing import Any, Final
 from urllib.parse import unquote
 
-from muonstream.analysis.findings import Level
-from muonstream.analysis.notice_text import text, title
-from muonstream.analysis.notices import Event, Key, Kind, Message, Notices
 from muonstream.sinks.posting import start_thread
+from muonstream.verdicts.findings import Level
+from muonstream.verdicts.notice_text import text, title
+from muonstream.verdicts.notices import Event, Key, Kind, Message, Notices
 
 CLOSE_S: Final = 20.0
 """The end of a run waits so long for its last message."""

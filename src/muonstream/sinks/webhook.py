@@ -8,8 +8,8 @@ from collections.abc import Callable
 from threading import Condition
 from typing import Any, Final
 
-from muonstream.analysis.verdicts import Change
 from muonstream.sinks.posting import Address, AddressError, PostError, RedirectError, post, start_thread
+from muonstream.verdicts.verdicts import Change
 
 INTERVAL_S: Final = 10.0
 """Posts are at least so far apart; what changes in between goes into one."""

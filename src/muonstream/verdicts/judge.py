@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.cells import CellCounts, CellVerdicts, judge_cells, typical_hits
-from muonstream.analysis.echoes import judge_echoes
-from muonstream.analysis.findings import (
+from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.detector.channels import SCINTILLATOR
+from muonstream.verdicts.cells import CellCounts, CellVerdicts, judge_cells, typical_hits
+from muonstream.verdicts.echoes import judge_echoes
+from muonstream.verdicts.findings import (
     Finding,
     Judgement,
     Level,
@@ -21,11 +23,9 @@ from muonstream.analysis.findings import (
     median,
     significant,
 )
-from muonstream.analysis.muon_quality import judge_muons, segment_velocity, segments_of
-from muonstream.analysis.timebox import TimeBox
-from muonstream.analysis.timing_quality import judge_timing
-from muonstream.counting.catalogue import Catalogue, Counts
-from muonstream.detector.channels import SCINTILLATOR
+from muonstream.verdicts.muons import judge_muons, segment_velocity, segments_of
+from muonstream.verdicts.timebox import TimeBox
+from muonstream.verdicts.timing import judge_timing
 
 SCINTILLATOR_HITS = 50
 """A chamber with so many times the fewest hits has muons among them, some of which cross the scintillator."""

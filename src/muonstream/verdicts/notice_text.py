@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Final
 
-from muonstream.analysis.notices import Entry, Kind, Message
+from muonstream.verdicts.notices import Entry, Kind, Message
 
 MOST_LINES: Final = 25
 """Alarms of a digest that are named; of more it says how many."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from muonstream.analysis.findings import Finding, Level
-from muonstream.analysis.verdicts import Change, Status
+from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.verdicts import Change, Status
 
 WORSE_AFTER_S: Final = 2.0
 """A worse level has to last so long before it is shown: of steps of data time two have to show it."""

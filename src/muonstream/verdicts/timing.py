@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from muonstream.analysis.findings import Finding, Level, graded
-from muonstream.analysis.timebox import Edge, TimeBox
 from muonstream.counting.catalogue import Catalogue
+from muonstream.verdicts.findings import Finding, Level, graded
+from muonstream.verdicts.timebox import Edge, TimeBox
 
 TIMING_SIGMAS = 3.0
 """Edges' errors are generous, so that three of them are enough."""

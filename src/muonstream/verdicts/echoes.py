@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.cells import cell_name
-from muonstream.analysis.findings import Finding, Level, graded, median, significant
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.pairs import AFTERPULSE_TDC, CROSSTALK_TDC, accidental_pairs
+from muonstream.verdicts.cells import cell_name
+from muonstream.verdicts.findings import Finding, Level, graded, median, significant
 
 
 def judge_echoes(catalogue: Catalogue, counts: Counts, chamber: int) -> Iterator[Finding]:

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from muonstream.analysis.findings import Finding, Judgement, Level
-from muonstream.analysis.quality import Windows
 from muonstream.counting.steps import STEP_S
 from muonstream.detector.model import Detector
+from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.judge import Windows
 
 OF_BRIEF: Final = frozenset({"rate", "noise", "active cells"})
 OF_CROSSED: Final = frozenset({"segments", "layer efficiency"})

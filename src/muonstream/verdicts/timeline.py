@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.aftermath import Aftermath
-from muonstream.analysis.cells import typical_hits
-from muonstream.analysis.findings import Judgement, Level, median
-from muonstream.analysis.levels import Levels, Moment
-from muonstream.analysis.quality import Lost, Window, Windows, judge
-from muonstream.analysis.timebox import TimeBox, newest_time_box
-from muonstream.analysis.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.steps import Step
 from muonstream.detector.known import why_known
+from muonstream.verdicts.aftermath import Aftermath
+from muonstream.verdicts.cells import typical_hits
+from muonstream.verdicts.findings import Judgement, Level, median
+from muonstream.verdicts.judge import Lost, Window, Windows, judge
+from muonstream.verdicts.levels import Levels, Moment
+from muonstream.verdicts.timebox import TimeBox, newest_time_box
+from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
 
 FINE_S: Final = 15.0
 COARSE_STEP_S: Final = 5.0

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.findings import Finding, Judgement, Level, worst
 from muonstream.detector.known import Known, why_known
+from muonstream.verdicts.findings import Finding, Judgement, Level, worst
 
 BY_FILE: Final = "detector file"
 """Who knows of the problems that a detector file names."""

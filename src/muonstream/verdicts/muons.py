@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.cells import cell_name
-from muonstream.analysis.findings import Finding, Level, change, graded
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import SIDES, drift_velocity_um_per_ns, wilson
 from muonstream.detector.model import Chamber
 from muonstream.muons.patterns import build_patterns
 from muonstream.statistics.core import fit_core, weighted_shifts
+from muonstream.verdicts.cells import cell_name
+from muonstream.verdicts.findings import Finding, Level, change, graded
 
 FEWEST_OF_SIDES: Final = 30
 """Segments of one choice of sides, for their mean misfit."""

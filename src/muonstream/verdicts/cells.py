@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.findings import Finding, Level, graded, median, significant
 from muonstream.detector.model import Chamber, Thresholds
+from muonstream.verdicts.findings import Finding, Level, graded, median, significant
 
 Array = NDArray[np.int64]
 

@@ -1,0 +1,1 @@
+"""What the counts say of the detector: findings, levels, the time line, notices."""
