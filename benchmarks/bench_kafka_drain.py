@@ -18,7 +18,6 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.timing import medians, table
-from muonstream.analysis.monitor import Snapshot
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
@@ -28,6 +27,7 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Kind, Run, frame_messages, loose_headers, loose_partition, position_header
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import CONFIG, TopicReader

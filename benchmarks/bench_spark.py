@@ -35,7 +35,6 @@ from benchmarks.spark_works import (
     process_file,
     spark_drain,
 )
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands.spark import FRAMES_WORDS
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
@@ -45,6 +44,7 @@ from muonstream.engines.spark_session import SparkSettings, spark_session
 from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds

@@ -17,7 +17,6 @@ from threading import Event
 from typing import Any, Final, ParamSpec, TypeVar
 
 from benchmarks.course_baseline import drain, messages_of
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands.spark import MOST_HELD_WORDS, sizes
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
@@ -32,6 +31,7 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import EndMessage, Run, loose_partition
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds

@@ -13,9 +13,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.server import Dashboard
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.verdicts import Verdicts
 from tools.machine import CHROMIUM_HINT, find_chromium, in_ci
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.board import Board
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.board import Board
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 from muonstream.verdicts.findings import Level

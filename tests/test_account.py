@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.account import Account
+from muonstream.run.account import Account
 
 KINDS = [one.name for one in fields(Account) if one.name != "words"]
 

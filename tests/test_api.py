@@ -8,14 +8,14 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import decode
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.api import Api, openapi
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import decode
 from muonstream.simulation.telescope import simulate_words
 
 HOSTILE = 'a"b\\c\nd'

@@ -124,7 +124,7 @@ def test_modules_import_only_what_their_part_may() -> None:
         ("muonstream.sources.files", "def f():\n    from muonstream import cli", "imports the edge cli"),
         ("muonstream.engines.local", "from muonstream.sources import files", None),
         ("muonstream.engines.local", "from muonstream.dashboard.feed import Feed", "imports the edge dashboard"),
-        ("muonstream.dashboard.app", "import muonstream.analysis.monitor, starlette", None),
+        ("muonstream.dashboard.app", "import muonstream.run.monitor, starlette", None),
         ("muonstream.commands.run", "from muonstream.engines import local", None),
     ],
 )

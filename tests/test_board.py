@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
 from muonstream.detector.model import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
+from muonstream.run.account import Account
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.findings import Finding, Level
 from muonstream.verdicts.timeline import Timeline

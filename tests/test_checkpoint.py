@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.checkpoint import CheckpointError, StateDict, pack, unpack
-from muonstream.analysis.intervals import Intervals
-from muonstream.analysis.summary import summary
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.checkpoint import CheckpointError, StateDict, pack, unpack
+from muonstream.run.intervals import Intervals
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_ORBITS, Words, encode
 

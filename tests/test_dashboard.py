@@ -14,7 +14,6 @@ from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults
 from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
@@ -23,6 +22,7 @@ from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from muonstream.analysis.account import Account
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.account import Account
 from muonstream.simulation.drift import Origin
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation

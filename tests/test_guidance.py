@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 import muonstream
-from muonstream.analysis.checkpoint import identity
-from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.file import detector_toml
 from muonstream.detector.guidance import GUIDANCE, LONGEST, guidance_of
 from muonstream.detector.model import Detector, DetectorError, parse
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.checkpoint import identity
+from muonstream.run.snapshot_codec import decode, encode
 
 PACKAGE = Path(muonstream.__file__).parent
 

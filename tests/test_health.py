@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from muonstream.analysis.monitor import Snapshot, State
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import health
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.monitor import Snapshot, State
 from muonstream.simulation.telescope import simulate_words
 
 NOW = 1_700_000_000.0

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.monitor import Intake, Monitor
-from muonstream.analysis.summary import summary
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.monitor import Intake, Monitor
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()

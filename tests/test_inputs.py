@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from muonstream.analysis.inputs import SHOWN, InputTotals, inputs_json
 from muonstream.formats.block import ByteAccount, InputReport
+from muonstream.run.inputs import SHOWN, InputTotals, inputs_json
 
 
 def report(name: str = "a", **values: object) -> InputReport:

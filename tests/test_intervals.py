@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.intervals import Interval, Intervals
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.intervals import Interval, Intervals
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import WINDOW_SECONDS, Words, decode
 

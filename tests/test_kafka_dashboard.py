@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from kafka_fixtures import TopicMaker, make_topic
 
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import encode
-from muonstream.analysis.summary import summary
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import encode
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.snapshots import Choice, follow_snapshots
 from tools.kafka_broker import USER, Broker

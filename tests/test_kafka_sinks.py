@@ -11,16 +11,16 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from kafka_fixtures import TopicMaker, make_topic
 from typer.testing import CliRunner
 
-from muonstream.analysis.intervals import Interval
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import decode
-from muonstream.analysis.summary import summary
 from muonstream.cli import app
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.run.intervals import Interval
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import decode
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.kafka import Outlet, ResultsSink, SnapshotsSink
 from tools.kafka_broker import Broker, free_ports

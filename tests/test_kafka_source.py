@@ -10,7 +10,6 @@ import pytest
 from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
-from muonstream.analysis.summary import summary
 from muonstream.commands.topic import Choice, TopicOptions
 from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
@@ -20,6 +19,7 @@ from muonstream.formats.block import SourceError
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.messages import Run
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store
 from muonstream.sources import kafka as kafka_source

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
 from muonstream.detector.model import Detector
@@ -19,6 +18,7 @@ from muonstream.engines.kernels import PIECES_AHEAD, Kernels
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.monitor import Intake, Monitor
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

@@ -6,12 +6,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from muonstream import __version__
-from muonstream.analysis.account import Account
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.account import Account
+from muonstream.run.monitor import Snapshot
 
 Labels = frozenset[tuple[str, str]]
 NONE: Labels = frozenset()

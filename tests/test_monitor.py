@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.monitor import Intake, Monitor, Snapshot
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Accumulator, Contribution
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.run.monitor import Intake, Monitor, Snapshot
 from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_SECONDS, encode
 
 ACCUMULATE = Accumulator(Catalogue(Detector.default()))
@@ -105,7 +105,7 @@ def test_a_run_without_words_waits_or_has_ended(words: int, state: str, shown: s
 
 def test_throughput_is_that_of_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("muonstream.analysis.monitor.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("muonstream.run.monitor.time.monotonic", lambda: now[0])
     monitor = Monitor(Catalogue(Detector.default()))
     shown = []
     for tick in range(1, 121):

@@ -5,9 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from muonstream.analysis.checkpoint import CheckpointError
-from muonstream.analysis.monitor import Monitor
-from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import FULL_SEGMENTS, MUONS, SEGMENTS, TRACKS, drift_velocity_um_per_ns
 from muonstream.counting.muon_rates import MuonSeries
@@ -17,6 +14,9 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.muons.reconstruction import Reconstruction
+from muonstream.run.checkpoint import CheckpointError
+from muonstream.run.monitor import Monitor
+from muonstream.run.snapshot_codec import decode, encode
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muon_summary import muon_summary
 from muonstream.counting.catalogue import Counts
 from muonstream.counting.muon_entries import wilson
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.monitor import Snapshot
+from muonstream.run.muon_summary import muon_summary
 
 NOTHING = {"found": 0, "expected": 0, "share": None, "low": 0.0, "high": 1.0}
 

@@ -14,7 +14,6 @@ import pytest
 from browser_fixtures import LONGEST_WAIT_MS, Faults, inaccessible
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.muon_entries import MUONS, SEGMENTS, TRACKS
 from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.server import Dashboard
@@ -22,6 +21,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.muons.acceptance import expected_zenith
 from muonstream.muons.events import RING, MuonEvent
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()

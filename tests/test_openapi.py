@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from muonstream.analysis.account import Account
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.api import openapi
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.account import Account
 from muonstream.simulation.telescope import simulate_words
 
 EXAMPLES = 15

@@ -15,12 +15,12 @@ import pytest
 from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, inaccessible
 from playwright.sync_api import Browser, Page
 
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.timing_arrays import edge_arrays
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.timeline import Timeline
 

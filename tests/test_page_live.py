@@ -11,12 +11,12 @@ import pytest
 from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still, inaccessible
 from playwright.sync_api import Browser, Page
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.findings import Finding, Judgement, Level
 from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts

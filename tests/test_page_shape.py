@@ -12,8 +12,6 @@ import pytest
 from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still, inaccessible
 from playwright.sync_api import Browser, Page
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.column_names import column_names
 from muonstream.dashboard.muon_plots import MuonPainter
@@ -22,6 +20,8 @@ from muonstream.dashboard.plots import TabName
 from muonstream.dashboard.themes import COLORS
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.account import Account
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.findings import Finding, Judgement, Level
 from muonstream.verdicts.verdicts import Status, Verdicts

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.checkpoint import CheckpointError
-from muonstream.analysis.intervals import Intervals
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.checkpoint import CheckpointError
+from muonstream.run.intervals import Intervals
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import encode
 

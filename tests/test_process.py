@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muonstream.analysis.summary import summary
 from muonstream.commands.process import ProcessOptions, process_files
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import ORBIT_SHIFT, Words
 

@@ -3,8 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from muonstream.analysis.muon_summary import muon_summary
-from muonstream.analysis.snapshot_codec import decode, encode
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.counting.muon_entries import (
@@ -21,6 +19,8 @@ from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.muons.reconstruction import Reconstruction
 from muonstream.muons.segments import SegmentConfig
+from muonstream.run.muon_summary import muon_summary
+from muonstream.run.snapshot_codec import decode, encode
 from muonstream.simulation.telescope import simulate_words
 from muonstream.statistics.peak import fitted_peaks
 

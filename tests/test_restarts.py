@@ -13,11 +13,11 @@ from kafka_fixtures import TopicMaker
 from kafka_messages import RUN, as_hits, ends, send
 from typer.testing import CliRunner
 
-from muonstream.analysis.muon_summary import muon_summary
 from muonstream.cli import app
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.muons.events import RING
+from muonstream.run.muon_summary import muon_summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.snapshots import follow_snapshots
 from tools.kafka_broker import Broker

@@ -8,9 +8,9 @@ import pytest
 from test_accumulate import WIDE
 from test_intervals import ACCUMULATE, CATALOGUE, WORDS, frames_of, run
 
-from muonstream.analysis.intervals import Interval
-from muonstream.analysis.results import course_results
 from muonstream.counting.catalogue import Catalogue
+from muonstream.run.intervals import Interval
+from muonstream.run.results import course_results
 
 
 def test_results_have_the_courses_keys_and_add_up_to_the_run() -> None:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import MOST_BYTES, SnapshotError, decode, encode
-from muonstream.analysis.summary import summary
 from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.message import encode as page_message
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import MOST_BYTES, SnapshotError, decode, encode
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 
 

@@ -14,9 +14,6 @@ import pytest
 from kafka_fixtures import TopicMaker, add_partitions
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, objects, send
 
-from muonstream.analysis.intervals import Intervals
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.summary import summary
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
@@ -29,6 +26,9 @@ from muonstream.kafka.address import KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.java import java_properties
 from muonstream.messages import Run, loose_partition
+from muonstream.run.intervals import Intervals
+from muonstream.run.monitor import Snapshot
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store, StoreError
 from muonstream.sources import kafka as kafka_source

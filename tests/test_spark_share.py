@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from kafka_messages import RUN, as_frames, as_hits, ends, frames_of
 from test_columns import batch
 
-from muonstream.analysis.monitor import Monitor
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import PIECE_WORDS, Order, Share, merged, read_shares
 from muonstream.engines.spark_task import Task, worker
 from muonstream.frames import Frames
+from muonstream.run.monitor import Monitor
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.columns import Rows
 from muonstream.words import Words

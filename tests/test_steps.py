@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.analysis.monitor import Intake, Monitor
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import SLOT_WINDOWS, Accumulator
 from muonstream.counting.steps import STEPS_AT_ONCE, Step, Steps, parts_of
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.monitor import Intake, Monitor
 from muonstream.simulation.telescope import simulate_words
 
 DETECTOR = Detector.default()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muonstream.analysis.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.messages import Run
+from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.words import Words

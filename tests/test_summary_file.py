@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from muonstream.analysis.summary import summary
 from muonstream.commands.common import CommandError
 from muonstream.commands.summary_file import conclude, summary_file
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from muonstream.analysis.timing import BOUNDS_S, EngineTimes, Spread, Stopwatch
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.engine_times import BOUNDS_S, EngineTimes, Spread, Stopwatch
 from muonstream.simulation.telescope import simulate_words
 
 

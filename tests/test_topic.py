@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 from kafka_messages import RUN, Sent, as_hits, ends
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.messages import Run
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.deliveries import Deliveries
 

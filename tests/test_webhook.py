@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from posting_servers import OK, answering
 
-from muonstream.analysis.snapshot_codec import encode
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.snapshot_codec import encode
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.webhook import TRIES, Webhook, WebhookError
 from muonstream.verdicts.findings import Level

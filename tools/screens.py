@@ -19,15 +19,15 @@ from typing import Any, Final
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.catalogue import Catalogue
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.server import Dashboard
 from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.account import Account
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.findings import Finding, Judgement, Level
 from muonstream.verdicts.timeline import Timeline

@@ -11,14 +11,14 @@ from typing import Final, Self
 
 import numpy as np
 
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import SnapshotError, decode
 from muonstream.commands import common
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.guidance import guidance_of
 from muonstream.detector.known import why_known
 from muonstream.detector.model import Detector
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import SnapshotError, decode
 from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
 from muonstream.verdicts.judge import Window

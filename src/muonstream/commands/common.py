@@ -11,15 +11,15 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from muonstream.analysis.inputs import InputTotals
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muon_summary import muon_summary
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector, DetectorError
 from muonstream.engines.spark_session import SparkError
 from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import BINARY, Format
 from muonstream.kafka.address import KafkaAccessError
+from muonstream.run.inputs import InputTotals
+from muonstream.run.monitor import Snapshot
+from muonstream.run.muon_summary import muon_summary
 from muonstream.sinks.store import StoreError
 from muonstream.verdicts.verdicts import headline
 

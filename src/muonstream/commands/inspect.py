@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from muonstream import __version__
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.commands.inspect_tables import show
 from muonstream.commands.places import Places
@@ -19,6 +18,7 @@ from muonstream.formats.binary import BEGINS_INSIDE
 from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
 from muonstream.formats.evidence import Expected
 from muonstream.formats.jumps import is_jump
+from muonstream.run.monitor import Snapshot
 from muonstream.sources.ahead import ahead
 from muonstream.sources.files import is_stream, read_blocks
 from muonstream.survey.digest import SurveyDigest, digest

@@ -9,9 +9,9 @@ from typing import Final
 
 from rich.table import Table
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.commands.places import Places
+from muonstream.run.monitor import Snapshot
 from muonstream.survey.digest import BoardDigest, ChannelDigest, SurveyDigest
 from muonstream.survey.remarks import Remark, departure_text, percent, seconds, spans
 from muonstream.survey.suggestion import Suggestion

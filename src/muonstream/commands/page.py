@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from muonstream.analysis.board import Board
 from muonstream.commands import common
 from muonstream.dashboard.access import Access, AccessError, PageOptions
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
+from muonstream.run.board import Board
 
 __all__ = ["LivePage", "PageOptions", "open_dashboard"]
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from muonstream.analysis.summary import CountedRun, total_of
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.commands.summary_file import conclude_runs, summary_file
@@ -19,6 +18,7 @@ from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.summary import CountedRun, total_of
 from muonstream.sources.files import EVERY, empty, is_empty, is_local, passed_over, read_input, read_parts
 from muonstream.sources.joining import JoinedRuns
 from muonstream.sources.peek import file_identity, peek_run_word

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from muonstream.analysis.intervals import Intervals
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.commands.topics import connect
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import TIMEOUT_S, Connection
 from muonstream.kafka.topics import RESULTS, SNAPSHOTS
+from muonstream.run.intervals import Intervals
+from muonstream.run.monitor import Snapshot
 from muonstream.sinks.kafka import ResultsSink, SnapshotsSink
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.commands.alarms import AlarmOptions, Alarms
 from muonstream.commands.compiling import compiling
@@ -27,6 +26,7 @@ from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.monitor import Snapshot
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.sources.files import is_local, is_stream, read_blocks
 from muonstream.sources.follow import follow

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.commands import common
+from muonstream.run.monitor import Snapshot
+from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.sources.files import is_local
 
 _BEGINNING: Final = re.compile(rb'\s*\{\s*"run"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"source"\s*:')

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
 from muonstream.commands.publish import Publishing
@@ -20,6 +19,7 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine, stored_name
 from muonstream.kafka.topics import FRAMES
 from muonstream.messages import Run
+from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.kafka import Begin, TopicReader

@@ -11,9 +11,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from muonstream import __version__
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import encode as encode_whole
-from muonstream.analysis.summary import summary
 from muonstream.dashboard.access import LONGEST_USER, Caller
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.guard import CALLER
@@ -21,6 +18,9 @@ from muonstream.dashboard.message import verdicts_json
 from muonstream.dashboard.metrics import CONTENT_TYPE, metrics
 from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.rootjson import root_json
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import encode as encode_whole
+from muonstream.run.summary import summary
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
 LONGEST_TEXT: Final = 500

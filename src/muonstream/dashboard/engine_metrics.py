@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from muonstream.analysis.timing import BOUNDS_S, EngineTimes, Spread
+from muonstream.run.engine_times import BOUNDS_S, EngineTimes, Spread
 
 SPREADS: Final = {
     "snapshot": ("snapshot_seconds", "How long making a snapshot took"),

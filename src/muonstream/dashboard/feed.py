@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from threading import Lock
 from typing import Final
 
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.message import encode
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.verdicts import Verdicts
 
 INTERVAL_S: Final = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from muonstream.analysis.monitor import Snapshot
+from muonstream.run.monitor import Snapshot
 
 STALE_AFTER_S: Final = 30.0
 """Without new data for so long a running engine is not well, unless told otherwise."""

@@ -20,13 +20,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.inputs import inputs_json
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.catalogue import DRIFT_BINS, Catalogue, Counts
 from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
 from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
 from muonstream.detector.model import Detector
+from muonstream.run.inputs import inputs_json
+from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.findings import Level
 from muonstream.verdicts.verdicts import Status, Verdicts, headline
 

@@ -11,12 +11,12 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from prometheus_client.registry import CollectorRegistry
 
 from muonstream import __version__
-from muonstream.analysis.inputs import InputTotals
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.engine_metrics import engine_metrics
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message import numbers
 from muonstream.dashboard.muon_metrics import muon_metrics, time_box_metrics
+from muonstream.run.inputs import InputTotals
+from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.findings import Level, worst
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
 from muonstream.counting.muon_rates import MuonSeries
@@ -19,6 +18,7 @@ from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS
 from muonstream.muons.acceptance import expected_zenith
 from muonstream.muons.events import EventLine, MuonEvent, cell_places_mm
+from muonstream.run.monitor import Snapshot
 from muonstream.statistics.peak import Peak, fitted_peaks
 from muonstream.words import ORBIT_SECONDS
 

@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 import uvicorn
 
-from muonstream.analysis.board import Board
-from muonstream.analysis.monitor import Snapshot
 from muonstream.dashboard.access import Access
 from muonstream.dashboard.app import create_app, prepare_plots
 from muonstream.dashboard.connections import Connection, Counts, Door, Limits, Visit, raise_file_limit
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.detector.model import Detector
+from muonstream.run.board import Board
+from muonstream.run.monitor import Snapshot
 
 UP_AGAIN_S: Final = 0.2
 WAITING_IN_KERNEL: Final = 128

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from muonstream.analysis.timing import Stopwatch
 from muonstream.counting.kernel import Contribution
 from muonstream.frames import Frames, ScatteredFrames
+from muonstream.run.engine_times import Stopwatch
 
 PIECE_WORDS: Final = 1 << 19
 """Frames are cut into pieces of about so many words, so that all threads end together."""

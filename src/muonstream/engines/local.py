@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block
+from muonstream.run.monitor import Snapshot
 
 PIECE_WORDS: Final = 1 << 21
 """Blocks are pushed in pieces of at most so many words, so that snapshots come on time."""

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 
-from muonstream.analysis.checkpoint import CheckpointError, StateDict, check_identity, identity
-from muonstream.analysis.intervals import Intervals
-from muonstream.analysis.monitor import Intake, Monitor, Snapshot, State
-from muonstream.analysis.timing import Stopwatch
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.counting.steps import Steps, parts_of
@@ -23,6 +19,10 @@ from muonstream.engines.kernels import Analysis, Kernels
 from muonstream.formats.block import Block, InputReport
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.run.checkpoint import CheckpointError, StateDict, check_identity, identity
+from muonstream.run.engine_times import Stopwatch
+from muonstream.run.intervals import Intervals
+from muonstream.run.monitor import Intake, Monitor, Snapshot, State
 from muonstream.words import Words
 
 if TYPE_CHECKING:

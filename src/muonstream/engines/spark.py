@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.spark_progress import Progress
 from muonstream.engines.spark_query import Query
@@ -20,6 +19,7 @@ from muonstream.engines.spark_task import worker
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.formats.block import SourceError
 from muonstream.messages import FrameMessage, Run
+from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store, StoreError
 from muonstream.sources.deliveries import Deliveries
 from muonstream.sources.ends import TopicEnds

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from muonstream.analysis.intervals import Intervals
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.counting.steps import parts_of
 from muonstream.detector.model import Detector
 from muonstream.engines.spark_share import Order, Share, merged
 from muonstream.frames import Frames, ScatteredFrames
+from muonstream.run.intervals import Intervals
 from muonstream.sources.columns import ColumnDeliveries, Rows
 from muonstream.sources.deliveries import Part
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.checkpoint import CheckpointError
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.kernel import SLOT_WINDOWS
 from muonstream.engines.pipeline import Elsewhere, Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.messages import Run
+from muonstream.run.checkpoint import CheckpointError
+from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Position, Saved, Store, StoreError
 from muonstream.sources.deliveries import Deliveries, Part
 from muonstream.sources.kafka import TopicReader

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from muonstream.analysis.intervals import Interval
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.results import course_results
-from muonstream.analysis.snapshot_codec import SnapshotError, encode
 from muonstream.counting.catalogue import Catalogue
 from muonstream.kafka.client import Connection, client_library
+from muonstream.run.intervals import Interval
+from muonstream.run.monitor import Snapshot
+from muonstream.run.results import course_results
+from muonstream.run.snapshot_codec import SnapshotError, encode
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from muonstream.analysis.checkpoint import CheckpointError, StateDict, pack, unpack
+from muonstream.run.checkpoint import CheckpointError, StateDict, pack, unpack
 
 APPLICATION: Final = 0x6D756F6E
 """What SQLite's application_id says in a store: "muon"."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.snapshot_codec import SnapshotError, decode
 from muonstream.kafka.client import Connection
+from muonstream.run.monitor import Snapshot
+from muonstream.run.snapshot_codec import SnapshotError, decode
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message

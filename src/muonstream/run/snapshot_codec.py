@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.timing import EngineTimes
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_rates import MuonSeries
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.muons.events import MuonEvent
+from muonstream.run.account import Account
+from muonstream.run.engine_times import EngineTimes
+from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.verdicts import as_plain, of_plain
 
 MAGIC: Final = b"MUSN"

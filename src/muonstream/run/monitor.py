@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.timing import EngineTimes
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Contribution
 from muonstream.counting.rates import RateBins, RateSeries
 from muonstream.detector.model import Detector
 from muonstream.formats.block import InputReport
 from muonstream.muons.events import MuonContribution, MuonEvent, newest
+from muonstream.run.account import Account
+from muonstream.run.engine_times import EngineTimes
 from muonstream.verdicts.verdicts import Verdicts
 
 UNMERGED, UNMERGED_ROWS = 64, 1 << 14

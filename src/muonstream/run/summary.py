@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.analysis.account import Account
-from muonstream.analysis.monitor import Snapshot
-from muonstream.analysis.muon_summary import muon_summary
 from muonstream.messages import Run
+from muonstream.run.account import Account
+from muonstream.run.monitor import Snapshot
+from muonstream.run.muon_summary import muon_summary
 from muonstream.verdicts.verdicts import verdicts_summary
 
 

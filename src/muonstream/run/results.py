@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from muonstream.analysis.intervals import Interval
 from muonstream.counting.catalogue import Catalogue
+from muonstream.run.intervals import Interval
 
 
 def course_results(interval: Interval, catalogue: Catalogue, *, run: str, unix_time: float) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.analysis.monitor import Snapshot
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
@@ -18,6 +17,7 @@ from muonstream.counting.muon_entries import (
     drift_velocity_um_per_ns,
     wilson,
 )
+from muonstream.run.monitor import Snapshot
 
 
 def muon_summary(snapshot: Snapshot) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A run: its account, snapshots, summary, state and verdict board."""
