@@ -17,10 +17,10 @@ from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.kafka.tails import Tail
-from muonstream.messages import Kind, Run, frame_messages
+from muonstream.kafka.gateway import Gateway
+from muonstream.kafka.messages import Kind, Run, frame_messages
+from muonstream.kafka.progress import Tail
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sinks.gateway import Gateway
 from muonstream.sources.files import read_blocks
 from muonstream.words import Words
 from tools.kafka_broker import Broker

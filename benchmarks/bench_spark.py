@@ -44,10 +44,10 @@ from muonstream.engines.spark_session import SparkSettings, spark_session
 from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.offsets import TopicEnds
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.ends import TopicEnds
 from tools.kafka_broker import Broker
 
 MASTER: Final = "local[2]"

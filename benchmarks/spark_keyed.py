@@ -24,8 +24,8 @@ from benchmarks.spark_works import LOOPBACK, PARTITIONS, Drained, fill_bare, fre
 from muonstream.engines.spark_query import CONSUMER, FILE_MANAGER, LOCAL_FILES
 from muonstream.engines.spark_session import SparkSettings, spark_session
 from muonstream.formats.hits_json import KEYS, scan_objects
+from muonstream.kafka.columns import COLUMNS, Rows
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.columns import COLUMNS, Rows
 from muonstream.words import ORBIT_SHIFT, WINDOW_ORBIT_BITS, WINDOW_SECONDS
 from tools.kafka_broker import Broker
 

@@ -30,12 +30,12 @@ from muonstream.formats.loose_hits import hits_json
 from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.messages import EndMessage, Run, loose_partition
+from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.messages import EndMessage, Run, loose_partition
+from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.reader import TopicReader
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.ends import TopicEnds
-from muonstream.sources.kafka import TopicReader
 from muonstream.words import Words
 from tools.spark_jars import fetch
 

@@ -14,10 +14,10 @@ from test_deliveries import Stored
 
 from muonstream.engines.spark_share import Order
 from muonstream.engines.spark_task import Task
-from muonstream.messages import Run
+from muonstream.kafka.columns import ColumnDeliveries, Rows
+from muonstream.kafka.deliveries import Deliveries, Part
+from muonstream.kafka.messages import Run
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.columns import ColumnDeliveries, Rows
-from muonstream.sources.deliveries import Deliveries, Part
 
 pyarrow = pytest.importorskip("pyarrow")
 

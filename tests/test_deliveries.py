@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from kafka_messages import RUN, as_frames, as_hits, ends, loose, objects
 
 from muonstream.formats.hits_json import word_of_object
-from muonstream.messages import BLOCK_WORDS, Run
+from muonstream.kafka.deliveries import Deliveries, Part, fault_name
+from muonstream.kafka.messages import BLOCK_WORDS, Run
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.deliveries import Deliveries, Part, fault_name
 
 WORDS = simulate_words(3000, rate_hz=20_000)
 OBJECTS = objects(WORDS)

@@ -9,11 +9,11 @@ from kafka_messages import Sent, as_frames, as_hits, as_transfers, bare, send
 from kafka_messages import ends as end_messages
 
 from muonstream.formats.block import SourceError
+from muonstream.kafka import offsets as topic_ends
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.kafka.offsets import TopicEnds
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources import ends as topic_ends
-from muonstream.sources.ends import TopicEnds
 from muonstream.words import Words
 from tools.kafka_broker import Broker
 

@@ -20,11 +20,11 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.kafka.snapshots import Choice, follow_snapshots
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import encode
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.snapshots import Choice, follow_snapshots
 from tools.kafka_broker import USER, Broker
 
 SECRET = "correct-horse-battery-staple"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from muonstream.formats.block import SourceError
-from muonstream.sources.kafka import Begin, TopicReader
+from muonstream.kafka.reader import Begin, TopicReader
 
 GONE = 1
 
@@ -126,7 +126,7 @@ def test_a_partition_that_is_not_there_is_refused() -> None:
 
 
 def test_partitions_without_a_leader_for_a_moment_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("muonstream.sources.kafka.POLL_S", 0.0)
+    monkeypatch.setattr("muonstream.kafka.reader.POLL_S", 0.0)
     reader = Reader("", {0: (3, 9)})
     answers: list[dict[int, tuple[int, int]] | None] = [{0: (3, 9)}, None, None]
 

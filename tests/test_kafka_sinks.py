@@ -17,12 +17,12 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.kafka.publisher import Outlet, ResultsSink, SnapshotsSink
 from muonstream.run.intervals import Interval
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import decode
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sinks.kafka import Outlet, ResultsSink, SnapshotsSink
 from tools.kafka_broker import Broker, free_ports
 
 RUNNER = CliRunner()

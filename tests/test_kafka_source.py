@@ -16,15 +16,15 @@ from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.block import SourceError
+from muonstream.kafka import reader as kafka_source
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.messages import Run
+from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.messages import Run
+from muonstream.kafka.reader import Begin, TopicReader
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store
-from muonstream.sources import kafka as kafka_source
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.kafka import Begin, TopicReader
 from muonstream.verdicts.timeline import Timeline
 from muonstream.words import Words
 from tools.kafka_broker import Broker

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.messages import Kind, Run
-from muonstream.sources.marks import Mark, groups
+from muonstream.kafka.grouping import Mark, groups
+from muonstream.kafka.messages import Kind, Run
 
 OBJECT = b'{"HEAD":2}'
 
@@ -115,7 +115,7 @@ def test_blocks_that_come_again_or_of_another_run_are_not_taken_for_what_they_re
     blocks: list[tuple[bytes, int, int]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("muonstream.sources.marks.BLOCK_WORDS", 4)
+        patch.setattr("muonstream.kafka.grouping.BLOCK_WORDS", 4)
         said = [loose(4 * block + i, number) for number, block, n in blocks for i in range(n)]
         messages = [Sent(i, head, OBJECT) for i, head in enumerate(said)]
         found = [(mark.number, int(position)) for mark, _, positions in groups(messages) for position in positions]

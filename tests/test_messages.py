@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.frames import KEY_WINDOW_MASK, Frames
-from muonstream.messages import (
+from muonstream.kafka.messages import (
     BLOCK_WORDS,
     DMA_WORDS,
     EndMessage,

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.detector.model import Detector
-from muonstream.kafka.tails import Tail
-from muonstream.messages import EndMessage, Kind, Run
+from muonstream.kafka.gateway import Form, Framing, Scattering
+from muonstream.kafka.messages import EndMessage, Kind, Run
+from muonstream.kafka.progress import Tail
+from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sinks.gateway import Form, Framing, Scattering
-from muonstream.sinks.rehearsal import Rehearsal
 from muonstream.words import Words
 
 BOARDS = Detector.default().boards

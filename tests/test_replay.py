@@ -25,7 +25,7 @@ from muonstream.detector.model import Detector
 from muonstream.formats.hits_json import JsonDecoder
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.messages import (
+from muonstream.kafka.messages import (
     PART_WORDS,
     EndMessage,
     FrameMessage,

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from muonstream.cli import app
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.kafka.snapshots import follow_snapshots
 from muonstream.muons.events import RING
 from muonstream.run.muon_summary import muon_summary
 from muonstream.simulation.telescope import simulate_words
-from muonstream.sources.snapshots import follow_snapshots
 from tools.kafka_broker import Broker
 from tools.restarts import (
     FAULTS,

@@ -22,20 +22,20 @@ from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.loose_hits import hits_json
 from muonstream.framing.builder import FrameBuilder
+from muonstream.kafka import reader as kafka_source
 from muonstream.kafka.address import KafkaAddress, Login
 from muonstream.kafka.client import Connection
+from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.java import java_properties
-from muonstream.messages import Run, loose_partition
+from muonstream.kafka.messages import Run, loose_partition
+from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.reader import TopicReader
 from muonstream.run.intervals import Intervals
 from muonstream.run.monitor import Snapshot
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store, StoreError
-from muonstream.sources import kafka as kafka_source
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.ends import TopicEnds
 from muonstream.sources.files import read_blocks
-from muonstream.sources.kafka import TopicReader
 from muonstream.verdicts.timeline import Timeline
 from muonstream.words import Words
 from tools.kafka_broker import USER, Broker
@@ -491,7 +491,7 @@ def test_the_real_files_are_counted_as_process_counts_them(
 
 def frames_by(words: Words, detector: Detector) -> list[Sent]:
     from muonstream.frames import Frames
-    from muonstream.messages import frame_messages
+    from muonstream.kafka.messages import frame_messages
 
     builder = FrameBuilder(detector.boards)
     frames = Frames.join([builder.push(words), builder.finish()])

@@ -9,7 +9,7 @@ import pytest
 
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.messages import Run
+from muonstream.kafka.messages import Run
 from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks

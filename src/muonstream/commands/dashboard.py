@@ -10,8 +10,8 @@ from muonstream.commands.page import LivePage, PageOptions, open_dashboard
 from muonstream.commands.run import stopping
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
+from muonstream.kafka.snapshots import follow_snapshots
 from muonstream.kafka.topics import SNAPSHOTS
-from muonstream.sources.snapshots import follow_snapshots
 
 
 class _Trouble:

@@ -10,10 +10,10 @@ from muonstream.commands.topics import connect
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import TIMEOUT_S, Connection
+from muonstream.kafka.publisher import ResultsSink, SnapshotsSink
 from muonstream.kafka.topics import RESULTS, SNAPSHOTS
 from muonstream.run.intervals import Intervals
 from muonstream.run.monitor import Snapshot
-from muonstream.sinks.kafka import ResultsSink, SnapshotsSink
 
 
 @dataclass(frozen=True, slots=True)

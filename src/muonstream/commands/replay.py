@@ -24,11 +24,11 @@ from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
-from muonstream.kafka.tails import Tail, read_tails
+from muonstream.kafka.gateway import Gateway, check_tails, warm_up
+from muonstream.kafka.messages import EndMessage, Kind, Run
+from muonstream.kafka.progress import Tail, read_tails
+from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.kafka.topics import FRAMES, HITS
-from muonstream.messages import EndMessage, Kind, Run
-from muonstream.sinks.gateway import Gateway, check_tails, warm_up
-from muonstream.sinks.rehearsal import Rehearsal
 from muonstream.sources.files import is_stream, read_parts
 from muonstream.sources.follow import follow
 from muonstream.sources.pace import held_after, paced, rated

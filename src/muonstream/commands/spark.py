@@ -37,12 +37,12 @@ from muonstream.engines.spark_session import (
 )
 from muonstream.engines.topic import TopicEngine
 from muonstream.framing.builder import FrameBuilder
+from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.java import java_properties
+from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.reader import Begin
 from muonstream.kafka.topics import FRAMES
 from muonstream.sinks.store import Store
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.ends import TopicEnds
-from muonstream.sources.kafka import Begin
 
 UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 FRAMES_WORDS: Final = 100_000_000

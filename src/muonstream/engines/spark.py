@@ -18,11 +18,11 @@ from muonstream.engines.spark_share import SCHEMA, Order, Share, read_shares
 from muonstream.engines.spark_task import worker
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.formats.block import SourceError
-from muonstream.messages import FrameMessage, Run
+from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.messages import FrameMessage, Run
+from muonstream.kafka.offsets import TopicEnds
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store, StoreError
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.ends import TopicEnds
 
 LOOK_EVERY_S: Final = 0.1
 ROUND_WORDS: Final = 1 << 20

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.counting.kernel import RECENT_SLOTS, Contribution
-from muonstream.messages import EndMessage, Run
+from muonstream.kafka.deliveries import Part
+from muonstream.kafka.messages import EndMessage, Run
 from muonstream.muons.events import MuonContribution, newest
-from muonstream.sources.deliveries import Part
 from muonstream.words import Words
 
 SCHEMA: Final = "share binary"

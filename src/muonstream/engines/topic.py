@@ -13,12 +13,12 @@ import numpy as np
 from muonstream.counting.kernel import SLOT_WINDOWS
 from muonstream.engines.pipeline import Elsewhere, Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
-from muonstream.messages import Run
+from muonstream.kafka.deliveries import Deliveries, Part
+from muonstream.kafka.messages import Run
+from muonstream.kafka.reader import TopicReader
 from muonstream.run.checkpoint import CheckpointError
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Position, Saved, Store, StoreError
-from muonstream.sources.deliveries import Deliveries, Part
-from muonstream.sources.kafka import TopicReader
 
 STORE_EVERY_S: Final = 1.0
 IDLE_EVERY_S: Final = 0.25

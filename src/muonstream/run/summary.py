@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.messages import Run
+from muonstream.kafka.messages import Run
 from muonstream.run.account import Account
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.formats.hits_json import KEYS, scan_objects
-from muonstream.messages import DMA_WORDS, WORD_BYTES, Kind
-from muonstream.sources.deliveries import Deliveries
-from muonstream.sources.marks import Mark, Message
+from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.grouping import Mark, Message
+from muonstream.kafka.messages import DMA_WORDS, WORD_BYTES, Kind
 from muonstream.words import Words
 
 COLUMNS: Final = ("partition", "offset", "value", "headers")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from muonstream.formats.block import counted
 from muonstream.formats.hits_json import KEYS, scan_objects, word_of_object
 from muonstream.frames import Frames
-from muonstream.messages import (
+from muonstream.kafka.grouping import FRAME_HEADER, Mark, Message, groups
+from muonstream.kafka.messages import (
     EndMessage,
     FrameMessage,
     Headers,
@@ -24,7 +25,6 @@ from muonstream.messages import (
     dma_words,
     kind_of,
 )
-from muonstream.sources.marks import FRAME_HEADER, Mark, Message, groups
 from muonstream.words import Words
 
 LARGEST_BYTES: Final = 1 << 22

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import Connection
-from muonstream.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, Run, kind_of, loose_place
+from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, Run, kind_of, loose_place
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.messages import BLOCK_WORDS, DMA_WORDS, MOST_DIGITS, VERSION, WORD_BYTES, Kind, Run
+from muonstream.kafka.messages import BLOCK_WORDS, DMA_WORDS, MOST_DIGITS, VERSION, WORD_BYTES, Kind, Run
 
 FRAME_HEADER: Final = ("kind", b"frame")
 VERSION_HEADER: Final = b"%d" % VERSION

@@ -17,8 +17,7 @@ from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import Connection, client_library
-from muonstream.kafka.tails import Tail
-from muonstream.messages import (
+from muonstream.kafka.messages import (
     BLOCK_WORDS,
     DMA_WORDS,
     PART_WORDS,
@@ -31,6 +30,7 @@ from muonstream.messages import (
     loose_partition,
     position_header,
 )
+from muonstream.kafka.progress import Tail
 from muonstream.words import Words
 
 if TYPE_CHECKING:

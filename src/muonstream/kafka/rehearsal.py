@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from muonstream.kafka.tails import Tail
-from muonstream.messages import Kind, Run
-from muonstream.sinks.gateway import Form, Framing, Scattering
+from muonstream.kafka.gateway import Form, Framing, Scattering
+from muonstream.kafka.messages import Kind, Run
+from muonstream.kafka.progress import Tail
 from muonstream.words import Words
 
 
