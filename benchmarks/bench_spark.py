@@ -38,9 +38,6 @@ from benchmarks.spark_works import (
 from muonstream.commands.spark import FRAMES_WORDS
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
-from muonstream.engines.spark import SparkEngine
-from muonstream.engines.spark_query import Query, QueryOptions
-from muonstream.engines.spark_session import SparkSettings, spark_session
 from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
@@ -48,6 +45,9 @@ from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.offsets import TopicEnds
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
+from muonstream.spark.engine import SparkEngine
+from muonstream.spark.query import Query, QueryOptions
+from muonstream.spark.session import SparkSettings, spark_session
 from tools.kafka_broker import Broker
 
 MASTER: Final = "local[2]"

@@ -21,11 +21,11 @@ import numpy as np
 from benchmarks import spark_keyed  # functions for Spark's workers must not be of a main module
 from benchmarks.course_baseline import messages_of
 from benchmarks.spark_works import LOOPBACK, PARTITIONS, Drained, fill_bare, fresh, messages_in, spark_drain
-from muonstream.engines.spark_query import CONSUMER, FILE_MANAGER, LOCAL_FILES
-from muonstream.engines.spark_session import SparkSettings, spark_session
 from muonstream.formats.hits_json import KEYS, scan_objects
 from muonstream.kafka.columns import COLUMNS, Rows
 from muonstream.simulation.telescope import simulate_words
+from muonstream.spark.query import CONSUMER, FILE_MANAGER, LOCAL_FILES
+from muonstream.spark.session import SparkSettings, spark_session
 from muonstream.words import ORBIT_SHIFT, WINDOW_ORBIT_BITS, WINDOW_SECONDS
 from tools.kafka_broker import Broker
 

@@ -21,10 +21,6 @@ from muonstream.commands.spark import MOST_HELD_WORDS, sizes
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline, warm_up
-from muonstream.engines.spark import SparkEngine
-from muonstream.engines.spark_query import Query, QueryOptions
-from muonstream.engines.spark_session import JARS_VARIABLE, SparkSettings, spark_session
-from muonstream.engines.spark_share import Share, read_shares
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.loose_hits import hits_json
 from muonstream.framing.builder import FrameBuilder
@@ -36,6 +32,10 @@ from muonstream.kafka.offsets import TopicEnds
 from muonstream.kafka.reader import TopicReader
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
+from muonstream.spark.engine import SparkEngine
+from muonstream.spark.query import Query, QueryOptions
+from muonstream.spark.session import JARS_VARIABLE, SparkSettings, spark_session
+from muonstream.spark.share import Share, read_shares
 from muonstream.words import Words
 from tools.spark_jars import fetch
 

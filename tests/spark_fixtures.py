@@ -26,7 +26,7 @@ def spark_available(kafka_available: None) -> Iterator[Path]:
     except MavenError as error:
         lacking(str(error))
         raise
-    from muonstream.engines.spark_session import JARS_VARIABLE
+    from muonstream.spark.session import JARS_VARIABLE
 
     before = os.environ.get(JARS_VARIABLE)
     os.environ[JARS_VARIABLE] = str(jars)
@@ -40,7 +40,7 @@ def spark_available(kafka_available: None) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def spark(spark_available: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A session of Spark, local[2], for all tests."""
-    from muonstream.engines.spark_session import SparkSettings, spark_session
+    from muonstream.spark.session import SparkSettings, spark_session
 
     log = tmp_path_factory.mktemp("spark") / "spark.log"
     with spark_session(SparkSettings("local[2]", log=log)) as session:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends
 from test_deliveries import Stored
 
-from muonstream.engines.spark_share import Order
-from muonstream.engines.spark_task import Task
 from muonstream.kafka.columns import ColumnDeliveries, Rows
 from muonstream.kafka.deliveries import Deliveries, Part
 from muonstream.kafka.messages import Run
 from muonstream.simulation.telescope import simulate_words
+from muonstream.spark.share import Order
+from muonstream.spark.task import Task
 
 pyarrow = pytest.importorskip("pyarrow")
 

@@ -17,8 +17,6 @@ from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, en
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
-from muonstream.engines.spark import SparkEngine
-from muonstream.engines.spark_query import Query, QueryOptions
 from muonstream.engines.topic import TopicEngine
 from muonstream.formats.loose_hits import hits_json
 from muonstream.framing.builder import FrameBuilder
@@ -36,6 +34,8 @@ from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store, StoreError
 from muonstream.sources.files import read_blocks
+from muonstream.spark.engine import SparkEngine
+from muonstream.spark.query import Query, QueryOptions
 from muonstream.verdicts.timeline import Timeline
 from muonstream.words import Words
 from tools.kafka_broker import USER, Broker

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import muonstream
-from muonstream.engines.spark_package import digest_of, package_zip, place, shipped
+from muonstream.spark.package import digest_of, package_zip, place, shipped
 
 HOME = Path(muonstream.__file__).parent
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 import muonstream
 from muonstream.cli import app
 from muonstream.commands.spark import sizes
-from muonstream.engines import spark_session
-from muonstream.engines.spark_package import package_zip
-from muonstream.engines.spark_session import (
+from muonstream.spark import session as spark_session
+from muonstream.spark.package import package_zip
+from muonstream.spark.session import (
     CONNECTOR,
     JARS_VARIABLE,
     QUICK_COMPILER,
@@ -183,7 +183,7 @@ def test_our_package_travels_without_the_page(tmp_path: Path) -> None:
         names = set(archive.namelist())
     assert {
         "muonstream/__init__.py",
-        "muonstream/engines/spark_task.py",
+        "muonstream/spark/task.py",
         "muonstream/detectors/telescope.toml",
     } <= names
     assert not [name for name in names if name.startswith("muonstream/dashboard") or "__pycache__" in name]

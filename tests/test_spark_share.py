@@ -13,12 +13,12 @@ from test_columns import batch
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
-from muonstream.engines.spark_share import PIECE_WORDS, Order, Share, merged, read_shares
-from muonstream.engines.spark_task import Task, worker
 from muonstream.frames import Frames
 from muonstream.kafka.columns import Rows
 from muonstream.run.monitor import Monitor
 from muonstream.simulation.telescope import simulate_words
+from muonstream.spark.share import PIECE_WORDS, Order, Share, merged, read_shares
+from muonstream.spark.task import Task, worker
 from muonstream.words import Words
 
 pyarrow = pytest.importorskip("pyarrow")

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector, DetectorError
-from muonstream.engines.spark_session import SparkError
 from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import BINARY, Format
 from muonstream.kafka.address import KafkaAccessError
@@ -21,6 +20,7 @@ from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
 from muonstream.sinks.store import StoreError
+from muonstream.spark.session import SparkError
 from muonstream.verdicts.verdicts import headline
 
 spare_extensions()

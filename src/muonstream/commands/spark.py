@@ -22,10 +22,18 @@ from muonstream.commands.topic import Choice, TopicOptions, feeding
 from muonstream.commands.topics import connect
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.engines.spark import SparkEngine
-from muonstream.engines.spark_progress import LOGGER
-from muonstream.engines.spark_query import Query, QueryOptions
-from muonstream.engines.spark_session import (
+from muonstream.engines.topic import TopicEngine
+from muonstream.framing.builder import FrameBuilder
+from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.java import java_properties
+from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.reader import Begin
+from muonstream.kafka.topics import FRAMES
+from muonstream.sinks.store import Store
+from muonstream.spark.engine import SparkEngine
+from muonstream.spark.progress import LOGGER
+from muonstream.spark.query import Query, QueryOptions
+from muonstream.spark.session import (
     SparkError,
     SparkSettings,
     check_java,
@@ -35,14 +43,6 @@ from muonstream.engines.spark_session import (
     spark_session,
     spark_version,
 )
-from muonstream.engines.topic import TopicEngine
-from muonstream.framing.builder import FrameBuilder
-from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.java import java_properties
-from muonstream.kafka.offsets import TopicEnds
-from muonstream.kafka.reader import Begin
-from muonstream.kafka.topics import FRAMES
-from muonstream.sinks.store import Store
 
 UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 FRAMES_WORDS: Final = 100_000_000

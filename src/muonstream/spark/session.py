@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from muonstream.engines.spark_package import package_zip
+from muonstream.spark.package import package_zip
 
 MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
 PACKAGES: Final = ("pyspark", "pyarrow", "pandas")

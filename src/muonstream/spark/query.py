@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, Final
 
-from muonstream.engines.spark_session import SparkError, first_line
 from muonstream.kafka.columns import COLUMNS
 from muonstream.sinks.store import StoreError
+from muonstream.spark.session import SparkError, first_line
 
 CONSUMER: Final = {
     # a fetch that waits at the end of a partition holds up all that its consumer is asked next

@@ -11,11 +11,11 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.counting.steps import parts_of
 from muonstream.detector.model import Detector
-from muonstream.engines.spark_share import Order, Share, merged
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.kafka.columns import ColumnDeliveries, Rows
 from muonstream.kafka.deliveries import Part
 from muonstream.run.intervals import Intervals
+from muonstream.spark.share import Order, Share, merged
 
 BATCH_WORDS: Final = 1 << 18
 """Frames are handed to the kernel in batches of about so many words."""

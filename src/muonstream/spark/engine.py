@@ -11,11 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.engines.pipeline import Pipeline
-from muonstream.engines.spark_progress import Progress
-from muonstream.engines.spark_query import Query
-from muonstream.engines.spark_session import SparkError, first_line
-from muonstream.engines.spark_share import SCHEMA, Order, Share, read_shares
-from muonstream.engines.spark_task import worker
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.formats.block import SourceError
 from muonstream.kafka.deliveries import Deliveries
@@ -23,6 +18,11 @@ from muonstream.kafka.messages import FrameMessage, Run
 from muonstream.kafka.offsets import TopicEnds
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store, StoreError
+from muonstream.spark.progress import Progress
+from muonstream.spark.query import Query
+from muonstream.spark.session import SparkError, first_line
+from muonstream.spark.share import SCHEMA, Order, Share, read_shares
+from muonstream.spark.task import worker
 
 LOOK_EVERY_S: Final = 0.1
 ROUND_WORDS: Final = 1 << 20

@@ -1,0 +1,1 @@
+"""The same analysis on Spark Structured Streaming."""
