@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from muonstream.cli import app
 from muonstream.cli_options import PAGE_OPTIONS
-from muonstream.dashboard.access import Access, AccessError, PageOptions
-from muonstream.dashboard.hosts import Origin, PublicUrl
-from muonstream.dashboard.tokens import SHORTEST, Token
+from muonstream.dashboard.access.hosts import Origin, PublicUrl
+from muonstream.dashboard.access.options import Access, AccessError, PageOptions
+from muonstream.dashboard.access.tokens import SHORTEST, Token
 
 __all__ = ["certificate"]  # a fixture
 

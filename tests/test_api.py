@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.api import Api, openapi
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed

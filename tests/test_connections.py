@@ -21,10 +21,10 @@ from websockets.asyncio.client import connect as connect_later
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from muonstream.dashboard.access import Access, PageOptions
-from muonstream.dashboard.connections import Limits, raise_file_limit
+from muonstream.dashboard.access.connections import Limits, raise_file_limit
+from muonstream.dashboard.access.options import Access, PageOptions
+from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.server import Dashboard
-from muonstream.dashboard.tokens import Token
 
 __all__ = ["certificate"]  # a fixture
 
@@ -203,7 +203,7 @@ FULL = """
 import asyncio, os, resource, socket, sys
 import uvicorn
 from uvicorn.server import ServerState
-from muonstream.dashboard.connections import Connection, Counts, Door, Limits
+from muonstream.dashboard.access.connections import Connection, Counts, Door, Limits
 
 async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -255,7 +255,7 @@ def test_the_soft_limit_of_files_is_raised_as_far_as_it_may_be() -> None:
     limit = raise_file_limit()
     assert min(before[0], limit) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     program = (
-        "import resource; from muonstream.dashboard.connections import raise_file_limit as up;"
+        "import resource; from muonstream.dashboard.access.connections import raise_file_limit as up;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300));"
         "print(up(), resource.getrlimit(resource.RLIMIT_NOFILE)[0], up(50))"
     )

@@ -14,12 +14,12 @@ from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults
 from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.options import Access
+from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed
-from muonstream.dashboard.message import DRIFT_REBIN, numbers, rebinned, unpack
+from muonstream.dashboard.message.message import DRIFT_REBIN, numbers, rebinned, unpack
 from muonstream.dashboard.server import Dashboard, DashboardError
-from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.monitor import Snapshot

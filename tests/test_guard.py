@@ -10,10 +10,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from muonstream.dashboard.access import Access
-from muonstream.dashboard.guard import CALLER, SECURITY_HEADERS, Guard
-from muonstream.dashboard.hosts import Origin, PublicUrl, is_address, is_loopback, own_hosts, split_host
-from muonstream.dashboard.tokens import Token
+from muonstream.dashboard.access.guard import CALLER, SECURITY_HEADERS, Guard
+from muonstream.dashboard.access.hosts import Origin, PublicUrl, is_address, is_loopback, own_hosts, split_host
+from muonstream.dashboard.access.options import Access
+from muonstream.dashboard.access.tokens import Token
 
 TOKEN = "secret-secret"
 

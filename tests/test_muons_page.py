@@ -15,7 +15,7 @@ from browser_fixtures import LONGEST_WAIT_MS, Faults, inaccessible
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from muonstream.counting.muon_entries import MUONS, SEGMENTS, TRACKS
-from muonstream.dashboard.muon_arrays import event_json
+from muonstream.dashboard.message.muons import event_json
 from muonstream.dashboard.server import Dashboard
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline

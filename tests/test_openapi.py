@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.api import openapi
 from muonstream.dashboard.app import create_app
 from muonstream.dashboard.feed import Feed

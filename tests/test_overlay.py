@@ -7,11 +7,11 @@ from bokeh.models import ColumnDataSource, DataRange1d
 from bokeh.models.glyphs import Quad, Rect, Step
 from bokeh.plotting import figure
 
-from muonstream.dashboard.muon_plots import MuonPainter
-from muonstream.dashboard.overlay import RATIO_HEIGHT, RATIO_SHOWN, with_reference
-from muonstream.dashboard.plot import Plot
-from muonstream.dashboard.plots import TabName
-from muonstream.dashboard.themes import COLORS
+from muonstream.dashboard.plots.chambers import TabName
+from muonstream.dashboard.plots.model import Plot
+from muonstream.dashboard.plots.muons import MuonPainter
+from muonstream.dashboard.plots.overlay import RATIO_HEIGHT, RATIO_SHOWN, with_reference
+from muonstream.dashboard.plots.themes import COLORS
 from muonstream.detector.model import Detector
 
 LIGHT = COLORS["light"]

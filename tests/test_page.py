@@ -15,8 +15,8 @@ import pytest
 from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, inaccessible
 from playwright.sync_api import Browser, Page
 
+from muonstream.dashboard.message.timing import edge_arrays
 from muonstream.dashboard.server import Dashboard
-from muonstream.dashboard.timing_arrays import edge_arrays
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.board import Board

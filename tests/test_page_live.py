@@ -11,9 +11,9 @@ import pytest
 from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still, inaccessible
 from playwright.sync_api import Browser, Page
 
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.options import Access
+from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.server import Dashboard
-from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.monitor import Snapshot

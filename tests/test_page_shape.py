@@ -13,11 +13,11 @@ from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still, inaccessib
 from playwright.sync_api import Browser, Page
 
 from muonstream.counting.rates import RateSeries
-from muonstream.dashboard.column_names import column_names
-from muonstream.dashboard.muon_plots import MuonPainter
-from muonstream.dashboard.overlay import with_reference
-from muonstream.dashboard.plots import TabName
-from muonstream.dashboard.themes import COLORS
+from muonstream.dashboard.plots.chambers import TabName
+from muonstream.dashboard.plots.column_names import column_names
+from muonstream.dashboard.plots.muons import MuonPainter
+from muonstream.dashboard.plots.overlay import with_reference
+from muonstream.dashboard.plots.themes import COLORS
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.account import Account

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from muonstream.dashboard.access import Access, PageOptions
+from muonstream.dashboard.access.options import Access, PageOptions
 from muonstream.dashboard.server import Dashboard
 from tools.machine import APACHE_HINT, CADDY_HINT, NGINX_HINT, find_apache, find_caddy, find_nginx, in_ci
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.counting.rates import RateSeries
-from muonstream.dashboard.message import encode as page_message
+from muonstream.dashboard.message.message import encode as page_message
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.monitor import Snapshot

@@ -5,7 +5,7 @@ import pytest
 
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.kernel import Accumulator
-from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
+from muonstream.dashboard.message.timing import edge_arrays, rate_remarks
 from muonstream.detector.model import Detector
 from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words

@@ -20,9 +20,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from muonstream.counting.catalogue import Catalogue
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.options import Access
+from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.server import Dashboard
-from muonstream.dashboard.tokens import Token
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.account import Account

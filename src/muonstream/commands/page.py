@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from muonstream.commands import common
-from muonstream.dashboard.access import Access, AccessError, PageOptions
+from muonstream.dashboard.access.options import Access, AccessError, PageOptions
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.run.board import Board

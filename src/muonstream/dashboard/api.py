@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from muonstream import __version__
-from muonstream.dashboard.access import LONGEST_USER, Caller
+from muonstream.dashboard.access.guard import CALLER
+from muonstream.dashboard.access.options import LONGEST_USER, Caller
 from muonstream.dashboard.feed import Feed
-from muonstream.dashboard.guard import CALLER
-from muonstream.dashboard.message import verdicts_json
+from muonstream.dashboard.message.message import verdicts_json
+from muonstream.dashboard.message.muons import event_json
 from muonstream.dashboard.metrics import CONTENT_TYPE, metrics
-from muonstream.dashboard.muon_arrays import event_json
 from muonstream.dashboard.rootjson import root_json
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import encode as encode_whole

@@ -18,18 +18,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.guard import Guard
+from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.api import NOT_KEPT, Api, nothing_yet
 from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
 from muonstream.dashboard.feed import Feed
-from muonstream.dashboard.guard import Guard
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.health import health as check_health
-from muonstream.dashboard.message import detector_key
-from muonstream.dashboard.muon_arrays import telescope_json
-from muonstream.dashboard.plots import ScaleName, TabName
-from muonstream.dashboard.tabs import ReferenceName, plots_json
-from muonstream.dashboard.themes import ThemeName
+from muonstream.dashboard.message.message import detector_key
+from muonstream.dashboard.message.muons import telescope_json
+from muonstream.dashboard.plots.chambers import ScaleName, TabName
+from muonstream.dashboard.plots.tabs import ReferenceName, plots_json
+from muonstream.dashboard.plots.themes import ThemeName
 from muonstream.detector.model import Detector
 
 CHOICES: Final = {

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from threading import Lock
 from typing import Final
 
-from muonstream.dashboard.message import encode
+from muonstream.dashboard.message.message import encode
 from muonstream.run.board import Board
 from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.verdicts import Verdicts

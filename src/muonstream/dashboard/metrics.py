@@ -13,7 +13,7 @@ from prometheus_client.registry import CollectorRegistry
 from muonstream import __version__
 from muonstream.dashboard.engine_metrics import engine_metrics
 from muonstream.dashboard.feed import Feed
-from muonstream.dashboard.message import numbers
+from muonstream.dashboard.message.message import numbers
 from muonstream.dashboard.muon_metrics import muon_metrics, time_box_metrics
 from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import uvicorn
 
-from muonstream.dashboard.access import Access
+from muonstream.dashboard.access.connections import Connection, Counts, Door, Limits, Visit, raise_file_limit
+from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.app import create_app, prepare_plots
-from muonstream.dashboard.connections import Connection, Counts, Door, Limits, Visit, raise_file_limit
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.detector.model import Detector

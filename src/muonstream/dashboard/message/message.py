@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import DRIFT_BINS, Catalogue, Counts
 from muonstream.counting.rates import RateSeries
-from muonstream.dashboard.muon_arrays import MuonPage, muon_page, muon_times
-from muonstream.dashboard.timing_arrays import edge_arrays, rate_remarks
+from muonstream.dashboard.message.muons import MuonPage, muon_page, muon_times
+from muonstream.dashboard.message.timing import edge_arrays, rate_remarks
 from muonstream.detector.model import Detector
 from muonstream.run.inputs import inputs_json
 from muonstream.run.monitor import Snapshot
@@ -234,8 +234,8 @@ def arrays(snapshot: Snapshot) -> Arrays:
     drift.C, layer.C.L                                      drift times, in bins of 5 and 6.67 ns
     course.C.hist_1 to hist_4                               the course's histograms
 
-    `encode` adds those of `muonstream.dashboard.timing_arrays` as edges.*, and with reconstruction those of
-    `muonstream.dashboard.muon_arrays`.
+    `encode` adds those of `muonstream.dashboard.message.timing` as edges.*, and with reconstruction those of
+    `muonstream.dashboard.message.muons`.
     """
     out: Arrays = {}
     rates = thinned(_whole_bins(snapshot))

@@ -12,9 +12,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from muonstream.dashboard.access import Access, Caller, checked_user
-from muonstream.dashboard.hosts import is_address, is_loopback, split_host
-from muonstream.dashboard.tokens import Token
+from muonstream.dashboard.access.hosts import is_address, is_loopback, split_host
+from muonstream.dashboard.access.options import Access, Caller, checked_user
+from muonstream.dashboard.access.tokens import Token
 
 COOKIE_SECONDS: Final = 30 * 24 * 3600
 CALLER: Final = "muonstream.caller"

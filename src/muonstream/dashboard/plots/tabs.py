@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from bokeh.embed import json_item
 
-from muonstream.dashboard.column_names import column_names
-from muonstream.dashboard.message import detector_key
-from muonstream.dashboard.muon_plots import MuonPainter
-from muonstream.dashboard.overlay import with_reference
-from muonstream.dashboard.plots import ScaleName, TabName
-from muonstream.dashboard.themes import COLORS, ThemeName, bokeh_theme
+from muonstream.dashboard.message.message import detector_key
+from muonstream.dashboard.plots.chambers import ScaleName, TabName
+from muonstream.dashboard.plots.column_names import column_names
+from muonstream.dashboard.plots.muons import MuonPainter
+from muonstream.dashboard.plots.overlay import with_reference
+from muonstream.dashboard.plots.themes import COLORS, ThemeName, bokeh_theme
 from muonstream.detector.model import Detector
 
 ReferenceName = Literal["off", "on"]

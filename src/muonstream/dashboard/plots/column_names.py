@@ -9,7 +9,7 @@ from typing import Any, Final
 from bokeh.models import ColumnDataSource
 from bokeh.models.glyphs import Rect
 
-from muonstream.dashboard.plot import Plot
+from muonstream.dashboard.plots.model import Plot
 
 FIXED: Final = {
     "cell": "cell",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from muonstream.dashboard.hosts import Origin, PublicUrl, is_loopback, own_hosts, split_host
-from muonstream.dashboard.tokens import (
+from muonstream.dashboard.access.hosts import Origin, PublicUrl, is_loopback, own_hosts, split_host
+from muonstream.dashboard.access.tokens import (
     Token,
     TokenError,
     made_up,

@@ -21,8 +21,8 @@ from bokeh.models.annotations import ColorBar, Span
 from bokeh.palettes import Viridis256
 
 from muonstream.counting.catalogue import Axis, Catalogue
-from muonstream.dashboard.plot import LegendEntry, Plot
-from muonstream.dashboard.plots import COLOR_BAR_PX, NOTHING, Painter, TabName, time_ticker
+from muonstream.dashboard.plots.chambers import COLOR_BAR_PX, NOTHING, Painter, TabName, time_ticker
+from muonstream.dashboard.plots.model import LegendEntry, Plot
 from muonstream.detector.geometry import VIEWS
 from muonstream.detector.model import Chamber, Detector
 

@@ -12,8 +12,8 @@ from bokeh.models.glyphs import Quad, Rect, Step
 from bokeh.palettes import Blues256, Oranges256, diverging_palette
 from bokeh.plotting import figure
 
-from muonstream.dashboard.plot import Plot
-from muonstream.dashboard.themes import Colors
+from muonstream.dashboard.plots.model import Plot
+from muonstream.dashboard.plots.themes import Colors
 
 RATIO_HEIGHT: Final = 96
 RATIO_SHOWN: Final = (0.0, 2.0)

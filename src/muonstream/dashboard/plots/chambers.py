@@ -26,9 +26,9 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import COURSE_CHANNEL_WIDTH, COURSE_DRIFT_WIDTH_NS, COURSE_ORBIT_WIDTH, Catalogue
-from muonstream.dashboard.message import DRIFT_REBIN
-from muonstream.dashboard.plot import LegendEntry, Plot, Size
-from muonstream.dashboard.themes import Colors, dash
+from muonstream.dashboard.message.message import DRIFT_REBIN
+from muonstream.dashboard.plots.model import LegendEntry, Plot, Size
+from muonstream.dashboard.plots.themes import Colors, dash
 from muonstream.detector.model import Chamber, Detector
 
 TabName = Literal["overview", "occupancy", "timing", "orbits", "muons", "rates", "course"]
