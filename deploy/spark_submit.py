@@ -1,5 +1,5 @@
 """What spark-submit is given: muonstream's command line."""
 
-from muonstream.cli import main
+from muonstream.cli.app import main
 
 main()

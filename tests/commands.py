@@ -8,7 +8,7 @@ from typing import Final
 
 from typer.testing import CliRunner
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 
 COMMAND: Final = (sys.executable, "-m", "muonstream")
 

@@ -13,8 +13,8 @@ import pytest
 from certificates import certificate
 from typer.testing import CliRunner
 
-from muonstream.cli import app
-from muonstream.cli_options import PAGE_OPTIONS
+from muonstream.cli.app import app
+from muonstream.cli.options import PAGE_OPTIONS
 from muonstream.dashboard.access.hosts import Origin, PublicUrl
 from muonstream.dashboard.access.options import Access, AccessError, PageOptions
 from muonstream.dashboard.access.tokens import SHORTEST, Token

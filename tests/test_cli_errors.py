@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 
 RUNNER = CliRunner()
 
@@ -73,7 +73,7 @@ def test_missing_files_are_told_before_anything_heavy_is_loaded(
     program = (
         f"import sys, atexit; sys.argv = ['muonstream', *{arguments}]\n"
         f"atexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))\n"
-        "from muonstream.cli import main; main()"
+        "from muonstream.cli.app import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (1, f"muonstream: {missing}\n", "[]\n")

@@ -19,7 +19,7 @@ from kafka_fixtures import TopicMaker
 from typer.main import get_command
 
 import muonstream
-from muonstream.cli import app
+from muonstream.cli.app import app
 from tools.kafka_broker import Broker
 
 ROOT = Path(__file__).parents[1]

@@ -111,7 +111,7 @@ def test_librdkafkas_own_lines_have_no_secret(broker: Broker, tmp_path: Path) ->
 
 
 def test_without_the_client_library_one_line_says_what_to_install() -> None:
-    program = "import sys; sys.modules['confluent_kafka'] = None; import muonstream.cli; muonstream.cli.main()"
+    program = "import sys; sys.modules['confluent_kafka'] = None; import muonstream.cli.app; muonstream.cli.app.main()"
     command = [sys.executable, "-c", program, "topics", "list", "kafka://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "muonstream: Kafka needs the extra: pip install '.[kafka]'\n")

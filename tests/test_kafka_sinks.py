@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from kafka_fixtures import TopicMaker, make_topic
 from typer.testing import CliRunner
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline

@@ -7,7 +7,7 @@ from confluent_kafka import TopicPartition
 from kafka_fixtures import TopicMaker
 from typer.testing import CliRunner
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 from muonstream.kafka import topics
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection

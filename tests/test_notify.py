@@ -137,7 +137,7 @@ def test_without_apprise_there_is_one_line() -> None:
     program = (
         "import sys; sys.modules['apprise'] = None\n"
         "sys.argv = ['muonstream', 'run', 'sim:', '--no-page', '--notify', 'json://localhost']\n"
-        "from muonstream.cli import main; main()"
+        "from muonstream.cli.app import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, f"muonstream: {MISSING}\n")

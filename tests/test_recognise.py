@@ -9,7 +9,7 @@ from decoding import WORDS, fed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muonstream.cli_options import FormatName
+from muonstream.cli.options import FormatName
 from muonstream.detector.model import Detector
 from muonstream.formats.block import SourceError
 from muonstream.formats.evidence import Expected, Refused, Undecided

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from kafka_fixtures import TopicMaker, make_topic
 from typer.testing import CliRunner, Result
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 from muonstream.detector.model import Detector
 from muonstream.formats.hits_json import JsonDecoder
 from muonstream.frames import Frames

@@ -13,7 +13,7 @@ from kafka_fixtures import TopicMaker
 from kafka_messages import RUN, as_hits, ends, send
 from typer.testing import CliRunner
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.snapshots import follow_snapshots

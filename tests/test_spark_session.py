@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import muonstream
-from muonstream.cli import app
+from muonstream.cli.app import app
 from muonstream.commands.spark import sizes
 from muonstream.spark import session as spark_session
 from muonstream.spark.package import package_zip

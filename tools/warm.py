@@ -18,7 +18,7 @@ from typing import Final
 
 from typer.testing import CliRunner
 
-from muonstream.cli import app
+from muonstream.cli.app import app
 from muonstream.simulation.telescope import simulate_words
 from tools.streams import WRITERS, StreamConfig, make_words
 

@@ -1,5 +1,5 @@
 """`python -m muonstream`."""
 
-from muonstream.cli import main
+from muonstream.cli.app import main
 
 main()

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from muonstream import __version__
-from muonstream.cli_errors import Commands, refuse, refuse_missing, unfit
-from muonstream.cli_kafka import kafka_app
-from muonstream.cli_options import (
+from muonstream.cli.errors import Commands, refuse, refuse_missing, unfit
+from muonstream.cli.kafka import kafka_app
+from muonstream.cli.options import (
     IDLE_SECONDS,
     WORKERS,
     CheckpointOption,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from muonstream.cli_options import (
+from muonstream.cli.options import (
     BrokersArgument,
     DetectorOption,
     FormatOption,
