@@ -18,10 +18,11 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.gateway import Gateway
-from muonstream.kafka.messages import Kind, Run, frame_messages
+from muonstream.kafka.messages import Kind, frame_messages
 from muonstream.kafka.progress import Tail
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 from tools.kafka_broker import Broker
 

@@ -27,18 +27,11 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.messages import (
-    EndMessage,
-    Kind,
-    Run,
-    frame_messages,
-    loose_headers,
-    loose_partition,
-    position_header,
-)
+from muonstream.kafka.messages import EndMessage, Kind, frame_messages, loose_headers, loose_partition, position_header
 from muonstream.kafka.reader import CONFIG, TopicReader
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 from muonstream.words import WINDOW_SECONDS, Words
 from tools.kafka_broker import Broker
 

@@ -27,11 +27,12 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.messages import EndMessage, Run, loose_partition
+from muonstream.kafka.messages import EndMessage, loose_partition
 from muonstream.kafka.offsets import TopicEnds
 from muonstream.kafka.reader import TopicReader
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 from muonstream.spark.engine import SparkEngine
 from muonstream.spark.query import Query, QueryOptions
 from muonstream.spark.session import JARS_VARIABLE, SparkSettings, spark_session

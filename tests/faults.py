@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.board import Board
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Change
 from muonstream.words import ORBIT_SECONDS, TDC_PER_ORBIT, Words, decode, encode, time_tdc

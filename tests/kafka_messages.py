@@ -10,7 +10,8 @@ import numpy as np
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.kafka.messages import VERSION, EndMessage, Run, frame_messages
+from muonstream.kafka.messages import VERSION, EndMessage, frame_messages
+from muonstream.sources.identity import Run
 from muonstream.words import Words, decode
 
 Sent = tuple[int, Sequence[tuple[str, bytes]], bytes | None]

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from muonstream.counting.catalogue import Catalogue
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.verdicts.aftermath import Aftermath
-from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.findings import Finding, Judgement
 from muonstream.verdicts.judge import Window, Windows
 from tools.night import night, words_of
 from tools.sensitivity import judged

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector, DetectorError, Thresholds, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
@@ -16,7 +17,7 @@ from muonstream.run.account import Account
 from muonstream.run.board import Board
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.verdicts.cells import CellCounts, cell_name, judge_cells
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.findings import Finding
 
 DETECTOR = Detector.default()
 CHAMBER = DETECTOR.chambers[0]

@@ -14,8 +14,8 @@ from test_deliveries import Stored
 
 from muonstream.kafka.columns import ColumnDeliveries, Rows
 from muonstream.kafka.deliveries import Deliveries, Part
-from muonstream.kafka.messages import Run
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 from muonstream.spark.share import Order
 from muonstream.spark.task import Task
 

@@ -12,8 +12,9 @@ from kafka_messages import RUN, as_frames, as_hits, ends, loose, objects
 
 from muonstream.formats.hits_json import word_of_object
 from muonstream.kafka.deliveries import Deliveries, Part, fault_name
-from muonstream.kafka.messages import BLOCK_WORDS, Run
+from muonstream.kafka.messages import BLOCK_WORDS
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 
 WORDS = simulate_words(3000, rate_hz=20_000)
 OBJECTS = objects(WORDS)

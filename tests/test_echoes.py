@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from muonstream.counting.catalogue import Catalogue, Counts
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector, parse
 from muonstream.verdicts.echoes import judge_echoes
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.findings import Finding
 
 TELESCOPE = Catalogue(Detector.default())
 CHAMBER = 1

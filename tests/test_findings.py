@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.counting.catalogue import Counts
-from muonstream.verdicts.findings import (
-    Finding,
-    Level,
-    change,
-    chi_squared,
-    graded,
-    kolmogorov,
-    significant,
-    worst,
-)
+from muonstream.detector.level import Level
+from muonstream.verdicts.findings import Finding, change, chi_squared, graded, kolmogorov, significant, worst
 
 
 def test_kolmogorov_and_chi_squared_tell_shapes_apart() -> None:

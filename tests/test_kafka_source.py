@@ -20,11 +20,11 @@ from muonstream.kafka import reader as kafka_source
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.messages import Run
 from muonstream.kafka.reader import Begin, TopicReader
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store
+from muonstream.sources.identity import Run
 from muonstream.verdicts.timeline import Timeline
 from muonstream.words import Words
 from tools.kafka_broker import Broker

@@ -11,11 +11,12 @@ import pytest
 
 from muonstream.detector.file import detector_toml
 from muonstream.detector.known import Known, known_table, why_known
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector, DetectorError, parse
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.board import Board
 from muonstream.run.snapshot_codec import decode, encode
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import (
     BY_FILE,

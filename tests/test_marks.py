@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.kafka.grouping import Mark, groups
-from muonstream.kafka.messages import Kind, Run
+from muonstream.kafka.messages import Kind
+from muonstream.sources.identity import Run
 
 OBJECT = b'{"HEAD":2}'
 

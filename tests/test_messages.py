@@ -17,7 +17,6 @@ from muonstream.kafka.messages import (
     Headers,
     Kind,
     MessageError,
-    Run,
     dma_value,
     dma_words,
     frame_messages,
@@ -27,6 +26,7 @@ from muonstream.kafka.messages import (
     loose_place,
     position_header,
 )
+from muonstream.sources.identity import Run
 
 COUNTS = st.integers(0, 10**12)
 RUNS = st.builds(Run, COUNTS, st.text(max_size=20))

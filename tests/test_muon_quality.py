@@ -7,8 +7,9 @@ from faults import watched
 from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Catalogue
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.muons import judge_muons
 from muonstream.words import decode
 

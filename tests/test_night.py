@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.simulation.scenario import SimulationConfig
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.verdicts import Change
 from muonstream.words import decode
 from tools import paces

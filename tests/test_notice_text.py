@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 from muonstream.detector.guidance import guidance_of
-from muonstream.verdicts.findings import Level
+from muonstream.detector.level import Level
 from muonstream.verdicts.notice_text import MOST_LINES, text, title
 from muonstream.verdicts.notices import Entry, Event, Kind, Message
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muonstream.detector.level import Level
 from muonstream.verdicts import notices
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.notices import BURST_S, GATHER_S, HOUR_S, RETRY_S, SINGLY, Event, Key, Kind, Message, Notices
 
 REMIND_S = 1800.0

@@ -11,8 +11,8 @@ import pytest
 from posting_servers import OK, SECRET, answering, free_port
 
 from muonstream.detector.guidance import guidance_of
+from muonstream.detector.level import Level
 from muonstream.sinks.notify import MISSING, Notifier, NotifyError, Service
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.notices import Event, Kind, Message, Notices
 
 BAD = Event("noise", "Chamber 1", Level.BAD, 1e9, "1200 Hz, +82% against what it was", 0.82, 0.6)

@@ -14,11 +14,12 @@ from playwright.sync_api import Browser, Page
 from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.server import Dashboard
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
-from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.findings import Finding, Judgement
 from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts
 
 BEGUN = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC

@@ -18,12 +18,13 @@ from muonstream.dashboard.plots.column_names import column_names
 from muonstream.dashboard.plots.muons import MuonPainter
 from muonstream.dashboard.plots.overlay import with_reference
 from muonstream.dashboard.plots.themes import COLORS
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.account import Account
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
-from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.findings import Finding, Judgement
 from muonstream.verdicts.verdicts import Status, Verdicts
 
 LETTERS = 0.025

@@ -16,11 +16,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.metrics import metrics
 from muonstream.dashboard.muon_metrics import time_box_metrics
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.account import Account
 from muonstream.run.monitor import Snapshot
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.verdicts import Status, Verdicts
 from tools.machine import PROMTOOL_HINT, find_promtool, in_ci
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from faults import Outcome, simulated, watched
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
-from muonstream.verdicts.findings import Level
 from muonstream.words import Words
 
 FAULT_S = 120.0

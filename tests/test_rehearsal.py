@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from muonstream.detector.model import Detector
 from muonstream.kafka.gateway import Form, Framing, Scattering
-from muonstream.kafka.messages import EndMessage, Kind, Run
+from muonstream.kafka.messages import EndMessage, Kind
 from muonstream.kafka.progress import Tail
 from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 BOARDS = Detector.default().boards

@@ -30,7 +30,6 @@ from muonstream.kafka.messages import (
     EndMessage,
     FrameMessage,
     Kind,
-    Run,
     dma_words,
     frame_messages,
     kind_of,
@@ -38,6 +37,7 @@ from muonstream.kafka.messages import (
 )
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation, simulate_words
+from muonstream.sources.identity import Run
 from muonstream.words import ORBIT_SHIFT, Words
 from tools.kafka_broker import Broker
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.kafka.messages import Run
+from muonstream.sources.identity import Run
 from muonstream.sources.runs import (
     GOES_ON_ORBITS,
     STEPS_BACK_ORBITS,

@@ -25,7 +25,7 @@ from muonstream.kafka.address import KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.java import java_properties
-from muonstream.kafka.messages import Run, loose_partition
+from muonstream.kafka.messages import loose_partition
 from muonstream.kafka.offsets import TopicEnds
 from muonstream.kafka.reader import TopicReader
 from muonstream.run.intervals import Intervals
@@ -34,6 +34,7 @@ from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store, StoreError
 from muonstream.sources.files import read_blocks
+from muonstream.sources.identity import Run
 from muonstream.spark.engine import SparkEngine
 from muonstream.spark.query import Query, QueryOptions
 from muonstream.verdicts.timeline import Timeline

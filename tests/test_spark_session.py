@@ -184,7 +184,7 @@ def test_our_package_travels_without_the_page(tmp_path: Path) -> None:
     assert {
         "muonstream/__init__.py",
         "muonstream/spark/task.py",
-        "muonstream/detectors/telescope.toml",
+        "muonstream/detector/telescope.toml",
     } <= names
     assert not [name for name in names if name.startswith("muonstream/dashboard") or "__pycache__" in name]
     assert Path(muonstream.__file__).parent.name == "muonstream"

@@ -9,10 +9,10 @@ import pytest
 
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.kafka.messages import Run
 from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_of
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 FILES = ("run000591.dat", "run000591_derived_scintillator.dat", "course_stream_first74rows.csv")

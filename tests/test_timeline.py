@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.telescope import simulate_words
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Verdicts, as_plain, of_plain
 from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc

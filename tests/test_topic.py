@@ -16,9 +16,9 @@ from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.messages import Run
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 
 WORDS = simulate_words(20_000, rate_hz=5000, seed=6)
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from posting_servers import OK, answering
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.snapshot_codec import encode
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.webhook import TRIES, Webhook, WebhookError
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.verdicts import Change
 
 

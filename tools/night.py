@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.verdicts import Change
 from muonstream.words import Words
 from tools.faults import FAULTS, by_time

@@ -23,13 +23,14 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.server import Dashboard
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.account import Account
 from muonstream.run.board import Board
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
-from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.findings import Finding, Judgement
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Acknowledgement, Status, Verdicts
 from tools.machine import CHROMIUM_HINT, find_chromium

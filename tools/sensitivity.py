@@ -23,10 +23,10 @@ import numpy as np
 import muonstream
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.steps import Step
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.simulation.scenario import SimulationConfig
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Change, duration
 from muonstream.words import Words

@@ -25,7 +25,7 @@ from tools.kafka_broker import HOST, ROOT, free_ports
 from tools.machine import JAVA_HINT, find_java
 from tools.processes import children, descendants, gone, guarded, kill
 
-LOG4J: Final = ROOT / "src" / "muonstream" / "engines" / "spark_log4j2.xml"
+LOG4J: Final = ROOT / "src" / "muonstream" / "spark" / "log4j2.xml"
 DAEMON_MIB: Final = 256
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0

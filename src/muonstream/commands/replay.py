@@ -25,12 +25,13 @@ from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.gateway import Gateway, check_tails, warm_up
-from muonstream.kafka.messages import EndMessage, Kind, Run
+from muonstream.kafka.messages import EndMessage, Kind
 from muonstream.kafka.progress import Tail, read_tails
 from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.kafka.topics import FRAMES, HITS
 from muonstream.sources.files import is_stream, read_parts
 from muonstream.sources.follow import follow
+from muonstream.sources.identity import Run
 from muonstream.sources.pace import held_after, paced, rated
 from muonstream.sources.peek import file_identity, peek_run_word
 from muonstream.sources.runs import identify, may_join, runs_of

@@ -18,11 +18,11 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine, stored_name
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.messages import Run
 from muonstream.kafka.reader import Begin, TopicReader
 from muonstream.kafka.topics import FRAMES
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store
+from muonstream.sources.identity import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from muonstream.dashboard.engine_metrics import engine_metrics
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message.message import numbers
 from muonstream.dashboard.muon_metrics import muon_metrics, time_box_metrics
+from muonstream.detector.level import Level
 from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
-from muonstream.verdicts.findings import Level, worst
+from muonstream.verdicts.findings import worst
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

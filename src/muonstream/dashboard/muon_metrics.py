@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.verdicts import Verdicts
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from muonstream.detector.guidance import GUIDANCE
-from muonstream.verdicts.findings import Level
+from muonstream.detector.level import Level
 
 LEVELS: Final = {"medium": Level.MEDIUM, "bad": Level.BAD}
 LONGEST: Final = 200

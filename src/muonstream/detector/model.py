@@ -344,7 +344,7 @@ class Detector(_Table):
     @classmethod
     def bundled(cls) -> list[str]:
         """Names of the detector files that come with the package."""
-        folder = resources.files("muonstream") / "detectors"
+        folder = resources.files("muonstream.detector")
         return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
     @classmethod
@@ -438,5 +438,5 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> str:
 
 @cache
 def _bundled(name: str) -> Detector:
-    text = (resources.files("muonstream") / "detectors" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("muonstream.detector") / f"{name}.toml").read_text(encoding="utf-8")
     return parse(text, f"{name}.toml")

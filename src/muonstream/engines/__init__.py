@@ -1,0 +1,1 @@
+"""Engines: words in, snapshots out."""

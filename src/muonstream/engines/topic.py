@@ -14,11 +14,11 @@ from muonstream.counting.kernel import SLOT_WINDOWS
 from muonstream.engines.pipeline import Elsewhere, Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.kafka.deliveries import Deliveries, Part
-from muonstream.kafka.messages import Run
 from muonstream.kafka.reader import TopicReader
 from muonstream.run.checkpoint import CheckpointError
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Position, Saved, Store, StoreError
+from muonstream.sources.identity import Run
 
 STORE_EVERY_S: Final = 1.0
 IDLE_EVERY_S: Final = 0.25

@@ -15,16 +15,8 @@ from muonstream.formats.block import counted
 from muonstream.formats.hits_json import KEYS, scan_objects, word_of_object
 from muonstream.frames import Frames
 from muonstream.kafka.grouping import FRAME_HEADER, Mark, Message, groups
-from muonstream.kafka.messages import (
-    EndMessage,
-    FrameMessage,
-    Headers,
-    Kind,
-    MessageError,
-    Run,
-    dma_words,
-    kind_of,
-)
+from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, dma_words, kind_of
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 LARGEST_BYTES: Final = 1 << 22

@@ -24,13 +24,13 @@ from muonstream.kafka.messages import (
     EndMessage,
     FrameMessage,
     Kind,
-    Run,
     dma_value,
     loose_headers,
     loose_partition,
     position_header,
 )
 from muonstream.kafka.progress import Tail
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 if TYPE_CHECKING:

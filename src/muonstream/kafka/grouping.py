@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.kafka.messages import BLOCK_WORDS, DMA_WORDS, MOST_DIGITS, VERSION, WORD_BYTES, Kind, Run
+from muonstream.kafka.messages import BLOCK_WORDS, DMA_WORDS, VERSION, WORD_BYTES, Kind
+from muonstream.sources.identity import MOST_DIGITS, Run
 
 FRAME_HEADER: Final = ("kind", b"frame")
 VERSION_HEADER: Final = b"%d" % VERSION

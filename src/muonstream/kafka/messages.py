@@ -17,6 +17,7 @@ from typing import Final, Self
 import numpy as np
 
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK, Frames
+from muonstream.sources.identity import MOST_DIGITS, Run
 from muonstream.words import Words
 
 VERSION: Final = 1
@@ -30,8 +31,6 @@ _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
 
 _FRAME_NAMES: Final = ["kind", "version", "run-name", *_COUNTS, "position"]
 _VERSION_TEXT: Final = b"%d" % VERSION
-MOST_DIGITS: Final = 18
-"""Of a number in a header, so that it fits 64 bits."""
 MOST_EPOCHS: Final = 1 << 20
 """More resets of the orbit counter no run has: it wraps every four days."""
 
@@ -54,14 +53,6 @@ class Kind(StrEnum):
     END = "end"
     DMA = "dma"
     JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Which run words belong to: its number and name."""
-
-    number: int = 0
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import Connection
-from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, Run, kind_of, loose_place
+from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, kind_of, loose_place
+from muonstream.sources.identity import Run
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer

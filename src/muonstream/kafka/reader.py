@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from muonstream.formats.block import SourceError
 from muonstream.kafka.client import Connection, client_library
 from muonstream.kafka.grouping import Message
-from muonstream.kafka.messages import MOST_DIGITS, Run
+from muonstream.sources.identity import MOST_DIGITS, Run
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, TopicPartition

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from muonstream.kafka.gateway import Form, Framing, Scattering
-from muonstream.kafka.messages import Kind, Run
+from muonstream.kafka.messages import Kind
 from muonstream.kafka.progress import Tail
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 

@@ -9,9 +9,10 @@ from threading import Lock
 from typing import Any, Final
 
 from muonstream.detector.known import Known
+from muonstream.detector.level import Level
 from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
-from muonstream.verdicts.findings import Finding, Level, graded
+from muonstream.verdicts.findings import Finding, graded
 from muonstream.verdicts.levels import Key, Levels, Moment
 from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain, with_known
 

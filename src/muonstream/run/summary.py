@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.kafka.messages import Run
 from muonstream.run.account import Account
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
+from muonstream.sources.identity import Run
 from muonstream.verdicts.verdicts import verdicts_summary
 
 

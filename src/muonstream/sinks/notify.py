@@ -10,8 +10,8 @@ from threading import Condition
 from typing import Any, Final
 from urllib.parse import unquote
 
+from muonstream.detector.level import Level
 from muonstream.sinks.posting import start_thread
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.notice_text import text, title
 from muonstream.verdicts.notices import Event, Key, Kind, Message, Notices
 

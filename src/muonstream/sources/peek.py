@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from muonstream.formats.block import SourceError
+from muonstream.formats.step import DMA_WORDS
 from muonstream.formats.unpack import Unpacker
-from muonstream.kafka.messages import DMA_WORDS
 from muonstream.sources.files import is_local, is_stream, open_bytes
 from muonstream.words import BX_PER_ORBIT, Head, Words, decode
 

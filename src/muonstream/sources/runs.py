@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from muonstream.kafka.messages import MOST_DIGITS, Run
+from muonstream.sources.identity import MOST_DIGITS, Run
 from muonstream.words import BX_PER_ORBIT
 
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zstd")

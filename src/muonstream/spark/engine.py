@@ -14,10 +14,11 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.formats.block import SourceError
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.messages import FrameMessage, Run
+from muonstream.kafka.messages import FrameMessage
 from muonstream.kafka.offsets import TopicEnds
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store, StoreError
+from muonstream.sources.identity import Run
 from muonstream.spark.progress import Progress
 from muonstream.spark.query import Query
 from muonstream.spark.session import SparkError, first_line

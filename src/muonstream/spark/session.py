@@ -41,7 +41,7 @@ OF_PYSPARK: Final = (
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
 """Names a folder with the connector's jars, for machines that cannot fetch them."""
 END_TIMEOUT_S: Final = 20.0
-LOG4J: Final = Path(__file__).with_name("spark_log4j2.xml")
+LOG4J: Final = Path(__file__).with_name("log4j2.xml")
 COLLECTOR: Final = "-XX:+UseParallelGC"
 """Java's default collector takes longer than the tasks themselves with messages that have headers."""
 YOUNG: Final[Mapping[str, str]] = {"driver": "-Xmn1300m", "executor": "-Xmn650m"}

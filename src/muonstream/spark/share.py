@@ -11,8 +11,9 @@ import numpy as np
 
 from muonstream.counting.kernel import RECENT_SLOTS, Contribution
 from muonstream.kafka.deliveries import Part
-from muonstream.kafka.messages import EndMessage, Run
+from muonstream.kafka.messages import EndMessage
 from muonstream.muons.events import MuonContribution, newest
+from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 SCHEMA: Final = "share binary"

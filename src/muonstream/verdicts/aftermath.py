@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from muonstream.counting.steps import STEP_S
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
-from muonstream.verdicts.findings import Finding, Judgement, Level
+from muonstream.verdicts.findings import Finding, Judgement
 from muonstream.verdicts.judge import Windows
 
 OF_BRIEF: Final = frozenset({"rate", "noise", "active cells"})

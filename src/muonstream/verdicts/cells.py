@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.detector.level import Level
 from muonstream.detector.model import Chamber, Thresholds
-from muonstream.verdicts.findings import Finding, Level, graded, median, significant
+from muonstream.verdicts.findings import Finding, graded, median, significant
 
 Array = NDArray[np.int64]
 

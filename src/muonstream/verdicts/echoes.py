@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.pairs import AFTERPULSE_TDC, CROSSTALK_TDC, accidental_pairs
+from muonstream.detector.level import Level
 from muonstream.verdicts.cells import cell_name
-from muonstream.verdicts.findings import Finding, Level, graded, median, significant
+from muonstream.verdicts.findings import Finding, graded, median, significant
 
 
 def judge_echoes(catalogue: Catalogue, counts: Counts, chamber: int) -> Iterator[Finding]:

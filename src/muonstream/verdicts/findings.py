@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from enum import IntEnum
 from math import isfinite, sqrt
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Level(IntEnum):
-    """A verdict; of several, the highest counts."""
-
-    NULL = 0
-    """Too little data to say."""
-    GOOD = 1
-    MEDIUM = 2
-    BAD = 3
-
-    @property
-    def title(self) -> str:
-        """Null, Good, Medium or Bad."""
-        return self.name.capitalize()
+from muonstream.detector.level import Level
 
 
 def worst(levels: Iterable[Level]) -> Level:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.channels import SCINTILLATOR
+from muonstream.detector.level import Level
 from muonstream.verdicts.cells import CellCounts, CellVerdicts, judge_cells, typical_hits
 from muonstream.verdicts.echoes import judge_echoes
 from muonstream.verdicts.findings import (
     Finding,
     Judgement,
-    Level,
     change,
     chi_squared,
     graded,

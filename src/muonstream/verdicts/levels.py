@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from muonstream.verdicts.findings import Finding, Level
+from muonstream.detector.level import Level
+from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.verdicts import Change, Status
 
 WORSE_AFTER_S: Final = 2.0

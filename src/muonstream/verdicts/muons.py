@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import SIDES, drift_velocity_um_per_ns, wilson
+from muonstream.detector.level import Level
 from muonstream.detector.model import Chamber
 from muonstream.muons.patterns import build_patterns
 from muonstream.statistics.core import fit_core, weighted_shifts
 from muonstream.verdicts.cells import cell_name
-from muonstream.verdicts.findings import Finding, Level, change, graded
+from muonstream.verdicts.findings import Finding, change, graded
 
 FEWEST_OF_SIDES: Final = 30
 """Segments of one choice of sides, for their mean misfit."""

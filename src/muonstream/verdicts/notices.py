@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from muonstream.verdicts.findings import Level
+from muonstream.detector.level import Level
 
 HOUR_S: Final = 3600.0
 SINGLY: Final = 3

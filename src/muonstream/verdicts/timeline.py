@@ -13,9 +13,10 @@ import numpy as np
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.steps import Step
 from muonstream.detector.known import why_known
+from muonstream.detector.level import Level
 from muonstream.verdicts.aftermath import Aftermath
 from muonstream.verdicts.cells import typical_hits
-from muonstream.verdicts.findings import Judgement, Level, median
+from muonstream.verdicts.findings import Judgement, median
 from muonstream.verdicts.judge import Lost, Window, Windows, judge
 from muonstream.verdicts.levels import Levels, Moment
 from muonstream.verdicts.timebox import TimeBox, newest_time_box

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from muonstream.counting.catalogue import Catalogue
-from muonstream.verdicts.findings import Finding, Level, graded
+from muonstream.detector.level import Level
+from muonstream.verdicts.findings import Finding, graded
 from muonstream.verdicts.timebox import Edge, TimeBox
 
 TIMING_SIGMAS = 3.0

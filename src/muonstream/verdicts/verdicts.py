@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.detector.known import Known, why_known
-from muonstream.verdicts.findings import Finding, Judgement, Level, worst
+from muonstream.detector.level import Level
+from muonstream.verdicts.findings import Finding, Judgement, worst
 
 BY_FILE: Final = "detector file"
 """Who knows of the problems that a detector file names."""

@@ -1,0 +1,1 @@
+"""The message of a snapshot, as browsers get it."""

@@ -24,10 +24,10 @@ from muonstream.counting.catalogue import DRIFT_BINS, Catalogue, Counts
 from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.message.muons import MuonPage, muon_page, muon_times
 from muonstream.dashboard.message.timing import edge_arrays, rate_remarks
+from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.run.inputs import inputs_json
 from muonstream.run.monitor import Snapshot
-from muonstream.verdicts.findings import Level
 from muonstream.verdicts.verdicts import Status, Verdicts, headline
 
 Arrays = dict[str, NDArray[Any]]

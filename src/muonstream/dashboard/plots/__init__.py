@@ -1,0 +1,1 @@
+"""The plots of the page, made with Bokeh."""
