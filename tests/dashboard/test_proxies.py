@@ -39,7 +39,7 @@ MODULES: Final = (
 APACHE_MODULES: Final = "/usr/lib/apache2/modules"
 BCRYPT: Final = "$2y$04$GzuJAiXWv1eCh.yQWAXTV.a3rauLBaarjKEqbR5ngGCQvDX3iTUli"
 """Of the word secret."""
-DOCUMENT: Final = (Path(__file__).parents[1] / "docs" / "access.md").read_text("utf-8")
+DOCUMENT: Final = (Path(__file__).parents[2] / "docs" / "access.md").read_text("utf-8")
 
 
 def example(kind: str, page: int) -> str:

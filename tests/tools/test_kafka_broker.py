@@ -14,7 +14,7 @@ from kafka_fixtures import TopicMaker, make_topic
 
 from tools.kafka_broker import USER, Broker, free_ports
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def send(address: str, topic: str, values: list[bytes]) -> None:

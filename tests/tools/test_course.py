@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tools.processes import descendants, gone
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUICK = ("--rate", "2000", "--trigger", "1s", "--interval", "2", "--port", "0")
 HISTOGRAMS = ("Hist_1", "Hist_2", "Hist_3", "Hist_4")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import muonstream
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = "".join(re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL))
 COMMANDS = sorted(set(re.findall(r"^(?:.*\| )?muonstream ([a-z]+)", CODE, re.MULTILINE)))

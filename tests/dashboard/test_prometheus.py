@@ -25,7 +25,7 @@ from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.verdicts import Status, Verdicts
 from tools.machine import PROMTOOL_HINT, find_promtool, in_ci
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus-rules.yaml"
 OTHERS = {"up"}
 """Metrics that Prometheus itself has."""

@@ -501,7 +501,7 @@ def test_the_table_is_in_order(fault: Fault) -> None:
     source = "".join(
         path.read_text("utf-8")
         for wing in ("verdicts", "run", "detector")
-        for path in (Path(__file__).parents[1] / "src/muonstream" / wing).glob("*.py")
+        for path in (Path(__file__).parents[2] / "src/muonstream" / wing).glob("*.py")
     )
     for check, subject in fault.checks(DETECTOR):
         assert f'"{check}"' in source or check.removesuffix(" words") in ("late", "stray", "malformed"), check

@@ -110,7 +110,7 @@ def test_json_has_everything_and_is_the_same_of_a_file_a_pipe_and_gzip(faulty: s
 
 
 def test_the_documented_keys_are_those_of_the_json(faulty: str) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "inspect.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text("utf-8")
     (one,) = as_json(faulty)
     nested = [one["survey"], one["survey"]["boards"][0], one["survey"]["channels"][0], one["survey"]["repeats"]]
     for keys in (one, *nested):

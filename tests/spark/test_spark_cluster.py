@@ -14,7 +14,7 @@ from tools.machine import JAVA_HINT, find_java, in_ci
 from tools.processes import descendants, gone, running
 from tools.spark_cluster import Cluster, ClusterError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # one line a job: the sum of squares that executors computed, and how many processes computed it
 JOB = """
 import sys

@@ -167,7 +167,7 @@ def test_limits_are_two_rising_numbers(value: str) -> None:
 
 
 def test_the_documented_thresholds_are_the_defaults() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "detector-file.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "detector-file.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d., ]+) \|", text.partition("## Thresholds")[2], re.MULTILINE))
     defaults = {
         name: ", ".join(f"{x:g}" for x in (value if isinstance(value, tuple) else (value,)))

@@ -22,7 +22,7 @@ import muonstream
 from muonstream.cli.app import app
 from tools.kafka_broker import Broker
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_accumulate import DETECTORS, framed, words_of
+from test_kernel import DETECTORS, framed, words_of
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
