@@ -32,7 +32,9 @@ BX_NS: Final = 25.0
 NS_PER_TDC: Final = BX_NS / TDC_PER_BX
 ORBIT_SECONDS: Final = BX_PER_ORBIT * BX_NS * 1e-9
 
-TDC_BITS: Final = 5
+WORD_BYTES: Final = 8
+DMA_WORDS: Final = 129
+"""Values of a raw DMA transfer: a run word, then 128 words of the boards."""
 BX_SHIFT: Final = 5
 ORBIT_SHIFT: Final = 17
 CHANNEL_SHIFT: Final = 49

@@ -274,7 +274,7 @@ def test_good_words_before_a_fault_are_kept_and_strict_is_an_error(tmp_path: Pat
     assert "byte 8,000: found 3 bytes at the end" in done.stdout
     assert muonstream("process", str(cut)).returncode == 0
     strict = muonstream("process", str(cut), "--strict")
-    assert strict.returncode == 1
+    assert strict.returncode == 3
     assert "--strict: of the words, 1 malformed" in strict.stderr
 
 

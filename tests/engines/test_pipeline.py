@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
-from muonstream.engines.pipeline import FAULTS_KEPT, Elsewhere, Pipeline
+from muonstream.engines.pipeline import Elsewhere, Pipeline
+from muonstream.formats.block import FAULTS_KEPT
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.run.checkpoint import CheckpointError

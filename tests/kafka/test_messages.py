@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.kafka.messages import (
     BLOCK_WORDS,
-    DMA_WORDS,
     EndMessage,
     FrameMessage,
     Headers,
@@ -27,6 +26,7 @@ from muonstream.kafka.messages import (
     position_header,
 )
 from muonstream.sources.identity import Run
+from muonstream.words import DMA_WORDS
 
 COUNTS = st.integers(0, 10**12)
 RUNS = st.builds(Run, COUNTS, st.text(max_size=20))

@@ -204,6 +204,25 @@ def test_every_module_says_what_it_is_in_its_first_line() -> None:
     assert [str(path) for path, text in texts.items() if not text] == []
 
 
+INTERNAL_ERRORS = frozenset(
+    {"MuonstreamError", "BrokenError", "RefusedError", "PostError", "RedirectError", "StoppedError"}
+)
+"""The root, and errors that are caught inside the room that raises them."""
+
+
+def test_errors_for_users_have_one_root() -> None:
+    bases: dict[str, set[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
+                bases[node.name] = {base.id for base in node.bases if isinstance(base, ast.Name)}
+
+    def has_root(name: str) -> bool:
+        return name == "MuonstreamError" or any(has_root(base) for base in bases.get(name, ()))
+
+    assert {name for name in bases if not has_root(name)} == INTERNAL_ERRORS - {"MuonstreamError"}
+
+
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     heavy = ("numpy", "numba", "bokeh", "pydantic", "starlette", "uvicorn", "confluent_kafka")
     program = f"import sys, muonstream.cli.app; print(*[name for name in {heavy} if name in sys.modules])"

@@ -12,20 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from muonstream.compiled import spare_extensions
-from muonstream.detector.model import Detector, DetectorError
-from muonstream.formats.block import SourceError
+from muonstream.detector.model import Detector
+from muonstream.errors import MuonstreamError
 from muonstream.formats.recognise import BINARY, Format
-from muonstream.kafka.address import KafkaAccessError
 from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
-from muonstream.sinks.store import StoreError
-from muonstream.spark.session import SparkError
 from muonstream.verdicts.verdicts import headline
 
 spare_extensions()
 
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED, LOST = 0, 1, 3
+"""Exit codes; 2 is a wrong option, which the command line finds by itself."""
 INTERRUPTED = 130
 ENOUGH_ROWS: Final = 100
 """From so many rows of a text on, most of them must be good."""
@@ -33,8 +31,12 @@ LINES: Final = 20
 """So many lines of notes and faults are shown at the end of a run."""
 
 
-class CommandError(Exception):
+class CommandError(MuonstreamError):
     """What a user did wrong, in one line."""
+
+
+class LossError(CommandError):
+    """With --strict: something was lost, malformed, left out or counted twice."""
 
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -57,9 +59,9 @@ def clear_errors(status: list[int]) -> Iterator[None]:
     """Turn what users can cause into lines on standard error; status[0] becomes the exit code."""
     try:
         yield
-    except (CommandError, SourceError, DetectorError, KafkaAccessError, StoreError, SparkError) as error:
+    except MuonstreamError as error:
         complain(str(error))
-        status[0] = FAILED
+        status[0] = LOST if isinstance(error, LossError) else FAILED
     except KeyboardInterrupt:
         complain("interrupted")
         status[0] = INTERRUPTED
@@ -171,8 +173,8 @@ def fail_if_misread(snapshot: Snapshot) -> None:
             )
 
 
-def strictly(snapshot: Snapshot) -> None:
-    """Raise CommandError when something was lost, left out or counted twice, or when an account does not balance."""
+def fail_if_lossy(snapshot: Snapshot) -> None:
+    """Raise LossError when something was lost, left out or counted twice, or when an account does not balance."""
     account = snapshot.account
     words = [
         f"{number:,} {name}"
@@ -185,4 +187,4 @@ def strictly(snapshot: Snapshot) -> None:
     found = [f"of the words, {', '.join(words)}"] if words else []
     found += [f"{number:,} {what}" for number, what in InputTotals.of(snapshot.inputs).suspect]
     if found:
-        raise CommandError(f"--strict: {', '.join(found)}")
+        raise LossError(f"--strict: {', '.join(found)}")

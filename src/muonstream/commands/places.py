@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Final
 
 from muonstream.formats.block import ByteAccount
 from muonstream.survey.remarks import word_place
-
-WORD_BYTES: Final = 8
+from muonstream.words import WORD_BYTES
 
 
 @dataclass(slots=True)

@@ -123,7 +123,7 @@ def process_files(files: list[str], options: ProcessOptions) -> int:
         total = total_of([one.snapshot for one in counted])
         common.fail_if_misread(total)
         if options.strict:
-            common.strictly(total)
+            common.fail_if_lossy(total)
     return status[0]
 
 

@@ -294,4 +294,4 @@ def _live(
             common.check_published(published)
             common.fail_if_misread(snapshot)
             if options.strict:
-                common.strictly(snapshot)
+                common.fail_if_lossy(snapshot)

@@ -146,7 +146,7 @@ def run_spark(
             stays(server, stop)
         common.check_published(published)
         if live.strict:
-            common.strictly(snapshot)
+            common.fail_if_lossy(snapshot)
     return status[0]
 
 

@@ -18,6 +18,7 @@ from muonstream.dashboard.app import create_app, prepare_plots
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.detector.model import Detector
+from muonstream.errors import MuonstreamError
 from muonstream.run.board import Board
 from muonstream.run.monitor import Snapshot
 
@@ -25,7 +26,7 @@ UP_AGAIN_S: Final = 0.2
 WAITING_IN_KERNEL: Final = 128
 
 
-class DashboardError(Exception):
+class DashboardError(MuonstreamError):
     """A page that cannot be served, in one line."""
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from muonstream.detector.channels import ChannelMap, build_channel_map
 from muonstream.detector.guidance import guidance_table
 from muonstream.detector.known import Known, known_table
+from muonstream.errors import MuonstreamError
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
 MOST_CHAMBERS: Final = 128
@@ -74,7 +75,7 @@ Position = Annotated[float, _number(-1e6, 1e6)]
 Limits = Annotated[tuple[float, float], BeforeValidator(_limits)]
 
 
-class DetectorError(ValueError):
+class DetectorError(MuonstreamError, ValueError):
     """A detector file that cannot be used: one line a fault, each with file, key, what was found, what is allowed."""
 
 

@@ -16,7 +16,7 @@ from muonstream.counting.steps import Steps, parts_of
 from muonstream.detector.model import Detector
 from muonstream.engines.interrupts import held_back
 from muonstream.engines.kernels import Analysis, Kernels
-from muonstream.formats.block import Block, InputReport
+from muonstream.formats.block import FAULTS_KEPT, Block, InputReport
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.run.checkpoint import CheckpointError, StateDict, check_identity, identity
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""
-FAULTS_KEPT: Final = 20
 REMARKS_KEPT: Final = 200
 WARM_UP_WORDS: Final = 20_000
 

@@ -35,7 +35,6 @@ from muonstream.formats.step import (
     CANDIDATE,
     CAREFUL,
     CHANGED,
-    DMA_WORDS,
     FOUND,
     FULL,
     LOOK,
@@ -52,9 +51,8 @@ from muonstream.formats.step import (
     TRUSTED,
     walk,
 )
-from muonstream.words import Words
+from muonstream.words import DMA_WORDS, WORD_BYTES, Words
 
-WORD_BYTES: Final = 8
 ALL_BOARDS: Final = 0xFF
 SEARCH_WORDS: Final = 1 << 13
 """So many words from a lost step on are searched before they are passed over, or taken for a mixture of words."""

@@ -18,12 +18,12 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from muonstream.compiled import compiled
-from muonstream.formats.binary import ALL_BOARDS, WORD_BYTES, Transfers
+from muonstream.formats.binary import ALL_BOARDS, Transfers
 from muonstream.formats.block import counted
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, PADDING, is_hit, kind_of, near, orbit_of
-from muonstream.formats.step import DMA_WORDS, HIGHEST_RUN_WORD
-from muonstream.words import BX_MASK, BX_SHIFT, CHANNEL_MASK, CHANNEL_SHIFT, FPGA_SHIFT, Words
+from muonstream.formats.step import HIGHEST_RUN_WORD
+from muonstream.words import BX_MASK, BX_SHIFT, CHANNEL_MASK, CHANNEL_SHIFT, DMA_WORDS, FPGA_SHIFT, WORD_BYTES, Words
 
 FEWEST_GOOD: Final = 12
 CHANNELS_SHOWN: Final = 8

@@ -11,8 +11,8 @@ from muonstream.formats.binary import ALL_BOARDS, BinaryDecoder
 from muonstream.formats.block import Block, SourceError
 from muonstream.formats.plausible import STEP_FEWEST, find_step, is_hit
 from muonstream.formats.recognise import Decoder, Form, decoder
-from muonstream.formats.step import DMA_WORDS
 from muonstream.formats.text import TextForm
+from muonstream.words import DMA_WORDS
 
 SAMPLE_BYTES: Final = 8 * (DMA_WORDS + 1) + 8
 """With so many bytes of the content it can be told."""

@@ -29,9 +29,8 @@ from muonstream.formats.plausible import (
     near,
     orbit_of,
 )
+from muonstream.words import DMA_WORDS
 
-DMA_WORDS: Final = 129
-"""Values of a raw DMA transfer: a run word, then 128 words of the boards."""
 LOOK: Final = 17
 """Values looked at from an odd one on: 16 words, wherever in the first value they begin."""
 ELSEWHERE: Final = 6

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from muonstream.errors import MuonstreamError
+
 SCHEME: Final = "kafka://"
 DEFAULT_PORT: Final = 9092
 TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -33,7 +35,7 @@ OURS: Final = frozenset(
 """Properties on which the guarantees rest."""
 
 
-class KafkaAccessError(Exception):
+class KafkaAccessError(MuonstreamError):
     """What is wrong with Kafka or with how we were told to reach it: one line, without secrets."""
 
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from muonstream.formats.hits_json import KEYS, scan_objects
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.grouping import Mark, Message
-from muonstream.kafka.messages import DMA_WORDS, WORD_BYTES, Kind
-from muonstream.words import Words
+from muonstream.kafka.messages import BRACE, Kind
+from muonstream.words import DMA_WORDS, WORD_BYTES, Words
 
 COLUMNS: Final = ("partition", "offset", "value", "headers")
 """The columns of a batch, in their order; headers are a list of structures of key and value."""
-_BRACE: Final = 123
 _DMA_BYTES: Final = DMA_WORDS * WORD_BYTES
 
 
@@ -145,7 +144,7 @@ class Stretch(Sequence[Message]):
         there = sizes > 0
         begins = np.zeros(len(self), np.uint8)
         begins[there] = rows.values.data[starts[there]]
-        bare: NDArray[np.bool_] = (headers == 0) & (begins == _BRACE) & (sizes != _DMA_BYTES)
+        bare: NDArray[np.bool_] = (headers == 0) & (begins == BRACE) & (sizes != _DMA_BYTES)
         return bare
 
     def words(self, unusual: NDArray[np.int64]) -> Words:

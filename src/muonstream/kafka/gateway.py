@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from muonstream.formats.block import FAULTS_KEPT
 from muonstream.formats.loose_hits import hits_json
 from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.framing.builder import FrameBuilder
@@ -19,7 +20,6 @@ from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import Connection, client_library
 from muonstream.kafka.messages import (
     BLOCK_WORDS,
-    DMA_WORDS,
     PART_WORDS,
     EndMessage,
     FrameMessage,
@@ -31,7 +31,7 @@ from muonstream.kafka.messages import (
 )
 from muonstream.kafka.progress import Tail
 from muonstream.sources.identity import Run
-from muonstream.words import Words
+from muonstream.words import DMA_WORDS, Words
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -40,7 +40,6 @@ QUEUE_KIB: Final = 1 << 17
 """What waits for the broker at most; then the source waits."""
 WAIT_S: Final = 0.1
 POLL_MESSAGES: Final = 256
-FAULTS_KEPT: Final = 20
 
 
 class Outbox:

@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.kafka.messages import BLOCK_WORDS, DMA_WORDS, VERSION, WORD_BYTES, Kind
+from muonstream.kafka.messages import BLOCK_WORDS, BRACE, VERSION, Kind
 from muonstream.sources.identity import MOST_DIGITS, Run
+from muonstream.words import DMA_WORDS, WORD_BYTES
 
 FRAME_HEADER: Final = ("kind", b"frame")
 VERSION_HEADER: Final = b"%d" % VERSION
-_BRACE: Final = 123
 
 
 class Message(Protocol):
@@ -58,7 +58,7 @@ def _mark(message: Message) -> Mark:
             return Mark(None)
     value = message.value()
     if value:
-        if value[0] == _BRACE:
+        if value[0] == BRACE:
             return Mark(Kind.JSON)
         if len(value) == DMA_WORDS * WORD_BYTES:
             return Mark(Kind.DMA)
@@ -70,7 +70,7 @@ _BARE: Final = Mark(Kind.JSON)
 
 def _is_bare(message: Message) -> bool:
     """Whether it is a loose hit without headers, for which asking is cheap."""
-    return not message.headers() and (message.value() or b" ")[0] == _BRACE
+    return not message.headers() and (message.value() or b" ")[0] == BRACE
 
 
 def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:

@@ -16,17 +16,18 @@ from typing import Final, Self
 
 import numpy as np
 
+from muonstream.errors import MuonstreamError
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK, Frames
 from muonstream.sources.identity import MOST_DIGITS, Run
-from muonstream.words import Words
+from muonstream.words import DMA_WORDS, WORD_BYTES, Words
 
 VERSION: Final = 1
+BRACE: Final = 123
+"""The byte with which a JSON object begins."""
 PART_WORDS: Final = 1 << 16
 """Words of one message at most: a window with more goes in parts."""
-DMA_WORDS: Final = 129
 BLOCK_WORDS: Final = 1024
 """Loose hits and DMA transfers go to one partition in blocks of so many words."""
-WORD_BYTES: Final = 8
 _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
 
 _FRAME_NAMES: Final = ["kind", "version", "run-name", *_COUNTS, "position"]
@@ -38,7 +39,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 """Kafka allows headers without a value; ours all have one."""
 
 
-class MessageError(ValueError):
+class MessageError(MuonstreamError, ValueError):
     """A message that is not what it should be: `fault` names the kind, the text says what was found."""
 
     def __init__(self, fault: str, text: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from muonstream.formats.block import SourceError
-from muonstream.kafka.messages import DMA_WORDS, WORD_BYTES, Kind, MessageError, kind_of
+from muonstream.kafka.messages import Kind, MessageError, kind_of
 from muonstream.kafka.reader import ASK_TIMEOUT_S, TopicReader
+from muonstream.words import DMA_WORDS, WORD_BYTES
 
 ASK_EVERY_S: Final = 0.25
 SAMPLED: Final = 4

@@ -20,6 +20,7 @@ from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import HEIGHT_TAN, drift_velocity_um_per_ns
 from muonstream.detector.geometry import Numbers, middle_mm
 from muonstream.detector.model import Chamber, Detector
+from muonstream.errors import MuonstreamError
 
 FEWEST_SEGMENTS: Final = 500
 FEWEST_PAIRS: Final = 50
@@ -28,7 +29,7 @@ CORE_SHARE: Final = 0.7737413
 """Variance of a normal distribution cut at two standard deviations, of the whole one's."""
 
 
-class CalibrationError(ValueError):
+class CalibrationError(MuonstreamError, ValueError):
     """Too little data to calibrate a detector: one line a reason."""
 
 

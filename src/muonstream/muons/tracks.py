@@ -292,7 +292,6 @@ class TrackFinder:
         chambers = self.detector.chambers
         self._view = np.array([VIEWS.index(c.view) for c in chambers], np.int64)
         self._z_mm = np.array([middle_mm(c) for c in chambers])
-        self._layers = np.array([c.layers for c in chambers], np.int64)
         self.middle_mm = float((self._z_mm.min() + self._z_mm.max()) / 2)
         """The height at which tracks have their position."""
         in_view = np.bincount(self._view[finder.layers > 0], minlength=2).astype(np.int64)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Catalogue
+from muonstream.errors import MuonstreamError
 
 MAGIC: Final = b"muonstate\x00"
 VERSION: Final = 1
@@ -23,7 +24,7 @@ StateDict = dict[str, Any]
 """Names to numbers, texts, None, lists of these, arrays of 64-bit numbers, and further dictionaries."""
 
 
-class CheckpointError(Exception):
+class CheckpointError(MuonstreamError):
     """A state that cannot be gone on from: one line with what was found and what is allowed."""
 
 

@@ -19,6 +19,7 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_rates import MuonSeries
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
+from muonstream.errors import MuonstreamError
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.muons.events import MuonEvent
 from muonstream.run.account import Account
@@ -61,7 +62,7 @@ MUON_RATES: Final = ("segments_hz", "full_hz", "tracks_hz", "muons_hz", "velocit
 TYPES: Final = {"<i8", "<f8"}
 
 
-class SnapshotError(ValueError):
+class SnapshotError(MuonstreamError, ValueError):
     """Bytes that are no snapshot of ours, or a snapshot that cannot be made small enough: one line."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from muonstream.detector.level import Level
+from muonstream.errors import MuonstreamError
 from muonstream.sinks.posting import start_thread
 from muonstream.verdicts.notice_text import text, title
 from muonstream.verdicts.notices import Event, Key, Kind, Message, Notices
@@ -22,7 +23,7 @@ MISSING: Final = "--notify needs the extra notify: pip install '.[notify]'"
 _SCHEME: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9.+-]{0,30})://")
 
 
-class NotifyError(ValueError):
+class NotifyError(MuonstreamError, ValueError):
     """An address that no message can be sent to, in one line; it never has more of the address than its scheme."""
 
 

@@ -13,11 +13,13 @@ from threading import Thread
 from typing import IO, Any, Self
 from urllib.parse import unquote, urlsplit
 
+from muonstream.errors import MuonstreamError
+
 ALLOWED = "expected is an address of http or https, such as https://example.org/hook"
 REDIRECTED = "it answered {}, a redirect, which is not followed; give the address that it leads to"
 
 
-class AddressError(ValueError):
+class AddressError(MuonstreamError, ValueError):
     """An address that cannot be posted to: one line, with nothing of the address that may be a secret."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from muonstream.errors import MuonstreamError
 from muonstream.run.checkpoint import CheckpointError, StateDict, pack, unpack
 
 APPLICATION: Final = 0x6D756F6E
@@ -40,7 +41,7 @@ CREATE TABLE position (
 """
 
 
-class StoreError(Exception):
+class StoreError(MuonstreamError):
     """A store that cannot be used: one line with its file and the reason."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from threading import Condition
 from typing import Any, Final
 
+from muonstream.errors import MuonstreamError
 from muonstream.sinks.posting import Address, AddressError, PostError, RedirectError, post, start_thread
 from muonstream.verdicts.verdicts import Change
 
@@ -20,7 +21,7 @@ MOST_WAITING: Final = 1000
 """Beyond so many changes the oldest are dropped, and counted."""
 
 
-class WebhookError(ValueError):
+class WebhookError(MuonstreamError, ValueError):
     """An address that cannot be posted to, in one line."""
 
 

@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 
 from muonstream.formats.block import SourceError
-from muonstream.formats.step import DMA_WORDS
 from muonstream.formats.unpack import Unpacker
 from muonstream.sources.files import is_local, is_stream, open_bytes
-from muonstream.words import BX_PER_ORBIT, Head, Words, decode
+from muonstream.words import BX_PER_ORBIT, DMA_WORDS, Head, Words, decode
 
 PEEK_BYTES: Final = 1 << 16
 """Of content, after decompression: 63 transfers."""

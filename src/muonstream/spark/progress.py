@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-WORD_BYTES: Final = 8
+from muonstream.words import WORD_BYTES
+
 LOGGER: Final = logging.getLogger("muonstream.spark")
 
 

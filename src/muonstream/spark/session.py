@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from muonstream.errors import MuonstreamError
 from muonstream.spark.package import package_zip
 
 MISSING: Final = "--engine spark needs the extra: pip install '.[spark]'"
@@ -68,7 +69,7 @@ QUIET: Final[Mapping[str, str]] = {
 }
 
 
-class SparkError(Exception):
+class SparkError(MuonstreamError):
     """What is wrong with Spark, or with how we were told to run it: one line."""
 
 

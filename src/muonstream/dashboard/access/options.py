@@ -18,6 +18,7 @@ from muonstream.dashboard.access.tokens import (
     token_of_environment,
     token_of_file,
 )
+from muonstream.errors import MuonstreamError
 
 TOKEN_VARIABLE: Final = "MUONSTREAM_TOKEN"
 OPERATOR_VARIABLE: Final = "MUONSTREAM_OPERATOR_TOKEN"
@@ -40,7 +41,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Made = TypeVar("_Made")
 
 
-class AccessError(Exception):
+class AccessError(MuonstreamError):
     """An option about the page's address or access that is not right, in one line."""
 
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from muonstream.errors import MuonstreamError
+
 SHORTEST: Final = 12
 LONGEST: Final = 200
 _ALLOWED: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # as RFC 6750 has it for Authorization: Bearer
 
 
-class TokenError(Exception):
+class TokenError(MuonstreamError):
     """A token that cannot be used, in one line."""
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.counting.catalogue import DRIFT_BINS, Catalogue, Counts
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.rates import RateSeries
 from muonstream.dashboard.message.muons import MuonPage, muon_page, muon_times
 from muonstream.dashboard.message.timing import edge_arrays, rate_remarks
@@ -34,7 +34,6 @@ Arrays = dict[str, NDArray[Any]]
 
 DRIFT_REBIN: Final = 6
 """Fine drift bins in one of the page's: 6 TDC counts are 5 ns."""
-DRIFT_SHOWN: Final = -(-DRIFT_BINS // DRIFT_REBIN)
 MAX_TIMES: Final = 1024
 """Points of a time series at most; beyond that, neighbouring bins are shown as their mean."""
 PERIODS: Final = ("run", "recent")
