@@ -51,7 +51,7 @@ def fetch() -> Path:
 
 
 def free_ports(n: int) -> list[int]:
-    """Some ports on which nobody listens now."""
+    """Ports on which nothing listens now."""
     taken: list[socket.socket] = []
     try:
         while len(taken) < n:

@@ -14,7 +14,7 @@ COPY: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-depen
 
 
 class MavenError(Exception):
-    """The jars cannot be had; the message says why."""
+    """The jars are not available; the message says why."""
 
 
 def fetched(pom: Path, home: Path, what: str) -> Path:

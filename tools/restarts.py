@@ -4,7 +4,7 @@ python -m tools.restarts                     20 kills of the engine on frames an
 python -m tools.restarts --kills 3 --words 300000
 
 Everything is real: a broker, `muonstream replay`, `muonstream run`, SIGKILL. The last summary is compared with that of
-`muonstream process` of the same words and with that of an engine that nobody disturbed.
+`muonstream process` of the same words and with that of an undisturbed engine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ begin again after a restart."""
 
 @dataclass
 class Scene:
-    """One run on its way: words in a file, a gateway that sends them, an engine that counts them."""
+    """One run under test: words in a file, a gateway that sends them, an engine that counts them."""
 
     broker: Broker
     topic: str
@@ -107,7 +107,7 @@ class Scene:
         self.gateway.communicate()
 
     def finish(self) -> dict[str, Any]:
-        """Wait until gateway and engine have ended by themselves, and give the summary. Raises RuntimeError."""
+        """Wait until gateway and engine have ended, and give the summary. Raises RuntimeError."""
         for name, process in (("gateway", self.gateway), ("engine", self.engine)):
             if process is None:
                 continue
@@ -256,7 +256,7 @@ def make_scene(broker: Broker, folder: Path, file: Path, form: str, *, seed: int
 
 
 def undisturbed(scene: Scene) -> dict[str, Any]:
-    """The summary of an engine on the same topic that nobody disturbs, without a store."""
+    """The summary of an undisturbed engine on the same topic, without a store."""
     source, out = f"kafka://{scene.broker.address}/{scene.topic}", scene.folder / "undisturbed.json"
     command = [sys.executable, "-m", "muonstream", "run", source, "--no-page", "--run-number", RUN[1]]
     command += ["--summary", str(out), *scene.engine_options]

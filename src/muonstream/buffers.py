@@ -14,14 +14,14 @@ _GRAIN: Final = 1 << 17
 
 
 class Buffers:
-    """Some arrays of words, given again once nobody has a view of them any more."""
+    """A few arrays of words, reused once no view of them is left."""
 
     def __init__(self, most: int) -> None:
         """most: how many are kept; the oldest are forgotten first."""
         self._kept: deque[Words] = deque(maxlen=most)
 
     def room(self, n: int) -> Words:
-        """Room for at least n words (uint64, not cleared), of which nobody else has any."""
+        """Room for at least n words (uint64, not cleared) that nothing else refers to."""
         for buffer in self._kept:
             # each view of it, so each frame or block, is one reference more
             if len(buffer) >= n and getrefcount(buffer) == _REFERENCES:
@@ -32,7 +32,7 @@ class Buffers:
 
 
 def _references() -> int:
-    """References to a buffer of a list that nobody has, as seen by a loop over it: 3, fewer from Python 3.14 on."""
+    """References to an unused buffer of a list, as seen by a loop over it: 3, fewer from Python 3.14 on."""
     for buffer in deque([np.empty(0, np.uint64)]):
         return getrefcount(buffer)
     raise AssertionError

@@ -21,7 +21,8 @@ KEY_WINDOW_MASK: Final = (1 << KEY_WINDOW_BITS) - 1
 def uniform(words: Words) -> Words:
     """The same words (uint64[n]) as one kind of array, for which all is compiled once: contiguous, native, writable.
 
-    Words that may not be written, as those out of `bytes`, are seen through an array that says they may. Nobody does.
+    Read-only words, such as those of `bytes`, are seen through an array that is writable by its type. No kernel writes
+    to them.
     """
     words = np.ascontiguousarray(words, dtype=np.uint64)
     return words if words.flags.writeable else np.asarray(_Writable(words))

@@ -139,9 +139,9 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, simulated: Path) -> None:
         (["replay", str(simulated), "--to", "here:9092"], "--to: found 'here:9092', allowed is kafka://"),
         (["run", str(simulated), "--results", "here"], "--results: found 'here', allowed is kafka://"),
         (["run", str(simulated), "--snapshots", "here"], "--snapshots: found 'here', allowed is kafka://"),
-        (["simulate", str(simulated), "--words", "1"], "is there already; allowed is a new file, or --force"),
+        (["simulate", str(simulated), "--words", "1"], "already exists; expected a new file, or --force"),
         (["simulate", str(tmp_path / "s.dat"), "--truth", "/proc/t.parquet"], "/proc/t.parquet: cannot be written: "),
-        (["calibrate", str(simulated), "--output", str(tmp_path / "no" / "o.toml")], "no is no folder"),
+        (["calibrate", str(simulated), "--output", str(tmp_path / "no" / "o.toml")], "no is not a folder"),
         (["calibrate", str(simulated), "--output", str(tmp_path / "o"), "--pictures", "/proc/x"], "cannot be made"),
         (["process", str(simulated), "--summary", str(tmp_path / "no" / "out.json")], "out.json: cannot be written"),
         (["process", str(simulated), "--detector", "nowhere"], "no such file; allowed are a TOML file or a bundled"),
@@ -245,7 +245,7 @@ def test_simulate_writes_over_nothing_unless_it_is_forced_to(tmp_path: Path) -> 
     truth.write_text("precious")
     arguments = ["simulate", str(words), "--words", "100", "--truth"]
     done = muonstream(*arguments, str(truth))
-    reason = f"muonstream: {truth}: is there already; allowed is a new file, or --force\n"
+    reason = f"muonstream: {truth}: already exists; expected a new file, or --force\n"
     assert (done.returncode, done.stderr, truth.read_text()) == (1, reason, "precious")
     assert not words.exists()
     assert muonstream(*arguments, str(words)).returncode == 1
@@ -285,7 +285,7 @@ def test_a_busy_port_is_named(simulated: Path) -> None:
         port = taken.getsockname()[1]
         done = muonstream("run", str(simulated), "--port", str(port))
     assert done.returncode == 1
-    assert f"port {port} of 127.0.0.1 cannot be had" in done.stderr
+    assert f"port {port} of 127.0.0.1 is not available" in done.stderr
 
 
 def test_the_demo_ends_with_its_account() -> None:
@@ -412,7 +412,7 @@ def test_calibrate_writes_a_new_file_and_never_over_one(tmp_path: Path) -> None:
     text = new.read_text()
     done = muonstream("calibrate", str(data), "--output", str(new))
     assert done.returncode == 1
-    assert "new.toml: is there already" in done.stderr
+    assert "new.toml: already exists" in done.stderr
     assert new.read_text() == text
     few = tmp_path / "few.dat"
     few.write_bytes(data.read_bytes()[:80_000])

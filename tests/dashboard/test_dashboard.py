@@ -80,7 +80,7 @@ def test_a_token_is_exchanged_for_a_cookie() -> None:
 
 def test_a_busy_port_is_one_line(dashboard: Dashboard) -> None:
     port = int(dashboard.url.rstrip("/").rsplit(":", 1)[1])
-    with pytest.raises(DashboardError, match=f"port {port} of 127.0.0.1 cannot be had"):
+    with pytest.raises(DashboardError, match=f"port {port} of 127.0.0.1 is not available"):
         Dashboard(port=port).start()
 
 

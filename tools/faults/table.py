@@ -333,7 +333,7 @@ _ALL: Final = (
         _rewritten(malformed),
         most=1,
     ),
-    Fault("unmapped words", "a share of the hits is on channels that nobody knows", "share", FEW, _unmapped, most=1),
+    Fault("unmapped words", "a share of the hits is on unknown channels", "share", FEW, _unmapped, most=1),
     Fault(
         "stalled read-out",
         "nothing comes for so many seconds",

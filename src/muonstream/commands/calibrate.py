@@ -38,9 +38,9 @@ def calibrate_files(
     status = [common.OK]
     with common.clear_errors(status):
         if output.exists():
-            raise common.CommandError(f"{output}: is there already; allowed is a new file, none is written over")
+            raise common.CommandError(f"{output}: already exists; expected a new file, since none is overwritten")
         if not output.parent.is_dir():
-            raise common.CommandError(f"{output}: cannot be written: {output.parent} is no folder")
+            raise common.CommandError(f"{output}: cannot be written: {output.parent} is not a folder")
         try:
             if pictures is not None:
                 pictures.mkdir(parents=True, exist_ok=True)

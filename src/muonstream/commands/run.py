@@ -140,7 +140,7 @@ class LiveOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
-    """What the command line says of reading a source that is no topic.
+    """What the command line says of reading a source other than a topic.
 
     pace: "" for that of the source; follow_it: None for what suits the source
     """
@@ -175,7 +175,7 @@ def run_demo(page_options: PageOptions, *, duration_s: float | None, rate_hz: fl
 
 
 def run_live(source: str, reading: ReadingOptions, options: LiveOptions) -> int:
-    """A source that is no topic, live; gives the exit code."""
+    """Watch a source other than a topic; gives the exit code."""
     status = [common.OK]
     with common.clear_errors(status):
         page = options.live_page()

@@ -28,7 +28,7 @@ def _cell(option: str, text: str) -> tuple[int, int] | None:
         return None
     chamber, _, cell = text.partition(":")
     if not (chamber.isdigit() and cell.isdigit()):
-        raise common.CommandError(f"{option}: found {text!r}, allowed is CHAMBER:CELL, as 2:17")
+        raise common.CommandError(f"{option}: found {text!r}, expected CHAMBER:CELL, such as 2:17")
     return int(chamber), int(cell)
 
 
@@ -100,7 +100,7 @@ def simulate_file(
 
 
 def _taken(name: str | Path) -> common.CommandError:
-    return common.CommandError(f"{name}: is there already; allowed is a new file, or --force")
+    return common.CommandError(f"{name}: already exists; expected a new file, or --force")
 
 
 def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
@@ -108,7 +108,7 @@ def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
     taken = None if output == "-" else output
     if truth_path is not None and taken is not None and same_file(taken, truth_path):
         raise common.CommandError(f"--truth: found {truth_path}, which is for the words, allowed is another file")
-    # what is no file, as a pipe, is there to be written to
+    # anything but a file, such as a pipe, exists in order to be written to
     for there in (taken, truth_path):
         if there is not None and os.path.isfile(there) and not force:
             raise _taken(there)
@@ -148,7 +148,7 @@ def _opened(output: str, force: bool) -> Iterator[BinaryIO]:
     else:
         path = Path(output)
         try:
-            # what is no file, as a pipe, is there to be written to
+            # anything but a file, such as a pipe, exists in order to be written to
             with common.writing(output):
                 handle = path.open("wb" if force or (path.exists() and not path.is_file()) else "xb")
         except FileExistsError:

@@ -72,7 +72,7 @@ def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) ->
         is_file = os.path.isfile(path)
         if is_file:
             _check_content(path)
-        # what was there stays until there is something else to write; what is no file, as a pipe, has nothing
+        # append mode keeps the previous summary until the new one is ready; a pipe has no previous content
         handle = path.open("a" if new or is_file else "w", encoding="utf-8")
     try:
         yield SummaryFile(handle, str(path))

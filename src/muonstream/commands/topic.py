@@ -1,4 +1,4 @@
-"""`muonstream run kafka://…`: the runs of a topic watched live, gone on with after every restart."""
+"""`muonstream run kafka://…`: the runs of a topic, watched live and resumed after a restart."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ class RateBins:
             np.add.at(sums, (slot[where], into + PAUSE_CLASSES), step[where])
 
     def _begin(self, keys: Array) -> Array:
-        """The key at which each key's bin begins; a bin is cut where the epoch ends, as 2**22 is no multiple of 11."""
+        """The key at which each key's bin begins; a bin is cut at an epoch's end: 2**22 is not a multiple of 11."""
         epochs = keys >> KEY_WINDOW_BITS
         if self.epochs_per_bin > 1:
             return epochs // self.epochs_per_bin * self.epochs_per_bin << KEY_WINDOW_BITS

@@ -193,7 +193,7 @@ async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Re
 
 
 async def _limited(request: Request) -> bytes:
-    """The body, as far as it is no longer than any that is allowed."""
+    """The body, up to the longest that is allowed."""
     body = b""
     async for chunk in request.stream():
         body += chunk

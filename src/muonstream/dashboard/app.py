@@ -69,7 +69,7 @@ def create_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, access=access)],
-        exception_handlers={ClientDisconnect: _nobody_hears},
+        exception_handlers={ClientDisconnect: _disconnected},
     )
 
 
@@ -180,8 +180,8 @@ class Pages:
                         await websocket.send_bytes(message)
 
 
-async def _nobody_hears(_: Request, error: Exception) -> Response:
-    """The answer to a request whose sender left before it was whole: nobody gets it."""
+async def _disconnected(_: Request, error: Exception) -> Response:
+    """The answer to a request whose sender disconnected before it was complete; it is not delivered."""
     return PlainTextResponse("the request was not whole\n", 400, NOT_KEPT)
 
 

@@ -22,8 +22,8 @@ class Feed:
     """Holds the newest snapshot, and has it judged.
 
     A viewer who is slow misses the messages in between; nothing is queued for it.
-    Viewers get a message an interval at most, made once for all of them, and not at all while nobody looks; a change of
-    state comes at once. `publish`, `say` and `close` may be called from any thread, as often as one likes.
+    Viewers get a message an interval at most, made once for all of them, and none without viewers; a change of state
+    comes at once. `publish`, `say` and `close` may be called from any thread, as often as one likes.
     """
 
     def __init__(

@@ -90,7 +90,7 @@ class Dashboard:
         self._prepared: Detector | None = None
 
     def start(self) -> None:
-        """Bind and serve. Raises DashboardError when the address cannot be had."""
+        """Bind and serve. Raises DashboardError when the address is not available."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # asyncio sends what is written at once only if it sees that this is TCP
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -100,7 +100,7 @@ class Dashboard:
         except OSError as error:
             listening.close()
             raise DashboardError(
-                f"port {self._port} of {self._host} cannot be had ({error.strerror or error}); "
+                f"port {self._port} of {self._host} is not available ({error.strerror or error}); "
                 "choose another with --port, 0 for a free one"
             ) from None
         listening.listen(WAITING_IN_KERNEL)

@@ -273,7 +273,7 @@ class Detector(_Table):
     def _consistent(self) -> Self:
         _refuse(self, self._faults())
         boards = self.boards or {board for _, board, _ in self._users()}
-        # the one field that is completed from others, while nobody else has seen the frozen object yet
+        # the one field that is completed from others, before any other code has seen the frozen object
         object.__setattr__(self, "boards", tuple(sorted(boards)))
         return self
 

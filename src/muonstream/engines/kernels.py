@@ -95,7 +95,7 @@ class Kernels:
                 yield pieces.popleft().contribution()
 
     def _help(self) -> None:
-        """Count the oldest piece that nobody has begun; where there is none, wait for the oldest of all."""
+        """Count the oldest piece that no thread has taken; if there is none, wait for the oldest of all."""
         for piece in self._pieces:
             if piece.here is None and piece.elsewhere.cancel():
                 piece.here = self.analyse(piece.frames, piece.newest)

@@ -29,7 +29,7 @@ def run_blocks(
     publish: gets a snapshot each interval_s by the clock, at least at the beginning and at the end
     progress: gets the number of words pushed, piece by piece
     say: gets what is reported of the source, a line each, as it comes
-    A KeyboardInterrupt or an error of the source ends the run as the source's end does, then goes on its way.
+    A KeyboardInterrupt or an error of the source ends the run as the source's end does, and is raised again afterwards.
     """
     try:
         _feed(pipeline, blocks, publish, interval_s, progress, say, clock)

@@ -23,7 +23,8 @@ from muonstream.sources.identity import Run
 STORE_EVERY_S: Final = 1.0
 IDLE_EVERY_S: Final = 0.25
 IDLE_WINDOWS: Final = 50
-"""Nobody is asked whether he has nothing to read before others are so far ahead; the builder decides by its own."""
+"""Ask the broker whether a partition is drained only once another partition leads it by this many windows. The builder
+applies its own, larger, idle limit."""
 HELD_HIGH: Final = 4 << 20
 """With so many words held, partitions that run ahead are not read."""
 HELD_LOW: Final = 2 << 20
@@ -101,7 +102,7 @@ class TopicEngine:
             self.pipeline.builder.add_source(partition)
 
     def lost(self, partition: int, first: int, last: int) -> None:
-        """Count messages that nobody will read any more, offsets first to last - 1, and go on after them."""
+        """Count messages that can no longer be read, offsets first to last - 1, and continue after them."""
         self.deliveries.reset()
         self.deliveries.skip(partition, first, last)
         self._take_frames()
@@ -238,7 +239,7 @@ class TopicEngine:
             reader.pause(ahead if any(not reader.caught_up(p) for p in open_parts if p not in ahead) else ())
 
     def _let_idle_go(self) -> None:
-        """Partitions that have nothing to read, as the broker says when asked now, hold nobody back."""
+        """Partitions that are drained, according to the broker's answer now, do not hold the watermark."""
         builder = self.pipeline.builder
         if self._clock() < self._idle_due or not builder.held_words:
             return

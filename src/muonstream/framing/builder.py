@@ -56,10 +56,10 @@ class FrameBuilder:
 
     Each board of each source is an input with a time of its own. A window closes when every live input is confirmed
     past it by `lateness_windows`. An input that others of its source have passed by `idle_seconds` of data, or that has
-    nothing waiting to be read (`caught_up`) while others passed it by as much, holds nobody back. A jump ahead of
-    more than `jump_seconds` moves time only when `agree_words` hit words of that input agree on it; when all inputs
-    fall back together it is a counter reset and a new epoch begins. What is held never exceeds `max_held_words`: past
-    that, the oldest windows close, and words for them are late.
+    nothing waiting to be read (`caught_up`) while others passed it by as much, does not hold the watermark. A jump
+    ahead of more than `jump_seconds` moves time only when `agree_words` hit words of that input agree on it. When all
+    inputs fall back together it is a counter reset and a new epoch begins. What is held never exceeds
+    `max_held_words`: past that, the oldest windows close, and words for them are late.
 
     The frames depend on each input's sequence of words only, not on how it was cut into pushes.
     """
@@ -122,7 +122,7 @@ class FrameBuilder:
         return c[c[fr.INPUTS_AT] : c[fr.INPUTS_END]].reshape(-1, fr.INPUT_COLUMNS)
 
     def _lay_out(self, sources: NDArray[np.int64], inputs: NDArray[np.int64]) -> None:
-        """Lay the rows into the control array; their references to one another are offsets, written anew."""
+        """Lay the rows into the control array; their references to one another are offsets, computed again."""
         whole = self._state.control[: fr.WHOLE_FIELDS].copy()
         sources_at = fr.WHOLE_FIELDS
         inputs_at = sources_at + sources.size
@@ -311,7 +311,7 @@ class FrameBuilder:
         return frames
 
     def end(self, source: int = 0) -> Frames:
-        """The source has no more words: it holds nobody back any longer."""
+        """The source has ended: it no longer holds back any window."""
         self.add_source(source)
         index = self._names.index(source)
         self._sources[index, fr.S_ENDED] = 1

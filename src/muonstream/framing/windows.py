@@ -218,7 +218,7 @@ def keep(c: Any, runs: Any, log: Any, words: Any) -> None:
 
 @compiled
 def _rebuild_table(c: Any, table: Any, closing: Any) -> None:
-    """Take closed windows out of the table (with linear probing, the others must be put in anew)."""
+    """Take closed windows out of the table (with linear probing, the others must be inserted again)."""
     counts = np.empty(c[OPEN], np.int64)
     for i in range(c[OPEN]):
         counts[i] = table[T_COUNT, slot_of(table, table[T_OPEN, i])]

@@ -57,7 +57,7 @@ class Connection:
     """One Kafka cluster and how to log in there; makes clients.
 
     on_error is told, by the clients that are polled, when no broker can be reached any more and when one refuses us;
-    clients go on trying by themselves.
+    clients retry automatically.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Connection:
         config: dict[str, Any] = {"bootstrap.servers": self.address.servers, **COMMON, **role}
         config |= {key.replace("_", "."): value for key, value in overrides.items()}
         if "debug" not in self.login.properties:
-            config["log_level"] = 0  # its lines go to standard error by themselves; errors come to us
+            config["log_level"] = 0  # its lines go to standard error directly; errors are reported to our callback
         config |= self.login.properties
         config["error_cb"] = self._take_error
         try:
@@ -177,7 +177,7 @@ class Connection:
         return None
 
     def partitions(self, admin: AdminClient) -> list[int]:
-        """The partitions of the address' topic, rising. Raises KafkaAccessError when it cannot be had."""
+        """The partitions of the address' topic, rising. Raises KafkaAccessError when the topic is not available."""
         name = self.address.topic
         try:
             topics = admin.list_topics(timeout=max(self.timeout_s, ASK_S)).topics

@@ -100,7 +100,7 @@ class Deliveries:
         self.reset()
 
     def reset(self) -> None:
-        """Begin to collect anew."""
+        """Start a new collection."""
         self.words: dict[int, list[Words]] = {}
         self.frames: list[FrameMessage] = []
         self.ended: list[int] = []

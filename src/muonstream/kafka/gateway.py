@@ -259,7 +259,7 @@ def warm_up(kind: Kind, boards: Sequence[int]) -> None:
 
 
 class Gateway:
-    """One run on its way into a topic. Not for several threads at once."""
+    """Sends one run into a topic. Not thread-safe."""
 
     def __init__(
         self, connection: Connection, run: Run, kind: Kind, tails: Sequence[Tail], *, boards: Sequence[int]
@@ -295,7 +295,7 @@ class Gateway:
         self._faults += faults[: FAULTS_KEPT - len(self._faults)]
 
     def leave(self) -> None:
-        """Deliver what was sent and leave the run open, to be gone on with."""
+        """Deliver what was sent and leave the run open, so that it can be resumed."""
         self.outbox.flush()
 
     def finish(self) -> EndMessage:

@@ -83,7 +83,7 @@ class TopicEnds(TopicReader):
         return sum(max(self._ends.get(p, 0) - self.next[p], 0) for p in self.partitions if p not in self._stopped)
 
     def pause(self, partitions: Iterable[int]) -> None:
-        """Nobody who can be told to wait reads here."""
+        """No consumer of ours reads here, so there is none to pause."""
 
     def stop_at(self, partition: int, offset: int) -> None:
         """No more of a partition is taken."""

@@ -58,7 +58,7 @@ class Begin:
             partition, _, offset = pair.partition(":")
             if not (partition.isdecimal() and offset.isdecimal() and int(partition) not in offsets):
                 raise SourceError(
-                    f"--from: found {text!r}, allowed are earliest, latest, or PARTITION:OFFSET,… as 0:1500,1:1498"
+                    f"--from: found {text!r}, allowed are earliest, latest, or PARTITION:OFFSET,… such as 0:1500,1:1498"
                 )
             offsets[int(partition)] = int(offset)
         return cls("offsets", offsets)
@@ -267,7 +267,7 @@ class TopicReader:
             raise SourceError(f"{self.connection.address}: {error.str()}")
 
     def caught_up(self, partition: int) -> bool:
-        """Whether, as far as the last answer of the broker says, nothing waits to be read; `confirm` asks anew."""
+        """Whether, as far as the last answer of the broker says, nothing waits to be read; `confirm` asks again."""
         _, high = self._cached(partition)
         return 0 <= high <= self.next[partition]
 

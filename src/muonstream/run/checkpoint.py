@@ -91,7 +91,7 @@ def unpack(data: bytes) -> StateDict:
 
 
 def identity(catalogue: Catalogue) -> StateDict:
-    """What a state can only be gone on with: the detector and the catalogue of histograms."""
+    """What a state needs to be resumed: the same detector and the same catalogue of histograms."""
     layout = [(entry.name, entry.shape) for entry in catalogue.entries.values()]
     return {
         "detector": catalogue.detector.name,

@@ -113,7 +113,7 @@ def _encode(snapshot: Snapshot) -> bytes:
 
 
 def _guidance(detector: Detector) -> dict[str, Any]:
-    """The detector's own guidance, which is no part of its identity; nothing without any, for older readers."""
+    """The detector's own guidance, which is not part of its identity; left out if there is none, for older readers."""
     known = {"known": [one.as_plain() for one in detector.known]} if detector.known else {}
     return ({"guidance": dict(detector.guidance)} if detector.guidance else {}) | known
 

@@ -245,7 +245,7 @@ class Simulation:
         return Signals(time, words, np.full(n, -1), np.full(n, Origin.ANCILLARY, np.int8))
 
     def slab(self, index: int) -> tuple[Words, Signals, Muons]:
-        """All words of one slab of time, as the boards send them, what is no noise among them, and the muons."""
+        """All words of one slab of time, as the boards send them, which of them are not noise, and the muons."""
         config = self.config
         rng = np.random.default_rng([config.seed, index])
         begin = index * self._slab_tdc

@@ -21,7 +21,7 @@ class Truth:
 
     words: uint64; origin: int8, as `Origin`
     muon: int64, the number of the muon in the run, -1 where there is none; the rest is 0 or NaN then
-    chamber: int16, its number, 0 where the word is no cell's; cell: int16, -1 there
+    chamber: int16, its number, 0 where the word is not of a cell; cell: int16, -1 there
     distance_mm: float32, from the wire to the muon, towards larger x, at the height of the wire
     x_mm, tan: float32, the muon in the chamber's frame: across, at its middle, and slope
     passage_ns: float64, when the muon passed, since its orbit's beginning, as a scintillator without jitter says it

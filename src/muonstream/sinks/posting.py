@@ -41,7 +41,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises AddressError for what is no address of http or https."""
+        """Raises AddressError unless it is an http or https address."""
         for at, character in enumerate(text):
             if not "!" <= character <= "~":
                 kind = "a space" if character == " " else "a character that is not printable ASCII"

@@ -102,7 +102,7 @@ class Store:
             if "locked" in reason:
                 reason = "is in use by another engine; end that one, or name another store"
             elif "not a database" in reason or "malformed" in reason:
-                reason = f"is no store, or damaged ({reason}); name another, or remove it and begin anew"
+                reason = f"is not a store, or is damaged ({reason}); name another, or remove it and start again"
             else:
                 reason = f"cannot be used: {reason}"
             raise StoreError(f"{self.path}: {reason}") from None

@@ -91,11 +91,11 @@ class SparkEngine(TopicEngine):
             at.key, at.piece = at.pieces[-1].order
 
     def begin(self, positions: Mapping[int, int] | None = None) -> None:
-        """Find where to begin, as the local engine does: the checkpoint is gone on with where it is there already."""
+        """Find where to begin, as the local engine does; an existing checkpoint is resumed."""
         stored = {p: part.next for p, part in self.deliveries.parts.items()}
         super().begin(positions)
         if any(self.ends.next[p] != at for p, at in stored.items()):
-            self.query.anew()
+            self.query.renew()
             self._batch = -1
 
     def _saved(self, ended: bool) -> Saved:

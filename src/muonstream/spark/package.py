@@ -1,6 +1,6 @@
 """Our package for executors: a zip that, once imported, is a folder, where compiled kernels are kept for the next time.
 
-From a zip in a folder of each application's own, kernels would be compiled anew by each executor.
+From a zip in a folder of each application's own, kernels would be compiled again by each executor.
 """
 
 from __future__ import annotations

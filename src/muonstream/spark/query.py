@@ -48,7 +48,7 @@ class QueryOptions:
 
 class Query:
     """One run's query. Its checkpoint is a folder of its own in `options.checkpoint`, named by chance and kept in the
-    store: so a checkpoint is only ever gone on with by the store that began it.
+    store: so a checkpoint is resumed only by the store that began it.
     """
 
     def __init__(self, session: Any, options: QueryOptions) -> None:
@@ -57,9 +57,9 @@ class Query:
         self._query: Any = None
         self._starting = False
         self._started = Event()
-        self.anew()
+        self.renew()
 
-    def anew(self) -> None:
+    def renew(self) -> None:
         """Begin a checkpoint."""
         self.name = uuid.uuid4().hex[:12]
         self._known = self._identity = ""
@@ -187,7 +187,7 @@ class Query:
         return []
 
     def discard(self) -> None:
-        """Remove the checkpoint of a run that has ended and is stored: nobody goes on from it."""
+        """Remove the checkpoint of a run that has ended and is stored: it will not be resumed."""
         with contextlib.suppress(Exception):  # Java has ended; it does no harm where it is
             where, files = self._file(f"{self._options.checkpoint}/{self.name}")
             files.delete(where, True)

@@ -60,7 +60,7 @@ QUIET: Final[Mapping[str, str]] = {
     "spark.sql.adaptive.enabled": "false",
     "spark.driver.memory": "2g",
     "spark.sql.shuffle.partitions": "2",
-    # with a limit in bytes, the size is computed anew for each message: in lists that takes as long as all before it
+    # with a limit in bytes, the size is computed again for each message: in lists that takes as long as all before it
     "spark.sql.execution.arrow.maxBytesPerBatch": str((1 << 31) - 1),
     "spark.sql.streaming.metricsEnabled": "false",
     # tasks of a micro-batch are few and short: waiting for a better place costs more than the place gives
@@ -94,7 +94,7 @@ class SparkSettings:
 
 
 def check_master(master: str) -> None:
-    """Raise SparkError for what is no master of Spark's."""
+    """Raise SparkError unless it is a Spark master."""
     local = r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[\d+,\s*\d+,\s*\d+\]"
     if not re.fullmatch(local + r"|spark://[^\s/]+(:\d+)?(,[^\s/]+:\d+)*|k8s://\S+|yarn", master):
         raise SparkError(
@@ -103,7 +103,7 @@ def check_master(master: str) -> None:
 
 
 def check_reached(master: str) -> None:
-    """Raise SparkError when nobody answers at any address of a standalone master: Spark takes a minute to say so."""
+    """Raise SparkError when no address of a standalone master answers; Spark itself takes a minute to report it."""
     if not master.startswith("spark://"):
         return
     reasons = []

@@ -106,7 +106,7 @@ class Stretches:
 def departures(stretches: Stretches) -> list[Departure]:
     """The stretches whose shares or rate depart strongly from the median stretch's, neighbours joined, in order.
 
-    Of an input with fewer than eight stretches nothing is said: there is no usual to depart from.
+    An input with fewer than eight stretches is not judged: it has no usual behaviour to depart from.
     """
     rows, sizes = stretches.rows, stretches.sizes()
     if len(rows) < 8:

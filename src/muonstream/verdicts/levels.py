@@ -81,7 +81,7 @@ class Levels:
 
 
 def _over(finding: Finding) -> Finding:
-    """What becomes of a finding that is no longer made: only what is not good is found of cells."""
+    """The finding in place of one that is no longer made: for cells, only what is not Good is found."""
     if finding.check == "stalled":  # no words are due any more, which does not say that they came again
         return replace(finding, level=Level.NULL, value=None, reason="the run has ended")
     return replace(finding, level=Level.GOOD, value=None, reason="back to normal")

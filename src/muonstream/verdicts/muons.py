@@ -41,7 +41,7 @@ def judge_muons(
     now, long: int64[size], of the newest data with enough segments, and of up to some minutes
     change_of_rate: segments, how many were expected by what was before, and how many times the number of before that
         is; None without anything to compare with
-    odd: bool[cells], cells that have a finding of their own by their hits; their efficiency is no second one
+    odd: bool[cells], cells that have a finding of their own by their hits; their efficiency is not judged again
     """
     yield _segments(catalogue, chamber, change_of_rate)
     yield from _efficiency(catalogue, chamber, now, long, odd)

@@ -46,7 +46,7 @@ class Event:
     """An alarm that began, changed its level or is over: what a message says of it.
 
     level: the new one, Good or Null when it is over; since: unix seconds; value, limit: in `unit`, None where there is
-    none; reason: one line; watched: False when it is over only because nobody looks any more
+    none; reason: one line; watched: False when it is over only because the run is no longer watched
     """
 
     check: str
@@ -242,7 +242,7 @@ class Notices:
     def failed(self, now: float) -> float:
         """The message did not go out: its alarms go on waiting. Gives the seconds until it is tried again.
 
-        Nothing of the hour's messages is used up: nobody got one.
+        This does not count against the hour's messages, since none was delivered.
         """
         pause_s = min(RETRY_S * 2.0 ** min(self._failures, 10), MOST_RETRY_S)
         self._failures += 1
@@ -250,7 +250,7 @@ class Notices:
         return pause_s
 
     def end(self, now: float, time: float, reason: str) -> None:
-        """Nobody watches any more: every alarm that is on ends, for that reason; time: unix seconds."""
+        """The run is no longer watched: every active alarm ends for that reason; time: unix seconds."""
         for alarm in list(self._alarms.values()):
             if alarm.event.on:
                 self.take(now, replace(alarm.event, level=Level.NULL, since=time, reason=reason, watched=False))

@@ -82,7 +82,7 @@ class Visit:
 
     @property
     def sending(self) -> bool:
-        """Whether an answer is still on its way: a slow network is no reason to end it."""
+        """Whether an answer is still in flight: a slow network does not end a connection."""
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
     @property

@@ -53,7 +53,7 @@ class Guard:
         self.app = app
         self.access = access or Access()
         self._names = self.access.names
-        # a name that a stranger's DNS points here is none of ours; an address, nobody can point
+        # a name that a stranger's DNS points here is not ours; an address cannot be pointed elsewhere
         self._any_address = not is_loopback(self.access.bound_to)
         public = self.access.public
         self._prefix = "/" if public is None else public.prefix
@@ -141,7 +141,7 @@ class Guard:
         return held[-1] if held else None
 
     def _user(self, connection: HTTPConnection) -> str:
-        """The user whom a trusted proxy names, "" without one; a header that comes twice is nobody's."""
+        """The user whom a trusted proxy names, "" without one; a header that comes twice names no user."""
         if not self.access.user_header or connection.client is None:
             return ""
         named = connection.headers.getlist(self.access.user_header)

@@ -147,7 +147,7 @@ def _finite(value: float) -> float | None:
 
 
 def _spaced(rates: RateSeries) -> RateSeries:
-    """The rates with the width that their bins really have: a series that was thinned on its way has wider ones."""
+    """The rates with the true width of their bins: those of a series that was thinned before are wider."""
     if len(rates.time_s) < 2:
         return rates
     return replace(rates, width_s=max(rates.width_s, float(np.median(np.diff(rates.time_s)))))

@@ -25,7 +25,7 @@ class Colors:
     empty_cell: str
 
     def soft(self, index: int) -> str:
-        """The same on its way to the background, for areas."""
+        """The colour blended towards the background, for areas."""
         mixed = [
             round(0.78 * int(front, 16) + 0.22 * int(back, 16))
             for front, back in zip(_channels(self.of(index)), _channels(self.background), strict=True)

@@ -183,7 +183,7 @@ async function showPlots() {
 function failed(error) {
   console.error(error);
   const loading = document.querySelector(`.plots[data-tab="${tab}"] .loading`);
-  if (loading) loading.textContent = `The plots cannot be had (${error.message}); trying again.`;
+  if (loading) loading.textContent = `The plots are not available (${error.message}); trying again.`;
   if (!connected) return; // a new connection will
   again ??= setTimeout(() => {
     again = null;

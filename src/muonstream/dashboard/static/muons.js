@@ -29,7 +29,7 @@ export class Muons {
 
   /**
    * Take a message: its numbers, and the colours of chambers; hold: leave the display at the muon that it shows. Raises
-   * an Error when cells' places cannot be had.
+   * an Error when cells' places are not available.
    */
   async show(numbers, colors, hold) {
     const { muons } = numbers;
