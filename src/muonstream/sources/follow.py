@@ -21,6 +21,7 @@ from muonstream.formats.block import Block, InputReport, SourceError, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
+from muonstream.sources.digest import DigestComparison
 from muonstream.sources.files import ASK_S, EVERY, undecided
 from muonstream.sources.listing import list_source
 from muonstream.sources.sameness import Comparison, FirstHits, Twin, first_hits
@@ -288,7 +289,7 @@ class _Followed:
                 self._first.remember(file, first)
                 return Twin("", 0)
             try:
-                file.comparison = (others[0].name, Comparison(others[0].name, file.name, self._wanted))
+                file.comparison = (others[0].name, self._comparison(others[0], file))
             except OSError:
                 self._first.remember(file, first)
                 return Twin(others[0].name, len(first), gone=True)
@@ -307,6 +308,16 @@ class _Followed:
             file.comparison = None
             self._first.remember(file, first_hits(file.name, self._wanted))
         return twin
+
+    def _comparison(self, known: WatchedFile, file: WatchedFile) -> Comparison | DigestComparison:
+        """Compare a file with one that was read before, which may be gone. Raises OSError."""
+        try:
+            there = identity_of(os.stat(known.path)) == known.identity
+        except OSError:
+            there = False
+        if not there and known.digest is not None:
+            return DigestComparison(known.digest, file.name, self._wanted)
+        return Comparison(known.name, file.name, self._wanted)
 
     def _ask(self) -> Iterator[Block]:
         """Report files whose format is still undecided after a while."""

@@ -2,22 +2,22 @@
 
 Only hits are compared, from the first one on, so that idle words at a file's head and ancillary words, which text of
 2019 does not keep, make no difference. The first hits of each file are remembered; where another file begins with the
-same ones, both are read again and compared hit by hit, as far as they go.
+same ones, both are read again and compared hit by hit, as far as they go. A file that is gone is compared by digests.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final, Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import numpy as np
 
-from muonstream.formats.block import Block, SourceError, counted
+from muonstream.formats.block import SourceError, counted
 from muonstream.formats.recognise import Wanted
-from muonstream.sources.reader import InputReader, hits_of
+from muonstream.sources.digest import DigestComparison
+from muonstream.sources.stream import HitStream
 from muonstream.words import Words
 
 FIRST_HITS: Final = 256
@@ -25,36 +25,6 @@ FIRST_HITS: Final = 256
 PEEK_BYTES: Final = 1 << 16
 LONGEST_PEEK: Final = 1 << 26
 """How far into a file its first hits are looked for."""
-COMPARE_BYTES: Final = 1 << 20
-
-
-class HitStream:
-    """The hits of a file that may still grow, read in steps."""
-
-    def __init__(self, path: str, wanted: Wanted) -> None:
-        """Raises OSError."""
-        self._handle: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115
-        self._reader = InputReader(path, wanted)
-        self.ended = False
-
-    def read(self, size: int = COMPARE_BYTES) -> Words:
-        """Some more hits; none does not mean that the file has no more, unless `ended` says so for now."""
-        data = self._handle.read(size)
-        self.ended = not data
-        return _joined(self._reader.feed(data) if data else iter(()))
-
-    def finish(self) -> Words:
-        """The hits that waited for more bytes."""
-        return _joined(self._reader.finish())
-
-    def close(self) -> None:
-        """Read no more."""
-        self._handle.close()
-
-
-def _joined(blocks: Iterator[Block]) -> Words:
-    found = [hits_of(block.words) for block in blocks]
-    return np.concatenate(found) if found else np.empty(0, np.uint64)
 
 
 def first_hits(path: str, wanted: Wanted) -> Words:
@@ -157,8 +127,10 @@ class Twin:
     same_file: bool = False
 
     @classmethod
-    def by(cls, name: str, comparison: Comparison) -> Self:
+    def by(cls, name: str, comparison: Comparison | DigestComparison) -> Self:
         """What a comparison with a file of this name has shown."""
+        if isinstance(comparison, DigestComparison) and comparison.unsure:
+            return cls(name, comparison.same, gone=True)
         whole = not comparison.different and not comparison.longer
         return cls(name, comparison.same, whole, comparison.different)
 

@@ -14,8 +14,9 @@ from typing import Final
 from muonstream.formats.block import Block, ByteAccount, InputReport
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.recognise import Wanted
+from muonstream.sources.digest import DigestComparison, HitDigest
 from muonstream.sources.files import READ_BYTES
-from muonstream.sources.reader import InputReader
+from muonstream.sources.reader import InputReader, hits_of
 from muonstream.sources.sameness import Comparison
 
 REMEMBERED_BYTES: Final = 4096
@@ -39,7 +40,7 @@ class WatchedFile:
     path: its present one; position: bytes read; size: as far as is known; left: another file was read after it
     passed_over: it is not data, or the same as another file, when it had `passed_size` bytes
     comparison: with another file of this name, while it holds the same words; longer_since: when it was found longer
-    leave_out: hits at its beginning that another file had
+    leave_out: hits at its beginning that another file had; digest: of all its hits, None where some were left out
     names: under which earlier inputs of the source are reported: a file whose name was used before gets another one
     """
 
@@ -53,9 +54,10 @@ class WatchedFile:
         self.left = False
         self.passed_over = False
         self.passed_size = -1
-        self.comparison: tuple[str, Comparison] | None = None
+        self.comparison: tuple[str, Comparison | DigestComparison] | None = None
         self.longer_since: float | None = None
         self.leave_out = 0
+        self.digest: HitDigest | None = None
         self.reader: InputReader | None = None
         self._wanted = wanted
         self._earlier: InputReport | None = None  # of content that was overwritten, or what names the input
@@ -136,6 +138,7 @@ class WatchedFile:
             wanted = replace(wanted, before=previous.form)
         self.reader = InputReader(self.name, wanted, previous, content, keep_previous=True, earlier=self._before())
         self.reader.leave_out(self.leave_out)
+        self.digest = None if self.leave_out else HitDigest()
 
     def _before(self) -> InputReport | None:
         """What its report goes on from: that of its earlier content, or a name of its own where another file has it."""
@@ -185,7 +188,10 @@ class WatchedFile:
         self.position += len(data)
         self.size = max(self.size, self.position)
         yield Block(report=self.reader.report)
-        yield from self.reader.feed(data)
+        for block in self.reader.feed(data):
+            if self.digest is not None:
+                self.digest.add(hits_of(block.words))
+            yield block
 
     def pass_over(self, why: str, *, rewritten: bool = False) -> Block:
         """Leave it out. rewritten: this is about its earlier content, as far as that was read."""

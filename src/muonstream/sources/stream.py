@@ -1,0 +1,44 @@
+"""The hits of a file, read apart from the run: to compare it with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from muonstream.formats.block import Block
+from muonstream.formats.recognise import Wanted
+from muonstream.sources.reader import InputReader, hits_of
+from muonstream.words import Words
+
+COMPARE_BYTES: Final = 1 << 20
+
+
+class HitStream:
+    """The hits of a file that may still grow, read in steps."""
+
+    def __init__(self, path: str, wanted: Wanted) -> None:
+        """Raises OSError."""
+        self._handle: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._reader = InputReader(path, wanted)
+        self.ended = False
+
+    def read(self, size: int = COMPARE_BYTES) -> Words:
+        """Some more hits; none does not mean that the file has no more, unless `ended` says so for now."""
+        data = self._handle.read(size)
+        self.ended = not data
+        return _joined(self._reader.feed(data) if data else iter(()))
+
+    def finish(self) -> Words:
+        """The hits that waited for more bytes."""
+        return _joined(self._reader.finish())
+
+    def close(self) -> None:
+        """Read no more."""
+        self._handle.close()
+
+
+def _joined(blocks: Iterator[Block]) -> Words:
+    found = [hits_of(block.words) for block in blocks]
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
