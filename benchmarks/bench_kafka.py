@@ -19,7 +19,7 @@ from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.gateway import Gateway
 from muonstream.kafka.messages import Kind, frame_messages
-from muonstream.kafka.progress import Tail
+from muonstream.kafka.progress import SentSoFar
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.files import read_blocks
 from muonstream.sources.identity import Run
@@ -72,7 +72,7 @@ def bare(topic: Topic, prepared: list[Prepared]) -> None:
 def replay(topic: Topic, file: Path) -> None:
     """What `muonstream replay` does once it has seen that the run is new: file, builder, producer, the run's end."""
     run = Run(next(topic.numbers))
-    gateway = Gateway(topic.connection, run, Kind.FRAME, [Tail()] * PARTITIONS, boards=DETECTOR.boards)
+    gateway = Gateway(topic.connection, run, Kind.FRAME, [SentSoFar()] * PARTITIONS, boards=DETECTOR.boards)
     for block in read_blocks(str(file)):
         gateway.push(block.words)
     gateway.finish()

@@ -42,7 +42,7 @@ from muonstream.formats.loose_hits import hits_json
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.offsets import TopicOffsets
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
 from muonstream.spark.engine import SparkEngine
@@ -139,7 +139,7 @@ def latencies(address: str, topic: str, rate_hz: float, trigger_s: float) -> lis
         Pipeline(Detector.default(), workers=1) as pipeline,
     ):
         warm_up(Detector.default())
-        ends = TopicEnds(Connection(KafkaAddress(address, topic)))
+        ends = TopicOffsets(Connection(KafkaAddress(address, topic)))
         assert ends.open(Event(), print)
         query = Query(session, QueryOptions(ends.connection.address.servers, topic, folder, trigger_s))
         engine = SparkEngine(ends, pipeline, Deliveries(), query)

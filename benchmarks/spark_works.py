@@ -28,7 +28,7 @@ from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.messages import EndMessage, loose_partition
-from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.offsets import TopicOffsets
 from muonstream.kafka.reader import TopicReader
 from muonstream.run.monitor import Snapshot
 from muonstream.simulation.telescope import simulate_words
@@ -36,7 +36,7 @@ from muonstream.sources.identity import Run
 from muonstream.spark.engine import SparkEngine
 from muonstream.spark.query import Query, QueryOptions
 from muonstream.spark.session import JARS_VARIABLE, SparkSettings, spark_session
-from muonstream.spark.share import Share, read_shares
+from muonstream.spark.share import TaskResult, read_shares
 from muonstream.words import Words
 from tools.spark_jars import fetch
 
@@ -121,7 +121,7 @@ def fill_bare(address: str, topic: str, words: Words) -> None:
 def messages_in(address: str, topic: str) -> int:
     """How many messages a topic holds, but for the run's end."""
     connection = Connection(KafkaAddress(address, topic))
-    ends = TopicEnds(connection)
+    ends = TopicOffsets(connection)
     assert ends.open(Event(), print)
     n = sum(high - low for low, high in ends.all_watermarks().values())
     ends.close()
@@ -159,7 +159,7 @@ def spark_drain(
     """
     if cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    ends = TopicEnds(Connection(KafkaAddress(address, topic)))
+    ends = TopicOffsets(Connection(KafkaAddress(address, topic)))
     assert ends.open(Event(), print)
     size = ends.words_per_message()
     with (
@@ -186,7 +186,7 @@ def driver_seconds(tasks: int = 200, words: int = 200_000) -> float:
     detector = Detector.default()
     frames = FrameBuilder(detector.boards).push(simulate_words(words, rate_hz=1e6))
     with Pipeline(detector, workers=1) as pipeline:
-        share = Share(contributions=[Accumulator(pipeline.catalogue)(frames)], frames=len(frames.words))
+        share = TaskResult(contributions=[Accumulator(pipeline.catalogue)(frames)], frames=len(frames.words))
         rows = list(share.rows())
         began = time.perf_counter()
         for _ in range(tasks):

@@ -154,7 +154,7 @@ def _pieces(starts: NDArray[np.int64], about_words: int) -> Iterator[tuple[int, 
             yield first, last
 
 
-class Closed:
+class ClosedWindows:
     """Windows that close while words are pushed."""
 
     def __init__(self, words: Words) -> None:

@@ -20,7 +20,7 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.kafka.snapshots import Choice, follow_snapshots
+from muonstream.kafka.snapshots import SnapshotFilter, follow_snapshots
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import encode
 from muonstream.run.summary import summary
@@ -135,7 +135,7 @@ def test_a_missing_topic_is_named(broker: Broker) -> None:
 
 def test_the_shown_run_is_kept_while_it_goes_on(snapshot: Snapshot) -> None:
     now = [0.0]
-    choice = Choice(clock=lambda: now[0])
+    choice = SnapshotFilter(clock=lambda: now[0])
     assert choice.wants("run 7")
     choice.shown(snapshot)
     assert (choice.wants("run 7"), choice.wants("run 8")) == (True, False)
@@ -143,7 +143,7 @@ def test_the_shown_run_is_kept_while_it_goes_on(snapshot: Snapshot) -> None:
     assert choice.wants("run 8")  # run 7 has said nothing for 11 s
     choice.shown(replace(snapshot, state="ended"))
     assert choice.wants("run 8")  # run 7 has ended
-    assert not Choice("run 7").wants("run 8")
+    assert not SnapshotFilter("run 7").wants("run 8")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
-from muonstream.engines.pipeline import Elsewhere, Pipeline
+from muonstream.engines.pipeline import GatewayLosses, Pipeline
 from muonstream.formats.block import FAULTS_KEPT
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
@@ -120,10 +120,10 @@ def test_frames_and_counts_from_elsewhere_are_the_same_run(pipeline: Pipeline, r
 
 def test_what_was_left_out_elsewhere_is_absolute_and_in_the_account(pipeline: Pipeline) -> None:
     first, *rest = all_frames().split(5000)
-    pipeline.take(first, Elsewhere(late=3, stray=1, malformed=2, resets=1))
+    pipeline.take(first, GatewayLosses(late=3, stray=1, malformed=2, resets=1))
     for part in rest:
         pipeline.take(part)
-    pipeline.take(Frames.empty(), Elsewhere(late=5, stray=4, malformed=2, resets=1))
+    pipeline.take(Frames.empty(), GatewayLosses(late=5, stray=4, malformed=2, resets=1))
     pipeline.count_malformed(1, ["one of our own"])
     snapshot = pipeline.snapshot()
     account = snapshot.account

@@ -16,7 +16,7 @@ from muonstream.kafka.columns import ColumnDeliveries, Rows
 from muonstream.kafka.deliveries import Deliveries, Part
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.identity import Run
-from muonstream.spark.share import Order
+from muonstream.spark.share import TaskSpec
 from muonstream.spark.task import Task
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -123,7 +123,7 @@ def test_a_task_takes_nothing_again() -> None:
     sent = as_hits(WORDS[:100])
     from muonstream.detector.model import Detector
 
-    order = Order(Detector.default().model_dump_json(), 0, RUN, False, {0: Part(40)})
+    order = TaskSpec(Detector.default().model_dump_json(), 0, RUN, False, {0: Part(40)})
     task = Task(order)
     task.take(Rows(batch(sent)))
     share = task.share()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.kafka.grouping import Mark, groups
+from muonstream.kafka.grouping import LooseHeaders, groups
 from muonstream.kafka.messages import Kind
 from muonstream.sources.identity import Run
 
@@ -43,14 +43,14 @@ def loose(position: int, number: bytes = b"1") -> list[tuple[str, bytes]]:
     ]
 
 
-def mark_of(message: Sent) -> Mark:
+def mark_of(message: Sent) -> LooseHeaders:
     """What one message is, as the formats' description has it."""
     found = dict(message.head or ())
     if found.get("kind") == b"json" and found["run-number"].isdigit():
-        return Mark(Kind.JSON, found["run-number"], found["run-name"], int(found["position"]))
+        return LooseHeaders(Kind.JSON, found["run-number"], found["run-name"], int(found["position"]))
     if message.head:
-        return Mark(None)
-    return Mark(Kind.JSON) if message.text and message.text[:1] == b"{" else Mark(None)
+        return LooseHeaders(None)
+    return LooseHeaders(Kind.JSON) if message.text and message.text[:1] == b"{" else LooseHeaders(None)
 
 
 OTHERS = st.sampled_from([None, [("kind", b"frame")]])
@@ -80,7 +80,7 @@ def test_groups_are_those_of_looking_at_every_message(
     messages = [Sent(i, head, OBJECT if head else texts[i % len(texts)]) for i, head in enumerate(said)]
     marks = [mark_of(message) for message in messages]
     seen = 0
-    before: Mark | None = None
+    before: LooseHeaders | None = None
     for mark, first, positions in groups(messages):
         assert first == seen
         assert mark[:3] != (before and before[:3])
@@ -102,7 +102,7 @@ def test_headers_of_a_long_row_are_not_asked_for() -> None:
 
     messages = [Counted(i, loose(100 + i), OBJECT) for i in range(10_000)]
     [(mark, first, positions)] = groups(messages)
-    assert (mark, first) == (Mark(Kind.JSON, b"1", b"cosmics", 100), 0)
+    assert (mark, first) == (LooseHeaders(Kind.JSON, b"1", b"cosmics", 100), 0)
     np.testing.assert_array_equal(positions, np.arange(100, 10_100))
     assert asked[:4] == [0, 923, 924, 1947]
     assert len(asked) == 20

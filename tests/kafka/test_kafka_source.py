@@ -10,7 +10,7 @@ import pytest
 from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
-from muonstream.commands.topic import Choice, TopicOptions
+from muonstream.commands.topic import RunSelection, TopicOptions
 from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
@@ -432,7 +432,7 @@ def test_a_run_that_is_stored_whole_is_followed_by_the_next_wherever_it_began(
         one.run(Event(), publish=lambda snapshot: None)
         made.close()
         made = reader(broker.address, topic, "latest")
-        choice = Choice(made, store, "topic", TopicOptions(begin="latest", follow=True))
+        choice = RunSelection(made, store, "topic", TopicOptions(begin="latest", follow=True))
         assert choice.saved is None
         two = engine(made, store=store)
         two.begin(choice.positions)

@@ -12,22 +12,22 @@ from muonstream.formats.block import SourceError
 from muonstream.kafka import offsets as topic_ends
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
-from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.offsets import TopicOffsets
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words
 from tools.kafka_broker import Broker
 
 WORDS = simulate_words(512, seed=3)
-Opened = Callable[[str], TopicEnds]
+Opened = Callable[[str], TopicOffsets]
 
 
 @pytest.fixture
 def opened(broker: Broker) -> Iterator[Opened]:
     """Opens topics, and closes them in the end."""
-    made: list[TopicEnds] = []
+    made: list[TopicOffsets] = []
 
-    def open_one(topic: str) -> TopicEnds:
-        ends = TopicEnds(Connection(KafkaAddress(broker.address, topic), timeout_s=30))
+    def open_one(topic: str) -> TopicOffsets:
+        ends = TopicOffsets(Connection(KafkaAddress(broker.address, topic), timeout_s=30))
         made.append(ends)
         assert ends.open(Event(), print)
         return ends

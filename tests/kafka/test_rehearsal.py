@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from muonstream.detector.model import Detector
 from muonstream.kafka.gateway import Form, Framing, Scattering
 from muonstream.kafka.messages import EndMessage, Kind
-from muonstream.kafka.progress import Tail
+from muonstream.kafka.progress import SentSoFar
 from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.identity import Run
@@ -39,7 +39,7 @@ class Topic:
 def sent(words: Words, kind: Kind) -> list[list[Message]]:
     """All messages of a run, with its end, by partition."""
     topic = Topic()
-    tails = [Tail()] * PARTITIONS
+    tails = [SentSoFar()] * PARTITIONS
     form: Form = Framing(topic, RUN, tails, BOARDS) if kind is Kind.FRAME else Scattering(topic, RUN, tails, kind)
     for at in range(0, len(words), 4000):
         form.push(words[at : at + 4000])
@@ -53,7 +53,7 @@ def sent(words: Words, kind: Kind) -> list[list[Message]]:
 SENT = {kind: sent(WORDS, kind) for kind in (Kind.FRAME, Kind.JSON, Kind.DMA)}
 
 
-def difference(tails: Sequence[Tail], kind: Kind, words: Words, step: int) -> str:
+def difference(tails: Sequence[SentSoFar], kind: Kind, words: Words, step: int) -> str:
     rehearsal = Rehearsal(RUN, kind, tails, boards=BOARDS)
     for at in range(0, len(words), step):
         if rehearsal.settled:
@@ -62,10 +62,10 @@ def difference(tails: Sequence[Tail], kind: Kind, words: Words, step: int) -> st
     return rehearsal.finish()
 
 
-def tails_of(messages: list[list[Message]], shares: Sequence[float]) -> list[Tail]:
+def tails_of(messages: list[list[Message]], shares: Sequence[float]) -> list[SentSoFar]:
     """What is found where each partition has this share of its messages."""
     return [
-        reduce(lambda tail, message: tail.after(*message, RUN), some[: round(share * len(some))], Tail())
+        reduce(lambda tail, message: tail.after(*message, RUN), some[: round(share * len(some))], SentSoFar())
         for some, share in zip(messages, shares, strict=True)
     ]
 
@@ -82,7 +82,7 @@ def test_what_was_sent_of_the_same_words_is_the_same_run(kind: Kind, shares: lis
 def test_other_words_are_another_run_as_soon_as_anything_was_sent(kind: Kind, shares: list[float], step: int) -> None:
     tails = tails_of(SENT[kind], shares)
     found = difference(tails, kind, simulate_words(4500, seed=2), step)
-    assert bool(found) == any(tail != Tail() for tail in tails)
+    assert bool(found) == any(tail != SentSoFar() for tail in tails)
 
 
 @pytest.mark.parametrize("kind", SENT)
@@ -100,7 +100,7 @@ def test_a_source_that_is_shorter_or_longer_is_another_one(kind: Kind) -> None:
 
 def test_malformed_rows_are_words_of_the_source() -> None:
     end = EndMessage(RUN, words=3, malformed=3)
-    tails = [Tail().after(end.headers(), end.value(), RUN)] * PARTITIONS
+    tails = [SentSoFar().after(end.headers(), end.value(), RUN)] * PARTITIONS
     rehearsal = Rehearsal(RUN, Kind.FRAME, tails, boards=BOARDS)
     rehearsal.count_malformed(2)
     assert not rehearsal.settled

@@ -26,7 +26,7 @@ from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.java import java_properties
 from muonstream.kafka.messages import loose_partition
-from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.offsets import TopicOffsets
 from muonstream.kafka.reader import TopicReader
 from muonstream.run.intervals import Intervals
 from muonstream.run.monitor import Snapshot
@@ -92,7 +92,7 @@ class Spark:
     def run(self, until: Callable[[SparkEngine, Snapshot], bool] = lambda engine, snapshot: False) -> Snapshot:
         """Run to the end, or until what was published says so."""
         connection = Connection(KafkaAddress(self.address, self.topic), self.login)
-        ends = TopicEnds(connection)
+        ends = TopicOffsets(connection)
         stop = Event()
         assert ends.open(stop, print)
         self.folder.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from muonstream.frames import Frames
 from muonstream.kafka.columns import Rows
 from muonstream.run.monitor import Monitor
 from muonstream.simulation.telescope import simulate_words
-from muonstream.spark.share import PIECE_WORDS, Order, Share, merged, read_shares
+from muonstream.spark.share import PIECE_WORDS, TaskResult, TaskSpec, merged, read_shares
 from muonstream.spark.task import Task, worker
 from muonstream.words import Words
 
@@ -31,8 +31,8 @@ WORDS = simulate_words(12_000, rate_hz=200)
 FRAMES = frames_of(WORDS)
 
 
-def order(windows: int = 0) -> Order:
-    return Order(DETECTOR.model_dump_json(), windows, RUN, False, {})
+def order(windows: int = 0) -> TaskSpec:
+    return TaskSpec(DETECTOR.model_dump_json(), windows, RUN, False, {})
 
 
 def same(one: Any, other: Any) -> bool:
@@ -73,8 +73,8 @@ def test_nothing_cannot_be_merged() -> None:
 
 def test_shares_travel_as_rows() -> None:
     words: Words = np.arange(2 * PIECE_WORDS + 3, dtype=np.uint64)
-    one = Share(words={3: [words[:5], words[5:]], 1: [words[:2]]}, frames=7, run=RUN)
-    rows = [*one.rows(), *Share(ended=[4]).rows()]
+    one = TaskResult(words={3: [words[:5], words[5:]], 1: [words[:2]]}, frames=7, run=RUN)
+    rows = [*one.rows(), *TaskResult(ended=[4]).rows()]
     assert len(rows) == 4 + 1 + 1
     first, second = read_shares(rows)
     assert {p: np.concatenate(several).tolist() for p, several in first.words.items()} == {

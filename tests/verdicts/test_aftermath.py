@@ -11,7 +11,7 @@ from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.verdicts.aftermath import Aftermath
 from muonstream.verdicts.findings import Finding, Judgement
-from muonstream.verdicts.judge import Window, Windows
+from muonstream.verdicts.judge import Exposure, Windows
 from tools.night import night, words_of
 from tools.sensitivity import judged
 
@@ -21,7 +21,7 @@ NAMES = [chamber.name for chamber in DETECTOR.chambers]
 
 def windows(brief_s: float = 10.0, crossed_s: float = 20.0, long_s: float = 120.0) -> Windows:
     counts = Catalogue(DETECTOR).zeros()
-    brief, crossed, long = (Window(counts, seconds) for seconds in (brief_s, crossed_s, long_s))
+    brief, crossed, long = (Exposure(counts, seconds) for seconds in (brief_s, crossed_s, long_s))
     return Windows(step=brief, instant=brief, brief=brief, long=long, paired=brief, crossed=crossed, run=long)
 
 

@@ -21,7 +21,7 @@ from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import SnapshotError, decode
 from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
-from muonstream.verdicts.judge import Window
+from muonstream.verdicts.judge import Exposure
 from muonstream.verdicts.notices import Event, Key, Notices
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Change
@@ -72,7 +72,7 @@ class Alarms:
         if self.reference is not None:
             total = self.reference.total[: catalogue.size]
             padded = np.pad(total, (0, catalogue.size - len(total)))
-            window = Window(padded, self.reference.live_time_s)
+            window = Exposure(padded, self.reference.live_time_s)
         return Timeline(catalogue, reference=window, clock=time.time)
 
     def __enter__(self) -> Self:

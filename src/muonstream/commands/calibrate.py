@@ -60,11 +60,11 @@ def calibrate_files(
             chamber_remarks=_remarks(calibration),
         )
         _report(calibration)
-        with common.writing(output), output.open("x", encoding="utf-8") as handle:
+        with common.named_output(output), output.open("x", encoding="utf-8") as handle:
             handle.write(text)
         common.say(f"{output} written after {rounds} rounds")
         if pictures is not None:
-            with common.writing(pictures):
+            with common.named_output(pictures):
                 _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
     return status[0]
 

@@ -71,7 +71,7 @@ def clear_errors(status: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def writing(name: object) -> Iterator[None]:
+def named_output(name: object) -> Iterator[None]:
     """Say which output cannot be written. Raises CommandError, unless a pipe is closed or a file is there."""
     try:
         yield

@@ -26,7 +26,7 @@ from muonstream.formats.recognise import Format
 from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.gateway import Gateway, check_tails, warm_up
 from muonstream.kafka.messages import EndMessage, Kind
-from muonstream.kafka.progress import Tail, read_tails
+from muonstream.kafka.progress import SentSoFar, read_tails
 from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.kafka.topics import FRAMES, HITS
 from muonstream.sources.files import is_stream, read_parts
@@ -190,7 +190,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
             tails = read_tails(connection, connection.partitions(admin), run)
             check_tails(connection, run, kind, tails)
             where = f"{connection.address}: run {run.number} {run.name!r}"
-            begun = any(tail != Tail() for tail in tails)
+            begun = any(tail != SentSoFar() for tail in tails)
             ended = all(tail.ended for tail in tails)
             if ended and source.endless:
                 raise common.CommandError(f"{where} has been sent whole, with its end; {ANOTHER}")
@@ -220,7 +220,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
     return status[0]
 
 
-def _difference(run: Run, kind: Kind, tails: list[Tail], source: _Source, stop: _Stop) -> str:
+def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, stop: _Stop) -> str:
     """Why what the topic has of a run is not of this source, or "" if it is."""
     rehearsal = Rehearsal(run, kind, tails, boards=source.detector.boards)
     begun, idle = False, 0
@@ -238,7 +238,9 @@ def _difference(run: Run, kind: Kind, tails: list[Tail], source: _Source, stop: 
     return rehearsal.finish()
 
 
-def _send(gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[Tail], stop: _Stop, where: str) -> int:
+def _send(
+    gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[SentSoFar], stop: _Stop, where: str
+) -> int:
     """Everything of a source into the gateway; gives the exit code."""
     begun = False
     began = time.monotonic()

@@ -199,7 +199,7 @@ def run_live(source: str, reading: ReadingOptions, options: LiveOptions) -> int:
 
 
 @contextmanager
-def served(
+def serve_page(
     page: LivePage | None, alarms: Alarms, *, problems: Callable[[], Sequence[str]]
 ) -> Iterator[Dashboard | None]:
     """The live page while the context lasts; None without one. Raises CommandError."""
@@ -223,7 +223,7 @@ def get_ready(pipeline: Pipeline, server: Dashboard | None) -> None:
         warm_up(pipeline.detector, reconstruct=bool(pipeline.catalogue.muon_shapes))
 
 
-def watched(
+def watch_run(
     pipeline: Pipeline,
     feed: Callable[[Callable[[Snapshot], None]], object],
     server: Dashboard | None,
@@ -259,7 +259,7 @@ def watched(
     return snapshot, published
 
 
-def stays(server: Dashboard | None, stop: Event) -> None:
+def keep_page_open(server: Dashboard | None, stop: Event) -> None:
     """Leave the page open until Ctrl-C."""
     if server is not None and not stop.is_set():
         common.say(f"The source has ended; its page stays at {server.notice} until Ctrl-C")
@@ -283,14 +283,14 @@ def _live(
         summary_file(options.summary_path, [pipeline.monitor.source]) as summary,
         pipeline,
         alarms,
-        served(page, alarms, problems=topics.problems) as server,
+        serve_page(page, alarms, problems=topics.problems) as server,
     ):
         # until the first word there is nothing to finish: Ctrl-C just ends it
         get_ready(pipeline, server)
         with stopping(stop):
-            snapshot, published = watched(pipeline, feed, server, alarms, topics, summary)
+            snapshot, published = watch_run(pipeline, feed, server, alarms, topics, summary)
             if options.stay:
-                stays(server, stop)
+                keep_page_open(server, stop)
             common.check_published(published)
             common.fail_if_misread(snapshot)
             if options.strict:

@@ -121,11 +121,11 @@ def _truth_file(path: Path | None) -> Iterator[TruthFile | None]:
         yield None
         return
     try:
-        with common.writing(path):
+        with common.named_output(path):
             file = TruthFile(path)
     except ImportError as error:
         raise common.CommandError(f"--truth: {error}") from None
-    with common.writing(path), file:
+    with common.named_output(path), file:
         yield file
 
 
@@ -135,7 +135,7 @@ def _blocks(simulation: Simulation, truth: TruthFile | None, truth_path: Path | 
         yield from simulation.blocks()
         return
     for slab in with_truth(simulation):
-        with common.writing(truth_path):
+        with common.named_output(truth_path):
             truth.write(slab)
         yield slab.words
 
@@ -149,12 +149,12 @@ def _opened(output: str, force: bool) -> Iterator[BinaryIO]:
         path = Path(output)
         try:
             # anything but a file, such as a pipe, exists in order to be written to
-            with common.writing(output):
+            with common.named_output(output):
                 handle = path.open("wb" if force or (path.exists() and not path.is_file()) else "xb")
         except FileExistsError:
             raise _taken(output) from None
     try:
-        with common.writing(output):
+        with common.named_output(output):
             yield handle
             handle.flush()
     finally:

@@ -16,9 +16,9 @@ from typing import Final
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
 from muonstream.commands.publish import Publishing
-from muonstream.commands.run import LiveOptions, get_ready, served, stays, stopping, watched
+from muonstream.commands.run import LiveOptions, get_ready, keep_page_open, serve_page, stopping, watch_run
 from muonstream.commands.summary_file import summary_file
-from muonstream.commands.topic import Choice, TopicOptions, feeding
+from muonstream.commands.topic import RunSelection, TopicOptions, topic_feed
 from muonstream.commands.topics import connect
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -26,7 +26,7 @@ from muonstream.engines.topic import TopicEngine
 from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.java import java_properties
-from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.offsets import TopicOffsets
 from muonstream.kafka.reader import Begin
 from muonstream.kafka.topics import FRAMES
 from muonstream.sinks.store import Store
@@ -104,7 +104,7 @@ def run_spark(
         store = stack.enter_context(Store(options.store)) if options.store is not None else None
         problems: list[Publishing] = []
         server = stack.enter_context(
-            served(
+            serve_page(
                 page,
                 alarms,
                 problems=lambda: [line for topics in problems for line in topics.problems()],
@@ -118,12 +118,12 @@ def run_spark(
             return messages, record_batch
 
         engines: list[TopicEngine] = []
-        ends = TopicEnds(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
+        ends = TopicOffsets(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
         stack.callback(ends.close)
         if not ends.open(stop, common.say):
             return status[0]
         name = str(connection.address)
-        choice = Choice(ends, store, name, options)
+        choice = RunSelection(ends, store, name, options)
         pipeline = _pipeline(detector, live.run, name, live.reconstruct, alarms)
         pipeline.board = alarms.board
         deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
@@ -140,10 +140,10 @@ def run_spark(
         engines[:], problems[:] = [engine], [topics]
         with pipeline:
             get_ready(pipeline, server)
-            feed = feeding(engine, choice, options, stop, live.interval_s)
-            snapshot, published = watched(pipeline, feed, server, alarms, topics, summary)
+            feed = topic_feed(engine, choice, options, stop, live.interval_s)
+            snapshot, published = watch_run(pipeline, feed, server, alarms, topics, summary)
         if live.stay:
-            stays(server, stop)
+            keep_page_open(server, stop)
         common.check_published(published)
         if live.strict:
             common.fail_if_lossy(snapshot)
@@ -155,7 +155,7 @@ def _query(
     spark: SparkOptions,
     settings: SparkSettings,
     store: Path | None,
-    ends: TopicEnds,
+    ends: TopicOffsets,
     trigger_s: float,
     java: Mapping[str, str],
     starting: str,

@@ -44,7 +44,7 @@ class SummaryFile:
 
     def _write(self, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=1, allow_nan=False)
-        with common.writing(self.name):
+        with common.named_output(self.name):
             if not self.on_standard_output and Path(self.name).is_file():
                 self.handle.truncate(0)
             self.handle.write(text + "\n")
@@ -68,7 +68,7 @@ def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) ->
     for other in others:
         _check_apart(path, other)
     new = not os.path.exists(path)
-    with common.writing(path):
+    with common.named_output(path):
         is_file = os.path.isfile(path)
         if is_file:
             _check_content(path)

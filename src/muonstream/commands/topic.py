@@ -11,7 +11,7 @@ from threading import Event
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
 from muonstream.commands.publish import Publishing
-from muonstream.commands.run import LiveOptions, get_ready, served, stays, stopping, watched
+from muonstream.commands.run import LiveOptions, get_ready, keep_page_open, serve_page, stopping, watch_run
 from muonstream.commands.summary_file import summary_file
 from muonstream.commands.topics import connect
 from muonstream.detector.model import Detector
@@ -41,7 +41,7 @@ class TopicOptions:
     timeout_s: float = 60.0
 
 
-class Choice:
+class RunSelection:
     """Which run is taken, and from where: as it was stored, as it was asked for, else the newest."""
 
     def __init__(self, reader: TopicReader, store: Store | None, name: str, options: TopicOptions) -> None:
@@ -97,7 +97,7 @@ def run_topic(
         store = stack.enter_context(Store(options.store)) if options.store is not None else None
         problems: list[Publishing] = []
         server = stack.enter_context(
-            served(
+            serve_page(
                 page,
                 alarms,
                 problems=lambda: [line for topics in problems for line in topics.problems()],
@@ -109,22 +109,24 @@ def run_topic(
         if not reader.open(stop, common.say):
             return status[0]
         name = str(connection.address)
-        choice = Choice(reader, store, name, options)
+        choice = RunSelection(reader, store, name, options)
         first = True
         while True:
             engine = _engine(detector, reader, choice, options, store, live, alarms)
             topics = Publishing(live.publishing, engine.pipeline)
             engines[:], problems[:] = [engine], [topics]
             with engine.pipeline:
-                feed = feeding(engine, choice, options, stop, live.interval_s)
+                feed = topic_feed(engine, choice, options, stop, live.interval_s)
                 get_ready(engine.pipeline, server)
-                snapshot, published = watched(engine.pipeline, feed, server, alarms, topics, summary, even_empty=first)
+                snapshot, published = watch_run(
+                    engine.pipeline, feed, server, alarms, topics, summary, even_empty=first
+                )
             first = False
             if not options.follow or stop.is_set():
                 break
             choice.saved, choice.wanted, choice.positions = None, None, dict(reader.next)
         if live.stay:
-            stays(server, stop)
+            keep_page_open(server, stop)
         common.check_published(published)
         if live.strict:
             common.fail_if_lossy(snapshot)
@@ -134,7 +136,7 @@ def run_topic(
 def _engine(
     detector: Detector,
     reader: TopicReader,
-    choice: Choice,
+    choice: RunSelection,
     options: TopicOptions,
     store: Store | None,
     live: LiveOptions,
@@ -154,8 +156,8 @@ def _engine(
     return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
 
 
-def feeding(
-    engine: TopicEngine, choice: Choice, options: TopicOptions, stop: Event, interval_s: float
+def topic_feed(
+    engine: TopicEngine, choice: RunSelection, options: TopicOptions, stop: Event, interval_s: float
 ) -> Callable[[Callable[[Snapshot], None]], object]:
     """What feeds an engine its topic, from where the choice says, publishing as it goes on."""
 

@@ -47,7 +47,7 @@ def warm_up(detector: Detector, *, reconstruct: bool = False) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class GatewayLosses:
     """Words that whoever built the frames did not put into any."""
 
     late: int = 0
@@ -110,7 +110,7 @@ class Pipeline:
         """What sources reported of their inputs, a line each; shown before the faults."""
         self.inputs: dict[str, InputReport] = {}
         """The newest report of each input, by name."""
-        self.elsewhere = Elsewhere()
+        self.elsewhere = GatewayLosses()
         self.notes: tuple[str, ...] = ()
         """What readers say of their source, a line each; shown before the faults."""
         self.lag_messages: int | None = None
@@ -166,7 +166,7 @@ class Pipeline:
         self._take(frames)
 
     @held_back()
-    def take(self, frames: Frames, elsewhere: Elsewhere | None = None) -> None:
+    def take(self, frames: Frames, elsewhere: GatewayLosses | None = None) -> None:
         """Take frames that were built elsewhere, each once; elsewhere: what was left out of them, so far in the run."""
         self.stopwatch.came()
         self._framed_words += len(frames.words)
@@ -341,7 +341,7 @@ class Pipeline:
         self.malformed = int(state["malformed"])
         self.faults.extend(state["faults"])
         self._framed_words = int(state["framed_words"])
-        self.elsewhere = Elsewhere(**state["elsewhere"])
+        self.elsewhere = GatewayLosses(**state["elsewhere"])
         self.restarts = int(state["restarts"]) + 1
         if self.timeline is not None and state.get("timeline") is not None:
             self.steps.restore(state["steps"])

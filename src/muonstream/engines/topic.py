@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.counting.kernel import SLOT_WINDOWS
-from muonstream.engines.pipeline import Elsewhere, Pipeline
+from muonstream.engines.pipeline import GatewayLosses, Pipeline
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.kafka.deliveries import Deliveries, Part
 from muonstream.kafka.reader import TopicReader
@@ -193,7 +193,7 @@ class TopicEngine:
         if account is not None and not self._accounted:
             self._accounted = True
             pipeline.faults.extend(account.faults)
-            pipeline.elsewhere = Elsewhere(account.late, account.stray, account.malformed, account.resets)
+            pipeline.elsewhere = GatewayLosses(account.late, account.stray, account.malformed, account.resets)
         for partition in deliveries.ended:
             pipeline.end(partition)
             self.reader.stop_at(partition, deliveries.parts[partition].next)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.buffers import Buffers
-from muonstream.frames import KEY_WINDOW_MASK, Closed, Frames, ScatteredFrames, uniform
+from muonstream.frames import KEY_WINDOW_MASK, ClosedWindows, Frames, ScatteredFrames, uniform
 from muonstream.framing import state as fr
 from muonstream.framing.aside import resolve_pending
 from muonstream.framing.inputs import update_closed
@@ -174,7 +174,7 @@ class FrameBuilder:
             raise ValueError(f"source {source} has ended and takes no more words")
         words = uniform(words)
         self._words += len(words)
-        closed = Closed(words)
+        closed = ClosedWindows(words)
         row = self._row(index)
         for begin in range(0, len(words), CHUNK_WORDS):
             end = min(begin + CHUNK_WORDS, len(words))
@@ -187,7 +187,7 @@ class FrameBuilder:
         self._keep(words)
         return closed.frames()
 
-    def _collect(self, closed: Closed) -> None:
+    def _collect(self, closed: ClosedWindows) -> None:
         """Take the windows that have closed out of the state."""
         st = self._state
         closing, runs = int(st.control[fr.CLOSING]), int(st.control[fr.RUNS])
@@ -329,7 +329,7 @@ class FrameBuilder:
         return Frames.join([*parts, self._drain()])
 
     def _drain(self) -> Frames:
-        closed = Closed(np.empty(0, np.uint64))
+        closed = ClosedWindows(np.empty(0, np.uint64))
         self._collect(closed)
         return closed.frames().gather()
 

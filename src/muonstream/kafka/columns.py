@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from muonstream.formats.hits_json import KEYS, scan_objects
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.grouping import Mark, Message
+from muonstream.kafka.grouping import LooseHeaders, Message
 from muonstream.kafka.messages import BRACE, Kind
 from muonstream.words import DMA_WORDS, WORD_BYTES, Words
 
@@ -158,7 +158,7 @@ class Stretch(Sequence[Message]):
 class ColumnDeliveries(Deliveries):
     """Deliveries whose messages are stretches of columns: loose JSON is scanned where it lies."""
 
-    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
+    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[LooseHeaders, int, NDArray[np.int64]]]:
         if not isinstance(messages, Stretch) or not len(messages):
             yield from super()._groups(messages)
             return
@@ -166,7 +166,7 @@ class ColumnDeliveries(Deliveries):
         edges = np.flatnonzero(np.diff(bare, prepend=not bare[0], append=not bare[-1])).tolist()
         for first, last in pairwise(edges):
             if bare[first]:
-                yield Mark(Kind.JSON), first, np.full(last - first, -1, np.int64)
+                yield LooseHeaders(Kind.JSON), first, np.full(last - first, -1, np.int64)
                 continue
             for mark, begin, positions in super()._groups(messages[first:last]):
                 yield mark, first + begin, positions

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from muonstream.formats.block import counted
 from muonstream.formats.hits_json import KEYS, scan_objects, word_of_object
 from muonstream.frames import Frames
-from muonstream.kafka.grouping import FRAME_HEADER, Mark, Message, groups
+from muonstream.kafka.grouping import FRAME_HEADER, LooseHeaders, Message, groups
 from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, dma_words, kind_of
 from muonstream.sources.identity import Run
 from muonstream.words import Words
@@ -165,7 +165,7 @@ class Deliveries:
     def _fault(self, partition: int, offset: int, name: str, text: str, n: int = 1) -> None:
         self.tally.add(name, f"the last: partition {partition}, offset {offset}: {text}"[:300], n)
 
-    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
+    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[LooseHeaders, int, NDArray[np.int64]]]:
         """Messages of one kind and run that follow one another: see `groups`."""
         return groups(messages)
 

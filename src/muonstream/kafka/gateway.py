@@ -29,7 +29,7 @@ from muonstream.kafka.messages import (
     loose_partition,
     position_header,
 )
-from muonstream.kafka.progress import Tail
+from muonstream.kafka.progress import SentSoFar
 from muonstream.sources.identity import Run
 from muonstream.words import DMA_WORDS, Words
 
@@ -146,7 +146,7 @@ class Framing:
 
     kind = Kind.FRAME
 
-    def __init__(self, outbox: Sending, run: Run, tails: Sequence[Tail], boards: Sequence[int]) -> None:
+    def __init__(self, outbox: Sending, run: Run, tails: Sequence[SentSoFar], boards: Sequence[int]) -> None:
         self._outbox = outbox
         self._run = run
         self._builder = FrameBuilder(boards)
@@ -188,7 +188,7 @@ _NEVER: Final = 1 << 62
 class Scattering:
     """Words as loose JSON hits or as raw DMA transfers, in blocks scattered over the partitions."""
 
-    def __init__(self, outbox: Sending, run: Run, tails: Sequence[Tail], kind: Kind) -> None:
+    def __init__(self, outbox: Sending, run: Run, tails: Sequence[SentSoFar], kind: Kind) -> None:
         self.kind = kind
         self._outbox = outbox
         self._run = run
@@ -262,7 +262,7 @@ class Gateway:
     """Sends one run into a topic. Not thread-safe."""
 
     def __init__(
-        self, connection: Connection, run: Run, kind: Kind, tails: Sequence[Tail], *, boards: Sequence[int]
+        self, connection: Connection, run: Run, kind: Kind, tails: Sequence[SentSoFar], *, boards: Sequence[int]
     ) -> None:
         """Raise KafkaAccessError when what the topic has of the run was sent in another way."""
         self._connection = connection
@@ -326,7 +326,7 @@ class Gateway:
         return end
 
 
-def check_tails(connection: Connection, run: Run, kind: Kind, tails: Sequence[Tail]) -> None:
+def check_tails(connection: Connection, run: Run, kind: Kind, tails: Sequence[SentSoFar]) -> None:
     """Raise KafkaAccessError when what a topic has of a run was not sent in this form to as many partitions."""
     named = f"{connection.address}: has run {run.number} {run.name!r}"
     for partition, tail in enumerate(tails):

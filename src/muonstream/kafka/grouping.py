@@ -26,7 +26,7 @@ class Message(Protocol):
     def value(self) -> Any: ...
 
 
-class Mark(NamedTuple):
+class LooseHeaders(NamedTuple):
     """What a message's headers say of loose words: their kind (None: look at it more closely), run, and place."""
 
     kind: Kind | None
@@ -40,11 +40,11 @@ class Mark(NamedTuple):
         return Run(int(self.number), self.name.decode("utf-8", "replace")) if self.number else None
 
 
-def _mark(message: Message) -> Mark:
+def _mark(message: Message) -> LooseHeaders:
     headers = message.headers()
     if headers:
         if headers[0] == FRAME_HEADER:
-            return Mark(None)
+            return LooseHeaders(None)
         found = dict(headers)
         kind = found.get("kind")
         if kind is not None:
@@ -54,18 +54,18 @@ def _mark(message: Message) -> Mark:
                 if number.isdigit() and len(number) <= MOST_DIGITS and name is not None:
                     place = found.get("position") or b""
                     position = int(place) if place.isdigit() and len(place) <= MOST_DIGITS else -1
-                    return Mark(Kind.JSON if kind == b"json" else Kind.DMA, number, name, position)
-            return Mark(None)
+                    return LooseHeaders(Kind.JSON if kind == b"json" else Kind.DMA, number, name, position)
+            return LooseHeaders(None)
     value = message.value()
     if value:
         if value[0] == BRACE:
-            return Mark(Kind.JSON)
+            return LooseHeaders(Kind.JSON)
         if len(value) == DMA_WORDS * WORD_BYTES:
-            return Mark(Kind.DMA)
-    return Mark(None)
+            return LooseHeaders(Kind.DMA)
+    return LooseHeaders(None)
 
 
-_BARE: Final = Mark(Kind.JSON)
+_BARE: Final = LooseHeaders(Kind.JSON)
 
 
 def _is_bare(message: Message) -> bool:
@@ -73,7 +73,7 @@ def _is_bare(message: Message) -> bool:
     return not message.headers() and (message.value() or b" ")[0] == BRACE
 
 
-def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.int64]]]:
+def groups(messages: Sequence[Message]) -> Iterator[tuple[LooseHeaders, int, NDArray[np.int64]]]:
     """Messages of one kind and run that follow one another: the first's mark and index, and all positions.
 
     Loose hits are sent in blocks, each the next word: where two of a block are as far apart in the source as they are
@@ -81,7 +81,7 @@ def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.
     granted from one to the next.
     """
     group: list[NDArray[np.int64]] = []
-    begin, mark = 0, Mark(None)
+    begin, mark = 0, LooseHeaders(None)
     for first, last, found in _stretches(messages):
         if group and found[:3] != mark[:3]:
             yield mark, begin, np.concatenate(group)
@@ -94,7 +94,7 @@ def groups(messages: Sequence[Message]) -> Iterator[tuple[Mark, int, NDArray[np.
         yield mark, begin, np.concatenate(group)
 
 
-def _stretches(messages: Sequence[Message]) -> Iterator[tuple[int, int, Mark]]:
+def _stretches(messages: Sequence[Message]) -> Iterator[tuple[int, int, LooseHeaders]]:
     """First and last index of stretches of messages that follow one another in their source, with the first's mark."""
     first, reach = 0, BLOCK_WORDS
     while first < len(messages):
@@ -114,6 +114,6 @@ def _stretches(messages: Sequence[Message]) -> Iterator[tuple[int, int, Mark]]:
         first = last + 1
 
 
-def _follows(begin: Mark, after: int, mark: Mark) -> bool:
+def _follows(begin: LooseHeaders, after: int, mark: LooseHeaders) -> bool:
     """Whether a mark is that of the word so many after another's."""
     return mark[:3] == begin[:3] and mark.position - begin.position == after

@@ -16,7 +16,7 @@ SAMPLED: Final = 4
 """Partitions whose messages are looked at for their sizes."""
 
 
-class TopicEnds(TopicReader):
+class TopicOffsets(TopicReader):
     """Knows a topic's partitions, finds where to begin, and asks how much waits; reads nothing.
 
     `next` is set by whoever takes the messages.

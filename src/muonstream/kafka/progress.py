@@ -22,7 +22,7 @@ SLICE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class SentSoFar:
     """The last that a partition has of a run.
 
     order: (key, part) of a frame, (position, 0) of loose hits or a DMA transfer, (-1, 0) of nothing
@@ -38,7 +38,7 @@ class Tail:
     value: bytes = field(default=b"", repr=False)
     words: int | None = None
 
-    def after(self, headers: Headers, value: bytes | None, run: Run) -> Tail:
+    def after(self, headers: Headers, value: bytes | None, run: Run) -> SentSoFar:
         """The tail when this message follows; messages of other runs, and broken ones, change nothing."""
         try:
             kind = kind_of(headers, value)
@@ -68,10 +68,10 @@ class _Search:
     begin: int = 0
     size: int = 0
     done: bool = False
-    tail: Tail = Tail()
+    tail: SentSoFar = SentSoFar()
 
 
-def read_tails(connection: Connection, partitions: Sequence[int], run: Run) -> list[Tail]:
+def read_tails(connection: Connection, partitions: Sequence[int], run: Run) -> list[SentSoFar]:
     """The tail of each partition of the address' topic for a run. Raises KafkaAccessError."""
     consumer = connection.consumer(enable_partition_eof=True, fetch_message_max_bytes=4 << 20)
     try:
@@ -84,7 +84,7 @@ def read_tails(connection: Connection, partitions: Sequence[int], run: Run) -> l
                     max(search.low, search.high - span),
                     0,
                     False,
-                    Tail(),
+                    SentSoFar(),
                 )
             _read(connection, consumer, pending, run)
             pending = {

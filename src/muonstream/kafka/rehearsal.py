@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from muonstream.kafka.gateway import Form, Framing, Scattering
 from muonstream.kafka.messages import Kind
-from muonstream.kafka.progress import Tail
+from muonstream.kafka.progress import SentSoFar
 from muonstream.sources.identity import Run
 from muonstream.words import Words
 
@@ -20,7 +20,7 @@ from muonstream.words import Words
 class _Comparison:
     """Takes messages as an outbox does, and compares the first of each partition with what the topic has."""
 
-    def __init__(self, tails: Sequence[Tail]) -> None:
+    def __init__(self, tails: Sequence[SentSoFar]) -> None:
         self.waiting = {p: tail.value for p, tail in enumerate(tails) if tail.kind is not None}
         self.different: int | None = None
 
@@ -33,7 +33,7 @@ class _Comparison:
 class Rehearsal:
     """Takes a source's words as a gateway does, from their beginning."""
 
-    def __init__(self, run: Run, kind: Kind, tails: Sequence[Tail], *, boards: Sequence[int]) -> None:
+    def __init__(self, run: Run, kind: Kind, tails: Sequence[SentSoFar], *, boards: Sequence[int]) -> None:
         """tails: as `check_tails` has accepted them."""
         self._comparison = _Comparison(tails)
         before = [_before(tail) for tail in tails]
@@ -79,7 +79,7 @@ class Rehearsal:
         return ""
 
 
-def _before(tail: Tail) -> Tail:
+def _before(tail: SentSoFar) -> SentSoFar:
     """The tail of a partition that lacks its last message only; a partition that has none takes no part."""
     if tail.kind is None:
         return replace(tail, ended=True)

@@ -21,7 +21,7 @@ SILENT_S: Final = 10.0
 """A run that has said nothing for so long gives way to another that speaks."""
 
 
-class Choice:
+class SnapshotFilter:
     """Which of a topic's runs to show: the one named, or the newest, which is kept while it goes on."""
 
     def __init__(self, run: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -83,7 +83,7 @@ def follow_snapshots(
     partitions = connection.partitions(admin)
     consumer = connection.consumer(auto_offset_reset="latest")
     tell = _Passed(say, clock)
-    choice = Choice(run, clock=clock)
+    choice = SnapshotFilter(run, clock=clock)
     try:
         _go_to_tail(connection, consumer, partitions, whole=bool(run))
         while not stop.is_set():
@@ -110,7 +110,7 @@ def _go_to_tail(connection: Connection, consumer: Consumer, partitions: list[int
 
 
 def _newest(
-    connection: Connection, messages: list[Message], choice: Choice, tell: Callable[[str], None]
+    connection: Connection, messages: list[Message], choice: SnapshotFilter, tell: Callable[[str], None]
 ) -> Snapshot | None:
     """The last snapshot among the messages that the choice wants."""
     found: Snapshot | None = None

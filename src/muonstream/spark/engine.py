@@ -15,14 +15,14 @@ from muonstream.engines.topic import STORE_EVERY_S, TopicEngine
 from muonstream.formats.block import SourceError
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.messages import FrameMessage
-from muonstream.kafka.offsets import TopicEnds
+from muonstream.kafka.offsets import TopicOffsets
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store, StoreError
 from muonstream.sources.identity import Run
 from muonstream.spark.progress import Progress
 from muonstream.spark.query import Query
 from muonstream.spark.session import SparkError, first_line
-from muonstream.spark.share import SCHEMA, Order, Share, read_shares
+from muonstream.spark.share import SCHEMA, TaskResult, TaskSpec, read_shares
 from muonstream.spark.task import worker
 
 LOOK_EVERY_S: Final = 0.1
@@ -52,7 +52,7 @@ class SparkEngine(TopicEngine):
 
     def __init__(
         self,
-        reader: TopicEnds,
+        reader: TopicOffsets,
         pipeline: Pipeline,
         deliveries: Deliveries,
         query: Query,
@@ -253,14 +253,16 @@ class SparkEngine(TopicEngine):
                 "--checkpoint to go on from the store alone"
             )
 
-    def _order(self) -> Order:
+    def _order(self) -> TaskSpec:
         deliveries, intervals = self.deliveries, self.pipeline.intervals
         windows = 0 if intervals is None else intervals.windows
         muons = bool(self.pipeline.catalogue.muon_shapes)
         judged = self.pipeline.timeline is not None
-        return Order(self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts), muons, judged)
+        return TaskSpec(
+            self._detector, windows, deliveries.run, deliveries.named, dict(deliveries.parts), muons, judged
+        )
 
-    def _shares(self, messages: Any, order: Order) -> list[Share]:
+    def _shares(self, messages: Any, order: TaskSpec) -> list[TaskResult]:
         """What the tasks make of a micro-batch. Where they do not agree on which run it is, they are told."""
         shares = self._collect(messages, order)
         found = sorted((min(share.parts), share.run) for share in shares if share.run not in (None, order.run))
@@ -268,11 +270,11 @@ class SparkEngine(TopicEngine):
             shares = self._collect(messages, replace(order, run=found[0][1]))
         return shares
 
-    def _collect(self, messages: Any, order: Order) -> list[Share]:
+    def _collect(self, messages: Any, order: TaskSpec) -> list[TaskResult]:
         rows = messages.coalesce(self.query.tasks).mapInArrow(worker(order), SCHEMA).toArrow()
         return read_shares(row.as_buffer() for row in rows.column(0))
 
-    def _take_shares(self, shares: Sequence[Share]) -> None:
+    def _take_shares(self, shares: Sequence[TaskResult]) -> None:
         deliveries, pipeline = self.deliveries, self.pipeline
         deliveries.reset()
         for share in shares:
@@ -292,7 +294,7 @@ class SparkEngine(TopicEngine):
         self._dirty = True
         self._count()
 
-    def _adopt_parts(self, share: Share) -> None:
+    def _adopt_parts(self, share: TaskResult) -> None:
         for partition, part in share.parts.items():
             if partition not in self.deliveries.parts:
                 self._added.add(partition)

@@ -23,7 +23,7 @@ PIECE_WORDS: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TaskSpec:
     """What tasks need to know of a run, as it stands before the micro-batch.
 
     every_slot: whether every step of data time is judged, so that all slots' counts are needed
@@ -41,7 +41,7 @@ class Order:
 
 
 @dataclass(slots=True)
-class Share:
+class TaskResult:
     """What one task found in its partitions.
 
     parts: how far they are taken now; tally: see `Tally.state`; frames: words in them; contributions: what they add,
@@ -69,13 +69,13 @@ class Share:
         yield pickle.dumps(self, protocol=5)
 
 
-def read_shares(rows: Iterable[Any]) -> list[Share]:
+def read_shares(rows: Iterable[Any]) -> list[TaskResult]:
     """The shares of all tasks from their rows (bytes), a task's one after another."""
-    shares: list[Share] = []
+    shares: list[TaskResult] = []
     words: dict[int, list[Words]] = {}
     for row in rows:
         found = pickle.loads(row)
-        if isinstance(found, Share):
+        if isinstance(found, TaskResult):
             found.words, words = words, {}
             shares.append(found)
         else:

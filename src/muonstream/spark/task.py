@@ -15,7 +15,7 @@ from muonstream.frames import Frames, ScatteredFrames
 from muonstream.kafka.columns import ColumnDeliveries, Rows
 from muonstream.kafka.deliveries import Part
 from muonstream.run.intervals import Intervals
-from muonstream.spark.share import Order, Share, merged
+from muonstream.spark.share import TaskResult, TaskSpec, merged
 
 BATCH_WORDS: Final = 1 << 18
 """Frames are handed to the kernel in batches of about so many words."""
@@ -39,7 +39,7 @@ def _kernel(
 class Task:
     """Takes the messages of some partitions, in order in each."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: TaskSpec) -> None:
         catalogue, self._accumulate = _kernel(order.detector, order.muons, order.every_slot)
         self._intervals = Intervals(catalogue, windows=order.windows) if order.windows else None
         self._deliveries = ColumnDeliveries(wanted=order.run, named=order.named)
@@ -79,11 +79,11 @@ class Task:
         pieces: Iterable[Frames] = [frames] if self._intervals is None else self._intervals.pieces(frames)
         return pieces if not self._order.every_slot else (part for piece in pieces for part in parts_of(piece))
 
-    def share(self) -> Share:
+    def share(self) -> TaskResult:
         """What was found."""
         self._count()
         deliveries = self._deliveries
-        return Share(
+        return TaskResult(
             parts=deliveries.parts,
             tally=deliveries.tally.state(),
             run=deliveries.run,
@@ -99,7 +99,7 @@ class Task:
         )
 
 
-def worker(order: Order) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def worker(order: TaskSpec) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """The function for Spark's `mapInArrow` that carries out an order."""
 
     def work(batches: Iterator[Any]) -> Iterator[Any]:

@@ -32,7 +32,7 @@ SCINTILLATOR_HITS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Exposure:
     """Counts (int64[size] by the catalogue) of a stretch of data, and its live seconds."""
 
     counts: Counts
@@ -70,18 +70,18 @@ class Windows:
     before: the run before that, while it was good; reference: of another run, used in its place if there is one
     """
 
-    step: Window
-    instant: Window
-    brief: Window
-    long: Window
-    paired: Window
-    crossed: Window
-    run: Window
-    before: Window | None = None
-    reference: Window | None = None
+    step: Exposure
+    instant: Exposure
+    brief: Exposure
+    long: Exposure
+    paired: Exposure
+    crossed: Exposure
+    run: Exposure
+    before: Exposure | None = None
+    reference: Exposure | None = None
 
     @property
-    def compared(self) -> Window | None:
+    def compared(self) -> Exposure | None:
         """What is compared with."""
         return self.reference or self.before
 
@@ -184,7 +184,7 @@ def judge_lost(catalogue: Catalogue, lost: Lost) -> Iterator[Finding]:
         yield Finding(f"{kind} words", "Stream", level, f"{share:.3%} of the words are {kind}", "", share, limit)
 
 
-def judge_rates(catalogue: Catalogue, now: Window, silent: Set[int]) -> Iterator[Finding]:
+def judge_rates(catalogue: Catalogue, now: Exposure, silent: Set[int]) -> Iterator[Finding]:
     """Each chamber's hits in a typical cell against the other chambers': this needs no time before."""
     thresholds, chambers = catalogue.detector.thresholds, catalogue.detector.chambers
     typical = {
@@ -207,7 +207,7 @@ def judge_rates(catalogue: Catalogue, now: Window, silent: Set[int]) -> Iterator
         yield Finding("rate", name, level, reason, name, missing, limit)
 
 
-def _silent(catalogue: Catalogue, instant: Window) -> tuple[set[int], list[Finding]]:
+def _silent(catalogue: Catalogue, instant: Exposure) -> tuple[set[int], list[Finding]]:
     """Chambers without any hit while others have many, and the findings of their boards, or of them alone."""
     detector = catalogue.detector
     hits = catalogue.chamber_hits(instant.counts)
@@ -276,7 +276,7 @@ def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Findi
     yield Finding("scintillator", "Scintillator", Level.NULL, reason)
 
 
-def judge_active_cells(catalogue: Catalogue, chamber: int, now: Window, usual: Window) -> Iterator[Finding]:
+def judge_active_cells(catalogue: Catalogue, chamber: int, now: Exposure, usual: Exposure) -> Iterator[Finding]:
     """The mean number of active cells in a chamber's orbits against what was."""
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     means, errors = [], []
@@ -298,7 +298,7 @@ def judge_active_cells(catalogue: Catalogue, chamber: int, now: Window, usual: W
 
 
 def judge_occupancy(
-    catalogue: Catalogue, chamber: int, now: Window, reference: Window, cells: CellVerdicts
+    catalogue: Catalogue, chamber: int, now: Exposure, reference: Exposure, cells: CellVerdicts
 ) -> Iterator[Finding]:
     """A chamber's hits by cell against the reference's: Kolmogorov's distance, with chi squared for information."""
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds

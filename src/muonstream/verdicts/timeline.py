@@ -17,7 +17,7 @@ from muonstream.detector.level import Level
 from muonstream.verdicts.aftermath import Aftermath
 from muonstream.verdicts.cells import typical_hits
 from muonstream.verdicts.findings import Judgement, median
-from muonstream.verdicts.judge import Lost, Window, Windows, judge
+from muonstream.verdicts.judge import Exposure, Lost, Windows, judge
 from muonstream.verdicts.levels import Levels, Moment
 from muonstream.verdicts.timebox import TimeBox, newest_time_box
 from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
@@ -59,7 +59,7 @@ class Timeline:
     """
 
     def __init__(
-        self, catalogue: Catalogue, *, reference: Window | None = None, clock: Callable[[], float] = lambda: 0.0
+        self, catalogue: Catalogue, *, reference: Exposure | None = None, clock: Callable[[], float] = lambda: 0.0
     ) -> None:
         self.catalogue = catalogue
         self.reference = reference
@@ -68,9 +68,9 @@ class Timeline:
         self._now = _Kept(0.0, catalogue.zeros())
         self._data_time_s = 0.0
         self._kept: list[_Kept] = [self._now]
-        self._before: Window | None = None
-        self._good = Window(catalogue.zeros(), 0.0)
-        self._recent: deque[tuple[float, Window]] = deque()
+        self._before: Exposure | None = None
+        self._good = Exposure(catalogue.zeros(), 0.0)
+        self._recent: deque[tuple[float, Exposure]] = deque()
         self._boxes: dict[int, TimeBox] = {}
         self._box_from_s = [0.0] * len(catalogue.detector.chambers)
         self._aftermath = Aftermath(catalogue.detector)
@@ -87,7 +87,7 @@ class Timeline:
         # two steps may be told apart by less live time than none: a pause is a gap or not by all the data there are
         live_s = max(step.live_s, previous.live_s)
         self._now = _Kept(live_s, previous.counts + step.counts, step.late, step.stray)
-        self._recent.append((live_s, Window(step.counts, live_s - previous.live_s)))
+        self._recent.append((live_s, Exposure(step.counts, live_s - previous.live_s)))
         self._lasted(live_s - previous.live_s)
         return self._judged(max(step.data_time_s, self._data_time_s), ended=False)
 
@@ -127,9 +127,9 @@ class Timeline:
         )
         return changes
 
-    def _window(self, start: _Kept) -> Window:
+    def _window(self, start: _Kept) -> Exposure:
         now = self._now
-        return Window(now.counts - start.counts, now.live_s - start.live_s)
+        return Exposure(now.counts - start.counts, now.live_s - start.live_s)
 
     def _windows(self) -> Windows:
         """The stretches, all of them ending now, that checks look at."""
@@ -199,7 +199,7 @@ class Timeline:
 
         return self._newest(enough)
 
-    def _lost(self, window: Window) -> Lost:
+    def _lost(self, window: Exposure) -> Lost:
         """Words that were lost or not used, in the newest data with enough to judge by."""
         start = next((entry for entry in self._kept if self._now.live_s - entry.live_s <= window.seconds), self._now)
         kinds = self.catalogue.words_by_kind(window.counts)
@@ -230,7 +230,7 @@ class Timeline:
             return
         while self._recent and self._recent[0][0] <= self._now.live_s - BEFORE_S:
             _, step = self._recent.popleft()
-            self._good = Window(self._good.counts + step.counts, self._good.seconds + step.seconds)
+            self._good = Exposure(self._good.counts + step.counts, self._good.seconds + step.seconds)
         if self._good.seconds >= BEFORE_S:
             self._before = self._good
 
@@ -298,7 +298,7 @@ class Timeline:
         self._kept = [self._now]
         before_s = float(state["before_s"])
         if before_s:
-            self._good = Window(state["before"].copy(), before_s)
+            self._good = Exposure(state["before"].copy(), before_s)
         self._before = self._good if before_s >= BEFORE_S else None
         self.verdicts = of_plain(state["verdicts"])
         self._data_time_s = self.verdicts.data_time_s
