@@ -146,8 +146,9 @@ def test_late_and_stray_words_are_in_the_account(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize("with_intervals", [False, True])
 def test_a_run_that_goes_on_from_its_state_is_the_same(with_intervals: bool) -> None:
     def made(run: str) -> Pipeline:
-        intervals = Intervals(CATALOGUE, windows=5) if with_intervals else None
-        return Pipeline(TELESCOPE, run=run, workers=0, intervals=intervals)
+        pipeline = Pipeline(TELESCOPE, run=run, workers=0)
+        pipeline.intervals = Intervals(CATALOGUE, windows=5) if with_intervals else None
+        return pipeline
 
     with made("first") as first, made("second") as second:
         first.push(WORDS[:11_111])

@@ -51,6 +51,7 @@ CORE_EXTRA_LIBRARIES = {"detector": frozenset({"pydantic"})}
 CORE_LAZY_LIBRARIES = frozenset({"hist", "zstandard", "compression"})  # the last is Python 3.14's own
 
 LONGEST_MODULE = 450
+MOST_PARAMETERS = 8
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,22 @@ def test_the_import_rules_tell_right_from_wrong(module: str, line: str, reason: 
 def test_no_module_is_too_long() -> None:
     lengths = {dotted(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
     assert {module: length for module, length in lengths.items() if length > LONGEST_MODULE} == {}
+
+
+def test_no_function_takes_too_many_parameters() -> None:
+    """Kernels take arrays one by one, and typer reads a command's options from its parameters."""
+    excused = re.compile(r"compiled|inlined|\w*app\.command")
+    found = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if any(excused.match(ast.unparse(decorator)) for decorator in node.decorator_list):
+                continue
+            given = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            if len([name for name in given if name not in ("self", "cls")]) > MOST_PARAMETERS:
+                found[f"{dotted(path)}.{node.name}"] = len(given)
+    assert found == {}
 
 
 def test_no_file_mentions_a_place_on_one_machine() -> None:

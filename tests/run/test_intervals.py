@@ -39,7 +39,8 @@ def by_interval(frames: Frames, windows: int) -> dict[tuple[int, int], Counts]:
 def run(words: Words, windows: int, cuts: list[int], *, workers: int = 0) -> list[Interval]:
     intervals = Intervals(CATALOGUE, windows=windows)
     taken: list[Interval] = []
-    with Pipeline(Detector.default(), workers=workers, intervals=intervals) as pipeline:
+    with Pipeline(Detector.default(), workers=workers) as pipeline:
+        pipeline.intervals = intervals
         for piece in np.split(words, cuts):
             pipeline.push(piece)
             pipeline.snapshot()
@@ -68,7 +69,8 @@ def test_each_interval_has_the_counts_of_its_windows(windows: int, cuts: list[in
 def test_an_interval_ends_at_a_counter_reset() -> None:
     once = WORDS[decode(WORDS).orbit < 12_000]
     intervals = Intervals(CATALOGUE, windows=1000)
-    with Pipeline(Detector.default(), workers=0, intervals=intervals) as pipeline:
+    with Pipeline(Detector.default(), workers=0) as pipeline:
+        pipeline.intervals = intervals
         pipeline.push(once)
         pipeline.boundary()
         pipeline.push(once)

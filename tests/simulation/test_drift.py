@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.detector.model import Detector
-from muonstream.simulation.drift import DEAD_TIME_NS, DriftHits, Origin, drift_hits
+from muonstream.simulation.drift import DEAD_TIME_NS, CellResponse, DriftHits, Origin, drift_hits
 
 CHAMBER = Detector.default().chambers[0]
 ALIVE = np.ones(CHAMBER.cells, np.bool_)
@@ -20,7 +20,9 @@ PLAIN: dict[str, float] = {"smearing_ns": 0.0, "efficiency": 1.0, "deltas": 0.0,
 def made(
     seed: int = 1, *, cells: Any = CELLS, distances: Any = DISTANCES, alive: Any = ALIVE, **options: float
 ) -> DriftHits:
-    return drift_hits(np.random.default_rng(seed), CHAMBER, alive, cells, distances, **{**PLAIN, **options})
+    return drift_hits(
+        np.random.default_rng(seed), CHAMBER, alive, cells, distances, CellResponse(**{**PLAIN, **options})
+    )
 
 
 def many(n: int = 5000) -> dict[str, Any]:

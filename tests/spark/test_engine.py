@@ -313,7 +313,8 @@ def test_tasks_that_find_different_runs_are_told_which_it_is(new_run: NewRun) ->
 def test_intervals_are_those_of_the_local_engine(new_run: NewRun) -> None:
     run = new_run([*as_frames(SHORT, PARTITIONS), *ends(PARTITIONS)], messages=10, windows=5)
     run.run()
-    with Pipeline(DETECTOR, intervals=Intervals(run_catalogue(), windows=5)) as pipeline:
+    with Pipeline(DETECTOR) as pipeline:
+        pipeline.intervals = Intervals(run_catalogue(), windows=5)
         pipeline.push(SHORT)
         pipeline.finish()
         assert pipeline.intervals is not None

@@ -294,27 +294,25 @@ def simulate(
 
     Example: muonstream simulate sim.dat --words 1000000 --hot-cell 2:17
     """
-    from muonstream.commands.simulate import simulate_file
+    from muonstream.commands.simulate import SimulateOptions, simulate_file
 
-    raise typer.Exit(
-        simulate_file(
-            output,
-            words=words,
-            duration_s=duration,
-            rate_hz=rate_hz,
-            muon_rate_hz=muon_rate_hz,
-            seed=seed,
-            start_orbit=start_orbit,
-            block_words=block_words,
-            dead_cell=dead_cell,
-            hot_cell=hot_cell,
-            gap_s=gap,
-            text=text,
-            detector_name=detector,
-            truth_path=truth,
-            force=force,
-        )
+    options = SimulateOptions(
+        words=words,
+        duration_s=duration,
+        rate_hz=rate_hz,
+        muon_rate_hz=muon_rate_hz,
+        seed=seed,
+        start_orbit=start_orbit,
+        block_words=block_words,
+        dead_cell=dead_cell,
+        hot_cell=hot_cell,
+        gap_s=gap,
+        text=text,
+        detector=detector,
+        truth_path=truth,
+        force=force,
     )
+    raise typer.Exit(simulate_file(output, options))
 
 
 @app.command()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,47 +41,58 @@ def table_of(words: Words) -> bytes:
     return "".join([f"{h},{f},{c},{o},{b},{t}\n" for h, f, c, o, b, t in rows]).encode()
 
 
-def simulate_file(
-    output: str,
-    *,
-    words: int | None,
-    duration_s: float | None,
-    rate_hz: float,
-    muon_rate_hz: float,
-    seed: int,
-    start_orbit: int,
-    block_words: int,
-    dead_cell: str,
-    hot_cell: str,
-    gap_s: float,
-    text: bool,
-    detector_name: str,
-    truth_path: Path | None = None,
-    force: bool = False,
-) -> int:
-    """Write simulated words and give the exit code; force: over what is there."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        if words is None and duration_s is None:
-            words = DEFAULT_WORDS
-        total_s = duration_s or (words or 0) / rate_hz
+@dataclass(frozen=True, slots=True)
+class SimulateOptions:
+    """What the command line says of a simulation and of the file for it.
+
+    words, duration_s: how long, whichever is reached first; dead_cell, hot_cell: as CHAMBER:CELL, "" for none
+    gap_s: of a pause in the middle; force: overwrite an existing file; truth_path: of the truth table, if wanted
+    """
+
+    words: int | None
+    duration_s: float | None
+    rate_hz: float
+    muon_rate_hz: float
+    seed: int
+    start_orbit: int
+    block_words: int
+    dead_cell: str
+    hot_cell: str
+    gap_s: float
+    text: bool
+    detector: str
+    truth_path: Path | None = None
+    force: bool = False
+
+    def simulation(self) -> Simulation:
+        """The simulation. Raises CommandError."""
+        words = DEFAULT_WORDS if self.words is None and self.duration_s is None else self.words
+        total_s = self.duration_s or (words or 0) / self.rate_hz
         try:
             config = SimulationConfig(
-                seed=seed,
-                rate_hz=rate_hz,
-                muon_rate_hz=muon_rate_hz,
+                seed=self.seed,
+                rate_hz=self.rate_hz,
+                muon_rate_hz=self.muon_rate_hz,
                 words=words,
-                duration_s=duration_s,
-                start_orbit=start_orbit,
-                block_words=block_words,
-                dead_cell=_cell("--dead-cell", dead_cell),
-                hot_cell=_cell("--hot-cell", hot_cell),
-                gap_after_s=total_s / 2 if gap_s else 0.0,
-                gap_s=gap_s,
+                duration_s=self.duration_s,
+                start_orbit=self.start_orbit,
+                block_words=self.block_words,
+                dead_cell=_cell("--dead-cell", self.dead_cell),
+                hot_cell=_cell("--hot-cell", self.hot_cell),
+                gap_after_s=total_s / 2 if self.gap_s else 0.0,
+                gap_s=self.gap_s,
             )
-            simulation = Simulation(config, common.load_detector(detector_name))
+            return Simulation(config, common.load_detector(self.detector))
         except ValueError as error:
             raise common.CommandError(str(error)) from None
+
+
+def simulate_file(output: str, options: SimulateOptions) -> int:
+    """Write simulated words and give the exit code."""
+    status = [common.OK]
+    with common.clear_errors(status):
+        simulation = options.simulation()
+        config, text, force, truth_path = simulation.config, options.text, options.force, options.truth_path
         if output.endswith(".csv") and not text:
             raise common.CommandError(f"{output}: found the name of a table; allowed is another, or --text")
         _check_new(output, truth_path, force)
@@ -90,7 +102,7 @@ def simulate_file(
             truth = stack.enter_context(_truth_file(truth_path))
             handle = stack.enter_context(_opened(output, force))
             bar = stack.enter_context(Progress(console=common.err, disable=quiet))
-            task = bar.add_task("words", total=words or round(total_s * rate_hz))
+            task = bar.add_task("words", total=config.words or round((config.duration_s or 0.0) * config.rate_hz))
             for block in _blocks(simulation, truth, truth_path):
                 handle.write(table_of(block) if text else block.astype("<u8").tobytes())
                 written += len(block)

@@ -81,7 +81,6 @@ class Pipeline:
         source: str = "",
         workers: int = 1,
         builder: FrameBuilder | None = None,
-        intervals: Intervals | None = None,
         reconstruct: bool = False,
         pairs: bool = True,
         timeline: Callable[[Catalogue], Timeline] | None = None,
@@ -103,7 +102,8 @@ class Pipeline:
             analyse = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
         self.stopwatch = Stopwatch()
         self._kernels = Kernels(analyse, workers, self.stopwatch)
-        self.intervals = intervals
+        self.intervals: Intervals | None = None
+        """Where counts of equal intervals are collected, set before the first word."""
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
         self.remarks: deque[str] = deque(maxlen=REMARKS_KEPT)

@@ -36,6 +36,20 @@ class Origin(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CellResponse:
+    """What a cell makes of a muon.
+
+    efficiency: chance of a hit in a cell that is alive; deltas: chance of a knock-on electron, which hits before the
+    muon, or in the neighbouring cell; afterpulses: chance that another hit follows
+    """
+
+    smearing_ns: float
+    efficiency: float
+    deltas: float
+    afterpulses: float
+
+
+@dataclass(frozen=True, slots=True)
 class DriftHits:
     """Hits of one chamber, as arrays of one length.
 
@@ -54,30 +68,25 @@ def drift_hits(
     alive: NDArray[np.bool_],
     cell: NDArray[np.int64],
     distance_mm: NDArray[np.float64],
-    *,
-    smearing_ns: float,
-    efficiency: float,
-    deltas: float,
-    afterpulses: float,
+    response: CellResponse,
 ) -> DriftHits:
-    """Hits of muons that cross the cells `cell`, int64[n, layers] (-1: none), so far from their wires.
+    """Hits of muons that cross cells at distances from their wires.
 
-    efficiency: chance of a hit in a cell that is alive; deltas: chance that a knock-on electron is there, which hits
-    before the muon, or in the cell beside its; afterpulses: chance that another hit follows
+    alive: bool[cells]; cell: int64[n, layers], -1: none; distance_mm: float64[n, layers], signed
     """
     n, layers = cell.shape
     muon = np.repeat(np.arange(n), layers)
     flat = cell.ravel()
     late_ns = np.abs(distance_mm.ravel()) * 1000 / chamber.drift_velocity_um_per_ns
     origin = np.full(n * layers, Origin.MUON, np.int8)
-    seen = (flat >= 0) & (rng.random(n * layers) < efficiency) & alive[flat]
-    knocked = rng.random(n * layers) < deltas
+    seen = (flat >= 0) & (rng.random(n * layers) < response.efficiency) & alive[flat]
+    knocked = rng.random(n * layers) < response.deltas
     beside = rng.random(n * layers) < 0.5
     nearer = knocked & ~beside
     late_ns = np.where(nearer, late_ns * rng.random(n * layers), late_ns)
     origin[nearer] = Origin.DELTA
     # no signal is before its muon
-    late_ns = np.abs(late_ns + rng.normal(0, smearing_ns, n * layers))
+    late_ns = np.abs(late_ns + rng.normal(0, response.smearing_ns, n * layers))
     parts = [DriftHits(muon[seen], flat[seen], late_ns[seen], origin[seen])]
 
     other = flat + np.where(rng.random(n * layers) < 0.5, chamber.layers, -chamber.layers)
@@ -87,7 +96,7 @@ def drift_hits(
     away_ns = rng.uniform(0, t_max_ns, len(extra))
     parts.append(DriftHits(muon[extra], other[extra], away_ns, np.full(len(extra), Origin.DELTA, np.int8)))
 
-    again = np.flatnonzero(seen & (rng.random(n * layers) < afterpulses))
+    again = np.flatnonzero(seen & (rng.random(n * layers) < response.afterpulses))
     after_ns = DEAD_TIME_NS + rng.gamma(2.0, AFTERPULSE_DECAY_NS / 2, len(again))
     late = rng.random(len(again)) < LATE_AFTERPULSES
     after_ns[late] = rng.normal(LATE_AFTERPULSE_NS, LATE_AFTERPULSE_SPREAD_NS, int(late.sum()))

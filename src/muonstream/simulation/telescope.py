@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.detector.model import Chamber, Detector
-from muonstream.simulation.drift import Origin, drift_hits
+from muonstream.simulation.drift import CellResponse, Origin, drift_hits
 from muonstream.simulation.particles import Muons, Signals
 from muonstream.simulation.readout import CellNoise, disorder, merged, sent
 from muonstream.simulation.scenario import SimulationConfig
@@ -164,20 +164,11 @@ class Simulation:
             origins = np.full(len(muon), origin, np.int8)
             parts.append(Signals(time, self._hit_words(time, board, channel, tdc), muon, origins))
 
+        response = CellResponse(config.drift_smearing_ns, config.hit_efficiency, config.deltas, config.afterpulses)
         triggered: dict[int, NDArray[np.bool_]] = {}
         for chamber, alive in zip(self.detector.chambers, self._alive, strict=True):
             cell, distance_mm = self._crossed(chamber, muons)
-            hits = drift_hits(
-                rng,
-                chamber,
-                alive,
-                cell,
-                distance_mm,
-                smearing_ns=config.drift_smearing_ns,
-                efficiency=config.hit_efficiency,
-                deltas=config.deltas,
-                afterpulses=config.afterpulses,
-            )
+            hits = drift_hits(rng, chamber, alive, cell, distance_mm, response)
             late_ns = hits.late_ns + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
             add(hits.muon, late_ns, chamber.board, chamber.first_channel + hits.cell, hits.origin)
             layers = np.zeros((n, chamber.layers), np.bool_)
