@@ -33,7 +33,7 @@ def lines_svg(
     """
     points = [point for line in series.values() for point in line]
     if not points or min(min(point) for point in points) <= 0:
-        raise ValueError(f"{title}: found {points}, allowed are numbers above 0")
+        raise ValueError(f"{title}: found {points}, expected numbers above 0")
 
     def scale(values: list[float]) -> tuple[float, float]:
         high = max(values) * 1.1

@@ -33,5 +33,5 @@ def test_fields_lie_where_the_firmware_puts_them(values: dict[str, int]) -> None
 def test_values_that_do_not_fit_are_named(key: str, limit: int, beyond: bool) -> None:
     bad = limit + 1 if beyond else -1
     values = dict.fromkeys(LIMITS, 0) | {key: bad}
-    with pytest.raises(ValueError, match=f"{key}: found {bad}, allowed are 0 to {limit}"):
+    with pytest.raises(ValueError, match=f"{key}: found {bad}, expected 0 to {limit}"):
         encode(**values)

@@ -121,7 +121,7 @@ def encode(
         bad = (array < 0) | (array > mask)
         if bad.any():
             found = int(array[bad].flat[0]) if array.ndim else int(array)
-            raise ValueError(f"{name}: found {found}, allowed are 0 to {mask}")
+            raise ValueError(f"{name}: found {found}, expected 0 to {mask}")
         word = word | (array.astype(np.uint64) << np.uint64(shift))
     return word
 

@@ -94,7 +94,7 @@ def test_what_is_no_snapshot_is_said_and_blocks_nothing(
         "3: found 0 bytes that are no snapshot",
         "5: found 2 bytes that are no snapshot",
         "7: found a snapshot that is cut short or too large",
-        "9: found a snapshot of version 9, allowed is 1",
+        "9: found a snapshot of version 9, expected 1",
         "11: found 500000 bytes that are no snapshot",
     ]
 

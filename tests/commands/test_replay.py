@@ -378,9 +378,9 @@ def test_standard_input_is_sent_once(broker: Broker, new_topic: TopicMaker, word
     ("arguments", "named"),
     [
         (["a.dat", "--to", "kafka://127.0.0.1:1/t", "--fast", "--rate", "5"], "--fast: found beside --rate"),
-        (["a.dat", "sim:", "--to", "kafka://127.0.0.1:1/t"], "allowed is one with sim:"),
+        (["a.dat", "sim:", "--to", "kafka://127.0.0.1:1/t"], "expected one with sim:"),
         (["sim:", "--follow", "--to", "kafka://127.0.0.1:1/t"], "--follow: found sim:"),
-        (["a.dat", "--to", "localhost"], "allowed is kafka://"),
+        (["a.dat", "--to", "localhost"], "expected kafka://"),
         (
             ["a/data_0.dat", "b/data_0.dat", "--to", "kafka://127.0.0.1:1/t"],
             "files of several runs, a and b among them",

@@ -47,7 +47,7 @@ def test_nothing_written_leaves_what_was_there(pipeline: Pipeline, tmp_path: Pat
 def test_what_is_no_summary_is_never_written_over(tmp_path: Path, content: str) -> None:
     path = tmp_path / "precious"
     path.write_text(content)
-    with pytest.raises(CommandError, match=r"precious, which holds something else, allowed is a new file"):
+    with pytest.raises(CommandError, match=r"precious, which holds something else, expected a new file"):
         summary_file(path).__enter__()
     assert path.read_text() == content
 

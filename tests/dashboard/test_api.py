@@ -98,10 +98,10 @@ def test_the_whole_snapshot_comes_back(client: TestClient, snapshot: Snapshot) -
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [
-        ("/api/histograms/nothing", 404, "found 'nothing', allowed are counts, "),
-        ("/api/histograms/counts?period=year", 400, "period: found 'year', allowed are run, recent"),
-        ("/api/histograms/counts?format=xml", 400, "format: found 'xml', allowed are plain, root"),
-        ("/plots.json?theme=pink", 400, "theme: found 'pink', allowed are light, dark"),
+        ("/api/histograms/nothing", 404, "found 'nothing', expected counts, "),
+        ("/api/histograms/counts?period=year", 400, "period: found 'year', expected run, recent"),
+        ("/api/histograms/counts?format=xml", 400, "format: found 'xml', expected plain, root"),
+        ("/plots.json?theme=pink", 400, "theme: found 'pink', expected light, dark"),
     ],
 )
 def test_a_wrong_question_says_what_is_allowed(client: TestClient, path: str, status: int, text: str) -> None:
@@ -122,7 +122,7 @@ def test_alarms_are_acknowledged_only_by_json_of_our_own_page(client: TestClient
     for body in (b"[" * 3900, json.dumps({**alarm, "why": "\ud800"}).encode(), b"\xff", b"{"):
         refused = client.post("/api/acknowledge", content=body, headers=json_type)
         assert refused.status_code == 400
-        assert refused.text.startswith("allowed are check, subject, why")
+        assert refused.text.startswith("expected check, subject, why")
     assert client.post("/api/acknowledge", json=alarm).status_code == 200
     assert client.get("/api/verdicts").json()["alarms"][0]["acknowledged"]["why"] == "known"
     which = {key: alarm[key] for key in ("check", "subject")}

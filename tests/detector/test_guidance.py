@@ -104,11 +104,11 @@ def test_a_detector_file_may_have_its_own_guidance() -> None:
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
-        ('t1 = "x"', "guidance.t1: found a check that is not known, allowed are account, active cells, "),
-        ('"dead cels" = "x"', "guidance.'dead cels': found a check that is not known, allowed are "),
-        ("t0 = 3", f"guidance.t0: found 3, allowed is text of 1 to {LONGEST} printable characters"),
-        ('t0 = ""', "guidance.t0: found '', allowed is text"),
-        ('t0 = "\\u001b[31m"', "guidance.t0: found '\\x1b[31m', allowed is text"),
+        ('t1 = "x"', "guidance.t1: found a check that is not known, expected account, active cells, "),
+        ('"dead cels" = "x"', "guidance.'dead cels': found a check that is not known, expected "),
+        ("t0 = 3", f"guidance.t0: found 3, expected text of 1 to {LONGEST} printable characters"),
+        ('t0 = ""', "guidance.t0: found '', expected text"),
+        ('t0 = "\\u001b[31m"', "guidance.t0: found '\\x1b[31m', expected text"),
     ],
 )
 def test_guidance_that_cannot_be_names_the_key(table: str, fault: str) -> None:
@@ -119,7 +119,7 @@ def test_guidance_that_cannot_be_names_the_key(table: str, fault: str) -> None:
 
 
 def test_guidance_that_is_no_table_is_one_line() -> None:
-    with pytest.raises(DetectorError, match=r"^mine.toml: guidance: found 'x', allowed is a table of texts"):
+    with pytest.raises(DetectorError, match=r"^mine.toml: guidance: found 'x', expected a table of texts"):
         parse('guidance = "x"\n' + FILE, "mine.toml")
 
 

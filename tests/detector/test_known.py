@@ -132,10 +132,10 @@ def test_the_detector_file_has_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "line"),
     [
-        ({"check": "t1", "subject": "Stream", "why": "x"}, "known[0].check: found 't1', allowed are account, "),
-        ({"check": "t0", "subject": "Chamber 9", "why": "x"}, "known[0].subject: found 'Chamber 9', allowed is what"),
-        ({"check": "t0", "subject": "Stream", "why": ""}, "known[0].why: found '', allowed is text of 1 to 200"),
-        ({"check": "t0", "subject": "Stream"}, "known[0].why: found None, allowed is text of 1 to 200"),
+        ({"check": "t1", "subject": "Stream", "why": "x"}, "known[0].check: found 't1', expected account, "),
+        ({"check": "t0", "subject": "Chamber 9", "why": "x"}, "known[0].subject: found 'Chamber 9', expected what"),
+        ({"check": "t0", "subject": "Stream", "why": ""}, "known[0].why: found '', expected text of 1 to 200"),
+        ({"check": "t0", "subject": "Stream"}, "known[0].why: found None, expected text of 1 to 200"),
         ({"check": "t0", "subject": "Stream", "why": "x", "level": "good"}, "known[0].level: found 'good', allowed"),
         ({"check": "t0", "subject": "Stream", "why": "x", "since": 5}, "known[0].since: found a key that is not known"),
     ],
@@ -150,5 +150,5 @@ def test_one_problem_is_known_once() -> None:
     table = {"check": "t0", "subject": "Stream", "why": "x"}
     with pytest.raises(ValueError, match="found t0 of Stream again"):
         known_table([table, table])
-    with pytest.raises(ValueError, match="allowed are tables with check"):
+    with pytest.raises(ValueError, match="expected tables with check"):
         known_table("t0")

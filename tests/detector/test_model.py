@@ -93,7 +93,7 @@ def test_missing_keys_and_broken_toml_are_named() -> None:
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match=r"no such file; allowed are a TOML file or a bundled .*telescope"):
+    with pytest.raises(DetectorError, match=r"no such file; expected a TOML file or a bundled .*telescope"):
         Detector.load(tmp_path / "none.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")

@@ -156,4 +156,4 @@ def test_snapshots_of_a_topic_carry_its_muons_and_the_store_is_of_runs_with_them
 def test_a_store_needs_a_topic(tmp_path: Path) -> None:
     refused = RUNNER.invoke(app, ["run", "sim:", "--store", str(tmp_path / "s.db")])
     assert refused.exit_code == 1
-    assert refused.stderr == "muonstream: --store: found sim:, allowed is a topic: kafka://host:port/topic\n"
+    assert refused.stderr == "muonstream: --store: found sim:, expected a topic: kafka://host:port/topic\n"

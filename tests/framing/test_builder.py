@@ -281,7 +281,7 @@ def test_an_ended_source_takes_no_more() -> None:
     [("lateness_windows", -1), ("agree_words", 1), ("idle_seconds", 0), ("max_held_words", 0), ("jump_seconds", -1)],
 )
 def test_a_bad_option_is_named(option: str, value: int) -> None:
-    with pytest.raises(ValueError, match=f"{option}: found {value}, allowed are"):
+    with pytest.raises(ValueError, match=f"{option}: found {value}, expected"):
         FrameBuilder((0,), **{option: value})
 
 

@@ -30,16 +30,16 @@ def test_addresses_are_taken_apart(text: str, servers: str, topic: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("http://lab/frames", "allowed is kafka://host:port[,host:port]/topic"),
+        ("http://lab/frames", "expected kafka://host:port[,host:port]/topic"),
         ("kafka://", "found the host ''"),
         ("kafka://lab:/x", "found the port ''"),
         ("kafka://lab:0/x", "found the port '0'"),
-        ("kafka://lab:70000/x", "allowed is 1 to 65535"),
+        ("kafka://lab:70000/x", "expected 1 to 65535"),
         ("kafka://a:1,,b:2/x", "found the host ''"),
         ("kafka://la b:1/x", "found the host 'la b'"),
         ("kafka://lab:1/a/b", "found the topic 'a/b'"),
         ("kafka://lab:1/..", "found the topic '..'"),
-        (f"kafka://lab:1/{'x' * 250}", "allowed are 1 to 249"),
+        (f"kafka://lab:1/{'x' * 250}", "expected 1 to 249"),
     ],
 )
 def test_a_wrong_address_is_named_in_one_line(text: str, wrong: str) -> None:

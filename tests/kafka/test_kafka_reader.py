@@ -121,7 +121,7 @@ def test_what_has_ended_need_not_be_retained(begin: str) -> None:
 
 
 def test_a_partition_that_is_not_there_is_refused() -> None:
-    with pytest.raises(SourceError, match="--from: found partition 9, allowed are the topic's: 0 to 1"):
+    with pytest.raises(SourceError, match="--from: found partition 9, expected the topic's: 0 to 1"):
         Reader("9:1", {0: (0, 1), 1: (0, 1)}).start({})
 
 

@@ -133,7 +133,7 @@ def test_a_pipeline_with_muons_has_them_in_snapshots_and_summaries() -> None:
 
 
 def test_a_catalogue_without_muons_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"allowed is Catalogue\(detector, muons=True\)"):
+    with pytest.raises(ValueError, match=r"expected Catalogue\(detector, muons=True\)"):
         Reconstruction(Catalogue(TELESCOPE))
 
 

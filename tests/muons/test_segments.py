@@ -194,5 +194,5 @@ def test_residuals_are_hit_less_fit_and_words_are_the_hits() -> None:
 
 
 def test_settings_that_are_not_allowed_are_named() -> None:
-    with pytest.raises(ValueError, match=r"most_tan: found 0, allowed are 0.01 to 100"):
+    with pytest.raises(ValueError, match=r"most_tan: found 0, expected 0.01 to 100"):
         SegmentConfig(most_tan=0)

@@ -100,7 +100,7 @@ def test_efficiency_of_chambers_is_what_that_of_cells_makes_it() -> None:
 
 
 def test_settings_that_are_not_allowed_are_named() -> None:
-    with pytest.raises(ValueError, match=r"most_bend: found 0, allowed is more than 0, up to 10"):
+    with pytest.raises(ValueError, match=r"most_bend: found 0, expected more than 0, up to 10"):
         TrackConfig(most_bend=0)
 
 

@@ -60,17 +60,17 @@ def faults(value: Any, kind: Any, where: str) -> list[str]:
         return min(tried, key=len)
     if get_origin(kind) is list:
         if not isinstance(value, list):
-            return [f"{where}: found {value!r}, allowed is a list"]
+            return [f"{where}: found {value!r}, expected a list"]
         [inner] = get_args(kind)
         return [fault for i, one in enumerate(value) for fault in faults(one, inner, f"{where}[{i}]")]
     if get_origin(kind) is dict:
         if not isinstance(value, dict):
-            return [f"{where}: found {value!r}, allowed is a mapping"]
+            return [f"{where}: found {value!r}, expected a mapping"]
         _, inner = get_args(kind)
         return [fault for key, one in value.items() for fault in faults(one, inner, f"{where}.{key}")]
     if is_dataclass(kind):
         if not isinstance(value, dict):
-            return [f"{where}: found {value!r}, allowed is a mapping"]
+            return [f"{where}: found {value!r}, expected a mapping"]
         assert isinstance(kind, type)
         hints = get_type_hints(kind)
         needed = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
@@ -79,7 +79,7 @@ def faults(value: Any, kind: Any, where: str) -> list[str]:
             found += faults(one, hints[key], f"{where}.{key}") if key in hints else [f"{where}: does not know {key}"]
         return found
     right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-    return [] if right else [f"{where}: found {value!r}, allowed is {kind.__name__}"]
+    return [] if right else [f"{where}: found {value!r}, expected {kind.__name__}"]
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
@@ -95,9 +95,9 @@ def test_manifests_have_what_kubernetes_knows(path: Path) -> None:
         (lambda pod: pod.update(container=[]), "does not know container"),
         (lambda pod: pod.pop("containers"), "misses containers"),
         (lambda pod: pod["containers"][0].pop("name"), "misses name"),
-        (lambda pod: pod["containers"][0].update(args="--port"), "allowed is a list"),
-        (lambda pod: pod.update(terminationGracePeriodSeconds="60"), "found '60', allowed is int"),
-        (lambda pod: pod.update(enableServiceLinks=0), "found 0, allowed is bool"),
+        (lambda pod: pod["containers"][0].update(args="--port"), "expected a list"),
+        (lambda pod: pod.update(terminationGracePeriodSeconds="60"), "found '60', expected int"),
+        (lambda pod: pod.update(enableServiceLinks=0), "found 0, expected bool"),
     ],
 )
 def test_wrong_manifests_are_found_out(change: Any, fault: str) -> None:

@@ -162,7 +162,7 @@ def test_acknowledgements_and_history_survive_a_restart(snapshot: Snapshot) -> N
 @pytest.mark.parametrize("value", ["3", "[3]", "[5, 2]", '["a", 1]', "[0, 1]", "[true, 2]"])
 def test_limits_are_two_rising_numbers(value: str) -> None:
     text = f'name = "x"\n[[chambers]]\n[thresholds]\nt0_shift_ns = {value}\n'
-    with pytest.raises(DetectorError, match=r"thresholds\.t0_shift_ns: found .*, allowed are two numbers above 0"):
+    with pytest.raises(DetectorError, match=r"thresholds\.t0_shift_ns: found .*, expected two numbers above 0"):
         parse(text, "x.toml")
 
 

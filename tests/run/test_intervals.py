@@ -134,7 +134,7 @@ def test_what_was_taken_is_kept_until_it_is_dropped() -> None:
 
 
 def test_a_state_of_other_intervals_is_refused() -> None:
-    with pytest.raises(ValueError, match="found intervals of 3 windows, allowed are 4"):
+    with pytest.raises(ValueError, match="found intervals of 3 windows, expected 4"):
         Intervals(CATALOGUE, windows=4).restore(Intervals(CATALOGUE, windows=3).state())
     with pytest.raises(ValueError, match="windows: found 0"):
         Intervals(CATALOGUE, windows=0)

@@ -102,7 +102,7 @@ def test_rates_are_thinned_further_where_it_must_be_smaller_and_too_large_is_nam
     smaller = encode(SNAPSHOT, rate_bins=10_000, most_bytes=whole - 100)
     assert len(smaller) <= whole - 100
     assert len(decode(smaller).rates.time_s) < len(SNAPSHOT.rates.time_s)
-    with pytest.raises(SnapshotError, match=r"run 7 é': found .* allowed are 100"):
+    with pytest.raises(SnapshotError, match=r"run 7 é': found .* expected 100"):
         encode(SNAPSHOT, most_bytes=100)
 
 
@@ -141,7 +141,7 @@ BODY = zlib.decompress(GOOD[5:])
         (b"", "found 0 bytes that are no snapshot"),
         (b"MUSN", "found 4 bytes that are no snapshot"),
         (b'{"Index": 1}', "found 12 bytes that are no snapshot"),
-        (b"MUSN\x02" + GOOD[5:], "version 2, allowed is 1"),
+        (b"MUSN\x02" + GOOD[5:], "version 2, expected 1"),
         (GOOD[:-10], "cut short"),
         (GOOD[:5] + b"\x00" + GOOD[6:], "compressed data are broken"),
         (GOOD[:5] + zlib.compress(BODY[:-8]), "is broken"),

@@ -58,5 +58,5 @@ def test_the_orbit_counter_wraps() -> None:
 @pytest.mark.parametrize("key", ["dead_cell", "hot_cell"])
 def test_cells_that_are_not_there_are_named(key: str) -> None:
     options: dict[str, Any] = {key: (9, 3)}
-    with pytest.raises(ValueError, match=f"{key}: found chamber 9 cell 3, allowed are chambers 1 "):
+    with pytest.raises(ValueError, match=f"{key}: found chamber 9 cell 3, expected chambers 1 "):
         Simulation(SimulationConfig(**options), Detector.default())

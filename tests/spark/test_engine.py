@@ -436,7 +436,7 @@ def test_a_checkpoint_that_is_not_the_stores_is_refused(new_run: NewRun) -> None
     other = Spark(run.session, run.address, run.topic, run.folder.with_name("other"), messages=run.messages)
     other.run(lambda engine, snapshot: snapshot.account.words > 5000)
     shutil.copytree(other.checkpoint, run.folder / "checkpoint" / name)
-    with pytest.raises(StoreError, match=r"is not the one that the store was written with: found .*, allowed is "):
+    with pytest.raises(StoreError, match=r"is not the one that the store was written with: found .*, expected "):
         run.run()
 
 

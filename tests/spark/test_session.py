@@ -52,7 +52,7 @@ def test_masters_of_spark_pass(master: str) -> None:
 
 @pytest.mark.parametrize("master", ["", "local[0]", "local[two]", "sparks://a:1", "mesos://a", "spark://", "here:7077"])
 def test_other_masters_are_refused(master: str) -> None:
-    with pytest.raises(SparkError, match=r"--master: found .*, allowed are local\[N\]"):
+    with pytest.raises(SparkError, match=r"--master: found .*, expected local\[N\]"):
         check_master(master)
 
 
@@ -95,11 +95,11 @@ def test_settings_are_read_and_others_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--engine", "spark", "--master", "local[x]"], "--master: found 'local[x]', allowed are local[N], "),
-        (["--engine", "spark", "--trigger", "5 days"], "--trigger: found '5 days', allowed are 0s to 24h, "),
-        (["--engine", "spark", "--trigger", "-1s"], "--trigger: found '-1s', allowed are 0s to 24h, "),
-        (["--engine", "spark", "--spark-conf", "ui=1"], "--spark-conf: found 'ui=1', allowed is KEY=VALUE "),
-        (["--engine", "spark", "--follow"], "--follow: found --engine spark, allowed is --engine local"),
+        (["--engine", "spark", "--master", "local[x]"], "--master: found 'local[x]', expected local[N], "),
+        (["--engine", "spark", "--trigger", "5 days"], "--trigger: found '5 days', expected 0s to 24h, "),
+        (["--engine", "spark", "--trigger", "-1s"], "--trigger: found '-1s', expected 0s to 24h, "),
+        (["--engine", "spark", "--spark-conf", "ui=1"], "--spark-conf: found 'ui=1', expected KEY=VALUE "),
+        (["--engine", "spark", "--follow"], "--follow: found --engine spark, expected --engine local"),
         (["--master", "local[2]"], "--master: found --engine local, allowed with --engine spark only"),
         (["--trigger", "1s"], "--trigger: found --engine local, allowed with --engine spark only"),
         (["--checkpoint", "x"], "--checkpoint: found --engine local, allowed with --engine spark only"),
@@ -114,7 +114,7 @@ def test_wrong_options_are_refused_in_one_line(options: list[str], line: str) ->
 
 def test_spark_needs_a_topic() -> None:
     refused = RUNNER.invoke(app, ["run", "sim:", "--engine", "spark"])
-    assert refused.stderr == "muonstream: --engine spark: found sim:, allowed is a topic: kafka://host:port/topic\n"
+    assert refused.stderr == "muonstream: --engine spark: found sim:, expected a topic: kafka://host:port/topic\n"
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,9 +161,7 @@ def test_the_connector_is_taken_from_a_folder(tmp_path: Path, monkeypatch: pytes
     right.touch()
     assert connector({"spark.jars": "mine.jar"}) == {"spark.jars": f"mine.jar,{right}"}
     (tmp_path / f"{CONNECTOR}-3.5.0.jar").touch()
-    with pytest.raises(
-        SparkError, match=f"found {CONNECTOR} 3.5.0, allowed is {pyspark.__version__}, which is pyspark"
-    ):
+    with pytest.raises(SparkError, match=f"found {CONNECTOR} 3.5.0, expected {pyspark.__version__}, which is pyspark"):
         connector({})
 
 

@@ -30,5 +30,5 @@ def test_ticks_are_round() -> None:
 
 
 def test_nothing_cannot_be_drawn() -> None:
-    with pytest.raises(ValueError, match="allowed are numbers above 0"):
+    with pytest.raises(ValueError, match="expected numbers above 0"):
         lines_svg("Empty", "x", "y", {})

@@ -128,6 +128,6 @@ def test_nothing_goes_on_when_the_courses_system_is_killed(start: Start) -> None
 
 def test_a_wrong_trigger_is_refused_before_anything_is_started(start: Start, tmp_path: Path) -> None:
     output, errors = start("--trigger", "often").communicate(timeout=300)
-    assert errors == "course: --trigger: found 'often', allowed are 0s to 24h, as 1s, 500ms or 2min\n"
+    assert errors == "course: --trigger: found 'often', expected 0s to 24h, such as 1s, 500ms or 2min\n"
     assert output == ""
     assert list(tmp_path.iterdir()) == []

@@ -39,10 +39,10 @@ class Commands(TyperGroup):
 def told(found: str, message: str) -> str:
     """The message of a value that is not allowed."""
     if message.startswith(_SHOULD):
-        return f"found {found!r}, allowed is {message.removeprefix(_SHOULD).partition(',')[0]}"
+        return f"found {found!r}, expected {message.removeprefix(_SHOULD).partition(',')[0]}"
     _, one_of, choices = message.partition(" is not one of ")
     if one_of:
-        return f"found {found!r}, allowed are {choices.rstrip('.').replace(chr(39), '')}"
+        return f"found {found!r}, expected {choices.rstrip('.').replace(chr(39), '')}"
     return message
 
 
@@ -58,13 +58,13 @@ def unfit(
     topic = "kafka://host:port/topic"
     rules: list[tuple[bool, tuple[str, ...], str]] = [
         (not on_spark, SPARK_ONLY, "found --engine local, allowed with --engine spark only"),
-        (on_spark and not on_topic, ("engine",), f"found {source}, allowed is a topic: {topic}"),
-        (not on_topic, TOPIC_ONLY, f"found {source}, allowed is a topic: {topic}"),
-        (not on_topic and not publishes, KAFKA_ONLY, f"found {source}, allowed is a topic: {topic}, or --results"),
-        (on_topic, FILE_ONLY, f"found {source}, allowed are files, folders, sim: and standard input"),
+        (on_spark and not on_topic, ("engine",), f"found {source}, expected a topic: {topic}"),
+        (not on_topic, TOPIC_ONLY, f"found {source}, expected a topic: {topic}"),
+        (not on_topic and not publishes, KAFKA_ONLY, f"found {source}, expected a topic: {topic}, or --results"),
+        (on_topic, FILE_ONLY, f"found {source}, expected files, folders, sim: and standard input"),
         (not notifies, NOTIFY_ONLY, "found no --notify, allowed with --notify only"),
         (not page, tuple(PAGE_OPTIONS), "found --no-page, allowed with the page only"),
-        (on_spark, LOCAL_ONLY, "found --engine spark, allowed is --engine local"),
+        (on_spark, LOCAL_ONLY, "found --engine spark, expected --engine local"),
     ]
     for applies, names, why in rules:
         for name in names if applies else ():

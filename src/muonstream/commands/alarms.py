@@ -140,14 +140,14 @@ def _reference(name: str, detector: Detector) -> Snapshot:
     except OSError as error:
         raise common.CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
     except SnapshotError as error:
-        text = f"{name}: {error}; allowed is a snapshot, as a page gives it at /api/snapshot.musn"
+        text = f"{name}: {error}; expected a snapshot, as a page gives it at /api/snapshot.musn"
         raise common.CommandError(text) from None
     shapes = [[(c.name, c.layers, c.cells) for c in one.chambers] for one in (snapshot.detector, detector)]
     if shapes[0] != shapes[1] or snapshot.catalogue.counted_size != Catalogue(detector).counted_size:
         raise common.CommandError(
-            f"{name}: found a snapshot of detector {snapshot.detector.name}, allowed is one with the chambers of "
+            f"{name}: found a snapshot of detector {snapshot.detector.name}, expected one with the chambers of "
             f"{detector.name}"
         )
     if snapshot.live_time_s <= 0:
-        raise common.CommandError(f"{name}: found a snapshot without data, allowed is one with some")
+        raise common.CommandError(f"{name}: found a snapshot without data, expected one with some")
     return snapshot

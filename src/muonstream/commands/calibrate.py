@@ -47,7 +47,7 @@ def calibrate_files(
         except OSError as error:
             raise common.CommandError(f"--pictures: {pictures}: cannot be made: {error.strerror or error}") from None
         if streams := [file for file in files if is_stream(file)]:
-            raise common.CommandError(f"FILES: found {streams[0]}, allowed are files, which are read several times")
+            raise common.CommandError(f"FILES: found {streams[0]}, expected files, which are read several times")
         check_there(files)
         before = common.load_detector(detector_name)
         try:

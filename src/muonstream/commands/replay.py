@@ -98,9 +98,9 @@ class _Source:
         alone = [file for file in files if is_stream(file) or file.startswith("sim:")]
         if (growing or alone) and len(files) > 1:
             what = alone[0] if alone else "a source that grows"
-            raise common.CommandError(f"found {len(files)} sources, allowed is one with {what}")
+            raise common.CommandError(f"found {len(files)} sources, expected one with {what}")
         if options.follow and (alone or "://" in files[0]):
-            raise common.CommandError(f"--follow: found {files[0]}, allowed are a file or a folder")
+            raise common.CommandError(f"--follow: found {files[0]}, expected a file or a folder")
         return cls(files, common.format_of(options.format_name), detector, growing)
 
     @property
@@ -169,7 +169,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> int:
     status = [common.OK]
     with common.clear_errors(status):
         if options.fast and options.rate_hz is not None:
-            raise common.CommandError("--fast: found beside --rate, allowed is one of them")
+            raise common.CommandError("--fast: found beside --rate, expected one of them")
         detector = common.load_detector(options.detector_name)
         source = _Source.of(files, options, detector)
         kind = FORMS[options.form]

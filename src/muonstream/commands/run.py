@@ -63,7 +63,7 @@ def _multiple(pace: str, default: float | None) -> float | None:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e9:
-        raise common.CommandError(f"--pace: found {pace!r}, allowed are max or a number above 0")
+        raise common.CommandError(f"--pace: found {pace!r}, expected max or a number above 0")
     return value
 
 
@@ -81,7 +81,7 @@ def _blocks(
     if follow_it is None:
         follow_it = local and (multiple is None or os.path.isdir(source))
     elif follow_it and not local:
-        raise common.CommandError(f"--follow: found {source}, allowed are a file or a folder")
+        raise common.CommandError(f"--follow: found {source}, expected a file or a folder")
     if simulation:
         blocks = simulated(parse(source), detector)
     elif follow_it:

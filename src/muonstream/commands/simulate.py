@@ -94,7 +94,7 @@ def simulate_file(output: str, options: SimulateOptions) -> int:
         simulation = options.simulation()
         config, text, force, truth_path = simulation.config, options.text, options.force, options.truth_path
         if output.endswith(".csv") and not text:
-            raise common.CommandError(f"{output}: found the name of a table; allowed is another, or --text")
+            raise common.CommandError(f"{output}: found the name of a table; expected another, or --text")
         _check_new(output, truth_path, force)
         written = 0
         quiet = not common.err.is_terminal
@@ -119,7 +119,7 @@ def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
     """Raise CommandError when something is there that would be written over, or one output is the other."""
     taken = None if output == "-" else output
     if truth_path is not None and taken is not None and same_file(taken, truth_path):
-        raise common.CommandError(f"--truth: found {truth_path}, which is for the words, allowed is another file")
+        raise common.CommandError(f"--truth: found {truth_path}, which is for the words, expected another file")
     # anything but a file, such as a pipe, exists in order to be written to
     for there in (taken, truth_path):
         if there is not None and os.path.isfile(there) and not force:

@@ -77,7 +77,7 @@ def trigger_seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min|h)?", text or "1s")
     seconds = float(found[1]) * UNITS_S[found[2] or "s"] if found else -1.0
     if not 0 <= seconds <= 24 * 3600:
-        raise common.CommandError(f"--trigger: found {text!r}, allowed are 0s to 24h, as 1s, 500ms or 2min")
+        raise common.CommandError(f"--trigger: found {text!r}, expected 0s to 24h, such as 1s, 500ms or 2min")
     return seconds
 
 

@@ -121,9 +121,9 @@ def _check_apart(path: Path, other: str | Path | None) -> None:
         return
     if os.path.isdir(other):
         if os.path.dirname(os.path.realpath(path)) == os.path.realpath(other):
-            raise common.CommandError(f"--summary: found {path}, allowed is a file outside the folder that is read")
+            raise common.CommandError(f"--summary: found {path}, expected a file outside the folder that is read")
     elif same_file(path, other):
-        raise common.CommandError(f"--summary: found {path}, which is the run's own, allowed is another file")
+        raise common.CommandError(f"--summary: found {path}, which is the run's own, expected another file")
 
 
 def _check_content(path: Path) -> None:
@@ -132,5 +132,5 @@ def _check_content(path: Path) -> None:
         content = handle.read(_LOOKED_AT_BYTES)
     if content and not _BEGINNING.match(content):
         raise common.CommandError(
-            f"--summary: found {path}, which holds something else, allowed is a new file or one with a summary"
+            f"--summary: found {path}, which holds something else, expected a new file or one with a summary"
         )

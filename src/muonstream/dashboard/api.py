@@ -102,12 +102,12 @@ class Api:
             return nothing_yet()
         if name not in snapshot.catalogue.entries:
             known = ", ".join(snapshot.catalogue.entries)
-            return PlainTextResponse(f"histogram: found {name[:60]!r}, allowed are {known}\n", 404, NOT_KEPT)
+            return PlainTextResponse(f"histogram: found {name[:60]!r}, expected {known}\n", 404, NOT_KEPT)
         asked = {}
         for key, allowed in (("period", PERIODS), ("format", FORMATS)):
             asked[key] = request.query_params.get(key, allowed[0])
             if asked[key] not in allowed:
-                text = f"{key}: found {asked[key][:60]!r}, allowed are {', '.join(allowed)}\n"
+                text = f"{key}: found {asked[key][:60]!r}, expected {', '.join(allowed)}\n"
                 return PlainTextResponse(text, 400, NOT_KEPT)
         data = snapshot.total if asked["period"] == "run" else snapshot.recent
         values = snapshot.catalogue.view(data, name)
@@ -176,7 +176,7 @@ async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Re
     """The texts that a request brings as JSON, a name among them, "" without one; or the answer that refuses it."""
     # a form of another site cannot send JSON
     if request.headers.get("content-type", "").split(";")[0] != "application/json":
-        return PlainTextResponse("allowed is application/json\n", 415, NOT_KEPT)
+        return PlainTextResponse("expected application/json\n", 415, NOT_KEPT)
     try:
         given = json.loads(await _limited(request))
         texts = {key: given[key] for key in keys}
@@ -187,7 +187,7 @@ async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Re
             raise ValueError("name")
         "".join((*texts.values(), name)).encode()  # JSON may have half a pair of UTF-16, which nothing can show
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        text = f"allowed are {', '.join(keys)}, each text of 1 to {LONGEST_TEXT} characters, and a name of at most "
+        text = f"expected {', '.join(keys)}, each text of 1 to {LONGEST_TEXT} characters, and a name of at most "
         return PlainTextResponse(f"{text}{LONGEST_USER}\n", 400, NOT_KEPT)
     return {**texts, "name": name.strip()}
 

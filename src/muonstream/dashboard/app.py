@@ -107,7 +107,7 @@ class Pages:
         asked = [request.query_params.get(key, allowed[0]) for key, allowed in CHOICES.items()]
         for value, (key, allowed) in zip(asked, CHOICES.items(), strict=True):
             if value not in allowed:
-                return PlainTextResponse(f"{key}: found {value[:40]!r}, allowed are {', '.join(allowed)}\n", 400)
+                return PlainTextResponse(f"{key}: found {value[:40]!r}, expected {', '.join(allowed)}\n", 400)
         snapshot = self.feed.snapshot
         if snapshot is None:
             return nothing_yet()

@@ -162,15 +162,13 @@ def guidance_table(value: object) -> tuple[tuple[str, str], ...]:
     if isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
         value = dict(value)
     if not isinstance(value, dict):
-        raise ValueError(f"found {_shown(value)}, allowed is a table of texts, by the names of checks")
+        raise ValueError(f"found {_shown(value)}, expected a table of texts, by the names of checks")
     faults = []
     for check, text in value.items():
         if check not in GUIDANCE:
-            faults.append(f"{_key(check)}: found a check that is not known, allowed are {', '.join(GUIDANCE)}")
+            faults.append(f"{_key(check)}: found a check that is not known, expected {', '.join(GUIDANCE)}")
         elif not isinstance(text, str) or not 1 <= len(text) <= LONGEST or not text.replace("\n", "").isprintable():
-            faults.append(
-                f"{_key(check)}: found {_shown(text)}, allowed is text of 1 to {LONGEST} printable characters"
-            )
+            faults.append(f"{_key(check)}: found {_shown(text)}, expected text of 1 to {LONGEST} printable characters")
     if faults:
         raise ValueError("\n".join(faults))
     return tuple(value.items())

@@ -49,7 +49,7 @@ def _number(low: float, high: float, *, above: bool = False) -> BeforeValidator:
 def _label(value: object) -> str:
     if isinstance(value, str) and 1 <= len(value) <= 60 and value.isprintable():
         return value
-    raise ValueError(f"found {_shown(value)}, allowed is text of 1 to 60 printable characters")
+    raise ValueError(f"found {_shown(value)}, expected text of 1 to 60 printable characters")
 
 
 def _limits(value: object) -> tuple[float, float]:
@@ -57,7 +57,7 @@ def _limits(value: object) -> tuple[float, float]:
         low, high = value
         if all(isinstance(x, int | float) and not isinstance(x, bool) for x in value) and 0 < low <= high < 1e9:
             return float(low), float(high)
-    raise ValueError(f"found {_shown(value)}, allowed are two numbers above 0, the second not below the first")
+    raise ValueError(f"found {_shown(value)}, expected two numbers above 0, the second not below the first")
 
 
 def _shown(value: object) -> str:
@@ -162,9 +162,9 @@ class Chamber(_Table):
     def _faults(self) -> Iterator[str]:
         if sorted(self.layer_of_channel) != list(range(self.layers)):
             found = list(self.layer_of_channel)
-            yield f"layer_of_channel: found {found}, allowed is each of 0 to {self.layers - 1} once"
+            yield f"layer_of_channel: found {found}, expected each of 0 to {self.layers - 1} once"
         if len(self.layer_shift_mm) != self.layers:
-            yield f"layer_shift_mm: found {len(self.layer_shift_mm)} numbers, allowed is one a layer ({self.layers})"
+            yield f"layer_shift_mm: found {len(self.layer_shift_mm)} numbers, expected one a layer ({self.layers})"
         if self.cells > CHANNEL_MASK + 1:
             yield f"cells_per_layer: found {self.cells} cells in all, allowed {CHANNEL_MASK + 1} at most"
         elif self.first_channel + self.cells > CHANNEL_MASK + 1:
@@ -176,7 +176,7 @@ class Chamber(_Table):
             if cell >= self.cells:
                 yield f"dead_cells[{position}]: found {cell}, allowed 0 to {self.cells - 1}"
             elif cell in self.dead_cells[:position]:
-                yield f"dead_cells[{position}]: found {cell} again, allowed is each cell once"
+                yield f"dead_cells[{position}]: found {cell} again, expected each cell once"
 
 
 class Thresholds(_Table):
@@ -290,17 +290,17 @@ class Detector(_Table):
             yield f"chambers: found {len(self.chambers)}, allowed 1 to {MOST_CHAMBERS}"
         for i, board in enumerate(self.boards):
             if board in self.boards[:i]:
-                yield f"boards[{i}]: found {board} again, allowed is each board once"
+                yield f"boards[{i}]: found {board} again, expected each board once"
         for i, chamber in enumerate(self.chambers):
             if chamber.number in [c.number for c in self.chambers[:i]]:
-                yield f"chambers[{i}].number: found {chamber.number} again, allowed is a number of its own"
+                yield f"chambers[{i}].number: found {chamber.number} again, expected a number of its own"
             if chamber.name in [c.name for c in self.chambers[:i]]:
-                yield f"chambers[{i}].name: found {chamber.name!r} again, allowed is a name of its own"
+                yield f"chambers[{i}].name: found {chamber.name!r} again, expected a name of its own"
         owners: dict[tuple[int, int], str] = {}
         owned = sorted({board for _, board, _ in self._users()})
         for key, board, channels in self._users():
             if self.boards and board not in self.boards:
-                yield f"{key}.board: found {board}, allowed are the boards {list(self.boards)}"
+                yield f"{key}.board: found {board}, expected the boards {list(self.boards)}"
             shared: dict[str, list[int]] = {}
             for channel in channels:
                 other = owners.setdefault((board, channel), key)
@@ -309,15 +309,15 @@ class Detector(_Table):
             own_key = f"{key}.first_channel" if key.startswith("chambers") else f"{key}.channel"
             for other, taken in shared.items():
                 span = f"channel {taken[0]}" if len(taken) == 1 else f"channels {taken[0]} to {taken[-1]}"
-                yield f"{own_key}: found {span} of board {board}, which {other} has, allowed are channels of its own"
+                yield f"{own_key}: found {span} of board {board}, which {other} has, expected channels of its own"
         names = [*(c.name for c in self.chambers), *(f"Board {board}" for board in self.boards or owned)]
         for i, one in enumerate(self.known):
             allowed = [*names, "Scintillator", "Detector", "Stream"]
             if not any(one.subject == name or one.subject.startswith(f"{name} ") for name in allowed):
-                yield f"known[{i}].subject: found {one.subject!r}, allowed is what begins with {', '.join(allowed)}"
+                yield f"known[{i}].subject: found {one.subject!r}, expected what begins with {', '.join(allowed)}"
         for i, key in enumerate(self.estimated):
             if not self._has(key):
-                yield f"estimated[{i}]: found {key!r}, allowed is a key of this file, such as chambers[0].z_mm"
+                yield f"estimated[{i}]: found {key!r}, expected a key of this file, such as chambers[0].z_mm"
 
     def _has(self, key: str) -> bool:
         """Whether a key such as chambers[0].z_mm is there."""
@@ -367,9 +367,7 @@ class Detector(_Table):
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             known = ", ".join(cls.bundled())
-            raise DetectorError(
-                f"{path}: no such file; allowed are a TOML file or a bundled detector: {known}"
-            ) from None
+            raise DetectorError(f"{path}: no such file; expected a TOML file or a bundled detector: {known}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise DetectorError(f"{path}: cannot be read: {error}") from None
         return parse(text, str(path))
@@ -422,7 +420,7 @@ def _reworded(fault: Any) -> list[str]:
     if fault["type"] == "extra_forbidden":
         return [f"{key}: found a key that is not known{_allowed_keys(fault['loc'])}"]
     allowed = _KINDS.get(fault["type"], fault["msg"])
-    return [f"{key}: found {_shown(fault['input'])}, allowed is {allowed}"]
+    return [f"{key}: found {_shown(fault['input'])}, expected {allowed}"]
 
 
 def _allowed_keys(loc: tuple[int | str, ...]) -> str:
@@ -434,7 +432,7 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> str:
     }
     table = Detector if len(loc) == 1 else tables[str(loc[0])]
     names = ", ".join(table.model_fields)
-    return f", allowed are {names}" if names else ", none is allowed yet"
+    return f", expected {names}" if names else ", none is allowed yet"
 
 
 @cache

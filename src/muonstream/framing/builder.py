@@ -83,9 +83,9 @@ class FrameBuilder:
             ("max_held_words", max_held_words, 1, 1 << 36),
         ):
             if not low <= value <= high:
-                raise ValueError(f"{name}: found {value}, allowed are {low} to {high}")
+                raise ValueError(f"{name}: found {value}, expected {low} to {high}")
         if not boards or any(not 0 <= board <= 7 for board in boards) or len(set(boards)) != len(boards):
-            raise ValueError(f"boards: found {list(boards)}, allowed are different numbers from 0 to 7, at least one")
+            raise ValueError(f"boards: found {list(boards)}, expected different numbers from 0 to 7, at least one")
         self._boards = tuple(boards)
         self._names: list[int] = []
         self._buffers = Buffers(BUFFERS)
@@ -420,9 +420,9 @@ class FrameBuilder:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; its options hold. Raises ValueError when it is of other boards or another version."""
         if tuple(state["layout"]) != fr.LAYOUT:
-            raise ValueError(f"found a builder's state laid out as {state['layout']}, allowed is {list(fr.LAYOUT)}")
+            raise ValueError(f"found a builder's state laid out as {state['layout']}, expected {list(fr.LAYOUT)}")
         if tuple(state["boards"]) != self._boards:
-            raise ValueError(f"boards: found {state['boards']}, allowed are {list(self._boards)} as before")
+            raise ValueError(f"boards: found {state['boards']}, expected {list(self._boards)} as before")
         self._names, self._words = [int(name) for name in state["names"]], int(state["words"])
         table = np.full((fr.TABLE_ROWS, fr.TABLE), -1, np.int64)
         for i, (key, words) in enumerate(zip(state["open"].tolist(), state["open_words"].tolist(), strict=True)):

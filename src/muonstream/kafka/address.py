@@ -63,22 +63,22 @@ class KafkaAddress:
         except KafkaAccessError as error:
             raise KafkaAccessError(f"{option}: {error}" if option else str(error)) from None
         if brokers_only and found.topic:
-            raise KafkaAccessError(f"found {text!r}, allowed is {form}, without a topic")
+            raise KafkaAccessError(f"found {text!r}, expected {form}, without a topic")
         return found
 
     @classmethod
     def _parse(cls, text: str, default_topic: str, form: str) -> Self:
         if not is_kafka(text):
-            raise KafkaAccessError(f"found {text!r}, allowed is {form}")
+            raise KafkaAccessError(f"found {text!r}, expected {form}")
         where, _, topic = text.removeprefix(SCHEME).partition("/")
         if "@" in where:
             raise KafkaAccessError(
-                f"found a user in the address, allowed is {form}; names and passwords go into a file for "
+                f"found a user in the address, expected {form}; names and passwords go into a file for "
                 "--kafka-properties"
             )
         servers = [cls._server(server, text) for server in where.split(",")]
         if topic and (not TOPIC.fullmatch(topic) or topic in {".", ".."}):
-            raise KafkaAccessError(f"{text}: found the topic {topic!r}, allowed are 1 to 249 of A-Z a-z 0-9 . _ -")
+            raise KafkaAccessError(f"{text}: found the topic {topic!r}, expected 1 to 249 of A-Z a-z 0-9 . _ -")
         return cls(",".join(servers), topic or default_topic)
 
     @staticmethod
@@ -87,9 +87,9 @@ class KafkaAddress:
         if not text.endswith("]"):
             host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
         if not HOST.fullmatch(host):
-            raise KafkaAccessError(f"{whole}: found the host {host!r}, allowed is {FORM}")
+            raise KafkaAccessError(f"{whole}: found the host {host!r}, expected {FORM}")
         if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-            raise KafkaAccessError(f"{whole}: found the port {port!r}, allowed is 1 to 65535")
+            raise KafkaAccessError(f"{whole}: found the port {port!r}, expected 1 to 65535")
         return f"{host}:{port or DEFAULT_PORT}"
 
     @property

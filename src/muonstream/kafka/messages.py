@@ -197,7 +197,7 @@ def _check_version(found: dict[str, bytes | None]) -> None:
     version = found.get("version")
     if version != b"%d" % VERSION:
         said = "none" if version is None else repr(version.decode("utf-8", "replace"))
-        raise MessageError("wrong version", f"version: found {said[:40]}, allowed is {VERSION}")
+        raise MessageError("wrong version", f"version: found {said[:40]}, expected {VERSION}")
 
 
 def _count(found: dict[str, bytes | None], name: str) -> int:
@@ -205,7 +205,7 @@ def _count(found: dict[str, bytes | None], name: str) -> int:
     if text is None:
         raise MessageError("missing header", f"{name}: found nothing, it must be given")
     if not text.isdigit() or len(text) > MOST_DIGITS:
-        raise MessageError("wrong header", f"{name}: found {text[:40]!r}, allowed are digits")
+        raise MessageError("wrong header", f"{name}: found {text[:40]!r}, expected digits")
     return int(text)
 
 
@@ -226,7 +226,7 @@ def kind_of(headers: Headers | None, value: bytes | None) -> Kind:
     if value.lstrip()[:1] == b"{":
         return Kind.JSON
     raise MessageError(
-        "unknown kind", f"found {len(value)} bytes beginning {value[:16]!r}, allowed are frames, DMA transfers and JSON"
+        "unknown kind", f"found {len(value)} bytes beginning {value[:16]!r}, expected frames, DMA transfers and JSON"
     )
 
 
@@ -239,7 +239,7 @@ def dma_words(value: bytes) -> Words:
     if rest or not 1 < n <= DMA_WORDS:
         raise MessageError(
             "truncated value",
-            f"found {len(value)} bytes, allowed are a run word and up to {DMA_WORDS - 1} words of {WORD_BYTES} bytes",
+            f"found {len(value)} bytes, expected a run word and up to {DMA_WORDS - 1} words of {WORD_BYTES} bytes",
         )
     return np.frombuffer(value, "<u8")[1:]
 

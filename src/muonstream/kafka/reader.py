@@ -58,7 +58,7 @@ class Begin:
             partition, _, offset = pair.partition(":")
             if not (partition.isdecimal() and offset.isdecimal() and int(partition) not in offsets):
                 raise SourceError(
-                    f"--from: found {text!r}, allowed are earliest, latest, or PARTITION:OFFSET,… such as 0:1500,1:1498"
+                    f"--from: found {text!r}, expected earliest, latest, or PARTITION:OFFSET,… such as 0:1500,1:1498"
                 )
             offsets[int(partition)] = int(offset)
         return cls("offsets", offsets)
@@ -146,7 +146,7 @@ class TopicReader:
         ends = self._watermarks_at_first()
         if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
             raise SourceError(
-                f"--from: found partition {unknown[0]}, allowed are the topic's: {min(self.partitions)} to "
+                f"--from: found partition {unknown[0]}, expected the topic's: {min(self.partitions)} to "
                 f"{max(self.partitions)}"
             )
         for partition in self.partitions:

@@ -81,7 +81,7 @@ class Reconstruction:
         every_slot: bool = False,
     ) -> None:
         if not catalogue.muon_shapes:
-            raise ValueError("catalogue: found one without muons, allowed is Catalogue(detector, muons=True)")
+            raise ValueError("catalogue: found one without muons, expected Catalogue(detector, muons=True)")
         self.catalogue = catalogue
         self._every_slot = every_slot
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)

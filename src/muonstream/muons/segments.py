@@ -47,7 +47,7 @@ class SegmentConfig:
         ):
             value = getattr(self, key)
             if not low <= value <= high:
-                raise ValueError(f"{key}: found {value}, allowed are {low:g} to {high:g}")
+                raise ValueError(f"{key}: found {value}, expected {low:g} to {high:g}")
 
 
 @dataclass(frozen=True, slots=True)

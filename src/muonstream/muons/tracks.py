@@ -41,7 +41,7 @@ class TrackConfig:
         for key, high in (("most_t0_ns", 1e4), ("most_bend", 10), ("most_miss_mm", 1e4), ("inside_mm", 1e4)):
             value = getattr(self, key)
             if not 0 < value <= high:
-                raise ValueError(f"{key}: found {value}, allowed is more than 0, up to {high:g}")
+                raise ValueError(f"{key}: found {value}, expected more than 0, up to {high:g}")
 
 
 @dataclass(frozen=True, slots=True)

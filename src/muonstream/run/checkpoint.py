@@ -37,7 +37,7 @@ def pack(state: StateDict) -> bytes:
             array = np.ascontiguousarray(value)
             little = array.dtype.newbyteorder("<").str
             if little not in _DTYPES:
-                raise TypeError(f"found an array of {array.dtype}, allowed are {', '.join(_DTYPES)}")
+                raise TypeError(f"found an array of {array.dtype}, expected {', '.join(_DTYPES)}")
             arrays.append(array.astype(little, copy=False))
             return {_ARRAY: [little, *array.shape]}
         if isinstance(value, dict):
@@ -46,7 +46,7 @@ def pack(state: StateDict) -> bytes:
             return [plain(inner) for inner in value]
         if value is None or isinstance(value, bool | int | float | str):
             return value
-        raise TypeError(f"found a {type(value).__name__}, allowed are plain values and arrays")
+        raise TypeError(f"found a {type(value).__name__}, expected plain values and arrays")
 
     header = json.dumps(plain(state)).encode()
     parts = [np.uint64(len(header)).tobytes(), header]
@@ -67,7 +67,7 @@ def unpack(data: bytes) -> StateDict:
         raise CheckpointError("found bytes that are no state of a run")
     version, check = np.frombuffer(data, "<u8", 2, len(MAGIC)).tolist()
     if version != VERSION:
-        raise CheckpointError(f"found a state of version {version}, allowed is {VERSION}")
+        raise CheckpointError(f"found a state of version {version}, expected {VERSION}")
     if zlib.crc32(memoryview(data)[begin:]) != check:
         raise CheckpointError("found a damaged state: its check sum is wrong")
     at = begin + 8 + int(np.frombuffer(data, "<u8", 1, begin)[0])

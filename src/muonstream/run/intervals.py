@@ -35,7 +35,7 @@ class Intervals:
     def __init__(self, catalogue: Catalogue, *, windows: int, in_order: bool = True) -> None:
         """Intervals of so many windows. Raises ValueError when there are none."""
         if windows < 1:
-            raise ValueError(f"windows: found {windows}, allowed is 1 or more")
+            raise ValueError(f"windows: found {windows}, expected 1 or more")
         self.catalogue = catalogue
         self.windows = windows
         self.in_order = in_order
@@ -138,7 +138,7 @@ class Intervals:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state. Raises ValueError when it is of intervals of another length."""
         if state["windows"] != self.windows:
-            raise ValueError(f"found intervals of {state['windows']} windows, allowed are {self.windows} as before")
+            raise ValueError(f"found intervals of {state['windows']} windows, expected {self.windows} as before")
         self._sequence = int(state["sequence"])
         self._closed_before = int(state["closed_before"])
         numbers = state["open_numbers"].tolist()

@@ -76,9 +76,7 @@ def encode(snapshot: Snapshot, *, rate_bins: int = RATE_BINS, most_bytes: int = 
         if len(data) <= most_bytes:
             return data
         if rate_bins <= 8:
-            raise SnapshotError(
-                f"run {snapshot.run!r}: found a snapshot of {len(data)} bytes, allowed are {most_bytes}"
-            )
+            raise SnapshotError(f"run {snapshot.run!r}: found a snapshot of {len(data)} bytes, expected {most_bytes}")
         rate_bins //= 2
 
 
@@ -123,7 +121,7 @@ def decode(data: bytes) -> Snapshot:
     if data[: len(MAGIC)] != MAGIC or len(data) <= len(MAGIC):
         raise SnapshotError(f"found {len(data)} bytes that are no snapshot")
     if data[len(MAGIC)] != VERSION:
-        raise SnapshotError(f"found a snapshot of version {data[len(MAGIC)]}, allowed is {VERSION}")
+        raise SnapshotError(f"found a snapshot of version {data[len(MAGIC)]}, expected {VERSION}")
     body = _inflated(data[len(MAGIC) + 1 :])
     try:
         (length,) = struct.unpack_from("<I", body)
@@ -163,7 +161,7 @@ def decode(data: bytes) -> Snapshot:
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
     if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
-        raise SnapshotError(f"found {len(snapshot.total)} counts, allowed are the detector's {catalogue.size}")
+        raise SnapshotError(f"found {len(snapshot.total)} counts, expected the detector's {catalogue.size}")
     return snapshot
 
 

@@ -64,12 +64,12 @@ class SimulationConfig:
         ):
             value = getattr(self, key)
             if not low <= value <= high:
-                raise ValueError(f"{key}: found {value}, allowed are {low:g} to {high:g}")
+                raise ValueError(f"{key}: found {value}, expected {low:g} to {high:g}")
         for key, low, high in (("seed", 0, 2**63 - 1), ("start_orbit", 0, ORBIT_MASK), ("block_words", 1, 4096)):
             value = getattr(self, key)
             if not (isinstance(value, int) and low <= value <= high):
-                raise ValueError(f"{key}: found {value}, allowed are whole numbers {low} to {high}")
+                raise ValueError(f"{key}: found {value}, expected whole numbers {low} to {high}")
         if self.words is not None and not (isinstance(self.words, int) and self.words > 0):
-            raise ValueError(f"words: found {self.words}, allowed are whole numbers from 1")
+            raise ValueError(f"words: found {self.words}, expected whole numbers from 1")
         if self.duration_s is not None and not 0 < self.duration_s <= 1e9:
-            raise ValueError(f"duration_s: found {self.duration_s}, allowed is more than 0, up to 1e9")
+            raise ValueError(f"duration_s: found {self.duration_s}, expected more than 0, up to 1e9")

@@ -93,7 +93,7 @@ class Simulation:
     def _checked(self, key: str, cell: tuple[int, int]) -> int:
         if not any(c.number == cell[0] and 0 <= cell[1] < c.cells for c in self.detector.chambers):
             known = ", ".join(f"{c.number} (cells 0 to {c.cells - 1})" for c in self.detector.chambers)
-            raise ValueError(f"{key}: found chamber {cell[0]} cell {cell[1]}, allowed are chambers {known}")
+            raise ValueError(f"{key}: found chamber {cell[0]} cell {cell[1]}, expected chambers {known}")
         return cell[1]
 
     def _cell_weights(self) -> NDArray[np.float64]:
@@ -286,7 +286,7 @@ class Simulation:
             yield from (words for words, _, _ in self.slabs() if len(words))
             return
         if size < 1:
-            raise ValueError(f"size: found {size}, allowed are whole numbers from 1")
+            raise ValueError(f"size: found {size}, expected whole numbers from 1")
         rest: Words = np.empty(0, dtype=np.uint64)
         for slab, _, _ in self.slabs():
             words = np.concatenate([rest, slab])

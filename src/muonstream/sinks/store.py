@@ -117,7 +117,7 @@ class Store:
         if application != APPLICATION and tables:
             raise StoreError(f"{self.path}: is a database, but no store of muonstream")
         if application == APPLICATION and version != VERSION:
-            raise StoreError(f"{self.path}: found a store of version {version}, allowed is {VERSION}")
+            raise StoreError(f"{self.path}: found a store of version {version}, expected {VERSION}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN EXCLUSIVE")

@@ -20,11 +20,11 @@ def parse(name: str) -> SimulationConfig:
         key, _, value = part.partition("=")
         key = {"rate": "rate_hz", "duration": "duration_s"}.get(key, key)
         if key not in allowed:
-            raise SourceError(f"{name}: found {key!r}, allowed are {', '.join(allowed)}")
+            raise SourceError(f"{name}: found {key!r}, expected {', '.join(allowed)}")
         try:
             number = float(value)
         except ValueError:
-            raise SourceError(f"{name}: {key}: found {value!r}, allowed is a number") from None
+            raise SourceError(f"{name}: {key}: found {value!r}, expected a number") from None
         options[key] = int(number) if str(allowed[key]).startswith("int") else number
     try:
         return SimulationConfig(**options)

@@ -98,7 +98,7 @@ def check_master(master: str) -> None:
     local = r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[\d+,\s*\d+,\s*\d+\]"
     if not re.fullmatch(local + r"|spark://[^\s/]+(:\d+)?(,[^\s/]+:\d+)*|k8s://\S+|yarn", master):
         raise SparkError(
-            f"--master: found {master!r}, allowed are local[N], local[*], spark://HOST:PORT, yarn, k8s://HOST:PORT"
+            f"--master: found {master!r}, expected local[N], local[*], spark://HOST:PORT, yarn, k8s://HOST:PORT"
         )
 
 
@@ -124,7 +124,7 @@ def read_conf(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not re.fullmatch(r"spark\.[A-Za-z0-9._-]+", key):
-            raise SparkError(f"--spark-conf: found {pair!r}, allowed is KEY=VALUE with a key that begins with spark.")
+            raise SparkError(f"--spark-conf: found {pair!r}, expected KEY=VALUE with a key that begins with spark.")
         found[key] = value
     return found
 
@@ -184,7 +184,7 @@ def connector(conf: Mapping[str, str]) -> dict[str, str]:
 def _check_connector(found: Sequence[str], ours: str, where: str) -> None:
     for one in found:
         if one != ours:
-            raise SparkError(f"{where}: found {CONNECTOR} {one}, allowed is {ours}, which is pyspark's version")
+            raise SparkError(f"{where}: found {CONNECTOR} {one}, expected {ours}, which is pyspark's version")
 
 
 def _spark_home() -> Path:

@@ -86,7 +86,7 @@ def read_shares(rows: Iterable[Any]) -> list[TaskResult]:
 def merged(contributions: Sequence[Contribution], *, every_slot: bool = False) -> Contribution:
     """Several contributions as one, of which at most the newest slots are kept, or all. Raises ValueError for none."""
     if not contributions:
-        raise ValueError("contributions: found none, allowed are one or more")
+        raise ValueError("contributions: found none, expected one or more")
     if len(contributions) == 1:
         return contributions[0]
     slots = np.unique(np.concatenate([one.slots for one in contributions]))
