@@ -31,6 +31,7 @@ SIZES = {
     "board step": 25.0,
     "drift velocity": 5.0,
     "layer shift": 1.0,
+    "crosstalk everywhere": 0.5,
 }
 """Sizes in the fault's unit; of others the largest of its ladder."""
 NEVER_TRIPPED = {
