@@ -54,6 +54,8 @@ def test_a_cell_is_noisy_for_its_chamber_and_for_what_it_was() -> None:
     before = counts(hot={5: 200})
     found = judge_cells(CHAMBER, DETECTOR.thresholds, counts(hot={5: 1300}), before).findings
     assert "6.5 times what it was" in next(f for f in found if f.check == "noisy cell").reason
+    # one that was dead before is no noisier than others when it lives again
+    assert judge_cells(CHAMBER, DETECTOR.thresholds, counts(), counts(hot={5: 0})).levels[5] == Level.GOOD
 
 
 def found(now: CellCounts, before: CellCounts | None = None) -> dict[tuple[str, str], Finding]:

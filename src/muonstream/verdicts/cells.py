@@ -171,6 +171,7 @@ def _noisy(
     """Noisy cells; silent: cells known or found to be dead; enough: whether hits suffice to compare cells."""
     noise, sigmas = now.noise, thresholds.significance
     usual_noise = max(median(noise[~silent]), 1.0)
+    usual_before = 0.0 if before is None else median(before.noise[before.noise > 0])
     hz_limit = thresholds.noisy_cell_hz[0]
     for cell in np.flatnonzero((noise > 2 * usual_noise) | (noise / now.seconds > hz_limit)):
         n = float(noise[cell])
@@ -187,7 +188,9 @@ def _noisy(
             judged.append((*graded(factor, thresholds.noisy_cell_factor), factor, "times", text))
         if before is not None and before.seconds > 0:
             scale = now.seconds / before.seconds
-            usual = max(float(before.noise[cell]), 1.0) * scale
+            # a cell that was dead before and is alive now is not noisy for that
+            was = float(before.noise[cell])
+            usual = max(was if was > LIVING_SHARE * usual_before else usual_before, 1.0) * scale
             if significant(n, usual, sigmas, scale):
                 factor = n / usual
                 text = f"{hz:.1f} Hz of noise, {factor:.1f} times what it was"

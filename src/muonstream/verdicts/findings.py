@@ -60,8 +60,8 @@ class Judgement:
 
     findings: tuple[Finding, ...]
     cells: tuple[NDArray[np.int8], ...]
-    rates_are_good: bool = field(default=True)
-    """Whether what is measured against the time before is as it was, so that it may become that time."""
+    wrong: frozenset[str] = field(default=frozenset())
+    """What keeps these data from being what later data are compared with, by names that stay while it lasts."""
 
 
 def median(values: NDArray[Any]) -> float:

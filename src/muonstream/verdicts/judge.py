@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.channels import SCINTILLATOR
 from muonstream.detector.level import Level
-from muonstream.verdicts.cells import CellCounts, CellVerdicts, judge_cells, typical_hits
+from muonstream.verdicts.cells import CellCounts, CellVerdicts, cell_name, judge_cells, typical_hits
 from muonstream.verdicts.echoes import judge_echoes
 from muonstream.verdicts.findings import (
     Finding,
@@ -130,9 +130,13 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
             if told is not None:
                 velocities[c] = told
     findings += judge_timing(catalogue, known, velocities)
-    odd = any(verdict.odd.any() for verdict in cells)
-    good = not silent and not odd and all(finding.level <= Level.GOOD for finding in rates)
-    return Judgement(tuple(findings), tuple(verdict.levels for verdict in cells), good)
+    wrong = {f"{finding.check}: {finding.subject}" for finding in rates if finding.level > Level.GOOD}
+    wrong |= {f"silent: {detector.chambers[c].name}" for c in silent}
+    for chamber, one in zip(detector.chambers, cells, strict=True):
+        noisy = {finding.subject for finding in one.findings if finding.check == "noisy cell"}
+        names = {cell_name(chamber, int(cell)) for cell in np.flatnonzero(one.levels > Level.GOOD)}
+        wrong |= {f"{'noisy' if name in noisy else 'dead'}: {name}" for name in names}
+    return Judgement(tuple(findings), tuple(verdict.levels for verdict in cells), frozenset(wrong))
 
 
 def _muons(catalogue: Catalogue, chamber: int, windows: Windows, odd: NDArray[np.bool_]) -> Iterator[Finding]:

@@ -16,9 +16,10 @@ from muonstream.detector.known import why_known
 from muonstream.detector.level import Level
 from muonstream.verdicts.aftermath import Aftermath
 from muonstream.verdicts.cells import typical_hits
-from muonstream.verdicts.findings import Judgement, median
+from muonstream.verdicts.findings import median
 from muonstream.verdicts.judge import Exposure, Lost, Windows, judge
 from muonstream.verdicts.levels import Levels, Moment
+from muonstream.verdicts.past import Past
 from muonstream.verdicts.timebox import TimeBox, newest_time_box
 from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
 
@@ -32,8 +33,6 @@ BOX_S: Final = (10.0, 20.0, 40.0, 80.0, LONG_S)
 """Stretches from which a time box may be taken."""
 BOXES_EACH_STEPS: Final = 3
 """Time boxes are fitted every so many steps, those of all chambers together: a shift that they share is one."""
-BEFORE_S: Final = 30.0
-"""What is compared with is older than this, and at least this long."""
 ENOUGH: Final = 1.5
 """A stretch is long enough for cells when a typical cell has so many times the fewest hits."""
 BUSY_CELLS, BUSY_SEGMENTS = 0.25, 0.05
@@ -68,9 +67,7 @@ class Timeline:
         self._now = _Kept(0.0, catalogue.zeros())
         self._data_time_s = 0.0
         self._kept: list[_Kept] = [self._now]
-        self._before: Exposure | None = None
-        self._good = Exposure(catalogue.zeros(), 0.0)
-        self._recent: deque[tuple[float, Exposure]] = deque()
+        self._past = Past(catalogue.zeros())
         self._boxes: dict[int, TimeBox] = {}
         self._box_from_s = [0.0] * len(catalogue.detector.chambers)
         self._aftermath = Aftermath(catalogue.detector)
@@ -87,7 +84,7 @@ class Timeline:
         # two steps may be told apart by less live time than none: a pause is a gap or not by all the data there are
         live_s = max(step.live_s, previous.live_s)
         self._now = _Kept(live_s, previous.counts + step.counts, step.late, step.stray)
-        self._recent.append((live_s, Exposure(step.counts, live_s - previous.live_s)))
+        self._past.add(live_s, Exposure(step.counts, live_s - previous.live_s))
         self._lasted(live_s - previous.live_s)
         return self._judged(max(step.data_time_s, self._data_time_s), ended=False)
 
@@ -104,7 +101,7 @@ class Timeline:
         judgement = judge(self.catalogue, windows, self._boxes, self._lost(windows.brief))
         judgement = self._aftermath.of(judgement, windows, self._now.live_s)
         self._keep()
-        self._remember(judgement)
+        self._past.judged(self._now.live_s, judgement.wrong)
         now_s = self._now.live_s
         changes = self._levels.take(judgement.findings, Moment(now_s, self._clock(), data_time_s, ended))
         self._history.extend(changes)
@@ -150,7 +147,7 @@ class Timeline:
         return Windows(
             **{name: made[id(entry)] for name, entry in starts.items()},
             run=self._window(_Kept(0.0, self.catalogue.zeros())),
-            before=self._before,
+            before=self._past.exposure,
             reference=self.reference,
         )
 
@@ -219,21 +216,6 @@ class Timeline:
                 thin.append(entry)
         self._kept = thin
 
-    def _remember(self, judgement: Judgement) -> None:
-        """While all is as it was, what is older than BEFORE_S becomes part of what is compared with.
-
-        When it is not, the last BEFORE_S are left out for good: a fault that is over does not stay in what later data
-        are compared with.
-        """
-        if not judgement.rates_are_good:
-            self._recent.clear()
-            return
-        while self._recent and self._recent[0][0] <= self._now.live_s - BEFORE_S:
-            _, step = self._recent.popleft()
-            self._good = Exposure(self._good.counts + step.counts, self._good.seconds + step.seconds)
-        if self._good.seconds >= BEFORE_S:
-            self._before = self._good
-
     def _fit_boxes(self) -> None:
         chambers, live_s = self.catalogue.detector.chambers, self._now.live_s
         starts = [
@@ -287,8 +269,7 @@ class Timeline:
             "live_s": self._now.live_s,
             "late": self._now.late,
             "stray": self._now.stray,
-            "before": self._good.counts.copy() if self._good.seconds else np.empty(0, np.int64),
-            "before_s": self._good.seconds,
+            **self._past.state(),
             "verdicts": as_plain(self.verdicts),
         }
 
@@ -296,10 +277,7 @@ class Timeline:
         """Continue from a state of the same catalogue."""
         self._now = _Kept(float(state["live_s"]), state["counts"].copy(), int(state["late"]), int(state["stray"]))
         self._kept = [self._now]
-        before_s = float(state["before_s"])
-        if before_s:
-            self._good = Exposure(state["before"].copy(), before_s)
-        self._before = self._good if before_s >= BEFORE_S else None
+        self._past.restore(state)
         self.verdicts = of_plain(state["verdicts"])
         self._data_time_s = self.verdicts.data_time_s
         self._levels = Levels(self.verdicts.statuses)
