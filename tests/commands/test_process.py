@@ -149,7 +149,7 @@ def test_an_empty_file_among_others_is_passed_over_unless_all_are_empty(
         path.write_bytes(data)
     names = [str(path) for path in paths]
     assert process_files(names, ProcessOptions("telescope", together=together)) == 0
-    assert process_files(names, ProcessOptions("telescope", together=together, strict=True)) == 1
+    assert process_files(names, ProcessOptions("telescope", together=together, strict=True)) == 3
     assert "2 inputs passed over" in capsys.readouterr().err
     assert process_files(names[::2], ProcessOptions("telescope", together=together)) == 1
     assert capsys.readouterr().err.splitlines() == [f"muonstream: {name}: is empty" for name in names[::2]]

@@ -118,7 +118,7 @@ def test_a_killed_engine_leaves_its_last_save_whole_and_the_store_free(tmp_path:
 def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_bytes(b"no database at all, but long enough to be taken for one" * 100)
-    assert "no store, or damaged" in reason(text)
+    assert "is not a store, or is damaged" in reason(text)
     foreign = tmp_path / "foreign.db"
     database = sqlite3.connect(foreign)
     database.execute("CREATE TABLE t (a)")
@@ -146,7 +146,7 @@ def test_damage_inside_is_found(tmp_path: Path) -> None:
     with Store(path) as store, pytest.raises(StoreError, match="run 'r': found a damaged state"):
         store.load("kafka://h:1/t")
     path.write_bytes(path.read_bytes()[:100] + b"\xff" * 8000)
-    assert "no store, or damaged" in reason(path)
+    assert "is not a store, or is damaged" in reason(path)
 
 
 def test_a_full_disk_is_named_and_what_was_stored_before_stays(tmp_path: Path) -> None:
