@@ -85,7 +85,7 @@ def _sent(board: NDArray[np.int64], packet: int) -> NDArray[np.int64]:
 
 
 def _with_ancillary(words: Words, each: int, random: np.random.Generator) -> Words:
-    """Put ancillary words of every kind between the hits, with orbits some 10 s ahead of theirs."""
+    """Put ancillary words of every kind between the hits, with orbits about 10 s ahead of theirs."""
     n = len(words) // each
     where = np.sort(random.integers(1, len(words), n))
     orbit = (decode(words[where]).orbit + random.integers(110_000, 140_000, n)) & ORBIT_MASK

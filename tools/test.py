@@ -113,7 +113,7 @@ def look_around() -> list[str]:
 
 
 def fetch() -> list[str]:
-    """Fetch what brokers and Spark need, before several tests want it at once; what could not be had is named."""
+    """Fetch what brokers and Spark need, before several tests want it at once; what is not available is named."""
     wanted = (("Kafka", "tools.kafka_broker", "--fetch"), ("Spark's connector", "tools.spark_jars"))
     able = find_java() is not None and find_maven() is not None
     return [name for name, *command in wanted if able and not run(command) and in_ci()]

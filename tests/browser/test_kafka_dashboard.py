@@ -91,11 +91,11 @@ def test_what_is_no_snapshot_is_said_and_blocks_nothing(
     send(broker.address, topic, message(snapshot, 2))
     assert next_snapshot(snapshots).sequence == 2
     assert [line.split("offset ")[1] for line in said] == [
-        "3: found 0 bytes that are no snapshot",
-        "5: found 2 bytes that are no snapshot",
+        "3: found 0 bytes that are not a snapshot",
+        "5: found 2 bytes that are not a snapshot",
         "7: found a snapshot that is cut short or too large",
         "9: found a snapshot of version 9, expected 1",
-        "11: found 500000 bytes that are no snapshot",
+        "11: found 500000 bytes that are not a snapshot",
     ]
 
 
@@ -110,7 +110,7 @@ def test_a_topic_of_something_else_fills_no_screen(broker: Broker, new_topic: To
     now[0] += 61
     send(broker.address, topic, ("run 7", b"{}"), message(snapshot, 3))
     assert next_snapshot(snapshots).sequence == 3
-    assert said[5] == "and 95 more that are no snapshots: is this a topic of snapshots?"
+    assert said[5] == "and 95 more that are not snapshots: is this a topic of snapshots?"
     assert len(said) == 7
 
 

@@ -138,9 +138,9 @@ BODY = zlib.decompress(GOOD[5:])
 @pytest.mark.parametrize(
     ("data", "wrong"),
     [
-        (b"", "found 0 bytes that are no snapshot"),
-        (b"MUSN", "found 4 bytes that are no snapshot"),
-        (b'{"Index": 1}', "found 12 bytes that are no snapshot"),
+        (b"", "found 0 bytes that are not a snapshot"),
+        (b"MUSN", "found 4 bytes that are not a snapshot"),
+        (b'{"Index": 1}', "found 12 bytes that are not a snapshot"),
         (b"MUSN\x02" + GOOD[5:], "version 2, expected 1"),
         (GOOD[:-10], "cut short"),
         (GOOD[:5] + b"\x00" + GOOD[6:], "compressed data are broken"),

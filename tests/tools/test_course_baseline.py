@@ -31,7 +31,7 @@ def session(spark: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    # orbits that the course's second histogram shows, and words that are no hits
+    # orbits that the course's second histogram shows, and words that are not hits
     return simulate_words(20_000, rate_hz=20_000, ancillary_hz=100, start_orbit=1_000_000)
 
 

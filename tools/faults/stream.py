@@ -44,7 +44,7 @@ _ALL: Final = (1 << 64) - 1
 class Piece:
     """A part of a stream.
 
-    words: uint64[n]; time_tdc: int64[n], the time of each hit since orbit 0, and for words that are no hits, whose
+    words: uint64[n]; time_tdc: int64[n], the time of each hit since orbit 0, and for words that are not hits, whose
         orbits may be of another time, that of the newest hit so far
     newest_tdc: int64[n], the time of the newest hit so far; before_tdc: the same before the piece
     first: how many words came before the piece; at_tdc: when the fault begins

@@ -79,7 +79,7 @@ class AlteredSimulation(Simulation):
         return np.concatenate(words), _joined(signals), _joined([before[2], after[2]])
 
     def _is_later(self, words: Words) -> Mask:
-        """Which words are from the time on; words that are no hits are where the hits before them are."""
+        """Which words are from the time on; words that are not hits are where the hits before them are."""
         later: Mask = piece_of(words, None, 0, self._at_tdc).time_tdc >= self._at_tdc
         return later
 

@@ -14,7 +14,7 @@ COMPILING: Final = "Compiling the kernels, once on this machine: this takes up t
 
 
 class _First(Listener):
-    """Calls `tell` when numba compiles the first function; functions loaded from its cache are no such event."""
+    """Calls `tell` when numba compiles the first function; functions loaded from its cache do not count."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell: Callable[[], None] | None = tell

@@ -46,7 +46,7 @@ class Publishing:
     """The results and snapshots of one pipeline, as far as they are asked for."""
 
     def __init__(self, options: PublishOptions, pipeline: Pipeline) -> None:
-        """Raises KafkaAccessError when an address, its broker or its topic is not to be had."""
+        """Raises KafkaAccessError when an address, its broker or its topic is not available."""
         self._pipeline = pipeline
         self._results: ResultsSink | None = None
         self._snapshots: SnapshotsSink | None = None

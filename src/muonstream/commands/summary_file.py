@@ -55,7 +55,7 @@ class SummaryFile:
 def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) -> Iterator[SummaryFile | None]:
     """Open an output before work begins, so that one that cannot be written is found at once; `-` is standard output.
 
-    others: names of what the run reads, or writes besides; those that are no files do not matter
+    others: names of what the run reads, or writes besides; those that are not files do not matter
     A new file to which nothing came to be written is taken away again.
     Raises CommandError, also for what holds anything but an earlier summary: data are never written over.
     """

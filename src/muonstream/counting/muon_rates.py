@@ -13,7 +13,7 @@ from muonstream.counting.muon_entries import drift_velocity_um_per_ns
 
 VELOCITY_SUMS: Final = 4
 VELOCITY_BINS: Final = 30
-"""The drift velocity is told for stretches of so many rate bins, some 30 s; one bin has too few segments."""
+"""The drift velocity is told for stretches of this many rate bins, about 30 s; one bin has too few segments."""
 FEWEST_SEGMENTS: Final = 30
 """With a hit in each layer, for a velocity."""
 

@@ -137,7 +137,7 @@ class Api:
         return JSONResponse({"acknowledged": True, "name": name}, headers=NOT_KEPT)
 
     async def acknowledge_all(self, request: Request) -> Response:
-        """The same for all alarms that nobody has acknowledged: {"why": ..., "name": ...}."""
+        """The same for all alarms that have not been acknowledged: {"why": ..., "name": ...}."""
         given = await _texts(request, ("why",))
         if isinstance(given, Response):
             return given

@@ -71,7 +71,7 @@ class Feed:
         return known
 
     def acknowledge_all(self, why: str, name: str = "") -> int:
-        """Note that somebody knows of all alarms; gives how many nobody had acknowledged before."""
+        """Note that somebody knows of all alarms; gives how many had not been acknowledged before."""
         known = self.board.acknowledge_all(why, time.time(), name)
         self._wake()
         return known

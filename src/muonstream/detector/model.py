@@ -267,7 +267,7 @@ class Detector(_Table):
     guidance: Annotated[tuple[tuple[str, str], ...], BeforeValidator(guidance_table), Field(exclude=True)] = ()
     """What to do when a check is Medium or Bad, by the check's name, where it is not the default of `GUIDANCE`."""
     known: Annotated[tuple[Known, ...], BeforeValidator(known_table), Field(exclude=True)] = ()
-    """Alarms that are known, which are shown apart; as the guidance they are no part of what identifies a detector."""
+    """Alarms that are known, which are shown apart; as the guidance they are not part of what identifies a detector."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -305,7 +305,7 @@ class JsonDecoder:
         return np.insert(words, where, np.array(extra_words, dtype=np.uint64)) if where else words
 
     def _pass_over(self, start: int, stop: int, counts: NDArray[np.int64]) -> None:
-        """Pass over characters of the present piece that are no text, and what stands between them and those before.
+        """Pass over characters of the present piece that are not text, and what stands between them and those before.
 
         That was taken for separators and padding, perhaps of an earlier block.
         """

@@ -3,7 +3,7 @@
 Layout and limits
 - A hit is *good* when its HEAD is 2, its bunch crossing exists, and its orbit is near that of the hit before it: at
   most `BACK` below (boards' packets interleave) or `AHEAD` above it (quiet beams). A random value passes with
-  probability 2**-3 * 0.87 * 2**-9, about 2e-4, so a few good hits in a row are no accident.
+  probability 2**-3 * 0.87 * 2**-9, about 2e-4, so a few good hits in a row are not an accident.
 - A hit whose orbit is elsewhere is *far*, and a candidate: when the next hit is near it, time has moved there (a
   counter reset, a long gap); when the next one is near the old reference, it was a single wild orbit.
 - Good words are the rule, so chunks of 256 words are first checked together, vectorised; only a chunk with a flag is

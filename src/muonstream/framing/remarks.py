@@ -11,7 +11,7 @@ from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
 
 COUNTER_BITS: Final = 32
 FEWEST_FALLS: Final = 2
-"""Two falls at exactly the end of a counter's range are no chance."""
+"""Two falls at exactly the end of a counter's range are not chance."""
 FALLS_IF_SPARSE: Final = 8
 """With few words a counter's last windows may be empty; then so many falls are wanted."""
 FEWEST_TURNS: Final = 4

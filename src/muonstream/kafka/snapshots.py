@@ -55,7 +55,7 @@ class _Passed:
     def __call__(self, line: str) -> None:
         if self._clock() - self._begun >= SAID_AGAIN_S:
             if self._more:
-                self._say(f"and {self._more:,} more that are no snapshots: is this a topic of snapshots?")
+                self._say(f"and {self._more:,} more that are not snapshots: is this a topic of snapshots?")
             self._begun, self._said, self._more = self._clock(), 0, 0
         if self._said < SAID_AT_ONCE:
             self._said += 1

@@ -56,7 +56,7 @@ def reconstructed(chamber: Chamber) -> bool:
 
 
 def build_patterns(chamber: Chamber, *, t0_known: bool = False) -> Patterns:
-    """The table of a chamber; with t0_known the weights of v t0 are 0, and its columns are no unknowns."""
+    """The table of a chamber; with t0_known the weights of v t0 are 0, and its columns are not unknowns."""
     n = chamber.layers
     size, unknowns = 1 << (2 * n), 2 if t0_known else 3
     usable = np.zeros(size, np.bool_)

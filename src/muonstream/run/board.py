@@ -109,7 +109,7 @@ class Board:
         return True
 
     def acknowledge_all(self, why: str, time: float, name: str = "") -> int:
-        """Note that somebody knows of every alarm that nobody has acknowledged; gives how many these are."""
+        """Note that somebody knows of every alarm that has not been acknowledged; gives how many these are."""
         open_ones = [status.finding.key for status in self.verdicts.alarms if status.acknowledged is None]
         return sum(self.acknowledge(*key, why, time, name) for key in open_ones)
 

@@ -64,7 +64,7 @@ def unpack(data: bytes) -> StateDict:
     """The state that `pack` was given. Raises CheckpointError for bytes that are damaged or of another version."""
     begin = len(MAGIC) + 16
     if len(data) < begin or not data.startswith(MAGIC):
-        raise CheckpointError("found bytes that are no state of a run")
+        raise CheckpointError("found bytes that are not the state of a run")
     version, check = np.frombuffer(data, "<u8", 2, len(MAGIC)).tolist()
     if version != VERSION:
         raise CheckpointError(f"found a state of version {version}, expected {VERSION}")

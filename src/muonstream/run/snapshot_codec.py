@@ -52,7 +52,7 @@ PLAIN: Final = (
     "lag_messages",
     "restarts",
 )
-"""The fields that JSON holds as they are; the others are taken apart."""
+"""The fields that JSON holds as they are; the others are converted field by field."""
 INPUTS: Final = 50
 """So many of the newest inputs travel with a snapshot."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
@@ -63,7 +63,7 @@ TYPES: Final = {"<i8", "<f8"}
 
 
 class SnapshotError(MuonstreamError, ValueError):
-    """Bytes that are no snapshot of ours, or a snapshot that cannot be made small enough: one line."""
+    """Bytes that are not a snapshot of ours, or a snapshot that cannot be made small enough: one line."""
 
 
 def encode(snapshot: Snapshot, *, rate_bins: int = RATE_BINS, most_bytes: int = MOST_BYTES) -> bytes:
@@ -119,7 +119,7 @@ def _guidance(detector: Detector) -> dict[str, Any]:
 def decode(data: bytes) -> Snapshot:
     """The snapshot that the bytes hold. Raises SnapshotError."""
     if data[: len(MAGIC)] != MAGIC or len(data) <= len(MAGIC):
-        raise SnapshotError(f"found {len(data)} bytes that are no snapshot")
+        raise SnapshotError(f"found {len(data)} bytes that are not a snapshot")
     if data[len(MAGIC)] != VERSION:
         raise SnapshotError(f"found a snapshot of version {data[len(MAGIC)]}, expected {VERSION}")
     body = _inflated(data[len(MAGIC) + 1 :])

@@ -15,7 +15,7 @@ class SimulationConfig:
     rate_hz: words a second in all, 1 to 4e7; noise makes up what muons and ancillary words leave of it, and where they
         would be more than that, they are as many fewer
     muon_rate_hz: muons a second through a chamber, on the average of the chambers
-    ancillary_hz: words a second that are no hits, with orbits some 10 s ahead
+    ancillary_hz: words a second that are not hits, with orbits about 10 s ahead
     words, duration_s: where to end (None: never); start_orbit: the counter at the beginning, which wraps after 2**32
     block_words: words in a board's packet
     gap_after_s, gap_s: a pause of gap_s once the data has lasted gap_after_s (0: none); duration_s leaves it out

@@ -216,12 +216,12 @@ class Simulation:
         )
 
     def _ancillary(self, rng: np.random.Generator, begin_tdc: int, end_tdc: int) -> Signals:
-        """Words that are no hits, with orbits of another time."""
+        """Words that are not hits, with orbits of another time."""
         n = int(rng.poisson(self._ancillary_hz * (end_tdc - begin_tdc) / SECOND_TDC))
         time = self._with_gap(rng.integers(begin_tdc, end_tdc, n))
         board = rng.choice(np.asarray(self.detector.boards), n)
         head = np.asarray(ANCILLARY_HEADS)[rng.integers(0, len(ANCILLARY_HEADS), n)]
-        # the payload of those that are no time is any bits at all
+        # the payload of those that are not a time is any bits at all
         is_time = head == Head.TRIGGER_T0
         ahead = np.asarray(ANCILLARY_AHEAD_S)[board % 2] + rng.normal(0, 0.2, n)
         words = encode(

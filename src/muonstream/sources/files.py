@@ -166,7 +166,7 @@ def passed_over(name: str, twin: Twin) -> Block:
 
 
 def is_empty(name: str) -> bool:
-    """Whether a file is there and has no bytes; False for what is no plain file."""
+    """Whether a file is there and has no bytes; False for anything but a plain file."""
     try:
         return os.path.isfile(name) and not os.path.getsize(name)
     except OSError:

@@ -258,7 +258,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextmanager
 def spark_session(settings: SparkSettings) -> Iterator[Any]:
-    """A SparkSession while the context lasts. Raises SparkError when there is none to be had."""
+    """A SparkSession while the context lasts. Raises SparkError when none is available."""
     spark_version()
     check_master(settings.master)
     check_java()

@@ -72,7 +72,7 @@ def board_fields(tdc: Array, bx: Array) -> BoardFields:
 def _uneven(counts: Array, together: int = 1) -> list[tuple[int, float]]:
     """The entries far from the mean, as (index, count over the mean), the furthest first.
 
-    together: entries that come together at most, as a muon's hits do, and so are no independent ones
+    together: entries that come together at most, as a muon's hits do, and so are not independent
     """
     mean = float(counts.mean())
     if mean < ENOUGH * together:

@@ -39,7 +39,7 @@ class Exposure:
     seconds: float
 
     def cells(self, catalogue: Catalogue, chamber: int) -> CellCounts:
-        """The hits by cell of a chamber; those in orbits with a passage time, or on segments, are no noise."""
+        """The hits by cell of a chamber; those in orbits with a passage time, or on segments, are not noise."""
         explained = catalogue.hits_per_cell_with_scintillator(self.counts, chamber)
         if catalogue.muon_shapes:
             explained = np.maximum(explained, catalogue.cells_of(self.counts, "cell_found", chamber))
@@ -238,7 +238,7 @@ def _silent(catalogue: Catalogue, instant: Exposure) -> tuple[set[int], list[Fin
 def judge_noise(
     catalogue: Catalogue, chamber: int, now: CellCounts, usual: CellCounts | None, cells: CellVerdicts
 ) -> Iterator[Finding]:
-    """A chamber's noise against what was; cells that are out of line by themselves are left out."""
+    """A chamber's noise against what was; cells that are out of line individually are left out."""
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     n = float(now.noise[~cells.odd].sum())
     hz = n / now.seconds if now.seconds else 0.0

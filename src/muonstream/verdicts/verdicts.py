@@ -18,7 +18,7 @@ BY_FILE: Final = "detector file"
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """That somebody knows of an alarm: why, when (unix seconds), and who ("" where nobody gave a name)."""
+    """That somebody knows of an alarm: why, when (unix seconds), and who ("" where no name was given)."""
 
     why: str
     time: float = field(compare=False)
@@ -26,7 +26,7 @@ class Acknowledgement:
 
     @property
     def by_file(self) -> bool:
-        """Whether the detector file says so, and nobody on shift."""
+        """Whether the detector file says so, and not a person on shift."""
         return self.name == BY_FILE
 
 

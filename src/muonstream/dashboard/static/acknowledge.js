@@ -20,7 +20,7 @@ export async function learnAccess(changed = learned) {
   changed();
 }
 
-/** What a row must show anew when it changes. */
+/** What a row must show again when it changes. */
 export const answerKey = (acknowledged) => JSON.stringify([acknowledged, access]);
 
 /** Show in an alarm's row who knows of it, and what whoever looks may do about that. */
@@ -33,7 +33,7 @@ export function showAnswer(place, { check, subject, acknowledged }) {
 }
 
 /**
- * Offer to acknowledge everything at once where there is more than one alarm that nobody knows of; to whoever may not,
+ * Offer to acknowledge everything at once where there is more than one alarm that has not been acknowledged; to whoever may not,
  * say why where there is one.
  */
 export function showAll(alarms) {
