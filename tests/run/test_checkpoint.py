@@ -133,8 +133,8 @@ def test_what_was_left_out_elsewhere_and_malformed_rows_are_kept() -> None:
 def test_damaged_foreign_and_newer_states_are_refused() -> None:
     data = pack({"a": np.arange(10)})
     for broken, reason in (
-        (b"", "no state"),
-        (b"something else entirely, and long enough", "no state"),
+        (b"", "not the state"),
+        (b"something else entirely, and long enough", "not the state"),
         (data[:-1], "damaged"),
         (data[:40] + b"!" + data[41:], "damaged"),
         (data[:10] + (2).to_bytes(8, "little") + data[18:], "version 2"),
