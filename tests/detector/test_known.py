@@ -136,7 +136,7 @@ def test_the_detector_file_has_it(tmp_path: Path) -> None:
         ({"check": "t0", "subject": "Chamber 9", "why": "x"}, "known[0].subject: found 'Chamber 9', expected what"),
         ({"check": "t0", "subject": "Stream", "why": ""}, "known[0].why: found '', expected text of 1 to 200"),
         ({"check": "t0", "subject": "Stream"}, "known[0].why: found None, expected text of 1 to 200"),
-        ({"check": "t0", "subject": "Stream", "why": "x", "level": "good"}, "known[0].level: found 'good', allowed"),
+        ({"check": "t0", "subject": "Stream", "why": "x", "level": "good"}, "known[0].level: found 'good', expected"),
         ({"check": "t0", "subject": "Stream", "why": "x", "since": 5}, "known[0].since: found a key that is not known"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_small_file_is_a_detector() -> None:
         (chamber() + chamber(2, 0, 32), ("chambers[1].first_channel", "channels 32 to 63 of board 0", "chambers[0]")),
         (
             chamber() + "[[scintillators]]\nboard = 0\nchannel = 5\n",
-            ("scintillators[0].channel", "channel 5 of board 0", "allowed"),
+            ("scintillators[0].channel", "channel 5 of board 0", "expected"),
         ),
         ("boards = [0]\n" + chamber(board=1), ("chambers[0].board", "found 1", "[0]")),
         ("boards = [0, 0]\n" + chamber(), ("boards[1]", "found 0 again", "once")),
