@@ -37,11 +37,14 @@ class HitDigest:
                 self._stretches.append(self._newest.digest())
                 self._newest = hashlib.sha256()
 
-    def same(self, other: HitDigest) -> int:
-        """Up to which hit both are known to be the same: whole stretches, and the last one where both end there."""
-        n = 0
-        for one, another in zip(self._stretches, other._stretches, strict=False):
-            if one != another:
+    def same(self, other: HitDigest, known: int = 0) -> int:
+        """Up to which hit both are known to be the same: whole stretches, and the last one where both end there.
+
+        known: up to which one that is known already, so that a file that comes in pieces is compared but once
+        """
+        n = known // STRETCH_HITS * STRETCH_HITS
+        for i in range(n // STRETCH_HITS, min(len(self._stretches), len(other._stretches))):
+            if self._stretches[i] != other._stretches[i]:
                 return n
             n += STRETCH_HITS
         if self.hits == other.hits and self._newest.digest() == other._newest.digest():
@@ -61,6 +64,7 @@ class DigestComparison:
         self._digest = digest
         self._stream = HitStream(path, wanted)
         self._read = HitDigest()
+        self._known = 0  # hits that are known to be the same
         self.same = 0
         self.different = self.longer = self.unsure = False
 
@@ -82,13 +86,13 @@ class DigestComparison:
     def _take(self, hits: Words) -> None:
         left = self._digest.hits - self._read.hits
         self._read.add(hits[:left])
-        known = self._digest.same(self._read)
+        self._known = self._digest.same(self._read, self._known)
         whole = self._read.hits == self._digest.hits
         checked = self._read.hits if whole else self._read.hits // STRETCH_HITS * STRETCH_HITS
-        self.different = known < checked
+        self.different = self._known < checked
         self.longer = whole and not self.different and len(hits) > left
         # hits of a stretch that is not complete are taken for the same until it is
-        self.same = known if self.different else self._read.hits
+        self.same = self._known if self.different else self._read.hits
 
     def close(self) -> None:
         """Close the file."""

@@ -277,7 +277,8 @@ class _Followed:
             if twin.hits:
                 block = Block(notes=[f"{file.name}: {twin.why}"])
             file.leave_out = twin.known_hits
-        file.begin(None if self._last is None else self._last.reader, self._content)
+        previous = None if self._last is None else self._last.reader
+        file.begin(previous, self._content, digested=not self._alone)
         return block
 
     def _twin_of(self, file: WatchedFile) -> Twin | None:

@@ -54,7 +54,7 @@ class Comparison:
     """Two files' hits, compared from the first one on, as far as both go.
 
     same: hits that agree so far; different: whether two did not agree; longer: whether `other` has hits behind the end
-    of `one`
+    of `one`; unsure: whether some could not be compared
     """
 
     def __init__(self, one: str, other: str, wanted: Wanted) -> None:
@@ -67,7 +67,7 @@ class Comparison:
             raise
         self._left = (np.empty(0, np.uint64), np.empty(0, np.uint64))
         self.same = 0
-        self.different = False
+        self.different = self.unsure = False
 
     @property
     def longer(self) -> bool:
@@ -129,7 +129,7 @@ class Twin:
     @classmethod
     def by(cls, name: str, comparison: Comparison | DigestComparison) -> Self:
         """What a comparison with a file of this name has shown."""
-        if isinstance(comparison, DigestComparison) and comparison.unsure:
+        if comparison.unsure:
             return cls(name, comparison.same, gone=True)
         whole = not comparison.different and not comparison.longer
         return cls(name, comparison.same, whole, comparison.different)

@@ -40,7 +40,8 @@ class WatchedFile:
     path: its present one; position: bytes read; size: as far as is known; left: another file was read after it
     passed_over: it is not data, or the same as another file, when it had `passed_size` bytes
     comparison: with another file of this name, while it holds the same words; longer_since: when it was found longer
-    leave_out: hits at its beginning that another file had; digest: of all its hits, None where some were left out
+    leave_out: hits at its beginning that another file had
+    digest: of all its hits, to know a copy when it is gone; None where some were left out, or no copy is looked for
     names: under which earlier inputs of the source are reported: a file whose name was used before gets another one
     """
 
@@ -130,15 +131,18 @@ class WatchedFile:
             self.close()
         return not same
 
-    def begin(self, previous: InputReader | None, content: ContentCheck) -> None:
-        """Get ready to read it from its beginning; previous: the reader of the file before; content: of the run."""
+    def begin(self, previous: InputReader | None, content: ContentCheck, *, digested: bool = False) -> None:
+        """Get ready to read it from its beginning; previous: the reader of the file before; content: of the run.
+
+        digested: whether to keep digests of its hits
+        """
         self.passed_over = False
         wanted = self._wanted
         if previous is not None:
             wanted = replace(wanted, before=previous.form)
         self.reader = InputReader(self.name, wanted, previous, content, keep_previous=True, earlier=self._before())
         self.reader.leave_out(self.leave_out)
-        self.digest = None if self.leave_out else HitDigest()
+        self.digest = HitDigest() if digested and not self.leave_out else None
 
     def _before(self) -> InputReport | None:
         """What its report goes on from: that of its earlier content, or a name of its own where another file has it."""
