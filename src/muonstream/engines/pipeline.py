@@ -134,12 +134,9 @@ class Pipeline:
         """Take words (uint64[n]) of a source in order of arrival; they must stay as they are."""
         self.stopwatch.came()
         if self.intervals is not None or len(words) < BATCH_WORDS // 4:
-            with self.stopwatch.phase("building"):
-                frames = self.builder.push(words, source)
-            self._take(frames)
+            self._take(self.stopwatch.during("building", self.builder.push, words, source))
             return
-        with self.stopwatch.phase("building"):
-            scattered = self.builder.push_scattered(words, source)
+        scattered = self.stopwatch.during("building", self.builder.push_scattered, words, source)
         if len(scattered):
             self._dispatch()
             self._submit(scattered)
@@ -147,23 +144,17 @@ class Pipeline:
     @held_back()
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source."""
-        with self.stopwatch.phase("building"):
-            frames = self.builder.boundary(source)
-        self._take(frames)
+        self._take(self.stopwatch.during("building", self.builder.boundary, source))
 
     @held_back()
     def idle(self, sources: Iterable[int]) -> None:
         """These sources have nothing waiting to be read at this moment."""
-        with self.stopwatch.phase("building"):
-            frames = self.builder.idle(sources)
-        self._take(frames)
+        self._take(self.stopwatch.during("building", self.builder.idle, sources))
 
     @held_back()
     def end(self, source: int = 0) -> None:
         """The source has no more words."""
-        with self.stopwatch.phase("building"):
-            frames = self.builder.end(source)
-        self._take(frames)
+        self._take(self.stopwatch.during("building", self.builder.end, source))
 
     @held_back()
     def take(self, frames: Frames, elsewhere: GatewayLosses | None = None) -> None:
@@ -225,8 +216,7 @@ class Pipeline:
     def _dispatch(self) -> None:
         """Hand what waits to the kernels."""
         if self._waiting:
-            with self.stopwatch.phase("building"):
-                frames = Frames.join(self._waiting)
+            frames = self.stopwatch.during("building", Frames.join, self._waiting)
             self._waiting, self._waiting_words = [], 0
             self._hand_over(frames)
 
@@ -269,9 +259,7 @@ class Pipeline:
     @held_back()
     def finish(self) -> None:
         """All sources have ended: count everything that is still held."""
-        with self.stopwatch.phase("building"):
-            frames = self.builder.finish()
-        self._take(frames)
+        self._take(self.stopwatch.during("building", self.builder.finish))
         self.settle()
         if self.intervals is not None:
             self.intervals.finish()

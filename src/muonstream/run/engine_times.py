@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, ParamSpec, TypeVar, get_args
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Phase = Literal["reading", "building", "counting", "merging", "judging", "snapshot", "saving", "publishing"]
 """reading: waiting for words, reading and decoding them, and all else that is not named; building: words into frames;
@@ -104,6 +107,11 @@ class Stopwatch:
     def phase(self, phase: Phase) -> _During:
         """A context: what is done in it is this phase, but for phases within it."""
         return _During(self._switch, phase)
+
+    def during(self, phase: Phase, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What a function gives, its time being this phase."""
+        with self.phase(phase):
+            return function(*args, **kwargs)
 
     @contextmanager
     def lasting(self, what: Literal["snapshot", "publishing"]) -> Iterator[None]:
