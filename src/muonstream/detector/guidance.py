@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from muonstream.errors import shown
+
 GUIDANCE: Final[dict[str, str]] = {
     "account": (
         "Words were lost inside the program. Keep the files and the store, note the time, and report it as a fault of "
@@ -162,13 +164,13 @@ def guidance_table(value: object) -> tuple[tuple[str, str], ...]:
     if isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
         value = dict(value)
     if not isinstance(value, dict):
-        raise ValueError(f"found {_shown(value)}, expected a table of texts, by the names of checks")
+        raise ValueError(f"found {shown(value)}, expected a table of texts, by the names of checks")
     faults = []
     for check, text in value.items():
         if check not in GUIDANCE:
             faults.append(f"{_key(check)}: found a check that is not known, expected {', '.join(GUIDANCE)}")
         elif not isinstance(text, str) or not 1 <= len(text) <= LONGEST or not text.replace("\n", "").isprintable():
-            faults.append(f"{_key(check)}: found {_shown(text)}, expected text of 1 to {LONGEST} printable characters")
+            faults.append(f"{_key(check)}: found {shown(text)}, expected text of 1 to {LONGEST} printable characters")
     if faults:
         raise ValueError("\n".join(faults))
     return tuple(value.items())
@@ -177,9 +179,4 @@ def guidance_table(value: object) -> tuple[tuple[str, str], ...]:
 def _key(check: object) -> str:
     """A key as a detector file has it: in quotes where there is a blank in it."""
     text = str(check)
-    return text if text.replace("_", "").replace("-", "").isalnum() else _shown(text)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if text.replace("_", "").replace("-", "").isalnum() else shown(text)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from muonstream.detector.guidance import GUIDANCE
 from muonstream.detector.level import Level
+from muonstream.errors import shown
 
 LEVELS: Final = {"medium": Level.MEDIUM, "bad": Level.BAD}
 LONGEST: Final = 200
@@ -46,7 +47,7 @@ def known_table(value: object) -> tuple[Known, ...]:
     if isinstance(value, tuple) and all(isinstance(one, Known) for one in value):
         return value
     if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
-        raise ValueError(f"found {_shown(value)}, expected tables with {', '.join(KEYS)}")
+        raise ValueError(f"found {shown(value)}, expected tables with {', '.join(KEYS)}")
     faults = [f"[{n}]{fault}" for n, one in enumerate(value) for fault in _faults(one)]
     keys = [(one.get("check"), one.get("subject")) for one in value]
     faults += [f"[{n}]: found {' of '.join(map(str, key))} again" for n, key in enumerate(keys) if key in keys[:n]]
@@ -60,15 +61,10 @@ def _faults(one: dict[Any, Any]) -> Iterator[str]:
         if key not in KEYS:
             yield f".{key}: found a key that is not known, expected {', '.join(KEYS)}"
     if one.get("check") not in GUIDANCE:
-        yield f".check: found {_shown(one.get('check'))}, expected {', '.join(GUIDANCE)}"
+        yield f".check: found {shown(one.get('check'))}, expected {', '.join(GUIDANCE)}"
     for key in ("subject", "why"):
         text = one.get(key)
         if not isinstance(text, str) or not 1 <= len(text) <= LONGEST or not text.isprintable():
-            yield f".{key}: found {_shown(text)}, expected text of 1 to {LONGEST} printable characters"
+            yield f".{key}: found {shown(text)}, expected text of 1 to {LONGEST} printable characters"
     if one.get("level", "medium") not in LEVELS:
-        yield f".level: found {_shown(one['level'])}, expected {', '.join(LEVELS)}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        yield f".level: found {shown(one['level'])}, expected {', '.join(LEVELS)}"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from muonstream.detector.channels import ChannelMap, build_channel_map
 from muonstream.detector.guidance import guidance_table
 from muonstream.detector.known import Known, known_table
-from muonstream.errors import MuonstreamError
+from muonstream.errors import MuonstreamError, shown
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
 MOST_CHAMBERS: Final = 128
@@ -29,7 +29,7 @@ def _whole(low: int, high: int) -> BeforeValidator:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
         kind = "" if isinstance(value, int) and not isinstance(value, bool) else "whole numbers "
-        raise ValueError(f"found {_shown(value)}, allowed {kind}{low} to {high}")
+        raise ValueError(f"found {shown(value)}, allowed {kind}{low} to {high}")
 
     return BeforeValidator(check)
 
@@ -41,7 +41,7 @@ def _number(low: float, high: float, *, above: bool = False) -> BeforeValidator:
             return float(value)  # type: ignore[arg-type]
         kind = "" if is_number else "numbers "
         wanted = f"more than {low:g}, up to {high:g}" if above else f"{low:g} to {high:g}"
-        raise ValueError(f"found {_shown(value)}, allowed {kind}{wanted}")
+        raise ValueError(f"found {shown(value)}, allowed {kind}{wanted}")
 
     return BeforeValidator(check)
 
@@ -49,7 +49,7 @@ def _number(low: float, high: float, *, above: bool = False) -> BeforeValidator:
 def _label(value: object) -> str:
     if isinstance(value, str) and 1 <= len(value) <= 60 and value.isprintable():
         return value
-    raise ValueError(f"found {_shown(value)}, expected text of 1 to 60 printable characters")
+    raise ValueError(f"found {shown(value)}, expected text of 1 to 60 printable characters")
 
 
 def _limits(value: object) -> tuple[float, float]:
@@ -57,12 +57,7 @@ def _limits(value: object) -> tuple[float, float]:
         low, high = value
         if all(isinstance(x, int | float) and not isinstance(x, bool) for x in value) and 0 < low <= high < 1e9:
             return float(low), float(high)
-    raise ValueError(f"found {_shown(value)}, expected two numbers above 0, the second not below the first")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    raise ValueError(f"found {shown(value)}, expected two numbers above 0, the second not below the first")
 
 
 Board = Annotated[int, _whole(0, FPGA_MASK)]
@@ -420,7 +415,7 @@ def _reworded(fault: Any) -> list[str]:
     if fault["type"] == "extra_forbidden":
         return [f"{key}: found a key that is not known{_allowed_keys(fault['loc'])}"]
     allowed = _KINDS.get(fault["type"], fault["msg"])
-    return [f"{key}: found {_shown(fault['input'])}, expected {allowed}"]
+    return [f"{key}: found {shown(fault['input'])}, expected {allowed}"]
 
 
 def _allowed_keys(loc: tuple[int | str, ...]) -> str:
