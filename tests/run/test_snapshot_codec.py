@@ -102,7 +102,7 @@ def test_rates_are_thinned_further_where_it_must_be_smaller_and_too_large_is_nam
     smaller = encode(SNAPSHOT, rate_bins=10_000, most_bytes=whole - 100)
     assert len(smaller) <= whole - 100
     assert len(decode(smaller).rates.time_s) < len(SNAPSHOT.rates.time_s)
-    with pytest.raises(SnapshotError, match=r"run 7 é': found .* expected 100"):
+    with pytest.raises(SnapshotError, match=r"run 7 é': found .* expected at most 100"):
         encode(SNAPSHOT, most_bytes=100)
 
 

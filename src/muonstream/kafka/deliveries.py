@@ -313,7 +313,7 @@ def _check_size(value: bytes | memoryview | None) -> None:
     if not len(value):
         raise MessageError("empty value", "found 0 bytes")
     if len(value) > LARGEST_BYTES:
-        raise MessageError("oversized value", f"found {len(value)} bytes, expected {LARGEST_BYTES}")
+        raise MessageError("oversized value", f"found {len(value)} bytes, expected at most {LARGEST_BYTES}")
 
 
 def fault_name(reason: str) -> str:

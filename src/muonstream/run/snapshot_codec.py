@@ -76,7 +76,9 @@ def encode(snapshot: Snapshot, *, rate_bins: int = RATE_BINS, most_bytes: int = 
         if len(data) <= most_bytes:
             return data
         if rate_bins <= 8:
-            raise SnapshotError(f"run {snapshot.run!r}: found a snapshot of {len(data)} bytes, expected {most_bytes}")
+            raise SnapshotError(
+                f"run {snapshot.run!r}: found a snapshot of {len(data)} bytes, expected at most {most_bytes}"
+            )
         rate_bins //= 2
 
 
@@ -102,7 +104,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "times": None if snapshot.times is None else snapshot.times.as_plain(),
         "verdicts": None if snapshot.verdicts is None else as_plain(snapshot.verdicts),
         "inputs": [asdict(report) for report in snapshot.inputs[-INPUTS:]],
-        "detector": snapshot.detector.model_dump(mode="json") | _guidance(snapshot.detector),
+        "detector": snapshot.detector.model_dump(mode="json") | _beside_identity(snapshot.detector),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
@@ -110,8 +112,8 @@ def _encode(snapshot: Snapshot) -> bytes:
     return MAGIC + bytes([VERSION]) + zlib.compress(body, 6)
 
 
-def _guidance(detector: Detector) -> dict[str, Any]:
-    """The detector's own guidance, which is not part of its identity; left out if there is none, for older readers."""
+def _beside_identity(detector: Detector) -> dict[str, Any]:
+    """What a detector file says beside what identifies the detector; left out if it says nothing, for older readers."""
     known = {"known": [one.as_plain() for one in detector.known]} if detector.known else {}
     return ({"guidance": dict(detector.guidance)} if detector.guidance else {}) | known
 

@@ -1,7 +1,7 @@
 """Notices: which messages people get about alarms, and when. Pure: time and changes in, messages out.
 
 An alarm is mentioned when it begins, when it gets worse, when it is over, and now and then while it has not been
-acknowledged it. At most `limit` messages are sent in an hour. What does not fit waits for a digest, so that every alarm
+acknowledged. At most `limit` messages are sent in an hour. What does not fit waits for a digest, so that every alarm
 is mentioned, and whoever was told that one is on is told that it is over.
 """
 
