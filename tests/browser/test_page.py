@@ -107,16 +107,22 @@ def test_pause_holds_the_plots(browser: Browser, dashboard: Dashboard, snapshots
     assert values(page, "occupancy.cells.0", "y") == catalogue.hits_per_cell(snapshots[-1].total, 0).tolist()
 
 
+def with_reference(browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot], plot: str, ratio: str) -> Page:
+    """The occupancy page with its first snapshot as the reference, and the newest one shown; ratio: its column."""
+    page = opened(browser, dashboard, "occupancy")
+    page.click("#keep")
+    page.wait_for_function(f"() => window.muonstream.values('{plot}', '{ratio}')?.[0] === 1")
+    kept = sequence(page)
+    dashboard.publish(snapshots[-1])
+    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=kept)
+    return page
+
+
 @pytest.mark.browser
 def test_the_reference_is_scaled_and_the_ratio_is_to_it(
     browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
 ) -> None:
-    page = opened(browser, dashboard, "occupancy")
-    page.click("#keep")
-    page.wait_for_function("() => window.muonstream.values('occupancy.cells.0', 'ratio_y')?.[0] === 1")
-    kept = sequence(page)
-    dashboard.publish(snapshots[-1])
-    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=kept)
+    page = with_reference(browser, dashboard, snapshots, "occupancy.cells.0", "ratio_y")
     catalogue = snapshots[-1].catalogue
     now = catalogue.hits_per_cell(snapshots[-1].total, 0)
     was = catalogue.hits_per_cell(snapshots[-2].total, 0)
@@ -263,12 +269,7 @@ def test_cells_have_rates_and_a_hot_one_does_not_stretch_the_scale(
 def test_maps_have_the_ratio_to_the_reference(
     browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
 ) -> None:
-    page = opened(browser, dashboard, "occupancy")
-    page.click("#keep")
-    page.wait_for_function("() => window.muonstream.values('occupancy.map.2', 'ratio_hits')?.[0] === 1")
-    kept = sequence(page)
-    dashboard.publish(snapshots[-1])
-    page.wait_for_function("n => Number(document.documentElement.dataset.sequence) > n", arg=kept)
+    page = with_reference(browser, dashboard, snapshots, "occupancy.map.2", "ratio_hits")
     now, was = (shown.catalogue.hits_per_cell(shown.total, 2) for shown in (snapshots[-1], snapshots[-2]))
     with np.errstate(invalid="ignore"):
         ratio = now / (was * now.sum() / was.sum())

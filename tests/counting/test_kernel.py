@@ -7,45 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layouts import WIDE
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, Contribution
-from muonstream.detector.model import Detector, parse
+from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
 from muonstream.simulation.telescope import simulate_words
 from muonstream.words import Words, decode, encode
 
-WIDE = parse(
-    """
-name = "wide"
-boards = [0, 1, 5]
-scintillators = [{ board = 1, channel = 128 }, { board = 5, channel = 0 }]
-triggers = [{ board = 0, channel = 300 }]
-[[chambers]]
-number = 1
-name = "A"
-board = 0
-first_channel = 10
-layers = 5
-cells_per_layer = 20
-layer_of_channel = [4, 3, 2, 1, 0]
-layer_shift_mm = [0, 21, 0, 21, 0]
-time_offset_ns = 12.5
-z_mm = 0
-[[chambers]]
-number = 7
-name = "B"
-board = 5
-first_channel = 3
-layers = 2
-cells_per_layer = 3
-layer_of_channel = [0, 1]
-layer_shift_mm = [0, 21]
-z_mm = 500
-""",
-    "wide.toml",
-)
 DETECTORS = {"telescope": Detector.default(), "wide": WIDE}
 ACCUMULATORS = {name: Accumulator(Catalogue(detector)) for name, detector in DETECTORS.items()}
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends
+from record_batches import batch
 from test_deliveries import Stored
 
 from muonstream.kafka.columns import ColumnDeliveries, Rows
@@ -18,8 +18,6 @@ from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.identity import Run
 from muonstream.spark.share import TaskSpec
 from muonstream.spark.task import Task
-
-pyarrow = pytest.importorskip("pyarrow")
 
 WORDS = simulate_words(2000, rate_hz=20_000)
 OTHER = Run(8, "later")
@@ -44,23 +42,7 @@ POOLS: dict[str, list[Sent]] = {
     "other": as_hits(WORDS[:40], run=OTHER),
     "end": [*ends(), *ends(run=OTHER)],
 }
-TYPE = pyarrow.list_(pyarrow.struct([("key", pyarrow.string()), ("value", pyarrow.binary())]))
 PIECES = st.lists(st.tuples(st.sampled_from(sorted(POOLS)), st.integers(0, 1999), st.integers(1, 60)), max_size=10)
-
-
-def batch(sent: Sequence[Sent], first: int = 0) -> Any:
-    """Messages as Spark gives them to its workers."""
-    return pyarrow.RecordBatch.from_arrays(
-        [
-            pyarrow.array([partition for partition, _, _ in sent], pyarrow.int32()),
-            pyarrow.array(range(first, first + len(sent)), pyarrow.int64()),
-            pyarrow.array([value for _, _, value in sent], pyarrow.binary()),
-            pyarrow.array(
-                [[{"key": k, "value": v} for k, v in headers] if headers else None for _, headers, _ in sent], TYPE
-            ),
-        ],
-        ["partition", "offset", "value", "headers"],
-    )
 
 
 def cut(pieces: Sequence[tuple[str, int, int]]) -> list[Sent]:

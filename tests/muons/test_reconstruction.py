@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layouts import ODD
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
@@ -13,7 +14,7 @@ from muonstream.counting.muon_entries import (
     drift_velocity_um_per_ns,
     wilson,
 )
-from muonstream.detector.model import Detector, parse
+from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
@@ -135,50 +136,6 @@ def test_a_pipeline_with_muons_has_them_in_snapshots_and_summaries() -> None:
 def test_a_catalogue_without_muons_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected Catalogue\(detector, muons=True\)"):
         Reconstruction(Catalogue(TELESCOPE))
-
-
-ODD = parse(
-    """
-name = "odd"
-boards = [0, 5]
-[[chambers]]
-number = 1
-name = "five layers"
-board = 0
-first_channel = 10
-layers = 5
-cells_per_layer = 20
-layer_of_channel = [4, 3, 2, 1, 0]
-layer_shift_mm = [0, 21, 0, 21, 0]
-time_offset_ns = 12.5
-z_mm = 0
-[[chambers]]
-number = 7
-name = "two layers"
-board = 5
-first_channel = 3
-layers = 2
-cells_per_layer = 3
-layer_of_channel = [0, 1]
-layer_shift_mm = [0, 21]
-z_mm = 500
-[[chambers]]
-number = 8
-name = "three layers, turned round, narrow"
-board = 5
-first_channel = 100
-layers = 3
-cells_per_layer = 16
-layer_of_channel = [0, 1, 2]
-layer_shift_mm = [0, 15, 0]
-cell_width_mm = 30
-cell_height_mm = 11
-t_max_ns = 279
-rotation_deg = 180
-z_mm = 600
-""",
-    "odd.toml",
-)
 
 
 def test_chambers_of_other_shapes_are_reconstructed_as_far_as_they_can_be() -> None:

@@ -221,6 +221,19 @@ def test_every_module_says_what_it_is_in_its_first_line() -> None:
     assert [str(path) for path, text in texts.items() if not text] == []
 
 
+def test_a_folder_of_tests_needs_no_other_one() -> None:
+    """What tests of several folders share stands beside the folders, or it is found in whole runs alone."""
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    folders = {path.stem: path.parent for path in tests}
+    borrowed = [
+        f"{path.relative_to(ROOT)}: {imported.name}"
+        for path in tests
+        for imported in imports(ast.parse(path.read_text("utf-8")), path.stem)
+        if folders.get(imported.name, path.parent) != path.parent
+    ]
+    assert borrowed == []
+
+
 INTERNAL_ERRORS = frozenset(
     {"MuonstreamError", "BrokenError", "RefusedError", "PostError", "RedirectError", "StoppedError"}
 )

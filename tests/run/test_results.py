@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import WIDE
 from test_intervals import ACCUMULATE, CATALOGUE, WORDS, frames_of, run
-from test_kernel import WIDE
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.run.intervals import Interval

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka_messages import RUN, as_frames, as_hits, ends, frames_of
-from test_columns import batch
+from record_batches import batch
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
@@ -20,8 +20,6 @@ from muonstream.simulation.telescope import simulate_words
 from muonstream.spark.share import PIECE_WORDS, TaskResult, TaskSpec, merged, read_shares
 from muonstream.spark.task import Task, worker
 from muonstream.words import Words
-
-pyarrow = pytest.importorskip("pyarrow")
 
 DETECTOR = Detector.default()
 CATALOGUE = Catalogue(DETECTOR)
