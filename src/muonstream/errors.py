@@ -1,10 +1,29 @@
-"""The root of all errors that muonstream raises for what users can cause."""
+"""The root of all errors that muonstream raises for what users can cause, and the exit codes that they lead to."""
 
 from __future__ import annotations
+
+from typing import ClassVar, Final
+
+FAILED: Final = 1
+USAGE: Final = 2
+LOST: Final = 3
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+"""Exit codes beside 0: the command failed, an option is wrong, --strict found loss, Ctrl-C, SIGTERM."""
 
 
 class MuonstreamError(Exception):
     """An error with one line for the user: where it is, what was found, what is expected."""
+
+    exit_code: ClassVar[int] = FAILED
+
+
+class ToldError(MuonstreamError):
+    """A command has not done all that it was asked for, and has said why: only its exit code is left."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 def shown(value: object) -> str:

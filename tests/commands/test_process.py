@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import as_options, run_command
 
-from muonstream.commands.process import ProcessOptions, process_files
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.run.summary import summary
@@ -25,8 +25,9 @@ TOP = ("name", "number", "files", "run", "source", "runs", "inputs")
 
 def process(folder: Path, *files: Path | str, status: int = 0, **options: Any) -> dict[str, Any]:
     path = folder / "out.json"
-    chosen = ProcessOptions(detector_name="telescope", summary_path=path, workers=0, **options)
-    assert process_files([str(file) for file in files], chosen) == status
+    typed = as_options(summary=path, workers=0, **options)
+    # an argument that looks like an option stays one of the files
+    assert run_command("process", *typed, "--", *files) == status
     made: dict[str, Any] = json.loads(path.read_text())
     return made
 
@@ -148,8 +149,8 @@ def test_an_empty_file_among_others_is_passed_over_unless_all_are_empty(
     for path, data in zip(paths, (b"", WORDS.astype("<u8").tobytes(), b""), strict=True):
         path.write_bytes(data)
     names = [str(path) for path in paths]
-    assert process_files(names, ProcessOptions("telescope", together=together)) == 0
-    assert process_files(names, ProcessOptions("telescope", together=together, strict=True)) == 3
+    assert run_command("process", *as_options(together=together), *names) == 0
+    assert run_command("process", *as_options(together=together, strict=True), *names) == 3
     assert "2 inputs passed over" in capsys.readouterr().err
-    assert process_files(names[::2], ProcessOptions("telescope", together=together)) == 1
+    assert run_command("process", *as_options(together=together), *names[::2]) == 1
     assert capsys.readouterr().err.splitlines() == [f"muonstream: {name}: is empty" for name in names[::2]]

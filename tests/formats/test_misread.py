@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import as_options, run_command
 
-from muonstream.commands.process import ProcessOptions, process_files
 from muonstream.detector.model import Detector
 from muonstream.formats.block import SourceError
 from muonstream.formats.evidence import Expected
@@ -97,7 +97,7 @@ def test_a_table_of_mostly_malformed_rows_is_an_error(
     path = tmp_path / "t.csv"
     rows = [",".join(map(str, row)) if i < begins or i % 10 == 0 else f"2,0,x,{i},5,6" for i, row in enumerate(ROWS)]
     path.write_text("\n".join([",".join(COLUMNS), *rows, ""]))
-    assert process_files([str(path)], ProcessOptions("telescope")) == 1
+    assert run_command("process", path) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"muonstream: {path}: found ")
     assert "malformed of 1,500 rows" in last or "that are not six numbers" in last
@@ -115,5 +115,5 @@ def test_an_input_of_which_hardly_anything_was_counted_is_an_error(
 ) -> None:
     path = tmp_path / "t.dat"
     path.write_bytes(data)
-    assert process_files([str(path)], ProcessOptions("telescope", format_name=named)) == 1
+    assert run_command("process", path, *as_options(format=named)) == 1
     assert says in capsys.readouterr().err.splitlines()[-1]

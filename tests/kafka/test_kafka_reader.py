@@ -28,7 +28,7 @@ class Reader(TopicReader):
         self._errors = []
         self._paused = frozenset()
         self._most = 256
-        self._on_lost = lambda *lost: self.lost.append(lost)
+        self.on_lost = lambda *lost: self.lost.append(lost)
         self._library = SimpleNamespace(
             KafkaError=SimpleNamespace(
                 _AUTO_OFFSET_RESET=-140,

@@ -10,7 +10,8 @@ import pytest
 from kafka_fixtures import TopicMaker, delete_before
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
 
-from muonstream.commands.topic import RunSelection, TopicOptions
+from muonstream.commands.options import SourceOptions
+from muonstream.commands.topic import RunSelection
 from muonstream.detector.model import Detector
 from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
@@ -50,7 +51,7 @@ def taken(address: str, topic: str, *, stop_at: int | None = None, begin: str = 
     stop = Event()
     try:
         run = engine(made)
-        made._on_lost = run.lost
+        made.on_lost = run.lost
         run.begin()
 
         def publish(snapshot: Any) -> None:
@@ -287,7 +288,7 @@ def test_an_offset_that_is_gone_is_said_and_gone_on_from_only_when_told(
         send(broker.address, topic, ends())
         made = reader(broker.address, topic, "earliest")
         third = engine(made, store=store)
-        made._on_lost = third.lost
+        made.on_lost = third.lost
         third.restore(saved)
         third.begin()
         last = third.run(Event(), publish=lambda snapshot: None)
@@ -314,7 +315,7 @@ def test_what_is_gone_in_the_middle_of_a_run_is_lost_once(
     with Store(tmp_path / "store.db") as store:
         made = reader(broker.address, topic, "earliest")
         run = engine(made, store=store)
-        made._on_lost = run.lost
+        made.on_lost = run.lost
         run.begin()
         made._most = 45
         run._take(made.read())
@@ -337,7 +338,7 @@ def test_what_is_gone_in_the_middle_of_a_run_is_lost_once(
         send(broker.address, topic, ends())
         made = reader(broker.address, topic, "earliest")
         again = engine(made, store=store)
-        made._on_lost = again.lost
+        made.on_lost = again.lost
         again.restore(saved)
         again.begin()
         last = again.run(Event(), publish=lambda snapshot: None)
@@ -364,7 +365,7 @@ def test_a_run_that_has_ended_is_shown_again_though_its_messages_are_gone(
         assert saved is not None
         made = reader(broker.address, topic, begin)
         again = engine(made, store=store)
-        made._on_lost = again.lost
+        made.on_lost = again.lost
         again.restore(saved)
         again.begin()
         found = again.run(Event(), publish=lambda snapshot: None)
@@ -403,7 +404,7 @@ def test_latest_passes_over_only_what_nobody_has_begun_to_read(broker: Broker, n
     send(broker.address, topic, as_hits(WORDS[:500]))
     made = reader(broker.address, topic, "latest")
     lost: list[tuple[int, int, int]] = []
-    made._on_lost = lambda *what: lost.append(what)
+    made.on_lost = lambda *what: lost.append(what)
     try:
         made.start({})
         assert made.next == {0: 500}
@@ -432,7 +433,7 @@ def test_a_run_that_is_stored_whole_is_followed_by_the_next_wherever_it_began(
         one.run(Event(), publish=lambda snapshot: None)
         made.close()
         made = reader(broker.address, topic, "latest")
-        choice = RunSelection(made, store, "topic", TopicOptions(begin="latest", follow=True))
+        choice = RunSelection(made, store, "topic", SourceOptions("topic", begin="latest", follow=True))
         assert choice.saved is None
         two = engine(made, store=store)
         two.begin(choice.positions)

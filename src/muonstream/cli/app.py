@@ -8,42 +8,33 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from muonstream import __version__
-from muonstream.cli.errors import Commands, refuse, refuse_missing, unfit
+from muonstream.cli.config import unknown_variables
+from muonstream.cli.configuration import config_app
+from muonstream.cli.errors import Commands, refuse_missing
+from muonstream.cli.help import Command
 from muonstream.cli.kafka import kafka_app
+from muonstream.cli.live import live_app
+from muonstream.cli.logs import LOGGER, begin_logging
 from muonstream.cli.options import (
     IDLE_SECONDS,
     WORKERS,
-    CheckpointOption,
     DetectorOption,
-    EngineName,
-    EngineOption,
     FormatOption,
     IdleOption,
-    KafkaOption,
-    KafkaTimeoutOption,
-    MasterOption,
-    MostWordsOption,
-    NotifyLimitOption,
-    NotifyLinkOption,
-    NotifyOption,
     ReconstructOption,
-    RemindOption,
     RunNumberOption,
     RunOption,
-    SparkConfOption,
-    SparkLogOption,
-    StaleOption,
     StrictOption,
     SummaryOption,
-    TriggerOption,
-    WebhookOption,
     WorkersOption,
-    with_page_options,
+    analysis_option,
+    source_option,
+    with_general_options,
 )
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -53,13 +44,15 @@ app = typer.Typer(
     cls=Commands,
     help="Real-time stream processing and live monitoring for drift-tube muon detectors.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 detector_app = typer.Typer(help="Detector files: chambers, boards and channels of a telescope.", no_args_is_help=True)
+app.add_typer(live_app)
 app.add_typer(detector_app, name="detector")
 app.add_typer(kafka_app)
+app.add_typer(config_app, name="config")
 
 
 def _version(wanted: bool) -> None:
@@ -70,141 +63,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
 ) -> None:
-    pass
+    begin_logging()
+    for name in unknown_variables(ctx.command):
+        LOGGER.warning("%s: found no option of this name, so this environment variable sets nothing", name)
 
 
-@app.command()
-@with_page_options
-def demo(
-    duration: Annotated[float | None, typer.Option(min=0.1, help="Seconds after which it ends by itself.")] = None,
-    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second.")] = 5000.0,
-    reconstruct: ReconstructOption = False,
-    *,
-    page_options: dict[str, Any],
-) -> None:
-    """Run a simulated telescope with its live page.
-
-    Example: muonstream demo --duration 20
-    """
-    from muonstream.commands.page import PageOptions
-    from muonstream.commands.run import run_demo
-
-    page = PageOptions(**page_options)
-    raise typer.Exit(run_demo(page, duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct))
-
-
-@app.command()
-@with_page_options
-def run(
-    ctx: typer.Context,
-    source: Annotated[
-        str,
-        typer.Argument(help="A file or folder that grows, kafka://host:port/topic, sim:, or - for standard input."),
-    ],
-    detector: DetectorOption = "telescope",
-    format: FormatOption = None,
-    pace: Annotated[
-        str, typer.Option(help="max, or how many times as fast as the data were taken (1: at their own pace).")
-    ] = "",
-    follow: Annotated[
-        bool | None, typer.Option(help="Go on as the file or folder grows; of a topic, with the runs to come.")
-    ] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Keep the run's state in this file: a restarted engine goes on, nothing twice.")
-    ] = None,
-    store_every: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds between writes to the store.")] = 1.0,
-    begin: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            help="Where to begin in a topic, and to go on where messages are gone: earliest, latest, 0:OFFSET,…",
-        ),
-    ] = "",
-    run_number: Annotated[
-        int | None, typer.Option(min=0, help="The topic's run to take; without it, the newest.")
-    ] = None,
-    page: Annotated[bool, typer.Option(help="Serve the live page.")] = True,
-    stay: Annotated[bool, typer.Option(help="Leave the page open when the source has ended.")] = True,
-    interval: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds between snapshots.")] = 0.5,
-    summary: SummaryOption = None,
-    strict: StrictOption = False,
-    run: RunOption = "",
-    idle_seconds: IdleOption = IDLE_SECONDS,
-    workers: WorkersOption = WORKERS,
-    reconstruct: ReconstructOption = False,
-    stale_after: StaleOption = 30.0,
-    results: Annotated[str, typer.Option(help="Publish the course's results here: kafka://host:port/results.")] = "",
-    snapshots: Annotated[str, typer.Option(help="Publish snapshots here: kafka://host:port/snapshots.")] = "",
-    results_interval: Annotated[
-        float, typer.Option(min=0.09, max=1e6, help="Seconds of data in each of the results, in whole windows.")
-    ] = 5.0,
-    kafka_properties: KafkaOption = None,
-    kafka_timeout: KafkaTimeoutOption = 60.0,
-    reference: Annotated[
-        str, typer.Option(help="Compare with this snapshot of a good run, as its page gives it at /api/snapshot.musn.")
-    ] = "",
-    webhook: WebhookOption = "",
-    notify: NotifyOption = None,
-    remind_after: RemindOption = 30.0,
-    notify_limit: NotifyLimitOption = 20,
-    notify_link: NotifyLinkOption = "",
-    engine: EngineOption = EngineName.local,
-    master: MasterOption = "",
-    trigger: TriggerOption = "",
-    checkpoint: CheckpointOption = "",
-    max_words_per_trigger: MostWordsOption = None,
-    spark_conf: SparkConfOption = None,
-    spark_log: SparkLogOption = None,
-    *,
-    page_options: dict[str, Any],
-) -> None:
-    """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
-
-    Example: muonstream run /data/run000123.dat
-    """
-    on_spark = engine is EngineName.spark
-    publishes, notifies = bool(results or snapshots), bool(notify)
-    problem = unfit(ctx, source, on_spark=on_spark, publishes=publishes, notifies=notifies, page=page)
-    if problem:
-        refuse(problem)
-    refuse_missing([source], what="file or folder")
-    refuse_missing([reference])
-    from muonstream.commands.alarms import AlarmOptions
-    from muonstream.commands.page import PageOptions
-    from muonstream.commands.publish import PublishOptions
-    from muonstream.commands.run import LiveOptions, ReadingOptions, run_live
-
-    live = LiveOptions(
-        detector_name=detector,
-        page=PageOptions(**page_options) if page else None,
-        stay=stay,
-        interval_s=interval,
-        summary_path=summary,
-        strict=strict,
-        run=run,
-        workers=workers,
-        reconstruct=reconstruct,
-        stale_after_s=stale_after,
-        publishing=PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
-        alarms=AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link),
-    )
-    if source.startswith("kafka://"):
-        from muonstream.commands.topic import TopicOptions, run_topic
-
-        options = TopicOptions(store, begin, run_number, bool(follow), store_every, kafka_properties, kafka_timeout)
-        if on_spark:
-            from muonstream.commands.spark import SparkOptions, run_spark
-
-            most, conf = max_words_per_trigger, tuple(spark_conf or ())
-            spark = SparkOptions(master, trigger, checkpoint, most, conf, spark_log)
-            raise typer.Exit(run_spark(source, spark, options, live))
-        raise typer.Exit(run_topic(source, options, live))
-    raise typer.Exit(run_live(source, ReadingOptions(format, pace, follow, idle_seconds), live))
-
-
-@app.command()
+@app.command(cls=Command)
+@with_general_options
 def process(
     files: Annotated[list[str], typer.Argument(help="Files in the order they were taken; - is standard input.")],
     detector: DetectorOption = "telescope",
@@ -216,12 +84,12 @@ def process(
     workers: WorkersOption = WORKERS,
     reconstruct: ReconstructOption = False,
     together: Annotated[
-        bool, typer.Option("--together", help="The files were written side by side, such as one a board.")
+        bool, source_option("--together", help="The files were written side by side, such as one a board.")
     ] = False,
-    merge: Annotated[bool, typer.Option("--merge", help="The files are one run, whatever they are called.")] = False,
+    merge: Annotated[bool, source_option("--merge", help="The files are one run, whatever they are called.")] = False,
     run_number: RunNumberOption = None,
     verdicts: Annotated[
-        bool, typer.Option("--verdicts", help="Judge every 3 s of data, as run does, and give the time line.")
+        bool, analysis_option("--verdicts", help="Judge every 3 s of data, as run does, and give the time line.")
     ] = False,
 ) -> None:
     """Analyse files as fast as they can be read.
@@ -248,10 +116,10 @@ def process(
         idle_seconds=idle_seconds,
         verdicts=verdicts,
     )
-    raise typer.Exit(process_files(files, options))
+    process_files(files, options)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
     files: Annotated[list[str], typer.Argument(help="Files, each inspected by itself; - is standard input.")],
     detector: DetectorOption = "telescope",
@@ -264,10 +132,10 @@ def inspect(
     """
     from muonstream.commands.inspect import inspect_files
 
-    raise typer.Exit(inspect_files(files, detector_name=detector, format_name=format, as_json=as_json))
+    inspect_files(files, detector_name=detector, format_name=format, as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def simulate(
     output: Annotated[str, typer.Argument(help="Where to write; - is standard output.")],
     words: Annotated[int | None, typer.Option(min=1, help="How many; without --duration 1,000,000.")] = None,
@@ -312,10 +180,10 @@ def simulate(
         truth_path=truth,
         force=force,
     )
-    raise typer.Exit(simulate_file(output, options))
+    simulate_file(output, options)
 
 
-@app.command()
+@app.command(cls=Command)
 def calibrate(
     files: Annotated[list[str], typer.Argument(help="Files of a run, in the order they were taken.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The new detector file; never one that is there.")],
@@ -330,12 +198,10 @@ def calibrate(
     refuse_missing(files)
     from muonstream.commands.calibrate import calibrate_files
 
-    raise typer.Exit(
-        calibrate_files(files, output=output, detector_name=detector, format_name=format, pictures=pictures)
-    )
+    calibrate_files(files, output=output, detector_name=detector, format_name=format, pictures=pictures)
 
 
-@app.command()
+@app.command(cls=Command)
 def bench(
     words: Annotated[int, typer.Option(min=100_000, max=200_000_000, help="How many words.")] = 20_000_000,
 ) -> None:
@@ -345,10 +211,10 @@ def bench(
     """
     from muonstream.commands.bench import bench_machine
 
-    raise typer.Exit(bench_machine(words))
+    bench_machine(words)
 
 
-@detector_app.command("check")
+@detector_app.command("check", cls=Command)
 def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or a bundled detector.")]) -> None:
     """Say whether a detector file is right, and if not, which key, what was found, and what is allowed.
 
@@ -356,7 +222,7 @@ def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or
     """
     from muonstream.commands.detector import check_detector
 
-    raise typer.Exit(check_detector(file))
+    check_detector(file)
 
 
 def main() -> None:

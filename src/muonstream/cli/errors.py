@@ -10,8 +10,13 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from muonstream.cli.config import where_from
+from muonstream.cli.logs import LOGGER
 from muonstream.cli.options import PAGE_OPTIONS
+from muonstream.errors import FAILED, INTERRUPTED, USAGE, MuonstreamError
 
+ORDER: Final = ("demo", "run", "process", "inspect", "dashboard", "replay", "topics", "simulate", "calibrate")
+"""Commands that help shows first."""
 _SHOULD: Final = "Input should be "
 SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")
 TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
@@ -25,15 +30,37 @@ LOCAL_ONLY: Final = ("follow", "workers", "store_every")
 class Commands(TyperGroup):
     """Commands whose options complain as ours do: typer's own message does not say what was found."""
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Commands in the order in which help shows them."""
+        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for. Raises typer.BadParameter."""
+        """Run the command that was asked for; what users can cause becomes lines and an exit code, here and only here.
+
+        Raises typer.BadParameter for a wrong option, typer.Exit for what went wrong later.
+        """
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
             errors = getattr(error.__context__, "errors", None)
             if errors is not None:
                 error.message = told(str(errors()[0]["input"]), error.message)
+            where = where_from(error.ctx, error.param) if error.ctx is not None and error.param is not None else ""
+            if where and not where.startswith("-"):
+                LOGGER.error("%s: %s", where, error.message)
+                raise typer.Exit(USAGE) from None
             raise
+        except MuonstreamError as error:
+            if str(error):
+                LOGGER.error("%s", error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            LOGGER.error("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # nobody reads what is printed any more
+            sys.stderr.close()
+            raise typer.Exit(FAILED) from None
 
 
 def told(found: str, message: str) -> str:
@@ -49,7 +76,9 @@ def told(found: str, message: str) -> str:
 def unfit(
     ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool, notifies: bool, page: bool = True
 ) -> str:
-    """What is wrong with options that were given to `run` and would do nothing for this source, "" if all do.
+    """What is wrong with options, typed or in a file, that would do nothing for `run` of this source; "" if all do.
+
+    An environment variable may hold for other runs: one that would do nothing for this one is no fault.
 
     publishes: whether something is published to Kafka; notifies: whether messages are sent to people
     page: whether the live page is served
@@ -68,16 +97,16 @@ def unfit(
     ]
     for applies, names, why in rules:
         for name in names if applies else ():
-            if str(getattr(ctx.get_parameter_source(name), "name", "")) == "COMMANDLINE":
-                option = next((one.opts[0] for one in ctx.command.params if one.name == name), name)
-                return f"{option}{' spark' if name == 'engine' else ''}: {why}"
+            if str(getattr(ctx.get_parameter_source(name), "name", "")) in ("COMMANDLINE", "DEFAULT_MAP"):
+                param = next(one for one in ctx.command.params if one.name == name)
+                return f"{where_from(ctx, param)}{' spark' if name == 'engine' else ''}: {why}"
     return ""
 
 
 def refuse(*problems: str) -> NoReturn:
     """Say what is wrong before anything is loaded that takes long, a line each, and end the program."""
     for problem in problems:
-        print(f"muonstream: {problem}", file=sys.stderr)
+        LOGGER.error("%s", problem)
     raise typer.Exit(1)
 
 

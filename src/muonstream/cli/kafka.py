@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from muonstream.cli.help import Command
 from muonstream.cli.options import (
     BrokersArgument,
     DetectorOption,
@@ -16,6 +17,9 @@ from muonstream.cli.options import (
     RunNumberOption,
     RunOption,
     StaleOption,
+    publishing_option,
+    source_option,
+    with_general_options,
     with_page_options,
 )
 
@@ -24,11 +28,12 @@ topics_app = typer.Typer(help="Kafka topics: make ours, show what is in them.", 
 kafka_app.add_typer(topics_app, name="topics")
 
 
-@kafka_app.command()
+@kafka_app.command(cls=Command)
+@with_general_options
 @with_page_options
 def dashboard(
     snapshots: Annotated[str, typer.Argument(help="Where the snapshots are: kafka://host:port/snapshots.")],
-    run: Annotated[str, typer.Option("--run", help="The run to show; without it, the newest.")] = "",
+    run: Annotated[str, source_option("--run", help="The run to show; without it, the newest.")] = "",
     stale_after: StaleOption = 30.0,
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
@@ -42,32 +47,31 @@ def dashboard(
     from muonstream.commands.dashboard import show
     from muonstream.commands.page import PageOptions
 
-    raise typer.Exit(
-        show(
-            snapshots,
-            PageOptions(**page_options),
-            run=run,
-            stale_after_s=stale_after,
-            properties=kafka_properties,
-            timeout_s=kafka_timeout,
-        )
+    show(
+        snapshots,
+        PageOptions(**page_options),
+        run=run,
+        stale_after_s=stale_after,
+        properties=kafka_properties,
+        timeout_s=kafka_timeout,
     )
 
 
-@kafka_app.command()
+@kafka_app.command(cls=Command)
+@with_general_options
 def replay(
     files: Annotated[
         list[str], typer.Argument(help="Files of one run in order, a file or folder that grows, sim:, or -.")
     ],
-    to: Annotated[str, typer.Option("--to", help="Where to: kafka://host:port[,host:port][/topic].")],
+    to: Annotated[str, publishing_option("--to", help="Where to: kafka://host:port[,host:port][/topic].")],
     form: Annotated[
-        FormName, typer.Option("--as", help="Whole windows of words, loose JSON hits, or raw DMA transfers.")
+        FormName, publishing_option("--as", help="Whole windows of words, loose JSON hits, or raw DMA transfers.")
     ] = FormName.frames,
-    fast: Annotated[bool, typer.Option("--fast", help="As fast as possible, not in the data's own time.")] = False,
+    fast: Annotated[bool, publishing_option("--fast", help="As fast as possible, not in the data's own time.")] = False,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=1, max=1e9, help="Words a second, not the data's own time.")
+        float | None, publishing_option("--rate", min=1, max=1e9, help="Words a second, not the data's own time.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as the file grows; a folder always does.")] = False,
+    follow: Annotated[bool, source_option("--follow", help="Go on as the file grows; a folder always does.")] = False,
     run_number: RunNumberOption = None,
     run_name: RunOption = "",
     format: FormatOption = None,
@@ -99,10 +103,10 @@ def replay(
         properties=kafka_properties,
         timeout_s=kafka_timeout,
     )
-    raise typer.Exit(replay_files(files, options))
+    replay_files(files, options)
 
 
-@topics_app.command("create")
+@topics_app.command("create", cls=Command)
 def topics_create(
     brokers: BrokersArgument,
     prefix: Annotated[str, typer.Option(help="Put this before the names, for several telescopes on one Kafka.")] = "",
@@ -120,19 +124,17 @@ def topics_create(
     """
     from muonstream.commands.topics import create_topics
 
-    raise typer.Exit(
-        create_topics(
-            brokers,
-            properties=kafka_properties,
-            timeout_s=kafka_timeout,
-            prefix=prefix,
-            retention_hours=retention_hours,
-            replication=replication,
-        )
+    create_topics(
+        brokers,
+        properties=kafka_properties,
+        timeout_s=kafka_timeout,
+        prefix=prefix,
+        retention_hours=retention_hours,
+        replication=replication,
     )
 
 
-@topics_app.command("list")
+@topics_app.command("list", cls=Command)
 def topics_list(
     brokers: BrokersArgument,
     group: Annotated[str, typer.Option(help="The consumer group whose lag to show.")] = "muonstream",
@@ -145,4 +147,4 @@ def topics_list(
     """
     from muonstream.commands.topics import list_topics
 
-    raise typer.Exit(list_topics(brokers, properties=kafka_properties, timeout_s=kafka_timeout, group=group))
+    list_topics(brokers, properties=kafka_properties, timeout_s=kafka_timeout, group=group)

@@ -6,11 +6,15 @@ import inspect
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
+
+from muonstream.cli.config import use_config
+from muonstream.cli.help import HEADINGS
+from muonstream.cli.logs import LogFormat, LogLevel, begin_logging
 
 
 class FormatName(StrEnum):
@@ -40,27 +44,39 @@ def _spare_processors() -> int:
 
 WORKERS: Final = _spare_processors()
 
+(
+    source_option,
+    analysis_option,
+    page_option,
+    keeping_option,
+    publishing_option,
+    alarms_option,
+    kafka_option,
+    spark_option,
+) = (partial(typer.Option, rich_help_panel=heading) for heading in HEADINGS[:-1])
+"""Options under the headings of `help.HEADINGS`."""
+
 DetectorOption = Annotated[
-    str, typer.Option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
+    str, analysis_option("--detector", "-d", help="A detector file, or a bundled detector: telescope, run591.")
 ]
 FormatOption = Annotated[
     FormatName | None,
-    typer.Option("--format", "-f", help="What the files hold; recognised by content if not named."),
+    source_option("--format", "-f", help="What the files hold; recognised by content if not named."),
 ]
 SummaryOption = Annotated[
-    Path | None, typer.Option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")
+    Path | None, keeping_option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Malformed, late or stray words are an error.")]
+StrictOption = Annotated[bool, analysis_option("--strict", help="Malformed, late or stray words are an error.")]
 PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "host": (
-        Annotated[str, typer.Option(help="Address of the page; beyond loopback a token is asked for.")],
+        Annotated[str, page_option(help="Address of the page; beyond loopback a token is asked for.")],
         "127.0.0.1",
     ),
-    "port": (Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")], 8765),
+    "port": (Annotated[int, page_option(min=0, max=65535, help="Port of the page; 0 takes a free one.")], 8765),
     "token_file": (
         Annotated[
             Path | None,
-            typer.Option(
+            page_option(
                 help="Ask for the token in this file, made if missing; else for that in $MUONSTREAM_TOKEN, if set."
             ),
         ],
@@ -69,48 +85,48 @@ PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "operator_token_file": (
         Annotated[
             Path | None,
-            typer.Option(help="Ask for this file's token of whoever acts, such as acknowledges an alarm."),
+            page_option(help="Ask for this file's token of whoever acts, such as acknowledges an alarm."),
         ],
         None,
     ),
     "public_url": (
-        Annotated[str, typer.Option("--public-url", help="The page's address behind a proxy: https://lab.it/muon/.")],
+        Annotated[str, page_option("--public-url", help="The page's address behind a proxy: https://lab.it/muon/.")],
         "",
     ),
     "allow_host": (
-        Annotated[list[str] | None, typer.Option(help="Another name by which the page may be called; repeatable.")],
+        Annotated[list[str] | None, page_option(help="Another name by which the page may be called; repeatable.")],
         None,
     ),
     "allow_frame": (
         Annotated[
             list[str] | None,
-            typer.Option(help="A site that may show the page in a frame: https://wall.lab.it; repeatable."),
+            page_option(help="A site that may show the page in a frame: https://wall.lab.it; repeatable."),
         ],
         None,
     ),
     "user_header": (
-        Annotated[str, typer.Option(help="The header in which a proxy names its user: X-Remote-User.")],
+        Annotated[str, page_option(help="The header in which a proxy names its user: X-Remote-User.")],
         "",
     ),
     "trusted_proxy": (
         Annotated[
             list[str] | None,
-            typer.Option(help="Address or network of a proxy whose user header is believed; repeatable."),
+            page_option(help="Address or network of a proxy whose user header is believed; repeatable."),
         ],
         None,
     ),
     "operator": (
-        Annotated[list[str] | None, typer.Option(help="A user, by that header, who may act; repeatable.")],
+        Annotated[list[str] | None, page_option(help="A user, by that header, who may act; repeatable.")],
         None,
     ),
-    "tls_cert": (Annotated[Path | None, typer.Option(help="Serve TLS with this certificate, in PEM.")], None),
-    "tls_key": (Annotated[Path | None, typer.Option(help="And its key.")], None),
+    "tls_cert": (Annotated[Path | None, page_option(help="Serve TLS with this certificate, in PEM.")], None),
+    "tls_key": (Annotated[Path | None, page_option(help="And its key.")], None),
 }
 """The options of a page's address and access, with their defaults: the fields of `dashboard.access.PageOptions`."""
 IDLE_SECONDS: Final = 5.0
 IdleOption = Annotated[
     float,
-    typer.Option(
+    source_option(
         "--idle-seconds",
         min=0.1,
         max=1e6,
@@ -119,19 +135,19 @@ IdleOption = Annotated[
 ]
 RunOption = Annotated[
     str,
-    typer.Option("--run", "--run-name", help="The run's name; else that of its file or folder.", show_default=False),
+    source_option("--run", "--run-name", help="The run's name; else that of its file or folder.", show_default=False),
 ]
 RunNumberOption = Annotated[
     int | None,
-    typer.Option(min=0, max=10**18 - 1, help="The run's number; else that of its transfers or in its name."),
+    source_option(min=0, max=10**18 - 1, help="The run's number; else that of its transfers or in its name."),
 ]
 ReconstructOption = Annotated[
     bool,
-    typer.Option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
+    analysis_option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
 ]
 WorkersOption = Annotated[
     int,
-    typer.Option(
+    analysis_option(
         min=0,
         max=64,
         help="Threads that count hits, beside the one that builds frames, which helps them.",
@@ -140,13 +156,13 @@ WorkersOption = Annotated[
 ]
 KafkaOption = Annotated[
     Path | None,
-    typer.Option("--kafka-properties", help="File of librdkafka's keys (TLS, SASL), key=value a line; keep it secret."),
+    kafka_option("--kafka-properties", help="File of librdkafka's keys (TLS, SASL), key=value a line; keep it secret."),
 ]
 KafkaTimeoutOption = Annotated[
-    float, typer.Option("--kafka-timeout", min=0, max=1e6, help="Seconds to wait for a broker that does not answer.")
+    float, kafka_option("--kafka-timeout", min=0, max=1e6, help="Seconds to wait for a broker that does not answer.")
 ]
 StaleOption = Annotated[
-    float, typer.Option("--stale-after", min=1, max=1e6, help="Seconds without data after which /healthz is unhealthy.")
+    float, page_option("--stale-after", min=1, max=1e6, help="Seconds without data after which /healthz is unhealthy.")
 ]
 
 
@@ -158,63 +174,115 @@ class EngineName(StrEnum):
 
 
 EngineOption = Annotated[
-    EngineName, typer.Option("--engine", help="What counts a topic: this process, or Apache Spark (extra spark).")
+    EngineName, spark_option("--engine", help="What counts a topic: this process, or Apache Spark (extra spark).")
 ]
 MasterOption = Annotated[
-    str, typer.Option("--master", help="Spark's master: local[2], spark://host:port, yarn, k8s://…; else local[*].")
+    str, spark_option("--master", help="Spark's master: local[2], spark://host:port, yarn, k8s://…; else local[*].")
 ]
-TriggerOption = Annotated[str, typer.Option("--trigger", help="Time between Spark's micro-batches; without it, 1s.")]
+TriggerOption = Annotated[str, spark_option("--trigger", help="Time between Spark's micro-batches; without it, 1s.")]
 CheckpointOption = Annotated[
-    str, typer.Option("--checkpoint", help="Folder of Spark's checkpoints; without it, beside the store.")
+    str, spark_option("--checkpoint", help="Folder of Spark's checkpoints; without it, beside the store.")
 ]
 MostWordsOption = Annotated[
     int | None,
-    typer.Option("--max-words-per-trigger", min=1, help="About so many words in a micro-batch at most."),
+    spark_option("--max-words-per-trigger", min=1, help="About so many words in a micro-batch at most."),
 ]
 SparkConfOption = Annotated[
-    list[str] | None, typer.Option("--spark-conf", help="A setting of Spark's own, KEY=VALUE; may be repeated.")
+    list[str] | None, spark_option("--spark-conf", help="A setting of Spark's own, KEY=VALUE; may be repeated.")
 ]
 SparkLogOption = Annotated[
-    Path | None, typer.Option("--spark-log", help="Spark's log; without it, among the checkpoints.")
+    Path | None, spark_option("--spark-log", help="Spark's log; without it, among the checkpoints.")
 ]
-WebhookOption = Annotated[
-    str, typer.Option(envvar="MUONSTREAM_WEBHOOK", help="Post changes of verdicts here as JSON: https://...")
-]
+WebhookOption = Annotated[str, alarms_option(help="Post changes of verdicts here as JSON: https://...")]
 NotifyOption = Annotated[
     list[str] | None,
-    typer.Option(
+    alarms_option(
         "--notify",
-        envvar="MUONSTREAM_NOTIFY",
         help="Send alarms to people: an address of apprise (extra notify), such as mailto://…, slack://…; repeatable.",
     ),
 ]
 RemindOption = Annotated[
     float,
-    typer.Option("--remind-after", min=0, max=1e5, help="Minutes until an unacknowledged alarm is sent again; 0: not."),
+    alarms_option(
+        "--remind-after", min=0, max=1e5, help="Minutes until an unacknowledged alarm is sent again; 0: not."
+    ),
 ]
 NotifyLimitOption = Annotated[
-    int, typer.Option("--notify-limit", min=1, max=1000, help="Messages an hour at most; more alarms share one.")
+    int, alarms_option("--notify-limit", min=1, max=1000, help="Messages an hour at most; more alarms share one.")
 ]
 NotifyLinkOption = Annotated[
-    str, typer.Option("--notify-link", help="Address of the page in messages, where it is not the one printed.")
+    str, alarms_option("--notify-link", help="Address of the page in messages, where it is not the one printed.")
 ]
 BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
 
 
+GENERAL_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+    "config": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--config",
+                is_eager=True,
+                callback=use_config,
+                help="Take options from this TOML file, by their names; those typed or in the environment go first.",
+            ),
+        ],
+        None,
+    ),
+    "log_level": (
+        Annotated[LogLevel, typer.Option(help="Say what is at least of this level, on standard error.")],
+        LogLevel.info,
+    ),
+    "log_format": (
+        Annotated[
+            LogFormat, typer.Option(help="plain for a terminal, stamped with time and zone, or json, an object a line.")
+        ],
+        LogFormat.plain,
+    ),
+}
+"""The options that all long commands have."""
+
+
 def with_page_options(command: Callable[..., None]) -> Callable[..., None]:
     """A command that has all PAGE_OPTIONS; they reach the function together, as its parameter `page_options`."""
+
+    def call(given: dict[str, Any]) -> None:
+        page = {name: given.pop(name) for name in PAGE_OPTIONS}
+        command(**given, page_options={name: value for name, value in page.items() if value is not None})
+
+    return _with_options(command, PAGE_OPTIONS, call, instead_of="page_options")
+
+
+def with_general_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that has all GENERAL_OPTIONS, which hold before its function is called; it does not see them."""
+
+    def call(given: dict[str, Any]) -> None:
+        general = {name: given.pop(name) for name in GENERAL_OPTIONS}
+        begin_logging(general["log_level"], general["log_format"])
+        command(**given)
+
+    return _with_options(command, GENERAL_OPTIONS, call)
+
+
+def _with_options(
+    command: Callable[..., None],
+    options: dict[str, tuple[Any, Any]],
+    call: Callable[[dict[str, Any]], None],
+    *,
+    instead_of: str = "",
+) -> Callable[..., None]:
+    """What typer takes for a command that has these options too, and calls `call` with all that was given."""
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
-    kept = [one.replace(annotation=hints[n]) for n, one in signature.parameters.items() if n != "page_options"]
+    kept = [one.replace(annotation=hints[n]) for n, one in signature.parameters.items() if n != instead_of]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in PAGE_OPTIONS.items()
+        for name, (annotation, default) in options.items()
     ]
 
     @wraps(command)
     def with_options(**given: Any) -> None:
-        page = {name: given.pop(name) for name in PAGE_OPTIONS}
-        command(**given, page_options={name: value for name, value in page.items() if value is not None})
+        call(given)
 
     with_options.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
     with_options.__annotations__ = {one.name: one.annotation for one in (*kept, *added)}

@@ -32,8 +32,8 @@ def _seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def bench_machine(n: int) -> int:
-    """Print medians of interleaved runs, and give the exit code."""
+def bench_machine(n: int) -> None:
+    """Print medians of interleaved runs."""
     common.err.print("simulating, and compiling what is not yet compiled …")
     words = simulate_words(n, rate_hz=1e6)
     copied = np.empty_like(words)
@@ -52,4 +52,3 @@ def bench_machine(n: int) -> int:
     for name, measured in seconds.items():
         median = statistics.median(measured)
         common.out.print(f"{name:32} {n / median / 1e6:10,.1f} M words/s {median / base:8.1f} x copying", markup=False)
-    return common.OK

@@ -33,40 +33,37 @@ PICTURES = (
 
 def calibrate_files(
     files: list[str], *, output: Path, detector_name: str, format_name: str | None, pictures: Path | None
-) -> int:
-    """Calibrate, write the new detector file, and give the exit code; nothing is written when there is too little."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        if output.exists():
-            raise common.CommandError(f"{output}: already exists; expected a new file, since none is overwritten")
-        if not output.parent.is_dir():
-            raise common.CommandError(f"{output}: cannot be written: {output.parent} is not a folder")
-        try:
-            if pictures is not None:
-                pictures.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise common.CommandError(f"--pictures: {pictures}: cannot be made: {error.strerror or error}") from None
-        if streams := [file for file in files if is_stream(file)]:
-            raise common.CommandError(f"FILES: found {streams[0]}, expected files, which are read several times")
-        check_there(files)
-        before = common.load_detector(detector_name)
-        try:
-            calibration, counts, rounds = _converged(files, before, format_name)
-        except CalibrationError as error:
-            raise common.CommandError(f"too little data, nothing was written\n{error}") from None
-        text = detector_toml(
-            calibration.detector,
-            remarks=[f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks],
-            chamber_remarks=_remarks(calibration),
-        )
-        _report(calibration)
-        with common.named_output(output), output.open("x", encoding="utf-8") as handle:
-            handle.write(text)
-        common.say(f"{output} written after {rounds} rounds")
+) -> None:
+    """Calibrate, and write the new detector file. Raises CommandError; with too little data nothing is written."""
+    if output.exists():
+        raise common.CommandError(f"{output}: already exists; expected a new file, since none is overwritten")
+    if not output.parent.is_dir():
+        raise common.CommandError(f"{output}: cannot be written: {output.parent} is not a folder")
+    try:
         if pictures is not None:
-            with common.named_output(pictures):
-                _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
-    return status[0]
+            pictures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise common.CommandError(f"--pictures: {pictures}: cannot be made: {error.strerror or error}") from None
+    if streams := [file for file in files if is_stream(file)]:
+        raise common.CommandError(f"FILES: found {streams[0]}, expected files, which are read several times")
+    check_there(files)
+    before = common.load_detector(detector_name)
+    try:
+        calibration, counts, rounds = _converged(files, before, format_name)
+    except CalibrationError as error:
+        raise common.CommandError(f"too little data, nothing was written\n{error}") from None
+    text = detector_toml(
+        calibration.detector,
+        remarks=[f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks],
+        chamber_remarks=_remarks(calibration),
+    )
+    _report(calibration)
+    with common.named_output(output), output.open("x", encoding="utf-8") as handle:
+        handle.write(text)
+    common.say(f"{output} written after {rounds} rounds")
+    if pictures is not None:
+        with common.named_output(pictures):
+            _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
 
 
 def _converged(files: list[str], detector: Detector, format_name: str | None) -> tuple[Calibration, Counts, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector
-from muonstream.errors import MuonstreamError
+from muonstream.errors import LOST, MuonstreamError
 from muonstream.formats.recognise import BINARY, Format
 from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
@@ -22,9 +22,6 @@ from muonstream.verdicts.verdicts import headline
 
 spare_extensions()
 
-OK, FAILED, LOST = 0, 1, 3
-"""Exit codes; 2 is a wrong option, which the command line finds by itself."""
-INTERRUPTED = 130
 ENOUGH_ROWS: Final = 100
 """From so many rows of a text on, most of them must be good."""
 LINES: Final = 20
@@ -38,36 +35,24 @@ class CommandError(MuonstreamError):
 class LossError(CommandError):
     """With --strict: something was lost, malformed, left out or counted twice."""
 
+    exit_code = LOST
+
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
 
 
+LOGGER: Final = logging.getLogger("muonstream.commands")
+
+
 def say(line: str) -> None:
-    """A line of progress on standard error."""
-    err.print(line, markup=False)
+    """A line of progress, which the command line shows on standard error."""
+    LOGGER.info("%s", line)
 
 
 def complain(message: str) -> None:
-    """One line on standard error for each line of the message."""
-    for line in message.splitlines():
-        print(f"muonstream: {line}", file=sys.stderr)
-
-
-@contextmanager
-def clear_errors(status: list[int]) -> Iterator[None]:
-    """Turn what users can cause into lines on standard error; status[0] becomes the exit code."""
-    try:
-        yield
-    except MuonstreamError as error:
-        complain(str(error))
-        status[0] = LOST if isinstance(error, LossError) else FAILED
-    except KeyboardInterrupt:
-        complain("interrupted")
-        status[0] = INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        status[0] = FAILED
+    """What went wrong, which does not end the command; one line of standard error for each line of the message."""
+    LOGGER.error("%s", message)
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 
 from muonstream.commands import common
 from muonstream.commands.page import LivePage, PageOptions, open_dashboard
-from muonstream.commands.run import stopping
+from muonstream.commands.signals import StopSignal
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.snapshots import follow_snapshots
@@ -42,28 +42,25 @@ def show(
     stale_after_s: float,
     properties: Path | None,
     timeout_s: float,
-) -> int:
-    """Serve the page of the snapshots in a topic, until Ctrl-C; gives the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        page = LivePage.of(page_options, stale_after_s=stale_after_s)
-        trouble = _Trouble()
-        connection = Connection(
-            KafkaAddress.parse(address, default_topic=SNAPSHOTS),
-            Login.read(properties),
-            timeout_s=timeout_s,
-            on_error=trouble.met,
-        )
-        stop = Event()
-        with open_dashboard(page, trouble.lines) as server:
-            server.start()
-            server.feed.say(f"Nothing has been published to {connection.address} yet.")
-            with stopping(stop):
-                common.say(f"The page of {connection.address} is at {server.notice} (Ctrl-C ends it)")
-                for snapshot in follow_snapshots(connection, stop, run=run, say=common.say):
-                    if snapshot is not None:
-                        trouble.over()
-                        server.publish(snapshot)
-                    elif trouble.lines() and connection.reachable():
-                        trouble.over()
-    return status[0]
+) -> None:
+    """Serve the page of the snapshots in a topic, until Ctrl-C. Raises CommandError or KafkaAccessError."""
+    page = LivePage.of(page_options, stale_after_s=stale_after_s)
+    trouble = _Trouble()
+    connection = Connection(
+        KafkaAddress.parse(address, default_topic=SNAPSHOTS),
+        Login.read(properties),
+        timeout_s=timeout_s,
+        on_error=trouble.met,
+    )
+    stop = StopSignal()
+    with open_dashboard(page, trouble.lines) as server:
+        server.start()
+        server.feed.say(f"Nothing has been published to {connection.address} yet.")
+        with stop.listening():
+            common.say(f"The page of {connection.address} is at {server.notice} (Ctrl-C ends it)")
+            for snapshot in follow_snapshots(connection, stop, run=run, say=common.say):
+                if snapshot is not None:
+                    trouble.over()
+                    server.publish(snapshot)
+                elif trouble.lines() and connection.reachable():
+                    trouble.over()

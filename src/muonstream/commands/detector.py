@@ -5,23 +5,20 @@ from __future__ import annotations
 from muonstream.commands import common
 
 
-def check_detector(file: str) -> int:
-    """Say that a detector file is right, with what it holds, or what is wrong; gives the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        detector = common.load_detector(file)
-        cells = sum(chamber.cells for chamber in detector.chambers)
-        common.out.print(f"{file}: right: {detector.name}", markup=False)
-        for chamber in detector.chambers:
-            last = chamber.first_channel + chamber.cells - 1
-            common.out.print(
-                f"  {chamber.name}: board {chamber.board}, channels {chamber.first_channel} to {last}, "
-                f"view {chamber.view}, floor at {chamber.z_mm:g} mm, {len(chamber.dead_cells)} known dead cells",
-                markup=False,
-            )
+def check_detector(file: str) -> None:
+    """Say that a detector file is right, with what it holds. Raises DetectorError with what is wrong."""
+    detector = common.load_detector(file)
+    cells = sum(chamber.cells for chamber in detector.chambers)
+    common.out.print(f"{file}: right: {detector.name}", markup=False)
+    for chamber in detector.chambers:
+        last = chamber.first_channel + chamber.cells - 1
         common.out.print(
-            f"  {cells} cells, {len(detector.scintillators)} scintillator and {len(detector.triggers)} trigger channels"
+            f"  {chamber.name}: board {chamber.board}, channels {chamber.first_channel} to {last}, "
+            f"view {chamber.view}, floor at {chamber.z_mm:g} mm, {len(chamber.dead_cells)} known dead cells",
+            markup=False,
         )
-        if detector.estimated:
-            common.out.print(f"  estimated, not measured: {', '.join(detector.estimated)}", markup=False)
-    return status[0]
+    common.out.print(
+        f"  {cells} cells, {len(detector.scintillators)} scintillator and {len(detector.triggers)} trigger channels"
+    )
+    if detector.estimated:
+        common.out.print(f"  estimated, not measured: {', '.join(detector.estimated)}", markup=False)

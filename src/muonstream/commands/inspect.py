@@ -14,6 +14,7 @@ from muonstream.commands.places import Places
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
+from muonstream.errors import FAILED, INTERRUPTED, MuonstreamError, ToldError
 from muonstream.formats.binary import BEGINS_INSIDE
 from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
 from muonstream.formats.evidence import Expected
@@ -108,36 +109,34 @@ class Findings:
         }
 
 
-def inspect_files(files: list[str], *, detector_name: str, format_name: str | None, as_json: bool = False) -> int:
-    """Print what is in files, one after another, and give the exit code: FAILED if one of them cannot be read."""
-    status = [common.OK]
+def inspect_files(files: list[str], *, detector_name: str, format_name: str | None, as_json: bool = False) -> None:
+    """Print what is in files, one after another.
+
+    Raises DetectorError; and ToldError at the end if one of them could not be read, whose line was printed in its turn.
+    """
+    detector = common.load_detector(detector_name)
     results: list[dict[str, Any]] = []
-    detector: Detector | None = None
-    with common.clear_errors(status):
-        detector = common.load_detector(detector_name)
-    for number, file in enumerate(files) if detector is not None else ():
+    exit_code = 0
+    for number, file in enumerate(files):
         if not as_json and number:
             common.out.print()
-        one = [common.OK]
-        with common.clear_errors(one):
-            try:
-                found = _inspect(file, detector, format_name)
-            except Exception as error:
-                results.append({"file": file, "error": str(error)})
-                raise
+        try:
+            found = _inspect(file, detector, format_name)
+        except (MuonstreamError, KeyboardInterrupt) as error:
+            results.append({"file": file, "error": str(error) or "interrupted"})
+            common.complain(str(error) or "interrupted")
+            exit_code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else max(exit_code, FAILED)
+            if exit_code == INTERRUPTED:
+                break
+        else:
             if as_json:
                 results.append(found.as_json())
             else:
                 _show(found)
-        status[0] = max(status[0], one[0])
-        if one[0] == common.INTERRUPTED:
-            break
-    if as_json and detector is not None:
-        with common.clear_errors(status):
-            print(
-                json.dumps({"muonstream": __version__, "schema": SCHEMA, "detector": detector.name, "files": results})
-            )
-    return status[0]
+    if as_json:
+        print(json.dumps({"muonstream": __version__, "schema": SCHEMA, "detector": detector.name, "files": results}))
+    if exit_code:
+        raise ToldError(exit_code)
 
 
 def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings:

@@ -105,10 +105,9 @@ def together(
         yield block
 
 
-def process_files(files: list[str], options: ProcessOptions) -> int:
-    """Process files and give the exit code; what was good before an error is counted and shown."""
-    status = [common.OK]
-    with common.clear_errors(status), summary_file(options.summary_path, files) as file:
+def process_files(files: list[str], options: ProcessOptions) -> None:
+    """Process files; what was good before an error is counted and shown. Raises CommandError, SourceError or others."""
+    with summary_file(options.summary_path, files) as file:
         check_there(files)
         detector = common.load_detector(options.detector_name)
         counted: list[CountedRun] = []
@@ -124,7 +123,6 @@ def process_files(files: list[str], options: ProcessOptions) -> int:
         common.fail_if_misread(total)
         if options.strict:
             common.fail_if_lossy(total)
-    return status[0]
 
 
 @contextmanager

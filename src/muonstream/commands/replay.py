@@ -6,20 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Final
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
+from muonstream.commands.signals import StopSignal
 from muonstream.commands.topics import connect
 from muonstream.detector.model import Detector
+from muonstream.errors import INTERRUPTED, ToldError
 from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
@@ -38,7 +38,6 @@ from muonstream.sources.runs import identify, may_join, runs_of
 from muonstream.sources.simulated import parse, simulated
 
 FORMS: Final = {"frames": Kind.FRAME, "json": Kind.JSON, "dma": Kind.DMA}
-TERMINATED: Final = 143
 SAID_AGAIN_S: Final = 30.0
 MOST_IDLE: Final = 20
 """So often in a row a source that grows gives nothing, until it is taken to have no more than that."""
@@ -60,27 +59,6 @@ class ReplayOptions:
     detector_name: str
     properties: Path | None
     timeout_s: float
-
-
-class _Stop(Event):
-    """Set by Ctrl-C or SIGTERM, with the signal's number; a second one ends at once."""
-
-    number = 0
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        if self.is_set():
-            raise KeyboardInterrupt
-        self.number = number
-        self.set()
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, old in before.items():
-                signal.signal(number, old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,63 +142,60 @@ class _Trouble:
             common.say(f"{error}; waiting for it (Ctrl-C twice gives up)")
 
 
-def replay_files(files: list[str], options: ReplayOptions) -> int:
-    """Send a run; gives the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        if options.fast and options.rate_hz is not None:
-            raise common.CommandError("--fast: found beside --rate, expected one of them")
-        detector = common.load_detector(options.detector_name)
-        source = _Source.of(files, options, detector)
-        kind = FORMS[options.form]
-        run = source.identity(options)
-        connection = connect(
-            options.to,
-            option="--to",
-            default_topic=FRAMES if kind is Kind.FRAME else HITS,
-            properties=options.properties,
-            timeout_s=options.timeout_s,
-            on_error=_Trouble(),
-        )
-        stop = _Stop()
-        with stop.listening():
-            admin = connection.wait(say=common.say, stop=stop)
-            if admin is None:
-                return common.INTERRUPTED
-            tails = read_tails(connection, connection.partitions(admin), run)
-            check_tails(connection, run, kind, tails)
-            where = f"{connection.address}: run {run.number} {run.name!r}"
-            begun = any(tail != SentSoFar() for tail in tails)
-            ended = all(tail.ended for tail in tails)
-            if ended and source.endless:
-                raise common.CommandError(f"{where} has been sent whole, with its end; {ANOTHER}")
-            if begun and not source.rewinds:
-                what = "standard input" if files == ["-"] else files[0]
-                raise common.CommandError(
-                    f"{where} has begun, and {what} cannot be read again from its beginning: {ANOTHER}"
-                )
-            if begun:
-                difference = _difference(run, kind, tails, source, stop)
-                if stop.is_set():
-                    return common.INTERRUPTED if stop.number == signal.SIGINT else TERMINATED
-                if difference:
-                    raise common.CommandError(f"{where} is another run than {files[0]}: {difference}; {ANOTHER}")
-                if ended:
-                    common.say(f"{where} has been sent whole, with its end: the words are those of {files[0]}")
-                    return common.OK
-                common.say(f"{where} has begun: only what is missing is sent")
-            gateway = Gateway(connection, run, kind, tails, boards=detector.boards)
-            try:
-                with compiling():
-                    warm_up(kind, detector.boards)
-                status[0] = _send(gateway, source, options, tails, stop, where)
-            except BaseException:
-                gateway.outbox.abandon()
-                raise
-    return status[0]
+def replay_files(files: list[str], options: ReplayOptions) -> None:
+    """Send a run. Raises CommandError, KafkaAccessError or SourceError."""
+    if options.fast and options.rate_hz is not None:
+        raise common.CommandError("--fast: found beside --rate, expected one of them")
+    detector = common.load_detector(options.detector_name)
+    source = _Source.of(files, options, detector)
+    kind = FORMS[options.form]
+    run = source.identity(options)
+    connection = connect(
+        options.to,
+        option="--to",
+        default_topic=FRAMES if kind is Kind.FRAME else HITS,
+        properties=options.properties,
+        timeout_s=options.timeout_s,
+        on_error=_Trouble(),
+    )
+    stop = StopSignal()
+    with stop.listening():
+        admin = connection.wait(say=common.say, stop=stop)
+        if admin is None:
+            raise ToldError(INTERRUPTED)
+        tails = read_tails(connection, connection.partitions(admin), run)
+        check_tails(connection, run, kind, tails)
+        where = f"{connection.address}: run {run.number} {run.name!r}"
+        begun = any(tail != SentSoFar() for tail in tails)
+        ended = all(tail.ended for tail in tails)
+        if ended and source.endless:
+            raise common.CommandError(f"{where} has been sent whole, with its end; {ANOTHER}")
+        if begun and not source.rewinds:
+            what = "standard input" if files == ["-"] else files[0]
+            raise common.CommandError(
+                f"{where} has begun, and {what} cannot be read again from its beginning: {ANOTHER}"
+            )
+        if begun:
+            difference = _difference(run, kind, tails, source, stop)
+            if stop.is_set():
+                raise ToldError(stop.exit_code)
+            if difference:
+                raise common.CommandError(f"{where} is another run than {files[0]}: {difference}; {ANOTHER}")
+            if ended:
+                common.say(f"{where} has been sent whole, with its end: the words are those of {files[0]}")
+                return
+            common.say(f"{where} has begun: only what is missing is sent")
+        gateway = Gateway(connection, run, kind, tails, boards=detector.boards)
+        try:
+            with compiling():
+                warm_up(kind, detector.boards)
+            _send(gateway, source, options, tails, stop, where)
+        except BaseException:
+            gateway.outbox.abandon()
+            raise
 
 
-def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, stop: _Stop) -> str:
+def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, stop: StopSignal) -> str:
     """Why what the topic has of a run is not of this source, or "" if it is."""
     rehearsal = Rehearsal(run, kind, tails, boards=source.detector.boards)
     begun, idle = False, 0
@@ -239,9 +214,9 @@ def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, s
 
 
 def _send(
-    gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[SentSoFar], stop: _Stop, where: str
-) -> int:
-    """Everything of a source into the gateway; gives the exit code."""
+    gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[SentSoFar], stop: StopSignal, where: str
+) -> None:
+    """Everything of a source into the gateway. Raises ToldError when it was stopped and the run stays open."""
     begun = False
     began = time.monotonic()
     blocks = source.timed(options, max(tail.position for tail in tails), stop)
@@ -269,10 +244,9 @@ def _send(
     if stop.is_set() and not (source.endless and stop.number == signal.SIGINT):
         gateway.leave()
         common.say(f"{where} stays open after {gateway.words:,} words: the same command goes on with it")
-        return common.INTERRUPTED if stop.number == signal.SIGINT else TERMINATED
+        raise ToldError(stop.exit_code)
     end = gateway.finish()
     _report(gateway, end, where, time.monotonic() - began)
-    return common.OK
 
 
 def _report(gateway: Gateway, end: EndMessage, where: str, seconds: float) -> None:

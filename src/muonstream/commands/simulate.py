@@ -87,28 +87,25 @@ class SimulateOptions:
             raise common.CommandError(str(error)) from None
 
 
-def simulate_file(output: str, options: SimulateOptions) -> int:
-    """Write simulated words and give the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        simulation = options.simulation()
-        config, text, force, truth_path = simulation.config, options.text, options.force, options.truth_path
-        if output.endswith(".csv") and not text:
-            raise common.CommandError(f"{output}: found the name of a table; expected another, or --text")
-        _check_new(output, truth_path, force)
-        written = 0
-        quiet = not common.err.is_terminal
-        with ExitStack() as stack:
-            truth = stack.enter_context(_truth_file(truth_path))
-            handle = stack.enter_context(_opened(output, force))
-            bar = stack.enter_context(Progress(console=common.err, disable=quiet))
-            task = bar.add_task("words", total=config.words or round((config.duration_s or 0.0) * config.rate_hz))
-            for block in _blocks(simulation, truth, truth_path):
-                handle.write(table_of(block) if text else block.astype("<u8").tobytes())
-                written += len(block)
-                bar.update(task, completed=written)
-        common.say(f"{written:,} words written to {output}")
-    return status[0]
+def simulate_file(output: str, options: SimulateOptions) -> None:
+    """Write simulated words. Raises CommandError."""
+    simulation = options.simulation()
+    config, text, force, truth_path = simulation.config, options.text, options.force, options.truth_path
+    if output.endswith(".csv") and not text:
+        raise common.CommandError(f"{output}: found the name of a table; expected another, or --text")
+    _check_new(output, truth_path, force)
+    written = 0
+    quiet = not common.err.is_terminal
+    with ExitStack() as stack:
+        truth = stack.enter_context(_truth_file(truth_path))
+        handle = stack.enter_context(_opened(output, force))
+        bar = stack.enter_context(Progress(console=common.err, disable=quiet))
+        task = bar.add_task("words", total=config.words or round((config.duration_s or 0.0) * config.rate_hz))
+        for block in _blocks(simulation, truth, truth_path):
+            handle.write(table_of(block) if text else block.astype("<u8").tobytes())
+            written += len(block)
+            bar.update(task, completed=written)
+    common.say(f"{written:,} words written to {output}")
 
 
 def _taken(name: str | Path) -> common.CommandError:

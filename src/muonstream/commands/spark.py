@@ -6,22 +6,18 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from muonstream.commands import common
-from muonstream.commands.alarms import Alarms
-from muonstream.commands.publish import Publishing
-from muonstream.commands.run import LiveOptions, get_ready, keep_page_open, serve_page, stopping, watch_run
-from muonstream.commands.summary_file import summary_file
-from muonstream.commands.topic import RunSelection, TopicOptions, topic_feed
+from muonstream.commands.live import LiveRun
+from muonstream.commands.options import RunOptions, SparkOptions
+from muonstream.commands.topic import RunSelection, topic_feed
 from muonstream.commands.topics import connect
-from muonstream.detector.model import Detector
-from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka.deliveries import Deliveries
@@ -57,21 +53,6 @@ MOST_HELD_WORDS: Final = 1 << 26
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-@dataclass(frozen=True, slots=True)
-class SparkOptions:
-    """What the command line says of Spark; "" and None are what it does not say.
-
-    trigger: as 1s or 500ms; checkpoint: folder, of any of Hadoop's file systems; conf: KEY=VALUE
-    """
-
-    master: str = ""
-    trigger: str = ""
-    checkpoint: str = ""
-    most_words: int | None = None
-    conf: Sequence[str] = ()
-    log: Path | None = None
-
-
 def trigger_seconds(text: str) -> float:
     """A trigger, as 1s, 500ms, 2min, in seconds. Raises CommandError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min|h)?", text or "1s")
@@ -81,73 +62,48 @@ def trigger_seconds(text: str) -> float:
     return seconds
 
 
-def run_spark(
-    source: str,
-    spark: SparkOptions,
-    options: TopicOptions,
-    live: LiveOptions,
-) -> int:
-    """A run of a topic on Spark, live; gives the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status), ExitStack() as stack:
-        page = live.live_page()
-        settings = _settings(spark)
-        trigger_s = trigger_seconds(spark.trigger)
-        detector = common.load_detector(live.detector_name)
-        begin = Begin.parse(options.begin)
-        stop = Event()
-        alarms = stack.enter_context(Alarms(live.alarms, detector, live.run or source))
-        summary = stack.enter_context(summary_file(live.summary_path, [options.store]))
-        stack.enter_context(stopping(stop))
-        connection = connect(source, default_topic=FRAMES, properties=options.properties, timeout_s=options.timeout_s)
+def run_spark(options: RunOptions) -> None:
+    """Watch a topic with Spark. Raises CommandError, KafkaAccessError, SourceError, StoreError or SparkError."""
+    spark, source, keeping, kafka = options.spark or SparkOptions(), options.source, options.keeping, options.kafka
+    settings = _settings(spark)
+    trigger_s = trigger_seconds(spark.trigger)
+    begin = Begin.parse(source.begin)
+    with LiveRun(options, source.run or source.name, written=[keeping.store]) as live:
+        live.catch_signals()
+        connection = connect(source.name, default_topic=FRAMES, properties=kafka.properties, timeout_s=kafka.timeout_s)
         java = java_properties(connection.login)
-        store = stack.enter_context(Store(options.store)) if options.store is not None else None
-        problems: list[Publishing] = []
-        server = stack.enter_context(
-            serve_page(
-                page,
-                alarms,
-                problems=lambda: [line for topics in problems for line in topics.problems()],
-            )
-        )
-
-        def limits(words_per_message: float) -> tuple[int, int]:
-            messages, record_batch = sizes(words_per_message, spark.most_words)
-            words = round(messages * max(words_per_message, 1))
-            common.say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
-            return messages, record_batch
-
-        engines: list[TopicEngine] = []
-        ends = TopicOffsets(connection, begin=begin, on_lost=lambda *what: engines[-1].lost(*what))
-        stack.callback(ends.close)
-        if not ends.open(stop, common.say):
-            return status[0]
+        store = live.keep(Store(keeping.store)) if keeping.store is not None else None
+        live.serve()
+        ends = live.keep(closing(TopicOffsets(connection, begin=begin)))
+        if not ends.open(live.stop, common.say):
+            return
         name = str(connection.address)
-        choice = RunSelection(ends, store, name, options)
-        pipeline = _pipeline(detector, live.run, name, live.reconstruct, alarms)
-        pipeline.board = alarms.board
-        deliveries = Deliveries(wanted=choice.wanted, named=options.number is not None)
+        choice = RunSelection(ends, store, name, source)
+        builder = FrameBuilder(live.detector.boards, max_held_words=MOST_HELD_WORDS)
+        pipeline = live.pipeline(name, workers=1, builder=builder)
+        pipeline.board = live.alarms.board
+        deliveries = Deliveries(wanted=choice.wanted, named=source.number is not None)
         if choice.saved is not None and choice.saved.ended:
             # nothing is left to be read: Spark would start for nothing
             engine = TopicEngine(ends, pipeline, deliveries, store=store, name=name)
         else:
             starting = f"Starting Spark {spark_version()} on {settings.master}"
-            if server is not None:
-                server.feed.say(starting + ".")
-            query = stack.enter_context(_query(spark, settings, options.store, ends, trigger_s, java, starting))
+            if live.server is not None:
+                live.server.feed.say(starting + ".")
+            query = live.keep(_query(spark, settings, keeping.store, ends, trigger_s, java, starting))
+            limits = partial(_limits, spark.most_words)
             engine = SparkEngine(ends, pipeline, deliveries, query, store=store, name=name, limits=limits)
-        topics = Publishing(live.publishing, pipeline)
-        engines[:], problems[:] = [engine], [topics]
-        with pipeline:
-            get_ready(pipeline, server)
-            feed = topic_feed(engine, choice, options, stop, live.interval_s)
-            snapshot, published = watch_run(pipeline, feed, server, alarms, topics, summary)
-        if live.stay:
-            keep_page_open(server, stop)
-        common.check_published(published)
-        if live.strict:
-            common.fail_if_lossy(snapshot)
-    return status[0]
+        live.compile(pipeline)
+        live.watch(pipeline, topic_feed(live, engine, choice))
+        live.conclude()
+
+
+def _limits(most_words: int | None, words_per_message: float) -> tuple[int, int]:
+    """The messages of a micro-batch and of a record batch at most, which are said."""
+    messages, record_batch = sizes(words_per_message, most_words)
+    words = round(messages * max(words_per_message, 1))
+    common.say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
+    return messages, record_batch
 
 
 @contextmanager
@@ -181,19 +137,6 @@ def _settings(spark: SparkOptions) -> SparkSettings:
     check_java()
     check_reached(settings.master)
     return settings
-
-
-def _pipeline(detector: Detector, run: str, source: str, reconstruct: bool, alarms: Alarms) -> Pipeline:
-    builder = FrameBuilder(detector.boards, max_held_words=MOST_HELD_WORDS)
-    return Pipeline(
-        detector,
-        run=run,
-        source=source,
-        workers=1,
-        builder=builder,
-        reconstruct=reconstruct,
-        timeline=alarms.timeline,
-    )
 
 
 def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int, int]:

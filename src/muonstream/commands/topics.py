@@ -35,37 +35,31 @@ def connect(
 
 def create_topics(
     address: str, *, properties: Path | None, timeout_s: float, prefix: str, retention_hours: float, replication: int
-) -> int:
-    """Make our topics where they are missing; gives the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
-        admin = connection.wait(say=common.say)
-        assert admin is not None
-        wanted = topics.specs(prefix=prefix, retention_hours=retention_hours)
-        for line in topics.create(connection, admin, wanted, replication):
-            common.out.print(line, markup=False)
-    return status[0]
+) -> None:
+    """Make our topics where they are missing. Raises KafkaAccessError."""
+    connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
+    admin = connection.wait(say=common.say)
+    assert admin is not None
+    wanted = topics.specs(prefix=prefix, retention_hours=retention_hours)
+    for line in topics.create(connection, admin, wanted, replication):
+        common.out.print(line, markup=False)
 
 
-def list_topics(address: str, *, properties: Path | None, timeout_s: float, group: str) -> int:
-    """Show the cluster's topics; gives the exit code."""
-    status = [common.OK]
-    with common.clear_errors(status):
-        connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
-        admin = connection.wait(say=common.say)
-        assert admin is not None
-        found = topics.states(connection, admin, group=group)
-        table = Table(box=None, pad_edge=False)
-        # names are never cut short: they are copied into addresses
-        table.add_column("topic", no_wrap=True, min_width=max((len(state.name) for state in found), default=0))
-        for heading in ("partitions", "kept", "messages", "lag"):
-            table.add_column(heading, justify="left" if heading == "kept" else "right")
-        for state in found:
-            lag = "-" if state.lag is None else f"{state.lag:,}"
-            table.add_row(state.name, str(state.partitions), _kept(state), f"{state.messages:,}", lag)
-        common.out.print(table)
-    return status[0]
+def list_topics(address: str, *, properties: Path | None, timeout_s: float, group: str) -> None:
+    """Show the cluster's topics. Raises KafkaAccessError."""
+    connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
+    admin = connection.wait(say=common.say)
+    assert admin is not None
+    found = topics.states(connection, admin, group=group)
+    table = Table(box=None, pad_edge=False)
+    # names are never cut short: they are copied into addresses
+    table.add_column("topic", no_wrap=True, min_width=max((len(state.name) for state in found), default=0))
+    for heading in ("partitions", "kept", "messages", "lag"):
+        table.add_column(heading, justify="left" if heading == "kept" else "right")
+    for state in found:
+        lag = "-" if state.lag is None else f"{state.lag:,}"
+        table.add_row(state.name, str(state.partitions), _kept(state), f"{state.messages:,}", lag)
+    common.out.print(table)
 
 
 def _kept(state: TopicState) -> str:

@@ -53,6 +53,7 @@ class TopicEngine:
     ) -> None:
         """name: of the topic in the store."""
         self.reader = reader
+        reader.on_lost = self.lost
         self.pipeline = pipeline
         self.deliveries = deliveries
         self._step = -1

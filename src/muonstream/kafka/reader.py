@@ -67,8 +67,8 @@ class Begin:
 class TopicReader:
     """Reads all partitions of a topic in batches. `next` has the first offset not yet given of each.
 
-    An offset that is gone is an error, unless `begin` says where to go on; what is lost by it goes to on_lost
-    (partition, from, to). Messages come in order in each partition.
+    An offset that is gone is an error, unless `begin` says where to go on; what is lost by it goes to `on_lost`
+    (partition, from, to), which whoever counts the messages sets. Messages come in order in each partition.
     """
 
     def __init__(
@@ -76,13 +76,12 @@ class TopicReader:
         connection: Connection,
         *,
         begin: Begin | None = None,
-        on_lost: Callable[[int, int, int], None] = lambda partition, first, last: None,
     ) -> None:
         self.connection = connection
         self.topic = connection.address.topic
         self.begin = begin or Begin()
         self.next: dict[int, int] = {}
-        self._on_lost = on_lost
+        self.on_lost: Callable[[int, int, int], None] = lambda partition, first, last: None
         self._library = client_library()
         self._consumer: Consumer | None = None
         self._admin: Any = None
@@ -209,7 +208,7 @@ class TopicReader:
         else:
             raise self._gone(partition, stored, low, high)
         if stored is not None and wanted > stored:
-            self._on_lost(partition, stored, wanted)
+            self.on_lost(partition, stored, wanted)
         return wanted
 
     def _gone(self, partition: int, wanted: int, low: int, high: int) -> SourceError:

@@ -1,0 +1,186 @@
+"""The commands that watch a source live: run and demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from muonstream.cli.errors import refuse, refuse_missing, unfit
+from muonstream.cli.help import Command
+from muonstream.cli.options import (
+    IDLE_SECONDS,
+    WORKERS,
+    CheckpointOption,
+    DetectorOption,
+    EngineName,
+    EngineOption,
+    FormatOption,
+    IdleOption,
+    KafkaOption,
+    KafkaTimeoutOption,
+    MasterOption,
+    MostWordsOption,
+    NotifyLimitOption,
+    NotifyLinkOption,
+    NotifyOption,
+    ReconstructOption,
+    RemindOption,
+    RunOption,
+    SparkConfOption,
+    SparkLogOption,
+    StaleOption,
+    StrictOption,
+    SummaryOption,
+    TriggerOption,
+    WebhookOption,
+    WorkersOption,
+    alarms_option,
+    keeping_option,
+    page_option,
+    publishing_option,
+    source_option,
+    with_general_options,
+    with_page_options,
+)
+
+live_app = typer.Typer()
+
+
+@live_app.command(cls=Command)
+@with_general_options
+@with_page_options
+def demo(
+    duration: Annotated[float | None, source_option(min=0.1, help="Seconds after which it ends by itself.")] = None,
+    rate_hz: Annotated[float, source_option(min=1, max=4e7, help="Words a second.")] = 5000.0,
+    reconstruct: ReconstructOption = False,
+    *,
+    page_options: dict[str, Any],
+) -> None:
+    """Run a simulated telescope with its live page.
+
+    Example: muonstream demo --duration 20
+    """
+    from muonstream.commands.page import PageOptions
+    from muonstream.commands.run import run_demo
+
+    run_demo(PageOptions(**page_options), duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct)
+
+
+@live_app.command(cls=Command)
+@with_general_options
+@with_page_options
+def run(
+    ctx: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(help="A file or folder that grows, kafka://host:port/topic, sim:, or - for standard input."),
+    ],
+    format: FormatOption = None,
+    pace: Annotated[
+        str, source_option(help="max, or how many times as fast as the data were taken (1: at their own pace).")
+    ] = "",
+    follow: Annotated[
+        bool | None, source_option(help="Go on as the file or folder grows; of a topic, with the runs to come.")
+    ] = None,
+    run: RunOption = "",
+    run_number: Annotated[
+        int | None, source_option(min=0, help="The topic's run to take; without it, the newest.")
+    ] = None,
+    begin: Annotated[
+        str,
+        source_option(
+            "--from",
+            help="Where to begin in a topic, and to go on where messages are gone: earliest, latest, 0:OFFSET,…",
+        ),
+    ] = "",
+    idle_seconds: IdleOption = IDLE_SECONDS,
+    detector: DetectorOption = "telescope",
+    reconstruct: ReconstructOption = False,
+    workers: WorkersOption = WORKERS,
+    strict: StrictOption = False,
+    page: Annotated[bool, page_option(help="Serve the live page.")] = True,
+    stay: Annotated[bool, page_option(help="Leave the page open when the source has ended.")] = True,
+    interval: Annotated[float, page_option(min=0.05, max=60, help="Seconds between snapshots.")] = 0.5,
+    stale_after: StaleOption = 30.0,
+    summary: SummaryOption = None,
+    store: Annotated[
+        Path | None,
+        keeping_option(help="Keep the run's state in this file: a restarted engine goes on, nothing twice."),
+    ] = None,
+    store_every: Annotated[
+        float, keeping_option(min=0.01, max=3600, help="Seconds between writes to the store.")
+    ] = 1.0,
+    results: Annotated[
+        str, publishing_option(help="Publish the course's results here: kafka://host:port/results.")
+    ] = "",
+    snapshots: Annotated[str, publishing_option(help="Publish snapshots here: kafka://host:port/snapshots.")] = "",
+    results_interval: Annotated[
+        float, publishing_option(min=0.09, max=1e6, help="Seconds of data in each of the results, in whole windows.")
+    ] = 5.0,
+    reference: Annotated[
+        str, alarms_option(help="Compare with this snapshot of a good run, as its page gives it at /api/snapshot.musn.")
+    ] = "",
+    webhook: WebhookOption = "",
+    notify: NotifyOption = None,
+    remind_after: RemindOption = 30.0,
+    notify_limit: NotifyLimitOption = 20,
+    notify_link: NotifyLinkOption = "",
+    kafka_properties: KafkaOption = None,
+    kafka_timeout: KafkaTimeoutOption = 60.0,
+    engine: EngineOption = EngineName.local,
+    master: MasterOption = "",
+    trigger: TriggerOption = "",
+    checkpoint: CheckpointOption = "",
+    max_words_per_trigger: MostWordsOption = None,
+    spark_conf: SparkConfOption = None,
+    spark_log: SparkLogOption = None,
+    *,
+    page_options: dict[str, Any],
+) -> None:
+    """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
+
+    Each option can also be set by a key of the file that --config names (store-every = 2), or by an environment
+    variable (MUONSTREAM_STORE_EVERY=2); `muonstream config show run …` prints what holds, and why.
+
+    Example: muonstream run /data/run000123.dat
+    """
+    on_spark = engine is EngineName.spark
+    publishes, notifies = bool(results or snapshots), bool(notify)
+    problem = unfit(ctx, source, on_spark=on_spark, publishes=publishes, notifies=notifies, page=page)
+    if problem:
+        refuse(problem)
+    refuse_missing([source], what="file or folder")
+    refuse_missing([reference])
+    from muonstream.commands.alarms import AlarmOptions
+    from muonstream.commands.options import (
+        AnalysisOptions,
+        KafkaOptions,
+        KeepingOptions,
+        RunOptions,
+        SourceOptions,
+        SparkOptions,
+        ViewOptions,
+    )
+    from muonstream.commands.page import PageOptions
+    from muonstream.commands.publish import PublishOptions
+
+    most, conf = max_words_per_trigger, tuple(spark_conf or ())
+    options = RunOptions(
+        SourceOptions(source, format, pace, follow, idle_seconds, run, run_number, begin),
+        AnalysisOptions(detector, reconstruct, workers, strict),
+        ViewOptions(PageOptions(**page_options) if page else None, stay, interval, stale_after),
+        KeepingOptions(summary, store, store_every),
+        PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
+        AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link),
+        KafkaOptions(kafka_properties, kafka_timeout),
+        SparkOptions(master, trigger, checkpoint, most, conf, spark_log) if on_spark else None,
+    )
+    if on_spark:
+        from muonstream.commands.spark import run_spark as watch
+    elif options.source.is_topic:
+        from muonstream.commands.topic import run_topic as watch
+    else:
+        from muonstream.commands.run import run_live as watch
+    watch(options)

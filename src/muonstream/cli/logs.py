@@ -1,0 +1,93 @@
+"""What commands say while they work: on a terminal as plain lines, for machines as JSON, by Python's logging."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+LOGGER: Final = logging.getLogger("muonstream")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that move the cursor, colour, hide or turn round what is shown."""
+
+
+class LogLevel(StrEnum):
+    """From which level on lines are shown."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+class LogFormat(StrEnum):
+    """How lines look: as on a terminal, with time and level, or one JSON object each."""
+
+    plain = "plain"
+    stamped = "stamped"
+    json = "json"
+
+
+class _Lines(logging.Formatter):
+    """Plain: the line alone; what went wrong bears the program's name, on each of its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = _lines(record)
+        prefix = "muonstream: " if record.levelno >= logging.WARNING else ""
+        return "\n".join(prefix + line for line in lines)
+
+
+class _Stamped(logging.Formatter):
+    """Date, time to the millisecond with its zone, level, then the line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = _time(record).isoformat(sep=" ", timespec="milliseconds")
+        lines = _lines(record)
+        return "\n".join(f"{at} {record.levelname:<7} {line}" for line in lines)
+
+
+class _Json(logging.Formatter):
+    """One object a record: time in UTC, level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        level = record.levelname.lower()
+        return json.dumps({"time": at, "level": level, "logger": record.name, "message": record.getMessage()})
+
+
+_FORMATTERS: Final = {LogFormat.plain: _Lines, LogFormat.stamped: _Stamped, LogFormat.json: _Json}
+
+
+def _lines(record: logging.LogRecord) -> list[str]:
+    """The lines of a message. Names of files and runs come from outside: none of them may steer a terminal."""
+    return [_CONTROL.sub(lambda found: repr(found[0])[1:-1], line) for line in record.getMessage().split("\n")]
+
+
+def _time(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created).astimezone()
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what standard error is at the moment: a progress bar, for instance, takes its place for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A standard error that is closed cannot be complained to."""
+
+
+def begin_logging(level: LogLevel = LogLevel.info, format: LogFormat = LogFormat.plain) -> None:
+    """Have what muonstream says go to standard error; called again, with other options from now on."""
+    for old in [one for one in LOGGER.handlers if isinstance(one, _Stderr)]:
+        LOGGER.removeHandler(old)
+    handler = _Stderr()
+    handler.setFormatter(_FORMATTERS[format]())
+    handler.setLevel(level.upper())
+    LOGGER.setLevel(logging.DEBUG if level is LogLevel.debug else logging.INFO)
+    LOGGER.addHandler(handler)

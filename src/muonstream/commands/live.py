@@ -1,0 +1,160 @@
+"""One run watched live, whatever its source and engine: what surrounds the counting of its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from muonstream.commands import common
+from muonstream.commands.alarms import Alarms
+from muonstream.commands.compiling import compiling
+from muonstream.commands.options import RunOptions
+from muonstream.commands.page import LivePage, open_dashboard
+from muonstream.commands.publish import Publishing
+from muonstream.commands.signals import StopSignal
+from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
+from muonstream.dashboard.server import Dashboard
+from muonstream.engines.pipeline import Pipeline, warm_up
+from muonstream.framing.builder import FrameBuilder
+from muonstream.run.monitor import Snapshot
+
+Publish = Callable[[Snapshot], None]
+_Opened = TypeVar("_Opened")
+
+
+class LiveRun:
+    """A run watched live: its page, alarms, topics and summary.
+
+    A context manager, which checks the options first and closes everything at the end. Inside, in this order: `keep`
+    what the source needs open, `serve` the page, make a `pipeline` and `watch` it being fed (again and again where runs
+    follow one another), then `conclude`. `catch_signals` says from when on Ctrl-C ends the run with what was counted.
+    """
+
+    def __init__(
+        self, options: RunOptions, name: str, *, live: bool = True, written: Iterable[str | Path | None] = ()
+    ) -> None:
+        """Raise CommandError or DetectorError for options that are wrong.
+
+        name: of the run, for messages; live: see `Board`; written: what the run reads, or writes besides its summary
+        """
+        view = options.view
+        self.options = options
+        self.stop = StopSignal()
+        self._page = None if view.access is None else LivePage.of(view.access, stale_after_s=view.stale_after_s)
+        self.detector = common.load_detector(options.analysis.detector_name)
+        self.alarms = Alarms(options.alarms, self.detector, name, live=live)
+        self.server: Dashboard | None = None
+        self._written = tuple(written)
+        self._summary: SummaryFile | None = None
+        self._publishing: Publishing | None = None
+        self._complete = True
+        self._last: Snapshot | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.alarms)
+        try:
+            self._summary = self._stack.enter_context(summary_file(self.options.keeping.summary, self._written))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def keep(self, opened: AbstractContextManager[_Opened]) -> _Opened:
+        """Have a context last as long as the run."""
+        return self._stack.enter_context(opened)
+
+    def catch_signals(self) -> None:
+        """From now on Ctrl-C and SIGTERM set `stop`; before, they just end the program."""
+        self._stack.enter_context(self.stop.listening())
+
+    def serve(self) -> None:
+        """Serve the page, where one is asked for. Raises CommandError."""
+        if self._page is None:
+            return
+        server = self._stack.enter_context(open_dashboard(self._page, self._problems, self.alarms.board))
+        if self.alarms.reference is not None:
+            server.feed.refer_to(self.alarms.reference)
+        server.start()
+        self.alarms.page = self.alarms.page or server.url.partition("?")[0]
+        common.say(f"The live page is at {server.notice} (Ctrl-C ends the run)")
+        self.server = server
+
+    def pipeline(
+        self, source: str, *, run: str = "", workers: int | None = None, builder: FrameBuilder | None = None
+    ) -> Pipeline:
+        """The pipeline of a run, and where it is published. Raises KafkaAccessError.
+
+        run: its name, "" where the source tells it later; workers: None for as many as the options say
+        """
+        analysis = self.options.analysis
+        made = Pipeline(
+            self.detector,
+            run=run or self.options.source.run,
+            source=source,
+            workers=analysis.workers if workers is None else workers,
+            builder=builder,
+            reconstruct=analysis.reconstruct,
+            timeline=self.alarms.timeline,
+        )
+        self._publishing = Publishing(self.options.publishing, made)
+        return made
+
+    def watch(self, pipeline: Pipeline, feed: Callable[[Publish], object], *, even_empty: bool = True) -> None:
+        """Feed a pipeline, which publishes snapshots as it goes on; write and show what was counted, whatever ended it.
+
+        feed: called with what takes a snapshot
+        A run without any word has an account too, unless an error ended it, or even_empty says otherwise.
+        """
+        publishing = self._publishing
+        assert publishing is not None, "the pipeline is made by `pipeline`"
+        whole = False
+
+        def publish(snapshot: Snapshot) -> None:
+            with pipeline.stopwatch.lasting("publishing"):
+                if self.server is not None:
+                    self.server.publish(snapshot)
+                else:
+                    self.alarms.board.update(snapshot)
+                publishing.publish(snapshot)
+
+        with pipeline:
+            try:
+                feed(publish)
+                whole = True
+            finally:
+                self._last = pipeline.snapshot("ended")
+                if self._last.account.words or (whole and even_empty):
+                    conclude(self._summary, self._last)
+                self._complete = publishing.finish()
+
+    def compile(self, pipeline: Pipeline) -> None:
+        """Have the kernels compiled before the first word, and say so where that takes long."""
+        if self.server is not None:
+            self.server.prepare(pipeline.detector)
+        with compiling(None if self.server is None else self.server.feed.say):
+            warm_up(pipeline.detector, reconstruct=bool(pipeline.catalogue.muon_shapes))
+
+    def conclude(self) -> None:
+        """Leave the page open as long as is asked for; then raise CommandError for what went wrong in the run."""
+        if self.options.view.stay and self.server is not None and not self.stop.is_set():
+            common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C")
+            self.stop.wait()
+        common.check_published(self._complete)
+        if self._last is not None:
+            common.fail_if_misread(self._last)
+            if self.options.analysis.strict:
+                common.fail_if_lossy(self._last)
+
+    def _problems(self) -> list[str]:
+        """What is wrong now with where the run is published and with who is told, a line each."""
+        publishing = self._publishing.problems() if self._publishing is not None else []
+        return [*publishing, *self.alarms.problems()]

@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM: the first asks a command to end with what was done, a second one ends it at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
+from muonstream.errors import INTERRUPTED, TERMINATED
+
+
+class StopSignal(Event):
+    """Set by Ctrl-C or SIGTERM; `number` is that of the signal, 0 when something else has set it."""
+
+    number = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals while the context lasts. Only the main thread can do this."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+    @property
+    def exit_code(self) -> int:
+        """Of a command that such a signal has ended."""
+        return TERMINATED if self.number == signal.SIGTERM else INTERRUPTED
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set():
+            raise KeyboardInterrupt
+        self.number = number
+        self.set()
