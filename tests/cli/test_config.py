@@ -197,3 +197,12 @@ def test_help_has_headings_in_one_order_and_no_option_without_one(command: str) 
 
 def test_completion_can_be_installed() -> None:
     assert "--install-completion" in RUNNER.invoke(app, ["--help"]).stdout
+
+
+def test_the_documented_file_is_right(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "options.md").read_text("utf-8")
+    config = tmp_path / "run.toml"
+    config.write_text(text.partition("```toml\n")[2].partition("```")[0])
+    found = show("--config", str(config))
+    assert found["notify"] == ("mailto://(not shown)", f"{config}: notify")
+    assert found["source"][0] == "/data/cosmics"
