@@ -12,7 +12,10 @@ from muonstream.commands.compiling import COMPILING, compiling
 
 PROGRAM = """
 from numba import njit
+from muonstream.cli.logs import begin_logging
 from muonstream.commands.compiling import compiling
+
+begin_logging()
 
 @njit(cache=True)
 def one(x):

@@ -84,8 +84,9 @@ def test_an_age_is_never_negative(empty: Snapshot) -> None:
 
 
 def test_counts_of_the_run_are_counters(empty: Snapshot) -> None:
-    found = of(replace(empty, gaps=2, resets=3, restarts=4, live_time_s=12.5))
-    assert [found[f"muonstream_{name}_total", NONE] for name in ("gaps", "resets", "restarts")] == [2, 3, 4]
+    found = of(replace(empty, gaps=2, resets=3, restarts=4, forced=5, live_time_s=12.5))
+    names = ("gaps", "resets", "restarts", "windows_forced")
+    assert [found[f"muonstream_{name}_total", NONE] for name in names] == [2, 3, 4, 5]
     assert found["muonstream_live_time_seconds", NONE] == 12.5
 
 

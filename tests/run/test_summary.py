@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,13 @@ def test_the_total_of_runs_is_their_sum_and_of_one_run_itself() -> None:
     assert made["runs"][1] == {"name": "r2", "number": 1, "files": ["2.dat"], **summary(snapshots[1])}
     with pytest.raises(ValueError, match="found no runs"):
         total_of([])
+
+
+def test_windows_that_were_closed_early_are_told() -> None:
+    pipeline = Pipeline(Detector.default(), workers=0)
+    with pipeline:
+        pipeline.push(simulate_words(1000))
+        pipeline.finish()
+        snapshot = replace(pipeline.snapshot("ended"), forced=2)
+    assert summary(snapshot)["forced_windows"] == 2
+    assert summary(total_of([snapshot, snapshot]))["forced_windows"] == 4

@@ -103,8 +103,12 @@ def report(snapshot: Snapshot, console: Console) -> None:
         both = found["muons_in_both_views"]
         console.print(f"{found['segments']:,} segments, {found['tracks']:,} tracks, {both:,} muons in both views")
     extra = [
-        f"{number} {name}{'s' if number != 1 else ''}"
-        for number, name in ((snapshot.gaps, "gap"), (snapshot.resets, "counter reset"))
+        f"{number:,} {name}{'s' if number != 1 else ''}{more}"
+        for number, name, more in (
+            (snapshot.gaps, "gap", ""),
+            (snapshot.resets, "counter reset", ""),
+            (snapshot.forced, "window", " closed early for want of memory"),
+        )
         if number
     ]
     if extra:

@@ -76,6 +76,7 @@ class FeedCollector:
         for name, text, n in (
             ("gaps", "Gaps in the data", snapshot.gaps),
             ("resets", "Resets of the orbit counter", snapshot.resets),
+            ("windows_forced", "Windows closed before all boards had passed them, for want of memory", snapshot.forced),
             ("words_repeated", "Words that are the same, bit for bit, as earlier ones", totals.repeated),
             ("steps_lost", "Times that an input was out of step", totals.steps_lost),
             ("restarts", "Restarts of the run's engine", snapshot.restarts),

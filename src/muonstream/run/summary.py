@@ -25,7 +25,8 @@ class CountedRun:
 
 
 def total_of(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """What several runs of one detector have together: counts, account, live time, gaps, resets and faults added up.
+    """What several runs of one detector have together: counts, account, live time, gaps, resets, forced windows and faults added
+    up.
 
     What a sum of runs does not have, such as rates against time, is the last run's.
     Raises ValueError for no runs.
@@ -49,6 +50,7 @@ def total_of(snapshots: Sequence[Snapshot]) -> Snapshot:
         data_time_s=sum(snapshot.data_time_s for snapshot in snapshots),
         gaps=sum(snapshot.gaps for snapshot in snapshots),
         resets=sum(snapshot.resets for snapshot in snapshots),
+        forced=sum(snapshot.forced for snapshot in snapshots),
         epoch=sum(snapshot.epoch + 1 for snapshot in snapshots) - 1,
         late_by_input=late_by_input,
         faults=tuple(fault for snapshot in snapshots for fault in snapshot.faults),
@@ -91,6 +93,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "live_time_s": snapshot.live_time_s,
         "gaps": snapshot.gaps,
         "resets": snapshot.resets,
+        "forced_windows": snapshot.forced,
         "epochs": snapshot.epoch + 1,
         "faults": list(snapshot.faults),
         "inputs": [{**asdict(report), "balanced": report.balanced} for report in snapshot.inputs],

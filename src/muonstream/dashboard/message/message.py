@@ -96,6 +96,7 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
         "account": {**account.as_dict(), "residual": account.residual, "balanced": account.balanced},
         "gaps": snapshot.gaps,
         "resets": snapshot.resets,
+        "forced": snapshot.forced,
         "late_by_input": dict(snapshot.late_by_input),
         "faults": list(snapshot.faults)[-FAULTS_SHOWN:],
         "inputs": inputs_json(snapshot.inputs),

@@ -44,7 +44,10 @@ export function showNumbers(numbers, colors) {
   setText(byId("detector"), numbers.detector.name);
   setText(
     byId("breaks"),
-    numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap",
+    [
+      numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap",
+      ...(numbers.forced ? [`${count(numbers.forced, "window")} closed early for want of memory`] : []),
+    ].join(", "),
   );
   showChambers(numbers.chambers, colors);
   showInputs(numbers.inputs);
