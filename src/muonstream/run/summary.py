@@ -25,8 +25,7 @@ class CountedRun:
 
 
 def total_of(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """What several runs of one detector have together: counts, account, live time, gaps, resets, forced windows and faults added
-    up.
+    """What several runs of one detector have together: counts, account, live time, gaps, resets and others added up.
 
     What a sum of runs does not have, such as rates against time, is the last run's.
     Raises ValueError for no runs.
