@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("spark",),
     ("engines",),
     ("dashboard",),
+    ("archive",),
     ("sinks",),
     ("kafka",),
     ("run",),
@@ -44,7 +45,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 # Rooms that know files, networks or pages. All others are pure: numpy, numba and the standard library.
-EDGES = frozenset({"__main__", "cli", "commands", "spark", "engines", "dashboard", "sinks", "kafka", "sources"})
+EDGES = frozenset(
+    {"__main__", "cli", "commands", "spark", "engines", "dashboard", "sinks", "kafka", "sources", "archive"}
+)
 CORE_LIBRARIES = frozenset({"numpy", "numba", "llvmlite"})  # the last is numba's own, for its intrinsics
 CORE_EXTRA_LIBRARIES = {"detector": frozenset({"pydantic"})}
 # Optional libraries that the core may import, but only inside the function that needs them.

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from muonstream import __version__
+from muonstream.cli.archived import report_app, runs_app
 from muonstream.cli.config import unknown_variables
 from muonstream.cli.configuration import config_app
 from muonstream.cli.errors import Commands, refuse_missing
@@ -23,6 +24,7 @@ from muonstream.cli.logs import LOGGER, begin_logging
 from muonstream.cli.options import (
     IDLE_SECONDS,
     WORKERS,
+    ArchiveOption,
     DetectorOption,
     FormatOption,
     IdleOption,
@@ -52,6 +54,8 @@ detector_app = typer.Typer(help="Detector files: chambers, boards and channels o
 app.add_typer(live_app)
 app.add_typer(detector_app, name="detector")
 app.add_typer(kafka_app)
+app.add_typer(runs_app, name="runs")
+app.add_typer(report_app)
 app.add_typer(config_app, name="config")
 
 
@@ -78,6 +82,7 @@ def process(
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
     summary: SummaryOption = None,
+    archive: ArchiveOption = None,
     strict: StrictOption = False,
     run: RunOption = "",
     idle_seconds: IdleOption = IDLE_SECONDS,
@@ -106,6 +111,7 @@ def process(
         detector_name=detector,
         format_name=format,
         summary_path=summary,
+        archive=archive,
         strict=strict,
         run=run,
         run_number=run_number,

@@ -22,7 +22,7 @@ OTHER_VARIABLES: Final = (
     "MUONSTREAM_SPARK_JARS",
     "MUONSTREAM_CHROMIUM",
 )
-"""Environment variables of ours that are no options; the last is for the tests."""
+"""Environment variables of ours that set no option; the last is for the tests."""
 SECRET: Final = ("webhook", "notify")
 """Options whose values may hold a password: their addresses are shown without."""
 SECRET_KEY: Final = re.compile(r"secret|passw|token|credential|key", re.IGNORECASE)
@@ -69,7 +69,7 @@ def read_config(path: Path, command: Any) -> dict[str, Any]:
 
 
 def _as_typed(value: Any, param: Any, where: str) -> Any:
-    """A value of TOML as the command line would have it: numbers as text, so that 2.5 is no whole number."""
+    """A value of TOML as the command line would have it: numbers as text, so that 2.5 is refused where a whole number is expected."""
     if getattr(param, "is_flag", False):
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: found {value!r}, expected true or false")

@@ -15,7 +15,7 @@ from muonstream.cli.logs import LOGGER
 from muonstream.cli.options import PAGE_OPTIONS
 from muonstream.errors import FAILED, INTERRUPTED, USAGE, MuonstreamError
 
-ORDER: Final = ("demo", "run", "process", "inspect", "dashboard", "replay", "topics", "simulate", "calibrate")
+ORDER: Final = ("demo", "run", "process", "inspect", "dashboard", "runs", "report", "replay", "topics", "simulate")
 """Commands that help shows first."""
 _SHOULD: Final = "Input should be "
 SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")
@@ -58,7 +58,7 @@ class Commands(TyperGroup):
             LOGGER.error("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # nobody reads what is printed any more
+            # the reader of our output has gone
             sys.stderr.close()
             raise typer.Exit(FAILED) from None
 
@@ -78,7 +78,7 @@ def unfit(
 ) -> str:
     """What is wrong with options, typed or in a file, that would do nothing for `run` of this source; "" if all do.
 
-    An environment variable may hold for other runs: one that would do nothing for this one is no fault.
+    An environment variable may hold for other runs: one that would do nothing for this one is passed over.
 
     publishes: whether something is published to Kafka; notifies: whether messages are sent to people
     page: whether the live page is served

@@ -12,6 +12,7 @@ from muonstream.cli.help import Command
 from muonstream.cli.options import (
     IDLE_SECONDS,
     WORKERS,
+    ArchiveOption,
     CheckpointOption,
     DetectorOption,
     EngineName,
@@ -55,6 +56,7 @@ def demo(
     duration: Annotated[float | None, source_option(min=0.1, help="Seconds after which it ends by itself.")] = None,
     rate_hz: Annotated[float, source_option(min=1, max=4e7, help="Words a second.")] = 5000.0,
     reconstruct: ReconstructOption = False,
+    archive: ArchiveOption = None,
     *,
     page_options: dict[str, Any],
 ) -> None:
@@ -65,7 +67,9 @@ def demo(
     from muonstream.commands.page import PageOptions
     from muonstream.commands.run import run_demo
 
-    run_demo(PageOptions(**page_options), duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct)
+    run_demo(
+        PageOptions(**page_options), duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct, archive=archive
+    )
 
 
 @live_app.command(cls=Command)
@@ -105,6 +109,7 @@ def run(
     interval: Annotated[float, page_option(min=0.05, max=60, help="Seconds between snapshots.")] = 0.5,
     stale_after: StaleOption = 30.0,
     summary: SummaryOption = None,
+    archive: ArchiveOption = None,
     store: Annotated[
         Path | None,
         keeping_option(help="Keep the run's state in this file: a restarted engine goes on, nothing twice."),
@@ -171,7 +176,7 @@ def run(
         SourceOptions(source, format, pace, follow, idle_seconds, run, run_number, begin),
         AnalysisOptions(detector, reconstruct, workers, strict),
         ViewOptions(PageOptions(**page_options) if page else None, stay, interval, stale_after),
-        KeepingOptions(summary, store, store_every),
+        KeepingOptions(summary, store, store_every, archive),
         PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
         AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link),
         KafkaOptions(kafka_properties, kafka_timeout),

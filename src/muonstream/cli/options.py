@@ -66,6 +66,9 @@ FormatOption = Annotated[
 SummaryOption = Annotated[
     Path | None, keeping_option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")
 ]
+ArchiveOption = Annotated[
+    Path | None, keeping_option("--archive", help="Keep the run in this folder, for `muonstream runs` and reports.")
+]
 StrictOption = Annotated[bool, analysis_option("--strict", help="Malformed, late or stray words are an error.")]
 PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "host": (

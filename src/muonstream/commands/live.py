@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
+from muonstream.commands.archiving import Archiving
 from muonstream.commands.compiling import compiling
 from muonstream.commands.options import RunOptions
 from muonstream.commands.page import LivePage, open_dashboard
@@ -51,6 +52,11 @@ class LiveRun:
         self._summary: SummaryFile | None = None
         self._publishing: Publishing | None = None
         self._complete = True
+        keeping = options.keeping
+        self._archiving: Archiving | None = None
+        if keeping.archive is not None:
+            engine = "local" if options.spark is None else "spark"
+            self._archiving = Archiving(keeping.archive, engine=engine, number=options.source.number or 0)
         self._last: Snapshot | None = None
         self._stack = ExitStack()
 
@@ -125,6 +131,8 @@ class LiveRun:
                 else:
                     self.alarms.board.update(snapshot)
                 publishing.publish(snapshot)
+                if self._archiving is not None and snapshot.state == "running":
+                    self._archiving.refresh(snapshot)
 
         with pipeline:
             try:
@@ -134,6 +142,8 @@ class LiveRun:
                 self._last = pipeline.snapshot("ended")
                 if self._last.account.words or (whole and even_empty):
                     conclude(self._summary, self._last)
+                    if self._archiving is not None:
+                        self._archiving.finish(self._last)
                 self._complete = publishing.finish()
 
     def compile(self, pipeline: Pipeline) -> None:
@@ -149,6 +159,8 @@ class LiveRun:
             common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C")
             self.stop.wait()
         common.check_published(self._complete)
+        if self._archiving is not None and self._archiving.problem:
+            raise common.CommandError(f"the run is not in the archive: {self._archiving.problem}")
         if self._last is not None:
             common.fail_if_misread(self._last)
             if self.options.analysis.strict:
@@ -157,4 +169,5 @@ class LiveRun:
     def _problems(self) -> list[str]:
         """What is wrong now with where the run is published and with who is told, a line each."""
         publishing = self._publishing.problems() if self._publishing is not None else []
-        return [*publishing, *self.alarms.problems()]
+        archiving = [self._archiving.problem] if self._archiving is not None and self._archiving.problem else []
+        return [*publishing, *archiving, *self.alarms.problems()]

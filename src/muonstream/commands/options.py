@@ -60,11 +60,13 @@ class ViewOptions:
 
 @dataclass(frozen=True, slots=True)
 class KeepingOptions:
-    """What stays when the run has ended: its summary, and the state from which a restarted engine goes on."""
+    """What stays when the run has ended: its summary, its file in an archive, and the state from which a restarted
+    engine goes on."""
 
     summary: Path | None = None
     store: Path | None = None
     store_every_s: float = STORE_EVERY_S
+    archive: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

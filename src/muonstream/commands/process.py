@@ -34,6 +34,7 @@ class ProcessOptions:
     together: the files were written side by side; merge: they are one run, whatever their names and counters say
     idle_seconds: data time after which a silent board is no longer waited for
     verdicts: whether each step of data time is judged
+    archive: folder in which each run is kept, None for none
     run, run_number: name and number of the run, "" and None for those by the rule
     """
 
@@ -49,6 +50,7 @@ class ProcessOptions:
     merge: bool = False
     idle_seconds: float = 5.0
     verdicts: bool = False
+    archive: Path | None = None
 
 
 def check_there(files: Sequence[str]) -> None:
@@ -119,10 +121,24 @@ def process_files(files: list[str], options: ProcessOptions) -> None:
         finally:
             if counted and (whole or any(one.snapshot.account.words for one in counted)):
                 conclude_runs(file, counted)
+                if options.archive is not None:
+                    _keep(options.archive, counted)
         total = total_of([one.snapshot for one in counted])
         common.fail_if_misread(total)
         if options.strict:
             common.fail_if_lossy(total)
+
+
+def _keep(folder: Path, counted: list[CountedRun]) -> None:
+    """Write each run into the archive. Raises CommandError."""
+    # only where it is wanted: it takes a while to load
+    from muonstream.commands.archiving import Archiving
+
+    for one in counted:
+        archiving = Archiving(folder, number=one.run.number)
+        archiving.finish(one.snapshot)
+        if archiving.problem:
+            raise common.CommandError(f"{one.run.name or 'the run'} is not in the archive: {archiving.problem}")
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from muonstream.commands import common
 from muonstream.commands.inputs import comes_live, open_source
 from muonstream.commands.live import LiveRun, Publish
-from muonstream.commands.options import AnalysisOptions, RunOptions, SourceOptions, ViewOptions
+from muonstream.commands.options import AnalysisOptions, KeepingOptions, RunOptions, SourceOptions, ViewOptions
 from muonstream.commands.page import PageOptions
 from muonstream.engines.local import run_blocks
 from muonstream.formats.block import Block
@@ -18,12 +19,15 @@ from muonstream.sources.runs import run_name
 from muonstream.sources.simulated import simulated
 
 
-def run_demo(page: PageOptions, *, duration_s: float | None, rate_hz: float, reconstruct: bool) -> None:
+def run_demo(
+    page: PageOptions, *, duration_s: float | None, rate_hz: float, reconstruct: bool, archive: Path | None
+) -> None:
     """A simulated telescope, live. Raises CommandError."""
     options = RunOptions(
         SourceOptions("simulated telescope", run="demo"),
         AnalysisOptions(reconstruct=reconstruct),
         ViewOptions(page, stay=False),
+        KeepingOptions(archive=archive),
     )
     config = SimulationConfig(rate_hz=rate_hz, duration_s=duration_s, hot_cell=(2, 17), dead_cell=(3, 40))
     with LiveRun(options, "demo") as live:

@@ -1,0 +1,201 @@
+"""An archive: a folder of runs' files, with all that can be asked of them and done to them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from muonstream.archive import container
+from muonstream.archive.container import SUFFIX, ArchiveError
+from muonstream.archive.index import Index, Point, Row
+from muonstream.archive.machine import boot_of_machine, is_alive
+from muonstream.archive.people import Comment, Flag, People
+
+if TYPE_CHECKING:
+    from muonstream.archive.contents import Provenance
+    from muonstream.run.monitor import Snapshot
+
+REFRESH_S: Final = 60.0
+SILENT_S: Final = 3 * REFRESH_S
+"""A run of another host that has not been refreshed for so long is taken as interrupted."""
+
+
+class Archive:
+    """A folder of archived runs. Every method may be called by several processes at once."""
+
+    def __init__(self, folder: str | Path, *, make: bool = False) -> None:
+        """Raise ArchiveError for a folder that is not there, or with `make` cannot be made."""
+        self.folder = Path(folder)
+        if make:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ArchiveError(f"{folder}: cannot be made: {error.strerror}") from None
+        if not self.folder.is_dir():
+            raise ArchiveError(f"{folder}: no such folder, expected an archive of runs")
+
+    def save(self, snapshot: Snapshot, provenance: Provenance) -> Path:
+        """Write a run as it stands, replacing what was written of it before; what people added stays.
+
+        A file of the run that cannot be read is kept aside under another name. Raises ArchiveError.
+        """
+        from muonstream.archive.contents import entries_of
+
+        with container.locked(self.folder):
+            path, people = self._place(snapshot, provenance)
+            container.write(path, entries_of(snapshot, provenance, people))
+        return path
+
+    def _place(self, snapshot: Snapshot, provenance: Provenance) -> tuple[Path, People]:
+        """Where a run is written, and what people have added to it so far."""
+        stem = file_stem(snapshot.begun_wall_time, snapshot.run)
+        for attempt in range(1, 1000):
+            path = self.folder / f"{stem}{'' if attempt == 1 else f'_{attempt}'}{SUFFIX}"
+            if not path.exists():
+                return path, People()
+            try:
+                run, people = container.read_header(path)
+                if run.get("id") == provenance.id:
+                    return path, People.of_plain(people)
+            except ArchiveError:
+                with suppress(OSError):
+                    path.rename(path.with_name(f"{path.name}.broken-{time.time_ns()}"))
+                return path, People()
+        raise ArchiveError(f"{self.folder}: found 999 runs called {snapshot.run!r} that began in one second")
+
+    @contextmanager
+    def index(self) -> Iterator[Index]:
+        """The index, as the files are now."""
+        index = Index(self.folder)
+        try:
+            index.sync()
+            yield index
+        finally:
+            index.close()
+
+    def rows(self) -> list[Row]:
+        """All runs, the oldest first, with the states that they have by now."""
+        with self.index() as index:
+            return index.rows()
+
+    def trend(self, name: str, subject: str = "") -> list[Point]:
+        """A quantity of all runs that have it. Raises ArchiveError when none has."""
+        with self.index() as index:
+            found = index.points(name, subject)
+            if not found:
+                known = sorted({one[0] for one in index.names()})
+                of = f" of {subject!r}" if subject else ""
+                raise ArchiveError(f"found no quantity {name!r}{of}, expected one of {', '.join(known) or 'none yet'}")
+            return found
+
+    def rebuild(self) -> int:
+        """Make the index again from the files; gives the number of runs."""
+        index = Index(self.folder)
+        try:
+            return index.rebuild()
+        finally:
+            index.close()
+
+    def find(self, run: str) -> Row:
+        """The run of a file's name, a name, a number, an id, or `last`; of several the newest. Raises ArchiveError."""
+        rows = [row for row in self.rows() if not row.problem or row.file == run]
+        if run == "last" and rows:
+            return rows[-1]
+        name = Path(run).name
+        for matches in (
+            lambda row: row.file in (name, name + SUFFIX),
+            lambda row: row.id == run,
+            lambda row: row.name == run,
+            lambda row: run.isdigit() and row.number == int(run),
+        ):
+            found = [row for row in rows if matches(row)]
+            if found:
+                if found[-1].problem:
+                    raise ArchiveError(found[-1].problem)
+                return found[-1]
+        raise ArchiveError(f"{self.folder}: found no run {run!r}, expected a name, number, file, or last")
+
+    def path(self, row: Row) -> Path:
+        """The file of a run."""
+        return self.folder / row.file
+
+    def people(self, row: Row) -> People:
+        """What people added to a run. Raises ArchiveError or PeopleError."""
+        return People.of_plain(container.read_header(self.path(row))[1])
+
+    def comment(self, run: str, text: str, *, name: str = "") -> Row:
+        """Add a comment to a run. Raises ArchiveError or PeopleError."""
+        comment = Comment(text, name, time.time())
+        return self._change(run, lambda people: people.merged(People((comment,))))
+
+    def flag(self, run: str, flag: Flag) -> Row:
+        """Add a flag to a run. Raises ArchiveError."""
+        return self._change(run, lambda people: people.merged(People((), (flag,))))
+
+    def _change(self, run: str, change: Callable[[People], People]) -> Row:
+        row = self.find(run)
+        with container.locked(self.folder):
+            entries = container.read(self.path(row))
+            people = People.of_plain(container.of_json(self.path(row), container.PEOPLE, entries[container.PEOPLE]))
+            entries[container.PEOPLE] = container.as_json(change(people).as_plain())
+            container.write(self.path(row), entries)
+        return row
+
+    def prune(self, *, older_than_s: float | None = None, most_bytes: int | None = None, now: float) -> list[Row]:
+        """The runs, oldest first, that are removed for their age, or until the rest is small enough.
+
+        A run that is flagged to be kept, or is still running, never is. Raises ArchiveError.
+        """
+        removed = []
+        with container.locked(self.folder):
+            rows = [row for row in self.rows() if not row.problem]
+            sizes = {row.file: self.path(row).stat().st_size for row in rows}
+            whole = sum(sizes.values())
+            for row in rows:
+                old = older_than_s is not None and row.begun < now - older_than_s
+                large = most_bytes is not None and whole > most_bytes
+                kept = any(flag.get("effect") == "keep" for flag in row.flags)
+                if (old or large) and not kept and state_of(row, now=now) != "running":
+                    with suppress(FileNotFoundError):
+                        self.path(row).unlink()
+                    whole -= sizes[row.file]
+                    removed.append(row)
+        return removed
+
+
+def state_of(row: Row, *, now: float | None = None) -> str:
+    """ended, running or interrupted: what the file says, and whether who wrote it is still at it.
+
+    On this host a run is interrupted when its process is gone, or the machine was started again since; on another, when
+    it has not been refreshed for three minutes (runs are refreshed each minute).
+    """
+    if row.state == "ended":
+        return "ended"
+    if row.host == socket.gethostname() and row.pid:
+        return "running" if row.boot == boot_of_machine() and is_alive(row.pid) else "interrupted"
+    return "running" if (time.time() if now is None else now) - row.written < SILENT_S else "interrupted"
+
+
+def file_stem(begun_wall_time: float, name: str) -> str:
+    """A run's file, without its ending: when it began, in UTC, and its name in characters that all systems take."""
+    at = datetime.fromtimestamp(begun_wall_time or 0.0, UTC).strftime("%Y%m%dT%H%M%SZ")
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
+    return f"{at}_{plain or 'run'}"
+
+
+def as_table(rows: list[Row]) -> list[dict[str, Any]]:
+    """The table of runs as plain JSON types."""
+    return [
+        {
+            **{column: getattr(row, column) for column in Row.__dataclass_fields__ if column not in ("pid", "boot")},
+            "state": state_of(row),
+            "flags": list(row.flags),
+        }
+        for row in rows
+    ]

@@ -1,0 +1,234 @@
+"""The index of an archive: one row a run, one a quantity, in SQLite; made of the files, and never the only place."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from muonstream.archive.container import SUFFIX, ArchiveError, read_header
+
+NAME: Final = "index.sqlite"
+VERSION: Final = 1
+SHOWN_WAIT_S: Final = 10.0
+TABLES: Final = """
+CREATE TABLE runs (
+  file TEXT PRIMARY KEY, mtime_ns INTEGER, size INTEGER, id TEXT, name TEXT, number INTEGER, source TEXT, state TEXT,
+  begun REAL, written REAL, data_time_s REAL, live_time_s REAL, words INTEGER, level TEXT, worst TEXT, headline TEXT,
+  engine TEXT, host TEXT, pid INTEGER, boot TEXT, detector TEXT, comments INTEGER, flags TEXT, problem TEXT
+) WITHOUT ROWID;
+CREATE TABLE quantities (
+  file TEXT, name TEXT, subject TEXT, value REAL, error REAL, unit TEXT, PRIMARY KEY (name, subject, file)
+) WITHOUT ROWID;
+CREATE INDEX quantities_file ON quantities (file);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run as the table of runs has it; problem: why its file cannot be read, "" if it can.
+
+    begun, written: unix seconds; flags: as in people.json; level, worst: null, good, medium, bad
+    """
+
+    file: str
+    id: str = ""
+    name: str = ""
+    number: int = 0
+    source: str = ""
+    state: str = ""
+    begun: float = 0.0
+    written: float = 0.0
+    data_time_s: float = 0.0
+    live_time_s: float = 0.0
+    words: int = 0
+    level: str = "null"
+    worst: str = "null"
+    headline: str = ""
+    engine: str = ""
+    host: str = ""
+    pid: int = 0
+    boot: str = ""
+    detector: str = ""
+    comments: int = 0
+    flags: tuple[dict[str, Any], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A quantity of one run, for a trend."""
+
+    file: str
+    name: str
+    begun: float
+    value: float
+    error: float | None
+    unit: str
+
+
+COLUMNS: Final = tuple(name for name in Row.__dataclass_fields__)
+
+
+class Index:
+    """The index of a folder; where it cannot be written, one in memory. Close it at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raise ArchiveError for a folder that is none."""
+        if not folder.is_dir():
+            raise ArchiveError(f"{folder}: no such folder, expected an archive")
+        self.folder = folder
+        self._rows = self._open()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._rows.close()
+
+    def rebuild(self) -> int:
+        """Make it again from the files; gives how many there are."""
+        with self._rows:
+            self._rows.execute("DELETE FROM quantities")
+            self._rows.execute("DELETE FROM runs")
+        return self.sync()
+
+    def sync(self) -> int:
+        """Take in what is new, changed or gone; gives the number of runs."""
+        there = {entry.name: entry.stat() for entry in os.scandir(self.folder) if _is_run(entry)}
+        known = {
+            file: (mtime, size) for file, mtime, size in self._rows.execute("SELECT file, mtime_ns, size FROM runs")
+        }
+        changed = [name for name, stat in there.items() if known.get(name) != (stat.st_mtime_ns, stat.st_size)]
+        gone = [name for name in known if name not in there]
+        if changed or gone:
+            with suppress(sqlite3.OperationalError), self._rows:  # another process may be at it, with the same outcome
+                for name in [*changed, *gone]:
+                    self._rows.execute("DELETE FROM quantities WHERE file = ?", (name,))
+                    self._rows.execute("DELETE FROM runs WHERE file = ?", (name,))
+                for name in changed:
+                    self._add(name, there[name])
+        return len(there)
+
+    def rows(self) -> list[Row]:
+        """All runs, those that began first before others."""
+        found = self._rows.execute(f"SELECT {', '.join(COLUMNS)} FROM runs ORDER BY begun, file")
+        at = COLUMNS.index("flags")
+        return [Row(*(*row[:at], tuple(json.loads(row[at])), *row[at + 1 :])) for row in found]
+
+    def points(self, name: str, subject: str = "") -> list[Point]:
+        """A quantity of all runs that have it, by the time of their beginning."""
+        found = self._rows.execute(
+            "SELECT q.file, r.name, r.begun, q.value, q.error, q.unit FROM quantities q JOIN runs r ON r.file = q.file "
+            "WHERE q.name = ? AND q.subject = ? ORDER BY r.begun, q.file",
+            (name, subject),
+        )
+        return [Point(*row) for row in found]
+
+    def names(self) -> list[tuple[str, str, str]]:
+        """The quantities that there are: name, subject, unit."""
+        return list(self._rows.execute("SELECT name, subject, max(unit) FROM quantities GROUP BY name, subject"))
+
+    def _add(self, name: str, stat: os.stat_result) -> None:
+        row, quantities = _row_of(self.folder / name)
+        values = [getattr(row, column) for column in COLUMNS]
+        values[COLUMNS.index("flags")] = json.dumps(row.flags)
+        names = ("mtime_ns", "size", *COLUMNS)
+        marks = ", ".join("?" * len(names))
+        self._rows.execute(
+            f"INSERT OR REPLACE INTO runs ({', '.join(names)}) VALUES ({marks})",
+            (stat.st_mtime_ns, stat.st_size, *values),
+        )
+        self._rows.executemany(
+            "INSERT OR REPLACE INTO quantities VALUES (?, ?, ?, ?, ?, ?)", [(name, *one) for one in quantities]
+        )
+
+    def _open(self) -> sqlite3.Connection:
+        path = self.folder / NAME
+        for attempt in range(2):
+            rows = None
+            try:
+                rows = sqlite3.connect(path, timeout=SHOWN_WAIT_S)
+                rows.execute("PRAGMA journal_mode = WAL")
+                (version,) = rows.execute("PRAGMA user_version").fetchone()
+                if version == VERSION:
+                    rows.execute("SELECT count(*) FROM runs").fetchone()
+                    return rows
+                if version == 0 and not rows.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    _begin(rows)
+                    return rows
+            except sqlite3.OperationalError:
+                # read-only, or no room: the files are all that counts
+                if rows is not None:
+                    rows.close()
+                break
+            except sqlite3.DatabaseError:
+                pass
+            # damaged, or of another version: it is made again from the files
+            rows.close() if rows is not None else None
+            if attempt == 0:
+                for name in (NAME, f"{NAME}-wal", f"{NAME}-shm"):
+                    with suppress(OSError):
+                        (self.folder / name).unlink(missing_ok=True)
+        memory = sqlite3.connect(":memory:")
+        _begin(memory)
+        return memory
+
+
+def _begin(rows: sqlite3.Connection) -> None:
+    rows.executescript(TABLES)
+    rows.execute(f"PRAGMA user_version = {VERSION}")
+    rows.commit()
+
+
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and entry.is_file()
+
+
+def _row_of(path: Path) -> tuple[Row, list[Sequence[Any]]]:
+    """A file's row and its quantities; of one that cannot be read, a row that says why."""
+    try:
+        run, people = read_header(path)
+        row = Row(
+            file=path.name,
+            id=str(run["id"]),
+            name=str(run["name"]),
+            number=int(run["number"]),
+            source=str(run["source"]),
+            state=str(run["state"]),
+            begun=float(run["begun_wall_time"]),
+            written=float(run["written_wall_time"]),
+            data_time_s=float(run["data_time_s"]),
+            live_time_s=float(run["live_time_s"]),
+            words=int(run["account"]["words"]),
+            level=str(run["verdict"]["level"]),
+            worst=str(run["verdict"]["worst"]),
+            headline=str(run["verdict"]["headline"]),
+            engine=str(run["provenance"].get("engine", "")),
+            host=str(run["provenance"].get("host", "")),
+            pid=int(run["provenance"].get("pid", 0)),
+            boot=str(run["provenance"].get("boot", "")),
+            detector=str(run["detector"]["name"]),
+            comments=len(people["comments"]),
+            flags=tuple(people["flags"]),
+        )
+        return row, list(_quantities(run))
+    except ArchiveError as error:
+        return Row(file=path.name, problem=str(error)), []
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return Row(file=path.name, problem=f"{path}: run.json: {type(error).__name__}: {error}"), []
+
+
+def _quantities(run: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    for one in run["quantities"]:
+        error = one.get("error")
+        yield (
+            str(one["name"]),
+            str(one.get("subject", "")),
+            float(one["value"]),
+            None if error is None else float(error),
+            str(one.get("unit", "")),
+        )

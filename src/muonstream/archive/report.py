@@ -1,0 +1,270 @@
+"""The report of archived runs: one HTML file with everything in it, which prints well on A4."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+
+from muonstream import __version__
+from muonstream.archive.compare import Difference, ShapeDifference
+from muonstream.archive.people import People, good_times
+from muonstream.archive.quantities import Quantity, quantities
+from muonstream.detector.level import Level
+from muonstream.picture import histogram_svg
+from muonstream.run.monitor import Snapshot
+from muonstream.verdicts.verdicts import duration, headline
+from muonstream.words import NS_PER_TDC
+
+MOST_CHANGES: Final = 60
+MOST_DIFFERENCES: Final = 25
+STYLE: Final = """
+@page { size: A4; margin: 15mm }
+body { font: 14px/1.45 system-ui, sans-serif; color: #1e293b; background: #fff; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.1rem; margin-top: 1.8rem; break-after: avoid }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9em }
+th, td { text-align: left; padding: .15rem .5rem; border-bottom: 1px solid #e2e8f0; vertical-align: top }
+td.n, th.n { text-align: right; white-space: nowrap }
+.good { color: #166534 } .medium { color: #92400e } .bad { color: #991b1b; font-weight: 600 } .null { color: #64748b }
+.pictures { display: flex; flex-wrap: wrap; gap: .5rem } .pictures svg { width: 48%; height: auto; break-inside: avoid }
+article + article { break-before: page; border-top: 3px solid #cbd5e1; margin-top: 2rem }
+footer { margin-top: 2rem; color: #64748b; font-size: .85em }
+@media print { body { margin: 0; max-width: none; padding: 0 } }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A run of a report.
+
+    run: what run.json says; state: as by now; against: what it was compared with, with a name for it
+    """
+
+    snapshot: Snapshot
+    run: dict[str, Any]
+    state: str
+    people: People
+    against: tuple[str, Sequence[Difference], Sequence[ShapeDifference]] | None = None
+
+
+def report_html(runs: Sequence[Reported], *, title: str = "", made: float | None = None) -> str:
+    """The text of the HTML file; made: unix seconds, now if None."""
+    at = _local(time.time() if made is None else made)
+    heading = title or ", ".join(_name(one) for one in runs)
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(heading)}</title><style>{STYLE}</style></head><body>",
+        f"<h1>{escape(heading)}</h1>",
+    ]
+    if len(runs) > 1:
+        parts.append(_overview(runs))
+    parts += [_article(one) for one in runs]
+    parts.append(f"<footer>Made by muonstream {__version__}, {escape(at)}.</footer></body></html>")
+    return "\n".join(parts) + "\n"
+
+
+def _overview(runs: Sequence[Reported]) -> str:
+    rows = []
+    for one in runs:
+        snapshot = one.snapshot
+        level = Level.NULL if snapshot.verdicts is None else snapshot.verdicts.worst
+        rows.append(
+            f"<tr><td>{escape(_name(one))}</td><td>{_local(snapshot.begun_wall_time)}</td><td>{escape(one.state)}</td>"
+            f'<td class="n">{duration(snapshot.live_time_s)}</td><td class="n">{snapshot.account.words:,}</td>'
+            f'<td class="{level.name.lower()}">{escape(_headline(snapshot))}</td></tr>'
+        )
+    head = '<tr><th>run</th><th>begun</th><th>state</th><th class="n">live</th><th class="n">words</th><th>verdict</th>'
+    return f"<table><thead>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _article(one: Reported) -> str:
+    snapshot = one.snapshot
+    level = Level.NULL if snapshot.verdicts is None else snapshot.verdicts.worst
+    facts = (
+        f"{escape(snapshot.source)}; begun {_local(snapshot.begun_wall_time)}; {escape(one.state)}; "
+        f"{duration(snapshot.live_time_s)} of live time; detector {escape(snapshot.detector.name)}"
+    )
+    parts = [
+        f"<article><h2>{escape(_name(one))}</h2>",
+        f'<p class="{level.name.lower()}">{escape(_headline(snapshot))}</p><p>{facts}</p>',
+        _people(one),
+        _alarms(snapshot),
+        _account(snapshot),
+        _quantities(quantities(snapshot)),
+        f'<h2>Pictures</h2><div class="pictures">{"".join(_pictures(snapshot))}</div>',
+        _differences(one),
+        _changes(snapshot),
+        _provenance(one),
+        "</article>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _people(one: Reported) -> str:
+    people = one.people
+    if not (people.comments or people.flags):
+        return ""
+    rows = [
+        f"<tr><td>{_local(comment.time)}</td><td>{escape(comment.name)}</td><td>{escape(comment.text)}</td></tr>"
+        for comment in people.comments
+    ]
+    rows += [
+        f"<tr><td>{_local(flag.time)}</td><td>{escape(flag.name)}</td><td>flag: {flag.effect}, "
+        f"{escape(flag.part or 'whole detector')}, {_range(flag.from_s, flag.to_s)}: {escape(flag.cause)}</td></tr>"
+        for flag in people.flags
+    ]
+    good = good_times(people.flags, one.snapshot.data_time_s)
+    share = sum(end - begin for begin, end in good) / max(one.snapshot.data_time_s, 1e-9)
+    note = f"<p>{share:.1%} of the data time is not flagged as bad.</p>" if people.flags else ""
+    return f"<h2>Comments and flags</h2><table><tbody>{''.join(rows)}</tbody></table>{note}"
+
+
+def _alarms(snapshot: Snapshot) -> str:
+    verdicts = snapshot.verdicts
+    if verdicts is None:
+        return "<h2>Alarms</h2><p>This run was not judged.</p>"
+    rows = [
+        f'<tr><td class="{spell.level.name.lower()}">{spell.level.title}</td><td>{escape(spell.subject)}</td>'
+        f'<td>{escape(spell.check)}</td><td class="n">{duration(spell.seconds)}</td><td>{escape(spell.known)}</td></tr>'
+        for spell in verdicts.spells
+    ]
+    if not rows:
+        return f"<h2>Alarms</h2><p>None in {duration(verdicts.judged_s)} that were judged.</p>"
+    head = '<tr><th>level</th><th>where</th><th>check</th><th class="n">for</th><th>known</th></tr>'
+    return f"<h2>Alarms</h2><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _account(snapshot: Snapshot) -> str:
+    account = snapshot.account
+    rows = [
+        f'<tr><td>{escape(name)}</td><td class="n">{number:,}</td></tr>'
+        for name, number in account.as_dict().items()
+        if number
+    ]
+    balance = "balances" if account.balanced else f"does not balance: {account.residual:,} words are missing"
+    faults = "".join(f"<li>{escape(line)}</li>" for line in snapshot.faults[:20])
+    notes = f"<ul>{faults}</ul>" if faults else ""
+    return f"<h2>Account</h2><table><tbody>{''.join(rows)}</tbody></table><p>The account {balance}.</p>{notes}"
+
+
+def _quantities(found: Sequence[Quantity]) -> str:
+    rows = [
+        f'<tr><td>{escape(one.name)}</td><td>{escape(one.subject)}</td><td class="n">'
+        f"{number(one.value, one.error)}</td><td>{escape(one.unit)}</td></tr>"
+        for one in found
+    ]
+    return f"<h2>Quantities</h2><table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _pictures(snapshot: Snapshot) -> list[str]:
+    catalogue, total = snapshot.catalogue, snapshot.total
+    made = []
+    for index, chamber in enumerate(snapshot.detector.chambers):
+        cells = catalogue.hits_per_cell(total, index).astype(np.float64)
+        edges = np.arange(len(cells) + 1, dtype=np.float64)
+        made.append(histogram_svg(f"{chamber.name}: hits by cell", "cell", edges, cells))
+    for index, chamber in enumerate(snapshot.detector.chambers):
+        drift = catalogue.view(total, "drift_tdc")[index][1:-1].astype(np.float64)
+        if drift.any():
+            drift = drift[: len(drift) // 8 * 8].reshape(-1, 8).sum(axis=1)
+            axis = catalogue.entries["drift_tdc"].axis
+            edges_ns = np.asarray((axis.start + np.arange(len(drift) + 1) * 8.0) * NS_PER_TDC, dtype=np.float64)
+            made.append(histogram_svg(f"{chamber.name}: drift time", "hit less passage, ns", edges_ns, drift))
+    if snapshot.catalogue.muon_shapes:
+        for index, chamber in enumerate(snapshot.detector.chambers):
+            entry = catalogue.entries["misfit"]
+            values = catalogue.view(total, "misfit")[index][1:-1].astype(np.float64)
+            if values.any():
+                title = f"{chamber.name}: combination of hits that vanishes for a straight track"
+                made.append(histogram_svg(title, "misfit, mm", entry.axis.edges, values))
+    return made
+
+
+def _differences(one: Reported) -> str:
+    if one.against is None:
+        return ""
+    name, scalars, shapes = one.against
+    rows = [
+        f'<tr><td>{escape(d.name)}</td><td>{escape(d.subject)}</td><td class="n">{d.one:,.6g}</td>'
+        f'<td class="n">{d.other:,.6g}</td><td>{escape(d.unit)}</td>'
+        f'<td class="n">{"" if d.sigma is None else f"{d.sigma:+.1f}"}</td></tr>'
+        for d in scalars[:MOST_DIFFERENCES]
+    ]
+    more = [
+        f'<tr><td>{escape(s.name)}</td><td>{escape(s.subject)}</td><td class="n">{s.entries[0]:,}</td>'
+        f'<td class="n">{s.entries[1]:,}</td><td>shape, chi2 {s.chi2:,.0f} / {s.degrees}</td>'
+        f'<td class="n">{s.sigma:+.1f}</td></tr>'
+        for s in shapes[:MOST_DIFFERENCES]
+    ]
+    head = (
+        f'<tr><th>what</th><th>where</th><th class="n">here</th><th class="n">{escape(name)}</th><th>unit</th>'
+        '<th class="n">standard deviations</th></tr>'
+    )
+    body = "".join([*rows, *more])
+    return f"<h2>Compared with {escape(name)}</h2><table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _changes(snapshot: Snapshot) -> str:
+    verdicts = snapshot.verdicts
+    if verdicts is None or not verdicts.history:
+        return ""
+    shown = verdicts.history[-MOST_CHANGES:]
+    rows = [
+        f'<tr><td class="n">{one.data_time_s:,.0f} s</td><td>{escape(one.subject)}</td><td>{escape(one.check)}</td>'
+        f'<td class="{one.after.name.lower()}">{one.before.title} to {one.after.title}</td>'
+        f"<td>{escape(one.reason)}</td></tr>"
+        for one in shown
+    ]
+    more = verdicts.changes - len(shown)
+    note = f"<p>{more:,} earlier changes are not shown.</p>" if more > 0 else ""
+    return f"<h2>Time line of verdicts</h2><table><tbody>{''.join(rows)}</tbody></table>{note}"
+
+
+def _provenance(one: Reported) -> str:
+    found = {
+        **one.run.get("provenance", {}),
+        "detector file (SHA-256)": one.run.get("detector", {}).get("sha256", ""),
+        "archived": one.run.get("written", ""),
+    }
+    rows = [
+        f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>"
+        for key, value in found.items()
+        if value not in ("", None, [], ())
+    ]
+    return f"<h2>Provenance</h2><table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _name(one: Reported) -> str:
+    number = one.run.get("number")
+    name = one.snapshot.run or "run"
+    return f"{name} (run {number})" if number else name
+
+
+def _headline(snapshot: Snapshot) -> str:
+    return "not judged" if snapshot.verdicts is None else headline(snapshot.verdicts)
+
+
+def _local(wall_time: float) -> str:
+    return datetime.fromtimestamp(wall_time).astimezone().strftime("%Y-%m-%d %H:%M %Z") if wall_time else "not known"
+
+
+def _range(from_s: float | None, to_s: float | None) -> str:
+    if from_s is None and to_s is None:
+        return "whole run"
+    return f"{from_s or 0:g} s to {'the end' if to_s is None else f'{to_s:g} s'}"
+
+
+def number(value: float, error: float | None) -> str:
+    """A value with its error, both to two digits of the error; without one, to six digits."""
+    if error is None or not error > 0 or not np.isfinite(error):
+        return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:,.6g}"
+    digits = max(1 - int(np.floor(np.log10(error))), 0)
+    return f"{value:,.{digits}f} ± {error:,.{digits}f}"

@@ -1,0 +1,201 @@
+"""The commands on archived runs: `muonstream runs …` and `muonstream report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muonstream.cli.errors import refuse_missing
+from muonstream.cli.help import Command
+
+runs_app = typer.Typer(help="Archived runs: table, comparison, comments, flags, trends.", no_args_is_help=True)
+report_app = typer.Typer()
+ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The folder that --archive named.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, number or file, or last.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+NameOption = Annotated[str, typer.Option("--name", help="Who says so; else the user of this terminal.")]
+
+
+@runs_app.command("list", cls=Command)
+def list_(
+    archive: ArchiveArgument,
+    matching: Annotated[str, typer.Option("--matching", help="Only runs with this in name, number or source.")] = "",
+    sort: Annotated[str, typer.Option("--sort", help="A column, such as words; -words turns the order round.")] = "",
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """Show the runs of an archive, the oldest first.
+
+    Example: muonstream runs list /data/archive
+    """
+    from muonstream.commands.archived import list_runs
+
+    list_runs(archive, matching=matching, sort=sort, as_json=as_json, as_csv=as_csv)
+
+
+@runs_app.command("show", cls=Command)
+def show(archive: ArchiveArgument, run: RunArgument, as_json: JsonOption = False) -> None:
+    """Show a run: state, verdict, quantities with errors, comments and flags.
+
+    Example: muonstream runs show /data/archive last
+    """
+    from muonstream.commands.archived import show_run
+
+    show_run(archive, run, as_json=as_json)
+
+
+@runs_app.command("compare", cls=Command)
+def compare(
+    archive: ArchiveArgument,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="The first is compared with the others.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare runs: quantities in standard deviations, and the shapes of histograms, what differs most first.
+
+    Example: muonstream runs compare /data/archive Run000592 Run000591
+    """
+    if len(runs) < 2:
+        raise typer.BadParameter(f"found {len(runs)} run, expected two or more", param_hint="RUN")
+    from muonstream.commands.archived import compare_runs
+
+    compare_runs(archive, runs, as_json=as_json)
+
+
+@runs_app.command("comment", cls=Command)
+def comment(
+    archive: ArchiveArgument,
+    run: RunArgument,
+    text: Annotated[str, typer.Argument(help="What there is to say.")],
+    name: NameOption = "",
+) -> None:
+    """Add a comment to a run.
+
+    Example: muonstream runs comment /data/archive last "gas bottle changed"
+    """
+    from muonstream.commands.archived import comment_run
+
+    comment_run(archive, run, text, name=name)
+
+
+@runs_app.command("flag", cls=Command)
+def flag(
+    archive: ArchiveArgument,
+    run: RunArgument,
+    effect: Annotated[str, typer.Argument(help="bad, limited, good, or keep (never pruned).")],
+    cause: Annotated[str, typer.Option("--cause", help="Why.")] = "",
+    part: Annotated[str, typer.Option("--part", help="A chamber or cell by name; else the whole detector.")] = "",
+    from_s: Annotated[
+        float | None, typer.Option("--from", help="Data time in seconds; else from the beginning.")
+    ] = None,
+    to_s: Annotated[float | None, typer.Option("--to", help="Data time in seconds; else to the end.")] = None,
+    name: NameOption = "",
+) -> None:
+    """Say what of a run may be used, from when to when, and why.
+
+    Example: muonstream runs flag /data/archive 591 bad --from 120 --to 300 --cause "high voltage off"
+    """
+    import time
+
+    from muonstream.archive.people import Flag
+    from muonstream.commands.archived import flag_run, user
+
+    flag_run(archive, run, Flag(effect, cause, part, from_s, to_s, name or user(), time.time()))
+
+
+@runs_app.command("good", cls=Command)
+def good(
+    archive: ArchiveArgument,
+    part: Annotated[str, typer.Option("--part", help="A chamber by name; else of any flag.")] = "",
+) -> None:
+    """Print the good-time list as JSON: for each run the data time, in seconds, that no flag calls bad.
+
+    Example: muonstream runs good /data/archive
+    """
+    from muonstream.commands.archived import print_good_times
+
+    print_good_times(archive, part=part)
+
+
+@runs_app.command("trend", cls=Command)
+def trend(
+    archive: ArchiveArgument,
+    quantity: Annotated[str, typer.Argument(help='Such as "hit rate"; `runs show` prints all.')],
+    subject: Annotated[str, typer.Option("--of", help="A chamber by name; else the whole detector.")] = "",
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """Show a quantity of all runs against time, with its errors.
+
+    Example: muonstream runs trend /data/archive "drift velocity" --of "Chamber 3"
+    """
+    from muonstream.commands.archived import print_trend
+
+    print_trend(archive, quantity, subject=subject, as_json=as_json, as_csv=as_csv)
+
+
+@runs_app.command("prune", cls=Command)
+def prune(
+    archive: ArchiveArgument,
+    older_than: Annotated[str, typer.Option("--older-than", help="Remove runs that began before: 90d, 12h.")] = "",
+    larger_than: Annotated[
+        str, typer.Option("--larger-than", help="Remove the oldest until so much is left: 50GB.")
+    ] = "",
+) -> None:
+    """Remove old runs, never one that runs or is flagged as keep.
+
+    Example: muonstream runs prune /data/archive --older-than 365d
+    """
+    from muonstream.commands.archived import prune_runs
+
+    prune_runs(archive, older_than=older_than, larger_than=larger_than)
+
+
+@runs_app.command("rebuild", cls=Command)
+def rebuild(archive: ArchiveArgument) -> None:
+    """Make the archive's index again from the runs' files. It is also made when it is missing or damaged.
+
+    Example: muonstream runs rebuild /data/archive
+    """
+    from muonstream.commands.archived import rebuild_index
+
+    rebuild_index(archive)
+
+
+@runs_app.command("export", cls=Command)
+def export(
+    archive: ArchiveArgument,
+    run: RunArgument,
+    output: Annotated[Path, typer.Argument(help="The new file.")],
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Without names of people and machines, comments, and folders.")
+    ] = False,
+) -> None:
+    """Copy a run's file, to give it to others.
+
+    Example: muonstream runs export /data/archive 591 run591.muonrun --anonymous
+    """
+    from muonstream.commands.archived import export_run
+
+    export_run(archive, run, output, anonymous=anonymous)
+
+
+@report_app.command("report", cls=Command)
+def report(
+    archive: ArchiveArgument,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Names, numbers or files.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
+    last: Annotated[str, typer.Option("--last", help="Instead of runs: those of the last 8h, 2d.")] = "",
+    reference: Annotated[str, typer.Option("--reference", help="Compare each with this run.")] = "",
+    title: Annotated[str, typer.Option("--title", help="A title of your own.")] = "",
+) -> None:
+    """Write a report of runs as one HTML file, good on paper: verdicts, alarms, quantities, pictures, provenance.
+
+    Example: muonstream report /data/archive --last 8h -o shift.html
+    """
+    refuse_missing([archive], what="folder")
+    from muonstream.commands.archived import report_runs
+
+    report_runs(archive, runs or ["last"], output, last=last, reference=reference, title=title)

@@ -1,0 +1,291 @@
+"""`muonstream runs` and `muonstream report`: what an archive has, and what people add to it."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from muonstream.archive import container
+from muonstream.archive.archive import Archive, as_table, state_of
+from muonstream.archive.index import Point, Row
+from muonstream.archive.people import Flag, good_times
+from muonstream.errors import MuonstreamError
+
+LOGGER: Final = logging.getLogger(__name__)
+SHOWN: Final = ("name", "number", "begun", "state", "live", "words", "worst", "flags", "comments")
+SPARKS: Final = "▁▂▃▄▅▆▇█"
+UNITS_S: Final = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+UNITS_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+out = Console(highlight=False, soft_wrap=True, width=240)
+"""Wide enough for every table: names and times are not cut or broken."""
+
+
+class RunsError(MuonstreamError):
+    """An option of `runs` that is not right, in one line."""
+
+
+def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: bool) -> None:
+    """Print the runs of an archive. Raises ArchiveError or RunsError."""
+    rows = [
+        row for row in Archive(folder).rows() if matching.lower() in f"{row.name} {row.number} {row.source}".lower()
+    ]
+    table = as_table(rows)
+    if sort:
+        if sort.removeprefix("-") not in Row.__dataclass_fields__:
+            names = ", ".join(name for name in Row.__dataclass_fields__ if name not in ("pid", "boot"))
+            raise RunsError(f"--sort: found {sort!r}, expected one of {names}; - before it turns the order round")
+        key = sort.removeprefix("-")
+        table.sort(key=lambda one: (str(type(one[key])), one[key]), reverse=sort.startswith("-"))
+    if as_json:
+        print(json.dumps(table, ensure_ascii=False))
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(table[0].keys() if table else Row.__dataclass_fields__)
+        writer.writerows([json.dumps(v) if isinstance(v, list | tuple) else v for v in one.values()] for one in table)
+    else:
+        _print_rows(table)
+
+
+def _print_rows(table: Sequence[dict[str, Any]]) -> None:
+    shown = Table(box=None, pad_edge=False)
+    for name in SHOWN:
+        shown.add_column(name, justify="right" if name in ("number", "live", "words", "comments") else "left")
+    for one in table:
+        if one["problem"]:
+            out.print(one["problem"], markup=False)
+            continue
+        flags = ", ".join(dict.fromkeys(flag.get("effect", "") for flag in one["flags"]))
+        shown.add_row(
+            one["name"],
+            str(one["number"] or ""),
+            local(one["begun"]),
+            one["state"],
+            f"{one['live_time_s']:,.0f} s",
+            f"{one['words']:,}",
+            one["worst"],
+            flags,
+            str(one["comments"] or ""),
+        )
+    out.print(shown)
+
+
+def show_run(folder: str, run: str, *, as_json: bool) -> None:
+    """Print what an archive has of a run. Raises ArchiveError."""
+    archive = Archive(folder)
+    row = archive.find(run)
+    header, people = container.read_header(archive.path(row))
+    header["state"] = state_of(row)
+    if as_json:
+        print(json.dumps({"file": row.file, **header, **people}, ensure_ascii=False))
+        return
+    out.print(f"{header['name']}: {archive.path(row)}", style="bold", markup=False)
+    out.print(
+        f"{header['state']}, begun {local(row.begun)}, {row.live_time_s:,.1f} s live of {row.data_time_s:,.1f} s, "
+        f"{row.words:,} words from {row.source}",
+        markup=False,
+    )
+    out.print(f"verdict: {row.headline}", markup=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for one in header["quantities"]:
+        error = one["error"]
+        table.add_row(
+            one["name"], one["subject"], f"{one['value']:,.6g}" + (f" ± {error:,.2g}" if error else ""), one["unit"]
+        )
+    out.print(table)
+    for comment in people["comments"]:
+        out.print(f"{local(comment['time'])} {comment['name'] or 'somebody'}: {comment['text']}", markup=False)
+    for flag in people["flags"]:
+        part = flag["part"] or "whole detector"
+        begin, end = flag["from_s"] or 0, flag["to_s"] if flag["to_s"] is not None else row.data_time_s
+        out.print(
+            f"{local(flag['time'])} {flag['name'] or 'somebody'}: {flag['effect']}, {part}, {begin:g} to {end:g} s: "
+            f"{flag['cause']}",
+            markup=False,
+        )
+
+
+def compare_runs(folder: str, runs: Sequence[str], *, as_json: bool) -> None:
+    """Print how the first run differs from each of the others. Raises ArchiveError or CompareError."""
+    from dataclasses import asdict
+
+    from muonstream.archive.compare import compare
+    from muonstream.archive.contents import snapshot_of
+
+    archive = Archive(folder)
+    rows = [archive.find(run) for run in runs]
+    snapshots = [snapshot_of(archive.path(row)) for row in rows]
+    results = []
+    for row, other in zip(rows[1:], snapshots[1:], strict=True):
+        scalars, shapes = compare(snapshots[0], other)
+        if as_json:
+            results.append(
+                {"with": row.name, "quantities": [asdict(d) for d in scalars], "shapes": [asdict(d) for d in shapes]}
+            )
+            continue
+        table = Table(title=f"{rows[0].name} and {row.name}", box=None, pad_edge=False, title_justify="left")
+        for name in ("what", "where", rows[0].name, row.name, "unit", "sigma"):
+            table.add_column(name, justify="right" if name in (rows[0].name, row.name, "sigma") else "left")
+        for d in scalars:
+            sigma = "" if d.sigma is None else f"{d.sigma:+.1f}"
+            table.add_row(d.name, d.subject, f"{d.one:,.6g}", f"{d.other:,.6g}", d.unit, sigma)
+        for s in shapes:
+            shape = f"shape, chi2 {s.chi2:,.0f} / {s.degrees}"
+            table.add_row(s.name, s.subject, f"{s.entries[0]:,}", f"{s.entries[1]:,}", shape, f"{s.sigma:+.1f}")
+        out.print(table)
+    if as_json:
+        print(json.dumps({"run": rows[0].name, "compared": results}, ensure_ascii=False))
+
+
+def comment_run(folder: str, run: str, text: str, *, name: str) -> None:
+    """Add a comment to a run. Raises ArchiveError or PeopleError."""
+    row = Archive(folder).comment(run, text, name=name or user())
+    LOGGER.info("%s: comment added", row.file)
+
+
+def flag_run(folder: str, run: str, flag: Flag) -> None:
+    """Add a flag to a run. Raises ArchiveError."""
+    row = Archive(folder).flag(run, flag)
+    LOGGER.info("%s: flagged as %s", row.file, flag.effect)
+
+
+def print_good_times(folder: str, *, part: str) -> None:
+    """Print, as JSON, the stretches of data time of each run that no flag calls bad. Raises ArchiveError."""
+    archive = Archive(folder)
+    found = [
+        {
+            "file": row.file,
+            "name": row.name,
+            "number": row.number,
+            "good_s": good_times([Flag(**flag) for flag in row.flags], row.data_time_s, part=part),
+        }
+        for row in archive.rows()
+        if not row.problem
+    ]
+    print(json.dumps(found, ensure_ascii=False))
+
+
+def print_trend(folder: str, quantity: str, *, subject: str, as_json: bool, as_csv: bool) -> None:
+    """Print a quantity of all runs, by time. Raises ArchiveError."""
+    points = Archive(folder).trend(quantity, subject)
+    plain = [{name: getattr(point, name) for name in Point.__dataclass_fields__} for point in points]
+    if as_json:
+        print(json.dumps(plain, ensure_ascii=False))
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, list(Point.__dataclass_fields__))
+        writer.writeheader()
+        writer.writerows(plain)
+    else:
+        table = Table(box=None, pad_edge=False)
+        for name in ("run", "begun", quantity, "error", "unit", ""):
+            table.add_column(name, justify="right" if name in (quantity, "error") else "left")
+        for point, bar in zip(points, spark([point.value for point in points]), strict=True):
+            error = "" if point.error is None else f"{point.error:,.2g}"
+            table.add_row(point.name, local(point.begun), f"{point.value:,.6g}", error, point.unit, bar)
+        out.print(table)
+
+
+def prune_runs(folder: str, *, older_than: str, larger_than: str) -> None:
+    """Remove old runs. Raises ArchiveError or RunsError."""
+    if not (older_than or larger_than):
+        raise RunsError("runs prune: found no limit, expected --older-than 90d or --larger-than 50GB, or both")
+    removed = Archive(folder).prune(
+        older_than_s=_in(older_than, UNITS_S, "--older-than", "such as 90d or 12h") if older_than else None,
+        most_bytes=int(_in(larger_than, UNITS_BYTES, "--larger-than", "such as 50GB")) if larger_than else None,
+        now=time.time(),
+    )
+    for row in removed:
+        LOGGER.info("%s: removed", row.file)
+    LOGGER.info("%d runs removed", len(removed))
+
+
+def rebuild_index(folder: str) -> None:
+    """Make the index again from the files. Raises ArchiveError."""
+    LOGGER.info("%d runs in the index", Archive(folder).rebuild())
+
+
+def export_run(folder: str, run: str, output: Path, *, anonymous: bool) -> None:
+    """Copy a run's file, without what people and machines are called if asked. Raises ArchiveError or RunsError."""
+    archive = Archive(folder)
+    path = archive.path(archive.find(run))
+    if output.exists():
+        raise RunsError(f"{output}: already exists; expected a new file, since none is overwritten")
+    entries = container.read(path)
+    if anonymous:
+        from muonstream.archive.contents import anonymous as without_names
+
+        entries = without_names(entries, path)
+    container.write(output, entries)
+    LOGGER.info("%s written", output)
+
+
+def report_runs(folder: str, runs: Sequence[str], output: Path, *, last: str, reference: str, title: str) -> None:
+    """Write the report of runs as one HTML file. Raises ArchiveError, CompareError or RunsError."""
+    from muonstream.archive.compare import compare
+    from muonstream.archive.contents import snapshot_of
+    from muonstream.archive.report import Reported, report_html
+
+    archive = Archive(folder)
+    if last:
+        since = time.time() - _in(last, UNITS_S, "--last", "such as 8h")
+        rows = [row for row in archive.rows() if not row.problem and row.written >= since]
+    else:
+        rows = [archive.find(run) for run in runs]
+    if not rows:
+        raise RunsError("report: found no run, expected names of some, or --last 8h with some in that time")
+    against = archive.find(reference) if reference else None
+    expected = None if against is None else snapshot_of(archive.path(against))
+    reported = []
+    for row in rows:
+        path = archive.path(row)
+        snapshot = snapshot_of(path)
+        compared = None
+        if expected is not None and against is not None and against.file != row.file:
+            compared = (against.name, *compare(snapshot, expected))
+        reported.append(
+            Reported(snapshot, container.read_header(path)[0], state_of(row), archive.people(row), compared)
+        )
+    text = report_html(reported, title=title)
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise RunsError(f"{output}: cannot be written: {error.strerror}") from None
+    LOGGER.info("%s written: %d run%s", output, len(rows), "" if len(rows) == 1 else "s")
+
+
+def user() -> str:
+    """Who is at this terminal, "" where nothing tells."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def local(wall_time: float) -> str:
+    """Unix seconds as date and time with the zone of this machine."""
+    return datetime.fromtimestamp(wall_time).astimezone().strftime("%Y-%m-%d %H:%M %Z") if wall_time else ""
+
+
+def spark(values: Sequence[float]) -> list[str]:
+    """A bar for each value, from the lowest to the highest."""
+    low, high = min(values), max(values)
+    width = high - low
+    return [SPARKS[round((value - low) / width * (len(SPARKS) - 1)) if width > 0 else 0] for value in values]
+
+
+def _in(text: str, units: dict[str, Any], option: str, such_as: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text)
+    if not found or found[2] not in units:
+        raise RunsError(f"{option}: found {text!r}, expected {such_as}; units are {', '.join(units)}")
+    return float(found[1]) * float(units[found[2]])

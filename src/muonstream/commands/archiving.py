@@ -1,0 +1,66 @@
+"""A run kept in an archive: a live one each minute and at its end, others when they are done."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from muonstream.archive.archive import REFRESH_S, Archive
+from muonstream.archive.container import ArchiveError
+from muonstream.archive.contents import Provenance
+from muonstream.run.monitor import Snapshot
+
+LOGGER: Final = logging.getLogger(__name__)
+
+
+def command_line() -> str:
+    """The program and its command, without what was typed after it: options may hold passwords."""
+    return " ".join(["muonstream", *[word for word in sys.argv[1:2] if not word.startswith("-")]])
+
+
+class Archiving:
+    """Keeps one run in an archive; a fault is told once and does not end the run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        engine: str = "local",
+        number: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raise ArchiveError for a folder that cannot be made."""
+        self._archive = Archive(folder, make=True)
+        self._engine = engine
+        self._number = number
+        self._clock = clock
+        self._due = clock() + REFRESH_S
+        self.problem = ""
+        """Why the run could not be kept the last time, "" if it could."""
+
+    def refresh(self, snapshot: Snapshot) -> None:
+        """Keep the run as it stands, once a minute."""
+        if self._clock() >= self._due and snapshot.account.words:
+            self._save(snapshot)
+            self._due = self._clock() + REFRESH_S
+
+    def finish(self, snapshot: Snapshot) -> Path | None:
+        """Keep the run as it ended; gives its file, None where it could not be written."""
+        return self._save(snapshot)
+
+    def _save(self, snapshot: Snapshot) -> Path | None:
+        seed = f"{snapshot.begun_wall_time!r} {snapshot.source}"
+        provenance = Provenance.of(command=command_line(), engine=self._engine, number=self._number, seed=seed)
+        try:
+            path = self._archive.save(snapshot, provenance)
+        except ArchiveError as error:
+            if str(error) != self.problem:
+                LOGGER.error("--archive: %s", error)
+            self.problem = str(error)
+            return None
+        self.problem = ""
+        return path
