@@ -69,7 +69,7 @@ def read_config(path: Path, command: Any) -> dict[str, Any]:
 
 
 def _as_typed(value: Any, param: Any, where: str) -> Any:
-    """A value of TOML as the command line would have it: numbers as text, so that 2.5 is refused where a whole number is expected."""
+    """A value of TOML as the command line would have it: numbers as text, so that 2.5 is not taken for 2."""
     if getattr(param, "is_flag", False):
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: found {value!r}, expected true or false")
