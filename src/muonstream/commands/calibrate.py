@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from muonstream.analysis.counting import check_there
 from muonstream.commands import common
-from muonstream.commands.process import check_there
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.file import detector_toml
 from muonstream.detector.model import Detector

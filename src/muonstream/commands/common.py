@@ -14,16 +14,15 @@ from rich.table import Table
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector
 from muonstream.errors import LOST, MuonstreamError
-from muonstream.formats.recognise import BINARY, Format
+from muonstream.formats.recognise import Format
 from muonstream.run.inputs import InputTotals
+from muonstream.run.losses import losses, misread
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
 from muonstream.verdicts.verdicts import headline
 
 spare_extensions()
 
-ENOUGH_ROWS: Final = 100
-"""From so many rows of a text on, most of them must be good."""
 LINES: Final = 20
 """So many lines of notes and faults are shown at the end of a run."""
 
@@ -142,38 +141,12 @@ def check_published(published: bool) -> None:
 
 
 def fail_if_misread(snapshot: Snapshot) -> None:
-    """Raise CommandError when most of an input was not what it was read as: rows of a text, or bytes out of step.
-
-    All rows of a short text must be malformed for that. The other words are counted all the same.
-    """
-    for report in snapshot.inputs:
-        rows = report.words + report.malformed
-        over = report.bytes.passed_over
-        if report.format in BINARY:
-            if report.steps_lost and 2 * over > report.size:
-                raise CommandError(
-                    f"{report.name}: found no words of the boards in {over:,} of {report.size:,} bytes, which were "
-                    f"passed over; its format ({report.format}) is wrong, or most of it is damaged"
-                )
-        elif report.malformed and 2 * report.malformed > rows and (rows >= ENOUGH_ROWS or not report.words):
-            raise CommandError(
-                f"{report.name}: found {report.malformed:,} malformed of {rows:,} rows, expected a few at most; "
-                f"most of it was not counted: its format ({report.format}) or its rows are wrong"
-            )
+    """Raise CommandError when most of an input was not what it was read as; its other words are counted."""
+    if line := misread(snapshot):
+        raise CommandError(line)
 
 
 def fail_if_lossy(snapshot: Snapshot) -> None:
     """Raise LossError when something was lost, left out or counted twice, or when an account does not balance."""
-    account = snapshot.account
-    words = [
-        f"{number:,} {name}"
-        for number, name in ((account.malformed, "malformed"), (account.late, "late"), (account.stray, "stray"))
-        if number
-    ]
-    limit = snapshot.detector.thresholds.unmapped_words[0]
-    if account.unmapped > limit * account.words:
-        words.append(f"{account.unmapped:,} unmapped (more than {limit:.0%})")
-    found = [f"of the words, {', '.join(words)}"] if words else []
-    found += [f"{number:,} {what}" for number, what in InputTotals.of(snapshot.inputs).suspect]
-    if found:
-        raise LossError(f"--strict: {', '.join(found)}")
+    if line := losses(snapshot):
+        raise LossError(f"--strict: {line}")

@@ -302,6 +302,10 @@ def simulate_words(n: int, detector: Detector | None = None, **options: Any) -> 
     """n simulated words at once, uint64[n]; options are those of `SimulationConfig`.
 
     Raises ValueError for an option that is not allowed.
+
+    >>> words = simulate_words(1000, seed=7)
+    >>> words.dtype, words.shape
+    (dtype('uint64'), (1000,))
     """
     config = SimulationConfig(words=n, **options)
     return np.concatenate(list(Simulation(config, detector or Detector.default()).blocks()))
