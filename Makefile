@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test coverage check format bench bench-spark scaling soak fuzz kafka course lock clean
+.PHONY: help demo test coverage check format docs bench bench-spark scaling soak fuzz kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -35,6 +35,9 @@ check: $(VENV)/.test  ## run the quick part of that: lint, format, types
 format: $(VENV)/.test  ## put the code in the project's format, and mend what lint can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: $(VENV)/.test  ## make the documents a site, in build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 	$(BIN)/python -m benchmarks
@@ -64,7 +67,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet --upgrade pip
-	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,remote,kafka,zstd,spark,test,dev]'
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,remote,kafka,zstd,spark,test,docs,dev]'
 	{ echo "# Exact versions of all that is installed, and of what builds it. Written by 'make lock'; do not edit."; \
 	  $(LOCK)/bin/python -m pip freeze --all --exclude muonstream --exclude setuptools; } > $(LOCK)/constraints.txt
 	mv $(LOCK)/constraints.txt constraints.txt
@@ -88,5 +91,5 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[hist,remote,kafka,zstd,spark,test,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[hist,remote,kafka,zstd,spark,test,docs,dev]'
 	@touch $@ $(VENV)/.demo

@@ -1,8 +1,8 @@
 """Run every check and test that this machine can run, and name what it lacks and how to get it.
 
-python -m tools.test              lint, format, types, then all tests, some files at a time; kernels are compiled
-                                  meanwhile, and the end says which tests and files were slow
-python -m tools.test --quick      lint, format, types only
+python -m tools.test              lint, format, spelling, types, the site of documents, then all tests, some files at
+                                  a time; kernels are compiled meanwhile, and the end says which tests were slow
+python -m tools.test --quick      lint, format, spelling, types only
 python -m tools.test --coverage   all of it, with the tests' coverage: their Python code takes half as long again
 python -m tools.test -k words     more arguments go to pytest
 
@@ -50,8 +50,11 @@ MOST_AT_ONCE: Final = 4
 CHECKS: Final[tuple[tuple[str, ...], ...]] = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
+    ("codespell_lib",),
     ("mypy",),
 )
+SITE: Final = ("mkdocs", "build", "--strict")
+"""A link or an anchor that leads nowhere is an error. Not with --quiet, which hides warnings from --strict as well."""
 
 
 def say(text: str) -> None:
@@ -62,7 +65,8 @@ def say(text: str) -> None:
 def run(command: Sequence[str]) -> bool:
     """Run a module of this Python in the project's folder; whether it went well."""
     say(f"$ {' '.join(command)}")
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode == 0
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement of another program
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def install(package: str) -> None:
@@ -143,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
     # Some tests alone compile what they need.
     compiling = None if arguments else start_compiling()
     failed += [] if quick else [f"missing: {name}" for name in fetch()]
-    failed += [" ".join(check) for check in CHECKS if not run(check)]
+    failed += [" ".join(check) for check in (*CHECKS, *(() if quick else (SITE,))) if not run(check)]
     if compiling is not None and compiling.wait() != 0:
         failed.append("tools.warm")
     # The tests come last, so that their own closing lines are the last ones.
