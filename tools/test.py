@@ -3,7 +3,8 @@
 python -m tools.test              lint, format, spelling, types, the site of documents, then all tests, some files at
                                   a time; kernels are compiled meanwhile, and the end says which tests were slow
 python -m tools.test --quick      lint, format, spelling, types only
-python -m tools.test --coverage   all of it, with the tests' coverage: their Python code takes half as long again
+python -m tools.test --coverage   all of it, with the tests' coverage: their Python code takes half as long again. Small
+                                  tests of kernels are run once more as Python, which the tracer sees, and added
 python -m tools.test -k words     more arguments go to pytest
 
 With CI=true, what is missing is installed if this can be done (Debian or Ubuntu, as root), and is an error if not.
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tools.interpreted import TESTS as KERNEL_TESTS
 from tools.machine import (
     APACHE_HINT,
     CADDY_HINT,
@@ -55,6 +57,14 @@ CHECKS: Final[tuple[tuple[str, ...], ...]] = (
 )
 SITE: Final = ("mkdocs", "build", "--strict")
 """A link or an anchor that leads nowhere is an error. Not with --quiet, which hides warnings from --strict as well."""
+
+
+FEWEST_COVERED: Final = 85
+"""Per cent of lines and branches that tests must reach, those of kernels included."""
+INTERPRETED: Final[tuple[str, ...]] = (
+    *("pytest", "-p", "tools.interpreted", "--cov", "--cov-append", f"--cov-fail-under={FEWEST_COVERED}"),
+    *KERNEL_TESTS,
+)
 
 
 def say(text: str) -> None:
@@ -141,7 +151,7 @@ def start_compiling() -> subprocess.Popen[bytes]:
 def main(arguments: Sequence[str]) -> int:
     """Run it all; 0 if all went well. Later steps run even when earlier ones failed."""
     quick = "--quick" in arguments
-    coverage = ["--cov"] if "--coverage" in arguments else []
+    coverage = ["--cov", "--cov-report="] if "--coverage" in arguments else []
     arguments = [argument for argument in arguments if argument != "--coverage"]
     failed = [] if quick else [f"missing: {name}" for name in look_around()]
     # Some tests alone compile what they need.
@@ -153,6 +163,8 @@ def main(arguments: Sequence[str]) -> int:
     # The tests come last, so that their own closing lines are the last ones.
     if not quick and not run(["pytest", "-p", "tools.slowest", *coverage, *at_once(arguments), *arguments]):
         failed.append("pytest")
+    if coverage and not quick and not run(INTERPRETED):
+        failed.append("coverage")
     if failed:
         say(f"FAILED: {', '.join(failed)}")
     return 1 if failed else 0
