@@ -90,25 +90,43 @@ def unpack(data: bytes) -> StateDict:
     return state
 
 
+_JUDGED_BY: Final = {"thresholds", "description", "estimated"}
+"""What a detector file says that changes no count: a state goes on when it changes, as it does with new guidance."""
+
+
 def identity(catalogue: Catalogue) -> StateDict:
-    """What a state needs to be resumed: the same detector and the same catalogue of histograms."""
+    """What a state needs to be resumed: the same channels and geometry, and the same catalogue of histograms.
+
+    detector_sha256 is of all that identifies a detector, counted_sha256 of what changes counts.
+    """
     layout = [(entry.name, entry.shape) for entry in catalogue.entries.values()]
+    detector = catalogue.detector
     return {
-        "detector": catalogue.detector.name,
-        "detector_sha256": hashlib.sha256(catalogue.detector.model_dump_json().encode()).hexdigest(),
-        "catalogue_sha256": hashlib.sha256(json.dumps(layout).encode()).hexdigest(),
+        "detector": detector.name,
+        "detector_sha256": _sha256(detector.model_dump_json()),
+        "counted_sha256": _sha256(detector.model_dump_json(exclude=_JUDGED_BY)),
+        "catalogue_sha256": _sha256(json.dumps(layout)),
         "muons": bool(catalogue.muon_shapes),
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_identity(found: StateDict, catalogue: Catalogue) -> None:
     """Raise CheckpointError when a state was made with another detector or another catalogue."""
     now = identity(catalogue)
-    if found["detector_sha256"] != now["detector_sha256"]:
+    # states of older versions have only the first: a threshold that was not there then makes them another's
+    compared = "counted_sha256" if "counted_sha256" in found else "detector_sha256"
+    if found[compared] != now[compared]:
         name = f"{found['detector']!r}" + (", as it was" if found["detector"] == now["detector"] else "")
+        older = (
+            "" if "counted_sha256" in found else ", or this version knows more of it than the one that wrote the state"
+        )
         raise CheckpointError(
             f"found the state of a run with the detector {name}; now it is {now['detector']!r}, of which the file says "
-            "something else; go on with the same detector file, or begin a new store"
+            f"something else{older}; go on with the same detector file and version, or begin a new store"
         )
     if found.get("muons", False) != now["muons"]:
         was, option = ("with", "--reconstruct") if now["muons"] is False else ("without", "--no-reconstruct")
