@@ -67,7 +67,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet --upgrade pip
-	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,remote,kafka,zstd,spark,test,docs,dev]'
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,toml,remote,kafka,zstd,spark,test,docs,dev]'
 	{ echo "# Exact versions of all that is installed, and of what builds it. Written by 'make lock'; do not edit."; \
 	  $(LOCK)/bin/python -m pip freeze --all --exclude muonstream --exclude setuptools; } > $(LOCK)/constraints.txt
 	mv $(LOCK)/constraints.txt constraints.txt
@@ -91,5 +91,5 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[hist,remote,kafka,zstd,spark,test,docs,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[hist,toml,remote,kafka,zstd,spark,test,docs,dev]'
 	@touch $@ $(VENV)/.demo

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -410,6 +411,10 @@ def test_calibrate_writes_a_new_file_and_never_over_one(tmp_path: Path) -> None:
     assert muonstream("detector", "check", str(new)).returncode == 0
     assert (pictures / "miss_3.svg").read_text().startswith("<svg")
     text = new.read_text()
+    if find_spec("tomlkit") is None:
+        assert "its comments are not in the new file: comments are kept by the extra toml" in done.stderr
+    else:
+        assert "\n# each board's internal trigger\ntriggers = [" in text
     done = muonstream("calibrate", str(data), "--output", str(new))
     assert done.returncode == 1
     assert "new.toml: already exists" in done.stderr

@@ -51,7 +51,7 @@ EDGES = frozenset(
 CORE_LIBRARIES = frozenset({"numpy", "numba", "llvmlite"})  # the last is numba's own, for its intrinsics
 CORE_EXTRA_LIBRARIES = {"detector": frozenset({"pydantic"})}
 # Optional libraries that the core may import, but only inside the function that needs them.
-CORE_LAZY_LIBRARIES = frozenset({"hist", "zstandard", "compression"})  # the last is Python 3.14's own
+CORE_LAZY_LIBRARIES = frozenset({"hist", "tomlkit", "zstandard", "compression"})  # the last is Python 3.14's own
 
 LONGEST_MODULE = 450
 MOST_PARAMETERS = 8

@@ -10,7 +10,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from muonstream.analysis.counting import check_there
 from muonstream.commands import common
 from muonstream.counting.catalogue import Catalogue, Counts
-from muonstream.detector.file import detector_toml
+from muonstream.detector.edit import EditError, edited_toml
+from muonstream.detector.file import detector_toml, source_text
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
@@ -52,11 +53,8 @@ def calibrate_files(
         calibration, counts, rounds = _converged(files, before, format_name)
     except CalibrationError as error:
         raise common.CommandError(f"too little data, nothing was written\n{error}") from None
-    text = detector_toml(
-        calibration.detector,
-        remarks=[f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks],
-        chamber_remarks=_remarks(calibration),
-    )
+        remarks = [f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks]
+        text = _detector_file(detector_name, calibration, remarks)
     _report(calibration)
     with common.named_output(output), output.open("x", encoding="utf-8") as handle:
         handle.write(text)
@@ -64,6 +62,17 @@ def calibrate_files(
     if pictures is not None:
         with common.named_output(pictures):
             _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
+
+
+def _detector_file(name: str, calibration: Calibration, remarks: list[str]) -> str:
+    """The detector file that was begun with, edited, comments and all; a fresh one where it cannot be edited."""
+    try:
+        return edited_toml(
+            source_text(name), calibration.detector, remarks=remarks, chamber_remarks=_remarks(calibration)
+        )
+    except (EditError, OSError) as error:
+        common.say(f"{name}: its comments are not in the new file: {error}")
+        return detector_toml(calibration.detector, remarks=remarks, chamber_remarks=_remarks(calibration))
 
 
 def _converged(files: list[str], detector: Detector, format_name: str | None) -> tuple[Calibration, Counts, int]:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
 
 from muonstream.detector.model import BoardChannel, Chamber, Detector, Thresholds
+
+
+def source_text(name: str) -> str:
+    """The text of a detector file, or of a bundled one by its name. Raises OSError when it cannot be read."""
+    if name in Detector.bundled():
+        return (resources.files("muonstream.detector") / f"{name}.toml").read_text(encoding="utf-8")
+    return Path(name).read_text(encoding="utf-8")
 
 
 def _value(value: object) -> str:
