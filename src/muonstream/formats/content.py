@@ -18,6 +18,8 @@ from muonstream.compiled import compiled, inlined
 from muonstream.formats.block import Block, counted
 from muonstream.formats.jumps import Jumps
 from muonstream.formats.notes import Notes
+from muonstream.formats.pattern import FIELDS as PATTERN_FIELDS
+from muonstream.formats.pattern import follow_other, pattern_lines
 from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words
 
@@ -60,11 +62,13 @@ def _slot(word: Any) -> Any:
 def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, events: Any) -> tuple[int, int]:
     """Look at words[begin:] (uint64[n]) one by one where there is a reason to.
 
-    before: the word in front of the first; flags: of the whole chunks of `words`; s: int64[_FIELDS]; table: uint64, a
-    word of the recent ones by hash; events: int64[m, 4] of (what, number of the word, how many, value)
+    before: the word in front of the first; flags: of the whole chunks of `words`; s: int64[_FIELDS], and behind these
+    what `pattern` knows; table: uint64, a word of the recent ones by hash; events: int64[m, 4] of (what, number of the
+    word, how many, value)
     Gives how far it came and how many events there are.
     """
     n_events, n, i = 0, len(words), begin
+    pattern = s[_FIELDS:]
     first = s[_SEEN]  # the number of words[0]
     skipped = False  # whether the word before was not looked at, so that its orbit is to be read first
     while i < n:
@@ -107,6 +111,8 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
         s[_HEADS + head] += 1
         s[_HEAD_LAST + head] = number
         hit = is_hit(word)
+        if head != Head.HIT:
+            follow_other(word, number, s[_PREVIOUS_HIT], pattern)
         if head == Head.HIT and not hit:
             if s[_BX_COUNT] == 0:
                 s[_BX_FIRST] = number
@@ -172,7 +178,7 @@ class ContentCheck:
     def __init__(self, name: str) -> None:
         self._notes = Notes(name)
         self._jumps = Jumps(self._notes)
-        self._state = np.zeros(_FIELDS, np.int64)
+        self._state = np.zeros(_FIELDS + PATTERN_FIELDS, np.int64)
         self._state[_PREVIOUS_HIT] = -1
         self._state[_LAST_SEARCH] = -SEARCH_EACH
         self._table = np.zeros(1 << TABLE_BITS, np.uint64)
@@ -354,6 +360,8 @@ class ContentCheck:
                 f"word {int(s[_BX_FIRST]) + 1:,}: BX_COUNTER: found {int(s[_BX_VALUE])}, expected 0 to "
                 f"{BX_PER_ORBIT - 1}; {counted(int(s[_BX_COUNT]), 'word')} of HEAD 2 malformed for that",
             )
+        for line in pattern_lines(s[_FIELDS:]):
+            self._notes.add("words between hits", line)
         heads = s[_HEADS : _HEADS + 8].tolist()
         if words and not heads[Head.HIT]:
             self._notes.add("hits", f"no hit (HEAD 2) among {counted(words, 'word')}")
