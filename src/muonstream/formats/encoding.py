@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
 """utf-8 stands for every encoding whose first 128 characters are those of ASCII, one byte each, such as Latin-1."""
 
-_UNITS: Final[dict[Encoding, str]] = {"utf-16-le": "<u2", "utf-16-be": ">u2", "utf-32-le": "<u4", "utf-32-be": ">u4"}
+UNITS: Final[dict[Encoding, str]] = {"utf-16-le": "<u2", "utf-16-be": ">u2", "utf-32-le": "<u4", "utf-32-be": ">u4"}
+"""Encodings of more than one byte a character, and numpy's type of a code unit."""
 _MARKS: Final[tuple[tuple[bytes, Encoding], ...]] = (
     # UTF-32's first: the mark of UTF-16 is its beginning
     (b"\xff\xfe\x00\x00", "utf-32-le"),
@@ -64,14 +65,14 @@ def encoding_of(sample: bytes | memoryview) -> Encoding:
         if beginning.startswith(mark):
             return encoding
     first = leading_nuls(sample)
-    for encoding in _UNITS:
+    for encoding in UNITS:
         width = width_of(encoding)
         # zeros of a big-endian text's first character are part of it
         begin = first - first % width
         n = min(len(sample) - begin, _SAMPLE_BYTES) // width
         if n * width < _FEWEST_BYTES:
             continue
-        units = np.frombuffer(sample, _UNITS[encoding], n, begin)
+        units = np.frombuffer(sample, UNITS[encoding], n, begin)
         usual, ascii_share = np.mean((units > 0) & (units < 256)), np.mean((units > 0) & (units < 128))
         if usual > 0.9 and ascii_share > 0.5:
             return encoding
@@ -82,7 +83,7 @@ class Transcoder:
     """Makes text of one byte a character: each character becomes one byte, so that places and counts stay exact."""
 
     def __init__(self, encoding: Encoding) -> None:
-        self._unit = _UNITS.get(encoding)
+        self._unit = UNITS.get(encoding)
         self.width = width_of(encoding)
         self._rest = b""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +185,7 @@ class JsonDecoder:
         self._transcoder = Transcoder(encoding)
         self._rest = b""
         self._line = 1
+        self._begin = 0  # the byte of the input at which the text in this encoding begins
         self._byte = 0
         self._overlong = False
         self._noted: set[str] = set()
@@ -194,6 +196,14 @@ class JsonDecoder:
     def rest(self) -> bytes:
         """What waits for the text behind it, one byte a character."""
         return bytes(self._rest)
+
+    def resumed(self, encoding: Encoding, byte: int) -> Self:
+        """A decoder of the text from a byte of the input on, in another encoding; this one has had its last bytes."""
+        other = copy(self)
+        other._transcoder = Transcoder(encoding)
+        other._no_text = NoText(self._name, other._transcoder.width, byte)
+        other._begin, other._byte, other._rest, other._overlong = byte, 0, b"", False
+        return other
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the objects that they complete."""
@@ -214,7 +224,7 @@ class JsonDecoder:
                 self._note_extra(block, piece, int(counts[FIRST_EXTRA]))
             parts.append(self._with_unusual(piece, stop, words[:n], unusual[:n_unusual], block, counts))
             if counts[PADDING] > padding:
-                place = (self._byte + int(counts[FIRST_NUL])) * self._transcoder.width
+                place = self._begin + (self._byte + int(counts[FIRST_NUL])) * self._transcoder.width
                 self._note(block, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
             self._line += int(np.count_nonzero(piece[:stop] == 10))
             self._byte += stop

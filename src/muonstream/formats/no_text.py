@@ -31,10 +31,11 @@ def is_no_text(data: Any, at: Any, end: Any) -> bool:
 class NoText:
     """Follows such stretches through one input."""
 
-    def __init__(self, name: str, width: int) -> None:
-        """width: bytes of a character."""
+    def __init__(self, name: str, width: int, begin: int = 0) -> None:
+        """width: bytes of a character; begin: the input's byte at which the text begins."""
         self._notes = Notes(name)
         self._width = width
+        self._begin = begin
         self._at = -1
         self._size = 0
 
@@ -51,7 +52,7 @@ class NoText:
     def end(self) -> None:
         """Text comes again, or the input has ended: note the stretch, if there was one."""
         if self._at >= 0:
-            first, n = self._width * self._at, self._width * self._size
+            first, n = self._begin + self._width * self._at, self._width * self._size
             lost = f"byte {first:,}: found {counted(n, 'byte')} of something other than text"
             self._notes.add("what is not text", f"{lost}; passed over up to byte {first + n:,}")
         self._at, self._size = -1, 0

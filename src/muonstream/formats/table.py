@@ -9,8 +9,9 @@ holds the other fields as they are.
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +127,7 @@ class TableDecoder:
         self._transcoder = Transcoder(encoding)
         self._rest = b""
         self._line = 1
+        self._begin = 0  # the byte of the input at which the text in this encoding begins
         self._byte = 0
         self._rows_begun = False
         self._other_hits = 0
@@ -140,6 +142,14 @@ class TableDecoder:
     def rest(self) -> bytes:
         """What waits for the text behind it, one byte a character."""
         return bytes(self._rest)
+
+    def resumed(self, encoding: Encoding, byte: int) -> Self:
+        """A decoder of the text from a byte of the input on, in another encoding; this one has had its last bytes."""
+        other = copy(self)
+        other._transcoder = Transcoder(encoding)
+        other._no_text = NoText(self._name, other._transcoder.width, byte)
+        other._begin, other._byte, other._rest, other._overlong = byte, 0, b"", False
+        return other
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the rows that they complete. Raises HeaderError."""
@@ -226,7 +236,7 @@ class TableDecoder:
             self._line += lines
             headed = bool(counts[LAST_BLANK])
             if counts[FIRST_NUL] >= 0:
-                place = (self._byte + begin + int(counts[FIRST_NUL])) * self._transcoder.width
+                place = self._begin + (self._byte + begin + int(counts[FIRST_NUL])) * self._transcoder.width
                 self._note(found, "nul", f"byte {place}: found NUL bytes, which count as padding; expected text")
             self._no_text.pass_over(int(counts[NO_TEXT_BYTES]), self._byte + begin + int(counts[NO_TEXT_FIRST]))
             found.passed_over += int(counts[NO_TEXT_BYTES])

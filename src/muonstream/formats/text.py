@@ -19,6 +19,7 @@ from muonstream.formats.layout_search import Table, find_table, shortened
 from muonstream.formats.lookalikes import is_certain, resembles
 from muonstream.formats.misread import ENOUGH_ROWS as ENOUGH_HITS
 from muonstream.formats.misread import as_grouped, exchanged, grouped_cells, grouped_rows, misfits
+from muonstream.formats.mixed_text import MixedText
 from muonstream.formats.rows import COLUMNS
 from muonstream.formats.table import TableDecoder
 
@@ -65,9 +66,12 @@ class TextForm:
 
 def text_decoder(form: TextForm, name: str) -> TextDecoder:
     """A decoder of a form; `name` is the file's in messages."""
+    decoder: JsonDecoder | TableDecoder
     if form.format == "json":
-        return JsonDecoder(name, encoding=form.encoding)
-    return TableDecoder(name, dialect=form.format, layout=form.layout, encoding=form.encoding)
+        decoder = JsonDecoder(name, encoding=form.encoding)
+    else:
+        decoder = TableDecoder(name, dialect=form.format, layout=form.layout, encoding=form.encoding)
+    return MixedText(name, decoder, form.encoding)
 
 
 def decide_text(
