@@ -17,6 +17,7 @@ from muonstream.formats.block import Block, SourceError, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.signatures import signature
+from muonstream.formats.split_part import split_advice
 from muonstream.formats.text import TextForm, decide_text, text_decoder
 
 FIRST_BYTES: Final = 64
@@ -189,8 +190,9 @@ class Recogniser:
             self.form = found
 
     def _refusal(self) -> SourceError:
-        found = self._state.looks_like or f"{counted(self._size, 'byte')} that show no format"
-        return SourceError(
-            f"{self._name}: found {found}; expected {self._state.missing}. If it is data all the same, name its "
-            f"format: --format {', '.join(Format)}"
-        )
+        found = f"{counted(self._size, 'byte')} that show no format"
+        advice = split_advice(self._name, b"" if self._state.looks_like else self._waiting)
+        if not advice:
+            found = self._state.looks_like or found
+            advice = f"If it is data all the same, name its format: --format {', '.join(Format)}"
+        return SourceError(f"{self._name}: found {found}; expected {self._state.missing}. {advice}")
