@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from muonstream.analysis.run import Run, analyse
-    from muonstream.analysis.run import open_run as open
-    from muonstream.analysis.words import WordReader, read_words
+    from muonstream.archive.archive import Archive
     from muonstream.detector.model import Detector
     from muonstream.errors import MuonstreamError
+    from muonstream.offline.run import Run, analyse
+    from muonstream.offline.run import open_run as open
+    from muonstream.offline.words import WordReader, read_words
     from muonstream.simulation.telescope import simulate_words
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Archive",
     "Detector",
     "MuonstreamError",
     "Run",
@@ -27,13 +29,14 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Archive": "archive.archive:Archive",
     "Detector": "detector.model:Detector",
     "MuonstreamError": "errors:MuonstreamError",
-    "Run": "analysis.run:Run",
-    "WordReader": "analysis.words:WordReader",
-    "analyse": "analysis.run:analyse",
-    "open": "analysis.run:open_run",
-    "read_words": "analysis.words:read_words",
+    "Run": "offline.run:Run",
+    "WordReader": "offline.words:WordReader",
+    "analyse": "offline.run:analyse",
+    "open": "offline.run:open_run",
+    "read_words": "offline.words:read_words",
     "simulate_words": "simulation.telescope:simulate_words",
 }
 """Where each public name is, which is imported when it is first used: most programs need a few of them."""

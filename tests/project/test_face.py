@@ -16,7 +16,7 @@ from muonstream import _PLACES
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
-EXAMPLES = ("muonstream.analysis.run", "muonstream.analysis.words", "muonstream.simulation.telescope")
+EXAMPLES = ("muonstream.offline.run", "muonstream.offline.words", "muonstream.simulation.telescope")
 
 
 def failures(test: doctest.DocTest) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from muonstream.analysis.counting import check_there
 from muonstream.commands import common
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.edit import EditError, edited_toml
@@ -17,6 +16,7 @@ from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.evidence import Expected
 from muonstream.muons.calibration import Calibration, CalibrationError, calibrate, core_in
+from muonstream.offline.counting import check_there
 from muonstream.picture import histogram_svg
 from muonstream.sources.files import is_stream, read_parts
 
@@ -53,8 +53,8 @@ def calibrate_files(
         calibration, counts, rounds = _converged(files, before, format_name)
     except CalibrationError as error:
         raise common.CommandError(f"too little data, nothing was written\n{error}") from None
-        remarks = [f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks]
-        text = _detector_file(detector_name, calibration, remarks)
+    remarks = [f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks]
+    text = _detector_file(detector_name, calibration, remarks)
     _report(calibration)
     with common.named_output(output), output.open("x", encoding="utf-8") as handle:
         handle.write(text)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from muonstream.analysis.counting import CountOptions, check_there, count_files
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.commands.summary_file import conclude_runs, summary_file
+from muonstream.offline.counting import CountOptions, check_there, count_files
 from muonstream.run.summary import CountedRun, total_of
 
 

@@ -6,12 +6,12 @@ import os
 from collections import deque
 from typing import Self
 
-from muonstream.analysis.counting import check_there
-from muonstream.analysis.names import FileNames, detector_of, format_named, names_of
 from muonstream.detector.model import Detector
 from muonstream.formats.block import FAULTS_KEPT, InputReport
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format
+from muonstream.offline.counting import check_there
+from muonstream.offline.names import FileNames, detector_of, format_named, names_of
 from muonstream.run.inputs import InputTotals
 from muonstream.sources.files import read_parts
 from muonstream.words import Words

@@ -11,9 +11,9 @@ import pytest
 from commands import muonstream as command
 
 import muonstream
-from muonstream.analysis.run import RunError
 from muonstream.engines.pipeline import Pipeline
 from muonstream.errors import MuonstreamError
+from muonstream.offline.run import RunError
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import encode
 from muonstream.run.summary import summary

@@ -10,11 +10,17 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
-from muonstream.analysis.counting import CountOptions, check_there, count_files
-from muonstream.analysis.names import FileNames, detector_of, format_named, names_of, notice
+from muonstream.archive.archive import Archive
+from muonstream.archive.container import read_header
+from muonstream.archive.contents import Provenance, snapshot_of
+from muonstream.archive.people import Comment, Flag, People
+from muonstream.archive.quantities import Quantity, quantities
+from muonstream.archive.report import Reported, report_html
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector
 from muonstream.errors import MuonstreamError, shown
+from muonstream.offline.counting import CountOptions, check_there, count_files
+from muonstream.offline.names import FileNames, detector_of, format_named, names_of, notice
 from muonstream.run.account import Account
 from muonstream.run.losses import losses, misread
 from muonstream.run.monitor import Snapshot
@@ -24,6 +30,7 @@ from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_o
 if TYPE_CHECKING:
     import hist
 
+ZIP_MAGIC: Final = b"PK\x03\x04"
 BEGINNING_BYTES: Final = 64
 """How much of a file tells whether it may be a summary or a snapshot."""
 
@@ -64,7 +71,13 @@ class Run:
     """
 
     def __init__(
-        self, summary: dict[str, Any], *, snapshot: Snapshot | None = None, runs: Sequence[Run] = (), source: str = ""
+        self,
+        summary: dict[str, Any],
+        *,
+        snapshot: Snapshot | None = None,
+        runs: Sequence[Run] = (),
+        source: str = "",
+        people: People | None = None,
     ) -> None:
         """Programs get theirs from `analyse` or `open`. source: the name of the file that holds the run."""
         self.summary = summary
@@ -73,6 +86,7 @@ class Run:
         """The runs of which this one is the sum, each by itself; one alone is its own sum."""
         self._snapshot = snapshot
         self._source = source
+        self._people = people or People()
 
     @property
     def name(self) -> str:
@@ -110,6 +124,48 @@ class Run:
         """
         snapshot = self._whole("histograms")
         return snapshot.catalogue.hists(snapshot.total)
+
+    @property
+    def quantities(self) -> list[Quantity]:
+        """The run's numbers with unit and error, as an archive keeps them. Raises RunError for a run from a summary."""
+        return quantities(self._whole("quantities with errors"))
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """What of the run may be used, as people flagged it; only an archived run has any."""
+        return self._people.flags
+
+    @property
+    def comments(self) -> tuple[Comment, ...]:
+        """What people wrote of the run; only an archived run has any."""
+        return self._people.comments
+
+    def archive(self, folder: str | os.PathLike[str], *, number: int = 0) -> Path:
+        """Keep the run in an archive, a folder that is made if need be; gives its file.
+
+        Raises ArchiveError or RunError.
+
+        >>> import muonstream
+        >>> muonstream.simulate_words(50_000, seed=7).astype("<u8").tofile("cosmics.dat")
+        >>> path = muonstream.analyse("cosmics.dat").archive("archive")
+        >>> muonstream.open(path).account.words
+        50000
+        >>> [row.name for row in muonstream.Archive("archive").rows()]
+        ['cosmics']
+        """
+        snapshot = self._whole("what an archive keeps")
+        seed = f"{snapshot.begun_wall_time!r} {snapshot.source}"
+        provenance = Provenance.of(command="muonstream in Python", engine="local", number=number, seed=seed)
+        return Archive(Path(folder), make=True).save(snapshot, provenance)
+
+    def report(self, path: str | os.PathLike[str], *, title: str = "") -> None:
+        """Write the run's report as one HTML file, as `muonstream report` does. Raises RunError."""
+        snapshot = self._whole("what a report shows")
+        text = report_html([Reported(snapshot, {}, snapshot.state, self._people)], title=title)
+        try:
+            Path(path).write_text(text, "utf-8")
+        except OSError as error:
+            raise RunError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the summary as JSON, for `open`. A file that exists is replaced. Raises RunError."""
@@ -200,13 +256,15 @@ def analyse(
 def open_run(path: str | os.PathLike[str]) -> Run:
     """A run that was counted before, from its summary or a snapshot.
 
-    path: JSON as `muonstream process --summary`, `Run.save` or the page's `/api/snapshot` give it, or a snapshot as the
-    page's `/api/snapshot.musn` and Kafka's topic of snapshots have it
+    path: an archived run's file (.muonrun), JSON as `muonstream process --summary`, `Run.save` or the page's
+    `/api/snapshot` give it, or a snapshot as the page's `/api/snapshot.musn` and Kafka's topic of snapshots have it
 
     A summary has the account, the counts of chambers and cells, and verdicts; a snapshot also has the detector, rates
     against time and all histograms.
 
-    Raises RunError for what is neither.
+    An archived run has all of that, with what people added.
+
+    Raises RunError or ArchiveError for what is none of these.
 
     >>> import muonstream
     >>> muonstream.simulate_words(50_000, seed=7).astype("<u8").tofile("cosmics.dat")
@@ -217,7 +275,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     >>> run.hists
     Traceback (most recent call last):
     ...
-    muonstream.analysis.run.RunError: cosmics.json: found a summary, which does not hold histograms, ...
+    muonstream.offline.run.RunError: cosmics.json: found a summary, which does not hold histograms, ...
     """
     name = os.fspath(path)
     try:
@@ -228,6 +286,10 @@ def open_run(path: str | os.PathLike[str]) -> Run:
                 data += handle.read()
     except OSError as error:
         raise RunError(f"{name}: cannot be read: {error.strerror or error}") from None
+    if data.startswith(ZIP_MAGIC):
+        snapshot = snapshot_of(Path(name))
+        people = People.of_plain(read_header(Path(name))[1])
+        return Run(summary(snapshot), snapshot=snapshot, source=name, people=people)
     if data.startswith(MAGIC):
         try:
             snapshot = decode(data)
