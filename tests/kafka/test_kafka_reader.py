@@ -10,7 +10,7 @@ import pytest
 from muonstream.formats.block import SourceError
 from muonstream.kafka.reader import Begin, TopicReader
 
-GONE = 1
+GONE, END = 1, -191
 
 
 class Reader(TopicReader):
@@ -32,6 +32,7 @@ class Reader(TopicReader):
         self._library = SimpleNamespace(
             KafkaError=SimpleNamespace(
                 _AUTO_OFFSET_RESET=-140,
+                _PARTITION_EOF=END,
                 OFFSET_OUT_OF_RANGE=GONE,
                 UNKNOWN_TOPIC_OR_PART=3,
                 TOPIC_AUTHORIZATION_FAILED=29,
@@ -156,3 +157,21 @@ def test_an_offset_that_is_gone_in_mid_batch_loses_what_is_between() -> None:
     assert reader.lost == [(0, 103, 500)]
     assert reader.assigned == [(0, 500)]
     assert reader.next == {0: 500}
+
+
+def test_behind_the_last_message_may_be_what_is_none() -> None:
+    """Commit markers and aborted messages have offsets; the client says where the end is."""
+    reader = Reader("", {0: (0, 103), 1: (0, 9)}, [Message(100), Message(102, END)])
+    reader.next = {0: 100, 1: 0}
+    assert [message.offset() for message in reader.read()[0]] == [100]
+    assert reader.next == {0: 102, 1: 0}
+    assert reader.read() == {}
+    # an end that was reached before the last message says nothing
+    again = Reader("", {0: (0, 103)}, [Message(100, END), Message(100), Message(101)])
+    again.next = {0: 100}
+    again.read()
+    assert again.next == {0: 102}
+    # and none of a partition that is not read any more
+    ended = Reader("", {0: (0, 103)}, [Message(102, END)])
+    ended.next, ended._stopped = {0: 50}, {0}
+    assert (ended.read(), ended.next) == ({}, {0: 50})

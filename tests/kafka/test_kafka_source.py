@@ -8,7 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 from kafka_fixtures import TopicMaker, delete_before
-from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, loose, objects, send
+from kafka_messages import (
+    RUN,
+    Sent,
+    as_frames,
+    as_hits,
+    as_transfers,
+    bare,
+    ends,
+    loose,
+    objects,
+    send,
+    send_in_transactions,
+)
 
 from muonstream.commands.options import SourceOptions
 from muonstream.commands.topic import RunSelection
@@ -161,6 +173,35 @@ def test_runs_one_after_another_are_kept_apart(broker: Broker, new_topic: TopicM
         two.begin(made.next)
         last = two.run(Event(), publish=lambda snapshot: None)
         assert (last.run, last.account.words, last.faults) == ("noise", len(second_words), ())
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("form", [as_frames, as_transfers])
+def test_of_transactions_only_what_was_committed_counts(broker: Broker, new_topic: TopicMaker, form: Any) -> None:
+    topic = new_topic(3)  # the third stays empty
+    sent = form(WORDS, 2)
+    assert send_in_transactions(broker.address, topic, [*sent, *ends(3)], len(sent) // 6) > len(sent) // 4
+    assert taken(broker.address, topic) == expected(WORDS)
+
+
+def test_the_ends_of_partitions_are_known_behind_markers(broker: Broker, new_topic: TopicMaker) -> None:
+    topic = new_topic(3)
+    newest = Run(8, "noise")
+    words = WORDS[:2000]
+    send_in_transactions(broker.address, topic, as_hits(words, 2), 900)
+    send_in_transactions(broker.address, topic, as_hits(words[:300], 2, newest), 100)
+    # the last of all is of a run that was never committed
+    send_in_transactions(broker.address, topic, as_hits(words[:90], 2, Run(9)), 90, commit_last=False)
+    made = reader(broker.address, topic)
+    try:
+        assert made.newest_run() == newest
+        made.start({})
+        found = 0
+        while made.lag or not all(map(made.caught_up, range(3))):
+            found += sum(map(len, made.read().values()))
+        assert found == 2300
+        assert all(map(made.confirm, range(3)))
     finally:
         made.close()
 

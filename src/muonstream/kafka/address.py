@@ -30,6 +30,7 @@ OURS: Final = frozenset(
         "enable.auto.commit",
         "enable.auto.offset.store",
         "auto.offset.reset",
+        "isolation.level",
     }
 )
 """Properties on which the guarantees rest."""

@@ -38,6 +38,8 @@ CONSUMER: Final[Mapping[str, Any]] = {
     "group.id": GROUP,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    # what a transaction that was aborted has sent counts nowhere
+    "isolation.level": "read_committed",
     # an offset that is gone is an error that says so
     "auto.offset.reset": "error",
 }

@@ -77,6 +77,11 @@ class TopicOffsets(TopicReader):
         """Whether, as far as the last answer says, nothing waits to be taken; not where none has told."""
         return partition in self._ends and self._ends[partition] <= self.next[partition]
 
+    def passed(self, offsets: Mapping[int, int]) -> None:
+        """Somebody has read up to these offsets: between the last message taken and them is nothing to be taken."""
+        for partition in offsets.keys() & self.next.keys() - self._stopped:
+            self.next[partition] = max(self.next[partition], offsets[partition])
+
     @property
     def lag(self) -> int:
         """Messages that wait to be taken."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from muonstream.formats.block import SourceError
 from muonstream.kafka.client import Connection, client_library
 from muonstream.kafka.grouping import Message
-from muonstream.sources.identity import MOST_DIGITS, Run
+from muonstream.kafka.latest import last_messages, newest_run
+from muonstream.sources.identity import Run
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, TopicPartition
@@ -26,7 +27,8 @@ ASK_TIMEOUT_S: Final = 10.0
 NEW_PARTITIONS_S: Final = 10.0
 """How often the topic is looked at for new partitions."""
 CONFIG: Final[Mapping[str, Any]] = {
-    "enable_partition_eof": False,
+    # the end of a partition may be a commit marker, which is no message: the client alone knows that it was reached
+    "enable_partition_eof": True,
     "fetch_wait_max_ms": 50,
     "fetch_queue_backoff_ms": 5,
     "fetch_message_max_bytes": 4 << 20,
@@ -171,11 +173,14 @@ class TopicReader:
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
         """The watermarks of all partitions, asked for together. Raises SourceError."""
         spec = self._library.admin.OffsetSpec
+        committed = self._library.IsolationLevel.READ_COMMITTED
         found: dict[int, list[int]] = {p: [] for p in self.partitions}
         try:
             for which in (spec.earliest(), spec.latest()):
                 asked = self._admin.list_offsets(
-                    {self._at(p): which for p in self.partitions}, request_timeout=ASK_TIMEOUT_S
+                    {self._at(p): which for p in self.partitions},
+                    request_timeout=ASK_TIMEOUT_S,
+                    isolation_level=committed,
                 )
                 for at, future in asked.items():
                     found[at.partition].append(int(future.result(ASK_TIMEOUT_S).offset))
@@ -236,18 +241,25 @@ class TopicReader:
             found = self.consumer.consume(1, timeout_s)
             found += self.consumer.consume(self._most, 0) if found else []
         batch: dict[int, list[Message]] = {}
-        size = 0
+        size = n = 0
+        reached: dict[int, int] = {}
         for message in found:
             error = message.error()
-            if error is not None:
-                self._errors.append((message, error))
-                continue
+            if error is None:
             size += len(message)
+                n += 1
             batch.setdefault(message.partition(), []).append(message)
+            elif error.code() == self._library.KafkaError._PARTITION_EOF:
+                reached[message.partition()] = message.offset()
+            else:
+                self._errors.append((message, error))
         for partition, messages in batch.items():
             self.next[partition] = messages[-1].offset() + 1
-        if found:
-            self._most = min(max(BATCH_BYTES * len(found) // max(size, 1), 16), BATCH_MESSAGES)
+        for partition, offset in reached.items():
+            if partition not in self._stopped:
+                self.next[partition] = max(self.next[partition], offset)
+        if n:
+            self._most = min(max(BATCH_BYTES * n // max(size, 1), 16), BATCH_MESSAGES)
         return batch
 
     def _take_error(self, message: Any, error: Any) -> None:
@@ -341,20 +353,4 @@ class TopicReader:
 
     def newest_run(self) -> Run | None:
         """The run of the message written last, None where none says."""
-        ends = self._watermarks_at_first()
-        waiting = {p: high for p, (low, high) in ends.items() if high > low}
-        found: list[tuple[int, int, Run]] = []
-        messages: list[Any]
-        self.consumer.assign([self._at(p, high - 1) for p, high in waiting.items()])
-        end = time.monotonic() + ASK_TIMEOUT_S
-        while waiting and time.monotonic() < end:
-            messages = self.consumer.consume(len(waiting), POLL_S)
-            for message in messages:
-                if message.error() is None and waiting.pop(message.partition(), None) is not None:
-                    headers = dict(message.headers() or ())
-                    number = headers.get("run-number") or b""
-                    if number.isdigit() and len(number) <= MOST_DIGITS:
-                        run = Run(int(number), (headers.get("run-name") or b"").decode("utf-8", "replace"))
-                        found.append((message.timestamp()[1], message.partition(), run))
-        self.consumer.unassign()
-        return max(found, key=lambda entry: entry[:2])[2] if found else None
+        return newest_run(last_messages(self.consumer, self.topic, self._watermarks_at_first()).values())

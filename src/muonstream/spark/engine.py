@@ -19,7 +19,7 @@ from muonstream.kafka.offsets import TopicOffsets
 from muonstream.run.monitor import Snapshot
 from muonstream.sinks.store import Saved, Store, StoreError
 from muonstream.sources.identity import Run
-from muonstream.spark.progress import Progress
+from muonstream.spark.progress import Progress, reached
 from muonstream.spark.query import Query
 from muonstream.spark.session import SparkError, first_line
 from muonstream.spark.share import SCHEMA, TaskResult, TaskSpec, read_shares
@@ -204,6 +204,8 @@ class SparkEngine(TopicEngine):
         told = self.query.last_progress()
         if told is None:
             return
+        with self._changed:
+            self.ends.passed(reached(told, self.ends.topic))
         progress = self._progress(told)
         self.pipeline.engine = (("Engine", self.query.where), *progress.lines())
         if progress.batch != self._looked:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from muonstream.words import WORD_BYTES
 
 LOGGER: Final = logging.getLogger("muonstream.spark")
+
+
+def reached(told: Mapping[str, Any], topic: str) -> dict[int, int]:
+    """Up to which offset each partition was read, markers of transactions included, as Spark says of a micro-batch."""
+    found: dict[int, int] = {}
+    for source in told["sources"]:
+        with suppress(ValueError, TypeError, AttributeError):
+            found |= {int(partition): int(at) for partition, at in json.loads(source["endOffset"])[topic].items()}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from muonstream.sinks.store import StoreError
 from muonstream.spark.session import SparkError, first_line
 
 CONSUMER: Final = {
+    # as our own clients: what a transaction that was aborted has sent counts nowhere
+    "isolation.level": "read_committed",
     # a fetch that waits at the end of a partition holds up all that its consumer is asked next
     "fetch.max.wait.ms": "10",
     "max.poll.records": "20000",
