@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
@@ -16,8 +17,11 @@ from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.kafka.deliveries import Deliveries
+from muonstream.run.intervals import Intervals
 from muonstream.run.monitor import Snapshot
+from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sinks.store import Store
 from muonstream.sources.identity import Run
 
 WORDS = simulate_words(20_000, rate_hz=5000, seed=6)
@@ -101,6 +105,53 @@ def parted(sent: Iterable[Sent], partitions: int) -> dict[int, deque[Message]]:
     for partition, headers, value in sent:
         found[partition].append(Message(len(found[partition]), headers, value))
     return found
+
+
+@pytest.mark.parametrize("asked", [None, Run(RUN.number), RUN])
+@pytest.mark.parametrize("killed_at", [[7], [3, 8, 7]])
+def test_results_count_once_by_run_and_sequence_wherever_the_engine_is_killed(
+    tmp_path: Path, asked: Run | None, killed_at: list[int]
+) -> None:
+    """Asked for before it begins, it has a name only when its first message comes."""
+    other = as_hits(WORDS[:700], 1, Run(3, "before")) if asked is not None else []
+    sent = parted([*other, *as_hits(WORDS), *ends()], 1)[0]
+    received: dict[tuple[str, int], int] = {}
+    for steps in [*killed_at, 100]:
+        with Store(tmp_path / "s.db") as store, Pipeline(Detector.default(), workers=0) as pipeline:
+            pipeline.intervals = Intervals(pipeline.catalogue, windows=3)
+            reader = Reader({0: deque(sent)}, 1500)
+            named = asked is not None
+            engine = TopicEngine(
+                cast(Any, reader), pipeline, Deliveries(wanted=asked, named=named), store=store, name="t"
+            )
+            saved = store.load("t")
+            if saved is not None:
+                engine.restore(saved)
+            engine.begin()
+            next_one = engine.deliveries.parts[0].next
+            reader.waiting[0] = deque(message for message in sent if message.place >= next_one)
+            engine._take({})  # nothing has come yet
+            for step in range(steps):
+                if engine.over:
+                    break
+                engine._take(reader.read())
+                if step % 2:
+                    engine.save()
+                for interval in pipeline.intervals.take():
+                    total = int(pipeline.catalogue.chamber_hits(interval.counts).sum())
+                    # what a consumer does that drops what it has had
+                    received.setdefault((engine._snapshot().run, interval.sequence), total)
+            if engine.over:
+                pipeline.finish()
+                for interval in pipeline.intervals.take():
+                    total = int(pipeline.catalogue.chamber_hits(interval.counts).sum())
+                    received.setdefault((engine._snapshot("ended").run, interval.sequence), total)
+            assert [source for source, _, _ in store.runs()] in ([], ["t"])
+    assert {run for run, _ in received} == {RUN.name}
+    with Pipeline(Detector.default(), workers=0) as pipeline:
+        pipeline.push(WORDS)
+        pipeline.finish()
+        assert sum(received.values()) == summary(pipeline.snapshot("ended"))["hits"]
 
 
 def counted(reader: Reader) -> Snapshot:

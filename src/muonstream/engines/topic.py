@@ -72,6 +72,7 @@ class TopicEngine:
             self.pipeline.restore(saved.state)
         except CheckpointError as error:
             raise StoreError(f"run {saved.run!r} in the store: {error}") from None
+        self._named = bool(self.pipeline.monitor.run)  # results that were sent under it are known by it
         kept, deliveries = saved.reader, self.deliveries
         deliveries.tally.restore(kept["tally"])
         deliveries.run = Run(**kept["run"]) if kept["run"] else None
@@ -186,7 +187,7 @@ class TopicEngine:
     def _count(self) -> None:
         """Count what the deliveries have collected, but for frames."""
         deliveries, pipeline = self.deliveries, self.pipeline
-        if deliveries.run is not None and not self._named:
+        if self._decided and deliveries.run is not None and not self._named:
             self._named = True
             pipeline.monitor.run = deliveries.run.name or f"run {deliveries.run.number}"
         self._push()
@@ -204,6 +205,12 @@ class TopicEngine:
         else:
             self._hold_back()
             self._let_idle_go()
+
+    @property
+    def _decided(self) -> bool:
+        """Whether it is certain which run is taken: one asked for by its number has a name when it has begun."""
+        run = self.deliveries.run
+        return run is not None and (bool(run.name) or any(part.begun for part in self.deliveries.parts.values()))
 
     def _push(self) -> None:
         """Give the loose words that were collected to the builder."""
@@ -254,7 +261,7 @@ class TopicEngine:
 
     def save(self, *, ended: bool = False) -> None:
         """Write state and positions to the store, all or nothing. Raises StoreError."""
-        if self._store is None or (self.deliveries.run is None and not self.pipeline.intake().words):
+        if self._store is None or not (self._decided or self.pipeline.intake().words):
             return
         self._store.save(self._saved(ended))
         self._dirty = False
