@@ -133,6 +133,7 @@ class Measuring:
         ):
             for core, worker in zip(sorted(os.sched_getaffinity(0)), cluster.pids[1:], strict=False):
                 pin(worker, core)
+            os.environ.update(cluster.environment)
             return fresh(drain, master=cluster.address)
 
 

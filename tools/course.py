@@ -144,7 +144,7 @@ def hold(sizes: Sizes, stop: Event) -> None:
         with deaf_to_ctrl_c():
             broker = stack.enter_context(Broker(folder / "kafka"))
             cluster = stack.enter_context(Cluster(folder / "spark", workers=sizes.workers))
-        environment = {"TMPDIR": str(folder), "MUONSTREAM_SPARK_JARS": str(jars)}
+        environment = {"TMPDIR": str(folder), "MUONSTREAM_SPARK_JARS": str(jars), **cluster.environment}
         kafka = f"kafka://{broker.address}"
         topics = Part("topics", folder, ["topics", "create", kafka], environment)
         stack.callback(topics.stop)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 LOOK_EVERY_S: Final = 0.05
+LISTEN: Final = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
 
 
 def guarded(command: Sequence[str]) -> list[str]:
@@ -63,6 +68,37 @@ def gone(pids: Iterable[int], timeout_s: float) -> bool:
             return False
         time.sleep(LOOK_EVERY_S)
     return True
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Listening:
+    """A port on which a process listens: host as the system has it, 0.0.0.0 and :: for every network."""
+
+    host: str
+    port: int
+    pid: int
+
+
+def listening(pids: Iterable[int]) -> list[Listening]:
+    """The TCP ports on which some processes listen (Linux)."""
+    hosts: dict[str, tuple[str, int]] = {}
+    for family, table in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+        for line in Path("/proc/net", table).read_text("ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN:
+                number, _, port = fields[1].partition(":")
+                # the kernel prints words of 32 bits in the machine's own order
+                words = [bytes.fromhex(number[at : at + 8])[::-1] for at in range(0, len(number), 8)]
+                hosts[f"socket:[{fields[9]}]"] = socket.inet_ntop(family, b"".join(words)), int(port, 16)
+    found = set()
+    for pid in pids:
+        with suppress(FileNotFoundError):  # it has ended
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    name = os.readlink(link)
+                    if name in hosts:
+                        found.add(Listening(*hosts[name], pid))
+    return sorted(found)
 
 
 def kill(pids: Iterable[int]) -> None:

@@ -105,6 +105,7 @@ def main() -> int:
             simulate_words(asked.words, rate_hz=20_000).tofile(files[0])
         detector = ("--detector", asked.detector) if asked.detector else ()
         with Broker(folder / "kafka") as broker, Cluster(folder / "cluster", workers=2, memory_mib=1024) as cluster:
+            os.environ.update(cluster.environment)
             return int(soak(broker.address, files, folder, engines(cluster.address), detector) > 0)
 
 

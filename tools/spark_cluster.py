@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from muonstream.spark.session import SECRET_VARIABLE
 from tools.kafka_broker import HOST, ROOT, free_ports
 from tools.machine import JAVA_HINT, find_java
 from tools.processes import children, descendants, gone, guarded, kill
@@ -30,6 +32,14 @@ DAEMON_MIB: Final = 256
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.05
+CLOSED: Final = {
+    "spark.authenticate": "true",
+    # its REST server runs whatever jar it is sent, and without a password
+    "spark.master.rest.enabled": "false",
+    "spark.ui.killEnabled": "false",
+    "spark.master.ui.decommission.allow.mode": "DENY",
+}
+"""Settings of master and workers: only who knows the secret has something run; their pages only show."""
 EXECUTOR: Final = "CoarseGrainedExecutorBackend"
 
 
@@ -62,6 +72,12 @@ class Cluster:
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._orphans: set[int] = set()
+        self._secret = secrets.token_hex(32)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a driver needs in its environment: the secret without which the cluster talks to nobody."""
+        return {SECRET_VARIABLE: self._secret}
 
     @property
     def address(self) -> str:
@@ -137,6 +153,7 @@ class Cluster:
         """Start Java; where the system can, it ends with its parent, however that ends, and executors with it."""
         options = [f"-Xmx{DAEMON_MIB}m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1"]
         options += [f"-Dlog4j2.configurationFile={LOG4J}", "-Dspark.worker.cleanup.enabled=false"]
+        options += [f"-D{key}={value}" for key, value in CLOSED.items()]
         options += ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-cp", f"{self._home / 'jars'}/*"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SPARK_")}
         environment |= {
@@ -145,6 +162,7 @@ class Cluster:
             "SPARK_LOCAL_IP": HOST,
             "SPARK_LOCAL_DIRS": str(self.folder / "local"),
             "SPARK_CONF_DIR": str(self._configuration()),
+            "_SPARK_AUTH_SECRET": self._secret,  # Spark's own variable, by which workers tell their executors
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -265,7 +283,11 @@ def main(arguments: list[str]) -> int:
     size = {"workers": options.workers, "cores": options.cores, "memory_mib": options.memory_mib}
     try:
         with tempfile.TemporaryDirectory(prefix="muonstream-cluster-") as folder, Cluster(Path(folder), **size) as own:
-            print(f"Spark's master is {own.address}, its page {own.page}. Ctrl-C stops it.", flush=True)
+            secret = Path(folder) / "secret"
+            secret.touch(mode=0o600)
+            secret.write_text(own.environment[SECRET_VARIABLE], "utf-8")
+            print(f"Spark's master is {own.address}, its page {own.page}. Ctrl-C stops it.")
+            print(f"Its drivers need the secret: export {SECRET_VARIABLE}=$(cat {secret})", flush=True)
             signal.pause()
     except ClusterError as error:
         print(f"spark: {error}", file=sys.stderr)

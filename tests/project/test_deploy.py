@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -20,7 +21,9 @@ from typer.main import get_command
 
 import muonstream
 from muonstream.cli.app import app
+from muonstream.spark.session import SECRET_VARIABLE
 from tools.kafka_broker import Broker
+from tools.spark_cluster import CLOSED
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -170,6 +173,47 @@ def test_the_image_is_made_of_what_is_there() -> None:
         assert (ROOT / path).is_file()
     [scala] = re.findall(r"SPARK_SCALA_VERSION=([\d.]+)", text)
     assert list((Path(pyspark.__file__).parent / "jars").glob(f"spark-core_{scala}-{pyspark.__version__}.jar"))
+
+
+def environment(container: Mapping[str, Any]) -> dict[str, str]:
+    """Its variables: their values, and of secrets NAME/KEY."""
+    found = {}
+    for one in container.get("env", []):
+        secret = one.get("valueFrom", {}).get("secretKeyRef")
+        found[one["name"]] = f"{secret['name']}/{secret['key']}" if secret else one.get("value", "")
+    return found
+
+
+def test_only_who_knows_the_secret_has_spark_run_something() -> None:
+    secret = "muonstream-spark/secret"
+    closed = [f"-D{key}={value}" for key, value in CLOSED.items()]
+    daemons = engines = 0
+    for resource in pods():
+        for container in containers(resource["spec"]["template"]["spec"]):
+            words = [*container.get("command", []), *container.get("args", [])]
+            if words[:1] == ["spark-class"]:
+                daemons += 1
+                assert environment(container)["SPARK_DAEMON_JAVA_OPTS"].split() == closed
+                assert environment(container)["_SPARK_AUTH_SECRET"] == secret
+            elif "--engine=spark" in words:
+                engines += 1
+                assert environment(container)[SECRET_VARIABLE] == secret
+    assert (daemons, engines) == (2, 1)
+    assert "secret generic muonstream-spark --from-literal=secret=" in (DEPLOY / "README.md").read_text("utf-8")
+
+
+def test_the_images_user_has_a_name() -> None:
+    text = (DEPLOY / "kubernetes" / "Dockerfile").read_text("utf-8")
+    [user] = re.findall(r"^USER (\d+)", text, re.MULTILINE)
+    assert text.index(f"RUN useradd --uid {user} ") < text.index("USER ")
+
+
+def test_the_image_has_nothing_that_git_leaves_out() -> None:
+    left_out = (ROOT / ".dockerignore").read_text("utf-8").split()
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text("utf-8").splitlines()]
+    assert ".git" in left_out
+    missing = [name for name in ignored if not any(fnmatch(name, entry.removeprefix("**/")) for entry in left_out)]
+    assert missing == []
 
 
 def test_spark_submit_takes_our_command_line(

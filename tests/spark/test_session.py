@@ -18,6 +18,8 @@ from muonstream.spark.session import (
     CONNECTOR,
     JARS_VARIABLE,
     QUICK_COMPILER,
+    SECRET,
+    SECRET_VARIABLE,
     SparkError,
     SparkSettings,
     check_java,
@@ -211,6 +213,21 @@ def test_java_is_given_what_suits_the_messages(tmp_path: Path, monkeypatch: pyte
     assert "-Xmn" not in framed[driver]
     assert "-Xmn650m" in framed[executor]
     assert framed[driver].endswith("-Dmine=1")
+
+
+def test_others_on_the_machine_do_not_know_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(JARS_VARIABLE, "")
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    first, second = (made_conf(SparkSettings("local[2]"), tmp_path) for _ in range(2))
+    assert first["spark.authenticate"] == second["spark.authenticate"] == "true"
+    assert len(first[SECRET]) == 64
+    assert first["spark.ui.killEnabled"] == "false"
+    assert first[SECRET] != second[SECRET]
+    # a cluster has its own, or none
+    assert not made_conf(SparkSettings("spark://here:7077"), tmp_path).keys() & {"spark.authenticate", SECRET}
+    monkeypatch.setenv(SECRET_VARIABLE, "known to the cluster")
+    of_cluster = made_conf(SparkSettings("spark://here:7077"), tmp_path)
+    assert (of_cluster["spark.authenticate"], of_cluster[SECRET]) == ("true", "known to the cluster")
 
 
 @pytest.mark.parametrize(

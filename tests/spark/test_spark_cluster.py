@@ -3,24 +3,30 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tools.kafka_broker import HOST
 from tools.machine import JAVA_HINT, find_java, in_ci
-from tools.processes import descendants, gone, running
+from tools.processes import descendants, gone, listening, running
 from tools.spark_cluster import Cluster, ClusterError
 
 ROOT = Path(__file__).parents[2]
 # one line a job: the sum of squares that executors computed, and how many processes computed it
 JOB = """
 import sys
-from pyspark import SparkConf, SparkContext
-pairs = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.executor.memory": "512m"}
-context = SparkContext(conf=SparkConf(loadDefaults=False).setMaster(sys.argv[1]).setAll(pairs.items()))
+from muonstream.spark.session import SparkSettings, spark_session
+pairs = {"spark.ui.enabled": "true", "spark.driver.host": "127.0.0.1", "spark.executor.memory": "512m"}
+session = spark_session(SparkSettings(sys.argv[1], pairs))
+context = session.__enter__().sparkContext
 def squares(rows):
     import os, time
     time.sleep(0.5)  # long enough for each executor to get one of the two
@@ -28,7 +34,7 @@ def squares(rows):
 for _ in sys.stdin:
     found = context.parallelize(range(1000), 2).mapPartitions(squares).collect()
     print(sum(n for _, n in found), len({pid for pid, _ in found}), flush=True)
-context.stop()
+session.__exit__(None, None, None)
 """
 
 
@@ -46,7 +52,7 @@ def cluster(java: None, tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def driver(cluster: Cluster, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def driver(cluster: Cluster, spark_available: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A driver that runs a job for each line it gets."""
     with (tmp_path / "driver.log").open("wb") as log:
         process = subprocess.Popen(
@@ -55,7 +61,7 @@ def driver(cluster: Cluster, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+            env={**os.environ, **cluster.environment},
         )
     yield process
     process.communicate(timeout=60)
@@ -69,6 +75,42 @@ def job(driver: subprocess.Popen[str]) -> list[int]:
     return [int(number) for number in driver.stdout.readline().split()]
 
 
+KILLS = ("/app/kill/?id=x&terminate=true", "/workers/kill/?host=127.0.0.1")
+SPARK, PY4J, WORKER = b"Expected SaslMessage", b"Authentication error", b"\x03err"
+"""How Spark's ports, the driver's gateway and Python's workers refuse who does not know the secret."""
+
+
+def asked(port: int, message: bytes) -> bytes:
+    """What a port answers to somebody who knows nothing."""
+    answer = b""
+    with socket.create_connection((HOST, port), 10) as connection, suppress(ConnectionError, TimeoutError):
+        connection.settimeout(5)
+        connection.sendall(message)
+        while not any(refusal in answer for refusal in (SPARK, PY4J, WORKER)) and (data := connection.recv(1 << 12)):
+            answer += data
+    return answer
+
+
+def posted(port: int, path: str) -> bytes:
+    """The status of an HTTP request."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    return asked(port, head.encode()).split()[1]
+
+
+def guard(port: int) -> str:
+    """What keeps others from having something run by a port."""
+    # a request in Spark's own protocol: length, type, number, length of the body, body
+    answer = asked(port, struct.pack(">QBQI", 21 + 80, 3, 7, 80) + b"\n" * 80)
+    if answer.startswith(b"HTTP/1.1 "):
+        # a page that only shows knows no path of what could be done
+        done = [path for path in KILLS if posted(port, path) != posted(port, path.replace("kill", "none"))]
+        return f"does {done}" if done else "shows only"
+    if answer.startswith(b"!"):
+        answer = asked(port, b"c\nt\ngetSystem\ne\n")  # the gateway's protocol: call a method
+    refused = {SPARK: "Spark's secret", PY4J: "the gateway's secret", WORKER: "a worker's secret"}
+    return next((name for text, name in refused.items() if text in answer), f"{answer!r}")
+
+
 SQUARES = sum(x * x for x in range(1000))
 
 
@@ -79,6 +121,20 @@ def test_jobs_run_on_both_workers_and_survive_an_executor_and_a_worker(
     executors = cluster.executors()
     assert len(executors) == 2
     assert [len(cluster.executors(number)) for number in (0, 1)] == [1, 1]
+
+    ours = [pid for own in (*cluster.pids, driver.pid) for pid in (own, *descendants(own))]
+    (secret,) = cluster.environment.values()
+    assert not [pid for pid in ours if secret in Path(f"/proc/{pid}/cmdline").read_text("utf-8")]
+    ports = listening(ours)
+    assert {port.host.removeprefix("::ffff:") for port in ports} == {HOST}
+    guards = Counter(guard(port.port) for port in ports)
+    assert guards.pop("a worker's secret") >= 1
+    assert guards == {
+        "Spark's secret": 7,  # master, two workers, two executors, the driver's two
+        "shows only": 4,  # the pages of master, workers and driver
+        "the gateway's secret": 1,
+        "b''": 1,  # Python's sums of what tasks count: serves one, which is the driver's own Java
+    }
 
     killed = cluster.kill_executor(0)
     assert killed in executors

@@ -35,7 +35,9 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 class Driver:
     """`muonstream run --engine spark` as a process, and what its log says."""
 
-    def __init__(self, broker: Broker, topic: str, folder: Path, *more: str) -> None:
+    def __init__(
+        self, broker: Broker, topic: str, folder: Path, *more: str, environment: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.log = folder / "spark.log"
         # what a driver before this one has said is not of this one
@@ -58,6 +60,7 @@ class Driver:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **(environment or {})},
         )
 
     def said(self) -> str:
@@ -175,7 +178,7 @@ def test_executors_and_workers_that_were_killed_cost_nothing(
     send(broker.address, topic, sent[: len(sent) // 2])
     options = ("--master", cluster.address, "--max-words-per-trigger", str(len(WORDS) // 8))
     memory = ("--spark-conf", "spark.executor.memory=512m", "--spark-conf", "spark.driver.memory=512m")
-    driver = Driver(broker, topic, tmp_path, *options, *memory)
+    driver = Driver(broker, topic, tmp_path, *options, *memory, environment=cluster.environment)
     driver.wait_for("batch 1: ")
     if form == "frames":
         cluster.kill_executor()

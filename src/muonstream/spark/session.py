@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -41,6 +42,9 @@ OF_PYSPARK: Final = (
 """What the connector needs and pyspark has among its own jars: not to be fetched again."""
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
 """Names a folder with the connector's jars, for machines that cannot fetch them."""
+SECRET_VARIABLE: Final = "MUONSTREAM_SPARK_SECRET"
+"""Holds the secret of a standalone cluster: on a command line everybody on the machine could read it."""
+SECRET: Final = "spark.authenticate.secret"
 END_TIMEOUT_S: Final = 20.0
 LOG4J: Final = Path(__file__).with_name("log4j2.xml")
 COLLECTOR: Final = "-XX:+UseParallelGC"
@@ -56,6 +60,8 @@ TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ER
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # where it is on, everybody on this machine sees it: it only shows
+    "spark.ui.killEnabled": "false",
     "spark.python.worker.faulthandler.enabled": "false",
     "spark.sql.adaptive.enabled": "false",
     "spark.driver.memory": "2g",
@@ -204,6 +210,7 @@ def made_conf(settings: SparkSettings, folder: Path) -> dict[str, str]:
         own = [] if f"spark.{who}.memory" in settings.conf else [young]
         conf[f"spark.{who}.extraJavaOptions"] = " ".join([COLLECTOR, *own, *quick])
     conf["spark.driver.extraJavaOptions"] += f" -Dlog4j2.configurationFile={LOG4J} -XX:-UsePerfData"
+    conf |= _authentication(settings)
     if settings.is_local:
         conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     else:
@@ -217,6 +224,25 @@ def made_conf(settings: SparkSettings, folder: Path) -> dict[str, str]:
         if key in conf:
             given.pop(key, None)  # in ours already
     return {"spark.master": settings.master, **conf, **given}
+
+
+def _authentication(settings: SparkSettings) -> dict[str, str]:
+    """Settings with which the driver's ports refuse whoever does not know the secret.
+
+    Within one machine the secret is Spark's own, or made here. A standalone cluster has its own secret, if any; YARN
+    and Kubernetes have their own rules.
+    """
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if settings.master.startswith("local"):
+        return {"spark.authenticate": "true", SECRET: secret or secrets.token_hex(32)}
+    return {"spark.authenticate": "true", SECRET: secret} if secret else {}
+
+
+def _listen_address(conf: Mapping[str, str]) -> dict[str, str]:
+    """The variable that keeps Spark's own page, if it is on, on loopback; none where Spark needs it for the driver."""
+    if "SPARK_LOCAL_IP" in os.environ or "spark.driver.host" not in conf:
+        return {}
+    return {"SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 def _workers_python(settings: SparkSettings) -> str:
@@ -274,13 +300,20 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
         begin = log.stat().st_size if log.exists() else 0
         with (
             _own_signals(),
-            _environment(PYSPARK_PYTHON=_workers_python(settings), PYSPARK_DRIVER_PYTHON=sys.executable),
+            _environment(
+                PYSPARK_PYTHON=_workers_python(settings),
+                PYSPARK_DRIVER_PYTHON=sys.executable,
+                **_listen_address(conf),
+            ),
         ):
             gateway = None
             try:
                 with log.open("ab") as stream:
                     made = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-                    gateway = launch(made, {"stdout": stream, "stderr": stream, "start_new_session": True})
+                    # what Java is started with is on its command line: the secret follows by the gateway
+                    public = [(key, value) for key, value in conf.items() if key != SECRET]
+                    first = SparkConf(loadDefaults=False).setAll(public)
+                    gateway = launch(first, {"stdout": stream, "stderr": stream, "start_new_session": True})
                     context = SparkContext(gateway=gateway, conf=made)
                 session = SparkSession(context)
             except Exception as error:
