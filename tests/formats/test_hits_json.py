@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from muonstream.formats.block import FAULTS_KEPT
 from muonstream.formats.encoding import Encoding
-from muonstream.formats.hits_json import JsonDecoder, word_of_loose_object, word_of_object, words_of_objects
+from muonstream.formats.hits_json import JsonDecoder, word_of_loose_object
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW
 from muonstream.words import encode
 from tools.streams import WRITERS, StreamConfig, make_words
@@ -69,43 +69,6 @@ def text_of(values: dict[str, Any]) -> str:
     return "{" + ",".join(f'"{key}":{value}' for key, value in values.items()) + "}"
 
 
-def both(text: bytes) -> tuple[list[int], list[int], int]:
-    """The words of a text by the scanner, and by the standard parser; and how many faults the scanner had."""
-    data = np.frombuffer(text, np.uint8)
-    words, faults, n_faults = words_of_objects(data, np.array([0]), np.array([len(text)]))
-    assert len(faults) == n_faults
-    try:
-        expected = [word_of_object(text)] if text.strip() else []
-    except ValueError:
-        expected = []
-    return words.tolist(), expected, n_faults
-
-
-@st.composite
-def objects(draw: st.DrawFn) -> bytes:
-    """Objects of hits in any order and spacing, some a little damaged."""
-    keys = draw(st.permutations(COLUMNS))
-    highest = dict(zip(COLUMNS, HIGHEST, strict=True))
-    blank = st.sampled_from(["", "", " ", "\t", "\r"])
-    pairs = []
-    for key in keys:
-        value = draw(st.one_of(st.just(2), st.integers(0, highest[key]), st.sampled_from([highest[key], "01", 2.0])))
-        pairs.append(f'{draw(blank)}"{key}"{draw(blank)}:{draw(blank)}{value}{draw(blank)}')
-    text = f"{draw(blank)}{{{','.join(pairs)}}}{draw(blank)}".encode()
-    for _ in range(draw(st.integers(0, 2))):
-        at = draw(st.integers(0, len(text)))
-        new = draw(st.sampled_from([b"", b",", b'"', b"{", b"}", b":", b"0", b"9", b"-", b".", b"e", b"x", b"\xff"]))
-        text = text[:at] + new + text[at + draw(st.integers(0, 1)) :]
-    return text
-
-
-@given(objects())
-def test_the_scanner_says_what_the_standard_parser_says(text: bytes) -> None:
-    words, expected, n_faults = both(text)
-    assert words == expected
-    assert n_faults == bool(text.strip()) - len(expected)
-
-
 @pytest.mark.parametrize("key", COLUMNS)
 @pytest.mark.parametrize("value", BAD_VALUES)
 def test_a_value_that_is_no_whole_number_in_range_is_named(key: str, value: str) -> None:
@@ -127,7 +90,7 @@ def test_ancillary_objects_may_hold_any_number(key: str, value: str) -> None:
 def test_lines_are_told_by_their_numbers_and_empty_ones_are_no_objects() -> None:
     good = json.dumps(GOOD)
     words, malformed, faults = fed(JsonDecoder("f"), f"\n{good}\n  \r\n[1]\n{good}\n{{".encode(), [3, 40, 170])
-    assert words == [word_of_object(good.encode())] * 2
+    assert words == [word_of_loose_object(good.encode())[0]] * 2
     assert malformed == 2
     assert [fault.split(": ")[0] for fault in faults] == ["f:4", "f:6"]
 

@@ -33,12 +33,33 @@ POISON: list[Sent] = [
     (0, [], b'  {"HEAD": 2, "FPGA": 0, "TDC_CHANNEL": 5, "ORBIT_CNT": 3, "BX_COUNTER": 7, "TDC_MEAS": 1}'),
     (0, [], b'{"HEAD": 2.0, "FPGA": 0, "TDC_CHANNEL": 5, "ORBIT_CNT": 3, "BX_COUNTER": 7, "TDC_MEAS": 1}'),
 ]
+FIELDS = '"HEAD": 2, "FPGA": 0, "TDC_CHANNEL": 5, "ORBIT_CNT": 3, "BX_COUNTER": 7, "TDC_MEAS": 1'
+FORMS: list[Sent] = [
+    (0, [], text.encode())
+    for text in (
+        f"{{{FIELDS}}}",
+        f"\n {{{FIELDS}}}",
+        f"\ufeff{{{FIELDS}}}",
+        f"{{{FIELDS}}}".replace('"', "'"),
+        f"[{{{FIELDS}}}, {{{FIELDS}}}]",
+        f"{{{FIELDS}}}\n{{}}\n{{{FIELDS}}}",
+        f'{{"schema": 1, "payload": {{{FIELDS}}}}}',
+        f"{{{FIELDS}}}".lower(),
+        "2,0,5,3,7,1",
+        "2,0,5",
+        # as long as a transfer
+        f"{{{FIELDS}}}".ljust(1032),
+    )
+]
+FORMS += [(0, [], np.concatenate([[np.uint64(run)], WORDS[:128]]).astype("<u8").tobytes()) for run in (122, 123, 379)]
+N_WORDS = [1, 1, 1, 1, 2, 2, 1, 1, 1, 0, 1, 128, 128, 128]
 POOLS: dict[str, list[Sent]] = {
     "frames": as_frames(WORDS, part_words=64),
     "hits": as_hits(WORDS),
     "bare": bare(as_hits(WORDS)),
     "transfers": as_transfers(WORDS),
     "poison": POISON,
+    "forms": FORMS,
     "other": as_hits(WORDS[:40], run=OTHER),
     "end": [*ends(), *ends(run=OTHER)],
 }
@@ -76,6 +97,17 @@ def test_columns_hold_what_messages_hold(
             if not columns.parts[0].ended:
                 columns.take(0, stretch)
     assert found(columns) == found(plain)
+
+
+def test_each_form_of_a_message_is_recognised() -> None:
+    columns = ColumnDeliveries()
+    for at, (sent, n_words) in enumerate(zip(FORMS, N_WORDS, strict=True)):
+        columns.reset()
+        columns.parts[0] = Part(0)
+        for _, stretch in Rows(batch([sent])).stretches():
+            columns.take(0, stretch)
+        assert sum(map(len, columns.words.get(0, []))) == n_words, at
+    assert columns.tally.counts == {"missing field": 1, "bad row": 1}
 
 
 def test_a_slice_of_a_batch_is_read_where_it_lies() -> None:

@@ -160,6 +160,8 @@ def test_messages_without_headers_are_known_by_their_bytes(value: bytes, kind: K
         ([], b"", "empty value"),
         ([], b"hello", "unknown kind"),
         ([], bytes(8 * DMA_WORDS - 8), "unknown kind"),
+        ([], b"\0\0\0\1\5\2\2\2\2", "Avro or Protobuf"),
+        ([], b"Obj\1\4", "Avro"),
         ([("kind", b"picture")], b"{}", "unknown kind"),
     ],
 )

@@ -31,17 +31,6 @@ _LOOKED_AT: Final = 256
 _SHORTEST: Final = 60
 
 
-def word_of_object(text: bytes) -> int:
-    """The word of one JSON object, by the standard parser. Raises ValueError with the reason it is none."""
-    try:
-        found = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"no JSON: {error}"[:200]) from None
-    if not isinstance(found, dict):
-        raise ValueError(f"found a {type(found).__name__}, expected an object")
-    return _word_of_fields(found)
-
-
 def _word_of_fields(found: dict[str, Any]) -> int:
     missing = [name for name in COLUMNS if name not in found]
     if missing:
@@ -67,37 +56,7 @@ def _wrong(name: str, value: object, high: int) -> ValueError:
     return ValueError(f"{name}: found {repr(value)[:60]}, expected whole numbers from 0 to {high}")
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
-def words_of_objects(
-    data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
-) -> tuple[Words, list[tuple[int, str]], int]:
-    """Words (uint64) of the objects data[starts[i]:stops[i]]; (index, reason) of the first bad ones; how many."""
-    words = np.empty(len(starts), np.uint64)
-    unusual = np.empty((len(starts), 2), np.int64)
-    n = scan_objects(data, starts, stops, KEYS, words, unusual)
-    faults: list[tuple[int, str]] = []
-    n_faults, where, extra = 0, [], []
-    for index, before in unusual[: len(starts) - n].tolist():
-        text = data[starts[index] : stops[index]].tobytes()
-        if not text.strip():
-            continue
-        try:
-            extra.append(word_of_object(text))
-            where.append(before)
-        except ValueError as error:
-            n_faults += 1
-            if len(faults) < FAULTS_KEPT:
-                faults.append((index, str(error)))
-    words = words[:n]
-    if extra:
-        words = np.insert(words, where, np.array(extra, dtype=np.uint64))
-    return words, faults, n_faults
-
-
-class _Constant:
+class Constant:
     """NaN, Infinity or -Infinity, which JSON does not have."""
 
     def __init__(self, name: str) -> None:
@@ -116,23 +75,28 @@ def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
     if b"'" in text and b'"' not in text:
         text = text.replace(b"'", b'"')
     try:
-        found = json.loads(text.decode("utf-8", "replace"), parse_constant=_Constant)
+        found = json.loads(text.decode("utf-8", "replace"), parse_constant=Constant)
     except (ValueError, RecursionError) as error:
         start = text.strip()[:60].decode("utf-8", "replace")
         raise ValueError(f"found {start!r}, expected a JSON object: {error}"[:250]) from None
     if not isinstance(found, dict):
         raise ValueError(f"found a {type(found).__name__}, expected an object")
+    return word_of_mapping(found)
+
+
+def word_of_mapping(found: dict[str, Any]) -> tuple[int, list[str]]:
+    """The word of an object, and its keys that are not hits': see `word_of_loose_object`. Raises ValueError."""
     fields: dict[str, Any] = {}
     extra = []
-    names = {key: key.strip().upper() for key in found}
+    names = {key: str(key).strip().upper() for key in found}
     exact = set(names.values())
     for key, value in found.items():
         name = names[key]
         if name not in COLUMNS:
             # another way to write the name of a field, unless that is there as well
-            field = field_named(key)
+            field = field_named(str(key))
             if field < 0 or COLUMNS[field] in exact:
-                extra.append(key)
+                extra.append(str(key))
                 continue
             name = COLUMNS[field]
         if name in fields:
@@ -140,7 +104,7 @@ def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
         fields[name] = value
         if isinstance(value, str) and _NUMBER.fullmatch(value):
             fields[name] = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
-        elif isinstance(value, _Constant):
+        elif isinstance(value, Constant):
             raise _wrong(name, value, HIGHEST[COLUMNS.index(name)])
     return _word_of_fields(fields), extra
 

@@ -16,7 +16,7 @@ from muonstream.formats.cells import mark_width, read_number
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW, SHIFTS
 
 _QUOTE, _SINGLE, _COLON, _COMMA, _OPEN, _CLOSE, _ZERO = 34, 39, 58, 44, 123, 125, 48
-_OPEN_LIST, _CLOSE_LIST, _BACKSLASH = 91, 93, 92
+_OPEN_LIST, _CLOSE_LIST, _BACKSLASH, _POINT = 91, 93, 92, 46
 _ALL_KEYS: Final = 0b111111
 KEYS: Final = np.array([[len(name), *name.encode().ljust(15)] for name in COLUMNS], dtype=np.int64)
 """A row a column: how long its name is, then the name."""
@@ -39,6 +39,48 @@ def _is_key(data: Any, at: int, stop: int, keys: Any, column: int) -> bool:
     for i in range(length):
         same &= data[at + i] == keys[column, i + 1]
     return same
+
+
+@inlined
+def _is_loose_key(data: Any, at: Any, stop: Any, keys: Any, column: Any) -> Any:
+    """Whether data[at:stop] is the name of a column in letters of any case."""
+    length = keys[column, 0]
+    if stop - at != length:
+        return False
+    same = True
+    for i in range(length):
+        byte = data[at + i]
+        if byte >= 97 and byte <= 122:
+            byte -= 32
+        same &= byte == keys[column, i + 1]
+    return same
+
+
+@inlined
+def _in_any_case(data: Any, at: Any, stop: Any, keys: Any, quote: Any) -> Any:
+    """The column whose name, in letters of any case, and a quote are at this place; 6 for none."""
+    end = at
+    while end < stop and data[end] != quote and end - at < 16:
+        end += 1
+    if end >= stop or data[end] != quote:
+        return 6
+    column = 0
+    while column < 6 and not _is_loose_key(data, at, end, keys, column):
+        column += 1
+    return column
+
+
+@inlined
+def _digits(data: Any, at: Any, stop: Any) -> tuple[Any, Any]:
+    """The number whose digits begin at a place, and the place behind them, which is the same where there are none."""
+    value = np.int64(0)
+    while at < stop:
+        digit = np.int64(data[at]) - _ZERO
+        if digit < 0 or digit > 9:
+            break
+        value = value * 10 + digit
+        at += 1
+    return value, at
 
 
 @inlined
@@ -90,18 +132,74 @@ def _strict_object(data: Any, at: Any, stop: Any, keys: Any, order: Any) -> tupl
 
 
 @compiled
+def _plain_object(data: Any, at: Any, stop: Any, keys: Any) -> tuple[Any, Any]:
+    """The word of an object without extras at a place, and the place behind it; -1 if there is none.
+
+    Each of six keys once, whole numbers in range as JSON or Python write them: 24, 24.0 or "24", in quotes of one kind.
+    """
+    word, seen = np.uint64(0), 0
+    if at >= stop or data[at] != _OPEN:
+        return word, -1
+    at += 1
+    while True:
+        at = _space(data, at, stop)
+        if at >= stop or (data[at] != _QUOTE and data[at] != _SINGLE):
+            return word, -1
+        quote = data[at]
+        at += 1
+        column = _in_any_case(data, at, stop, keys, quote)
+        if column == 6 or seen >> column & 1:
+            return word, -1
+        at = _space(data, at + keys[column, 0] + 1, stop)
+        if at >= stop or data[at] != _COLON:
+            return word, -1
+        at = _space(data, at + 1, stop)
+        start = at
+        value, at = _digits(data, at, stop)
+        quoted = at == start and at < stop and (data[at] == _QUOTE or data[at] == _SINGLE)
+        if quoted:
+            start = at + 1
+            value, at = _digits(data, start, stop)
+        # JSON has no leading zeros
+        leading = at - start > 1 and data[start] == _ZERO
+        if at == start or at - start > 15 or leading or value > HIGHEST[column]:
+            return word, -1
+        if at + 1 < stop and data[at] == _POINT and data[at + 1] == _ZERO:
+            at += 2
+            while at < stop and data[at] == _ZERO:
+                at += 1
+        if quoted:
+            if at >= stop or data[at] != data[start - 1]:
+                return word, -1
+            at += 1
+        seen |= 1 << column
+        word |= np.uint64(value) << np.uint64(SHIFTS[column])
+        at = _space(data, at, stop)
+        if at >= stop:
+            return word, -1
+        if data[at] == _CLOSE:
+            return word, at + 1 if seen == _ALL_KEYS else -1
+        if data[at] != _COMMA:
+            return word, -1
+        at += 1
+
+
+@compiled
 def scan_objects(data: Any, starts: Any, stops: Any, keys: Any, words: Any, unusual: Any) -> int:
     """Scan objects data[starts[i]:stops[i]] (uint8) into words (uint64[n]); gives how many.
 
-    Objects that are not six whole numbers in range are listed in `unusual` by index, with how many words came before;
-    unusual: int64[n, 2], a row for each that is not counted. keys: see `KEYS`; they are expected in the order of the
-    object before.
+    Objects that are not six whole numbers in range, see `_plain_object`, are listed in `unusual` by index, with how
+    many words came before; unusual: int64[n, 2], a row for each that is not counted. keys: see `KEYS`; they are
+    expected in the order of the object before.
     """
     n_words, n_unusual = 0, 0
     order = np.arange(6)
     for i in range(len(starts)):
         stop = stops[i]
-        word, end = _strict_object(data, _space(data, starts[i], stop), stop, keys, order)
+        begin = _space(data, starts[i], stop)
+        word, end = _strict_object(data, begin, stop, keys, order)
+        if end < 0:
+            word, end = _plain_object(data, begin, stop, keys)
         if end >= 0 and _space(data, end, stop) == stop:
             words[n_words] = word
             n_words += 1
@@ -116,21 +214,6 @@ OK, BROKEN, INCOMPLETE = 0, 1, 2
 HEADERS, PADDING, FIRST_NUL, FIRST_EXTRA, PASSED_OVER, N_COUNTS = range(6)
 """Places in counts (int64): bytes between objects; NUL bytes; the first NUL and the first unknown key, or -1; bytes
 passed over, which the scan leaves alone."""
-
-
-@inlined
-def _is_loose_key(data: Any, at: Any, stop: Any, keys: Any, column: Any) -> Any:
-    """Whether data[at:stop] is the name of a column in letters of any case."""
-    length = keys[column, 0]
-    if stop - at != length:
-        return False
-    same = True
-    for i in range(length):
-        byte = data[at + i]
-        if byte >= 97 and byte <= 122:
-            byte -= 32
-        same &= byte == keys[column, i + 1]
-    return same
 
 
 @inlined

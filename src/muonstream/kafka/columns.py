@@ -144,7 +144,7 @@ class Stretch(Sequence[Message]):
         there = sizes > 0
         begins = np.zeros(len(self), np.uint8)
         begins[there] = rows.values.data[starts[there]]
-        bare: NDArray[np.bool_] = (headers == 0) & (begins == BRACE) & (sizes != _DMA_BYTES)
+        bare: NDArray[np.bool_] = (headers == 0) & (begins == BRACE) & (sizes < _DMA_BYTES)
         return bare
 
     def words(self, unusual: NDArray[np.int64]) -> Words:

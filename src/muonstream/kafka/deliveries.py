@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.formats.block import counted
-from muonstream.formats.hits_json import KEYS, scan_objects, word_of_object
+from muonstream.formats.hit_messages import words_of_text
+from muonstream.formats.hits_json import KEYS, scan_objects
 from muonstream.frames import Frames
 from muonstream.kafka.grouping import FRAME_HEADER, LooseHeaders, Message, groups
 from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, dma_words, kind_of
@@ -192,12 +193,14 @@ class Deliveries:
             offset, value = messages[index].offset(), messages[index].value()
             try:
                 _check_size(value)
-                extra.append(word_of_object(value or b""))
-                where.append(before)
             except MessageError as error:
                 self._fault(partition, offset, error.fault, str(error))
-            except ValueError as error:
-                self._fault(partition, offset, fault_name(str(error)), str(error))
+                continue
+            found, faults = words_of_text(value or b"")
+            extra += found
+            where += [before] * len(found)
+            for reason in faults:
+                self._fault(partition, offset, fault_name(reason), reason)
         return np.insert(words, where, np.array(extra, np.uint64)) if extra else words
 
     def _dma(self, partition: int, messages: Sequence[Message]) -> Words:
@@ -316,16 +319,28 @@ def _check_size(value: bytes | memoryview | None) -> None:
         raise MessageError("oversized value", f"found {len(value)} bytes, expected at most {LARGEST_BYTES}")
 
 
+_NAMES: Final = {
+    "no JSON": "bad JSON",
+    "no row": "bad row",
+    "found nothing but": "empty value",
+    "found more than": "too much in one",
+    "found a": "no object",
+}
+
+
 def fault_name(reason: str) -> str:
-    """The name of what is wrong with a JSON object, by the reason that its parser gives."""
-    if reason.startswith("no JSON"):
-        return "no number" if reason.endswith("is not a number") else "bad JSON"
-    if reason.startswith("found a"):
-        return "no object"
+    """The name of what is wrong with a hit's text, by the reason that its parser gives."""
+    for begin, name in _NAMES.items():
+        if reason.startswith(begin):
+            return name
     if "found nothing" in reason:
         return "missing field"
+    if "found twice" in reason:
+        return "field twice"
     value = re.search(r"found (.*), expected", reason)
     found = value.group(1) if value else ""
+    if re.fullmatch(r"NaN|-?Infinity", found):
+        return "no number"
     if re.fullmatch(r"'\s*-?[0-9.]+\s*'", found):
         return "number as text"
     if re.fullmatch(r"-?[0-9]+(\.0)?", found):

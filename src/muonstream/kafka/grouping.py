@@ -8,11 +8,13 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.kafka.messages import BLOCK_WORDS, BRACE, VERSION, Kind
+from muonstream.kafka.messages import BLOCK_WORDS, BRACE, VERSION, Kind, kind_of_value
 from muonstream.sources.identity import MOST_DIGITS, Run
 from muonstream.words import DMA_WORDS, WORD_BYTES
 
 FRAME_HEADER: Final = ("kind", b"frame")
+_SHORTER: Final = DMA_WORDS * WORD_BYTES
+"""Shorter messages are no DMA transfers."""
 VERSION_HEADER: Final = b"%d" % VERSION
 
 
@@ -57,20 +59,20 @@ def _mark(message: Message) -> LooseHeaders:
                     return LooseHeaders(Kind.JSON if kind == b"json" else Kind.DMA, number, name, position)
             return LooseHeaders(None)
     value = message.value()
-    if value:
-        if value[0] == BRACE:
-            return LooseHeaders(Kind.JSON)
-        if len(value) == DMA_WORDS * WORD_BYTES:
-            return LooseHeaders(Kind.DMA)
-    return LooseHeaders(None)
+    return LooseHeaders(kind_of_value(value)) if value else LooseHeaders(None)
 
 
 _BARE: Final = LooseHeaders(Kind.JSON)
 
 
 def _is_bare(message: Message) -> bool:
-    """Whether it is a loose hit without headers, for which asking is cheap."""
-    return not message.headers() and (message.value() or b" ")[0] == BRACE
+    """Whether it is text of hits without headers, for which asking is cheap."""
+    if message.headers():
+        return False
+    value = message.value()
+    if not value:
+        return False
+    return (value[0] == BRACE and len(value) < _SHORTER) or kind_of_value(value) is Kind.JSON
 
 
 def groups(messages: Sequence[Message]) -> Iterator[tuple[LooseHeaders, int, NDArray[np.int64]]]:

@@ -17,11 +17,13 @@ from typing import Final, Self
 import numpy as np
 
 from muonstream.errors import MuonstreamError
+from muonstream.formats.hit_messages import is_binary_schema, is_text
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK, Frames
 from muonstream.sources.identity import MOST_DIGITS, Run
 from muonstream.words import DMA_WORDS, WORD_BYTES, Words
 
 VERSION: Final = 1
+_DMA_BYTES: Final = DMA_WORDS * WORD_BYTES
 BRACE: Final = 123
 """The byte with which a JSON object begins."""
 PART_WORDS: Final = 1 << 16
@@ -221,13 +223,28 @@ def kind_of(headers: Headers | None, value: bytes | None) -> Kind:
         raise MessageError("tombstone", "found no value")
     if not value:
         raise MessageError("empty value", "found 0 bytes")
-    if len(value) == DMA_WORDS * WORD_BYTES:
-        return Kind.DMA
-    if value.lstrip()[:1] == b"{":
-        return Kind.JSON
+    kind = kind_of_value(value)
+    if kind is not None:
+        return kind
+    schema = is_binary_schema(value)
+    if schema:
+        name = schema.partition(" (")[0].partition(" of ")[0]
+        raise MessageError(name, f"found {schema}, expected JSON: have the producer or Kafka Connect convert to JSON")
     raise MessageError(
         "unknown kind", f"found {len(value)} bytes beginning {value[:16]!r}, expected frames, DMA transfers and JSON"
     )
+
+
+def kind_of_value(value: bytes) -> Kind | None:
+    """What a message without headers is by its bytes alone: a DMA transfer by its length, text of hits, else None.
+
+    A transfer's run word may begin with any byte: of its 1032 bytes some are no ASCII, as every hit's highest is.
+    """
+    if len(value) == _DMA_BYTES and not value.isascii():
+        return Kind.DMA
+    if value[0] == BRACE or is_text(value):
+        return Kind.JSON
+    return Kind.DMA if len(value) == _DMA_BYTES else None
 
 
 def dma_words(value: bytes) -> Words:
