@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from muonstream.formats.binary import BinaryDecoder
 from muonstream.formats.plausible import CHUNK, PADDING, RUN_WORD, flag_chunks
 from muonstream.formats.step import (
     BOARDS,
@@ -133,3 +134,46 @@ def test_streams_in_step_are_not_taken_for_others(start: int, ancillary: int) ->
     for seed in range(5):
         words = make_words(StreamConfig(words=3000, start=start, ancillary=ancillary, seed=seed))
         assert walked(words, state())[:2] == (len(words), END)
+
+
+def damaged(words: Words, at: int, lost: int, then: int = 0) -> bytes:
+    """Words that lose bytes at byte `at`, and so many bytes later the rest of eight, unless `then` is 0."""
+    data = words.astype("<u8").tobytes()
+    behind = data[at + then + 8 - lost :] if then else b""
+    return data[:at] + (data[at + lost : at + then] + behind if then else data[at + lost :])
+
+
+def notes_of(data: bytes) -> list[str]:
+    decoder = BinaryDecoder("f", boards=3)
+    return [note for block in (decoder.feed(data), decoder.feed(b"", last=True)) for note in block.notes]
+
+
+@pytest.mark.parametrize("ancillary", [0, 4])
+@pytest.mark.parametrize("lost", [1, 3, 7])
+@pytest.mark.parametrize("then", [26, 41, 47])
+def test_bytes_lost_twice_within_a_few_words_are_noticed(lost: int, then: int, ancillary: int) -> None:
+    words = make_words(StreamConfig(words=900, ancillary=ancillary, packet=1, triggers=0))
+    hits = np.flatnonzero(words >> np.uint64(61) == 2)
+    at = next(8 * int(i) for i in hits if i > 300 and (words[i : i + 8] >> np.uint64(61) == 2).all())
+    (note,) = [note for note in notes_of(damaged(words, at + 2, lost, then)) if "out of step" in note]
+    # an ancillary word in front of the place may be passed over with it
+    assert any(f"byte {place:,}: out of step" in note for place in (at - 8, at))
+
+
+@pytest.mark.parametrize("ancillary", [0, 4])
+@pytest.mark.parametrize("lost", [1, 4, 7])
+@pytest.mark.parametrize("behind", [1, 2, 3, 5])
+def test_the_last_words_out_of_step_are_noticed(behind: int, lost: int, ancillary: int) -> None:
+    words = np.concatenate(
+        [make_words(StreamConfig(words=900, ancillary=ancillary)), make_words(StreamConfig(words=6, start=1_002_000))]
+    )
+    data = damaged(words, 8 * (len(words) - 1 - behind) + 1, lost)
+    assert any("out of step" in note for note in notes_of(data))
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+@pytest.mark.parametrize("ancillary", [0, 1, 4])
+def test_a_stream_that_ends_inside_a_word_is_in_step(cut: int, ancillary: int) -> None:
+    for seed in range(5):
+        words = make_words(StreamConfig(words=300, ancillary=ancillary, seed=seed))
+        assert not any("out of step" in note for note in notes_of(words.astype("<u8").tobytes()[:-cut]))

@@ -35,6 +35,7 @@ from muonstream.formats.step import (
     CANDIDATE,
     CAREFUL,
     CHANGED,
+    END,
     FOUND,
     FULL,
     LOOK,
@@ -49,6 +50,7 @@ from muonstream.formats.step import (
     SMALL,
     STATE_FIELDS,
     TRUSTED,
+    lost_at_end,
     walk,
 )
 from muonstream.words import DMA_WORDS, WORD_BYTES, Words
@@ -101,6 +103,7 @@ class BinaryDecoder:
         self._position = 0  # of the first byte of what is in `_rest`, or else comes next
         self._lost_at = 0 if searching else -1  # the byte at which the step was lost
         self._before = np.uint64(0)
+        self._end_seen = False  # whether the last values were looked at for a lost step
         self._state = np.zeros(STATE_FIELDS, np.int64)
         self._state[[REFERENCE, CANDIDATE, BOARDS, RUN, PHASE]] = -1, -1, boards, -1, -1
         if transfers is not None:
@@ -163,10 +166,22 @@ class BinaryDecoder:
             whole = n > self._together
             n = min(n, self._together)
             words = np.frombuffer(piece.seen, "<u8", n, piece.at)
+            lost = self._lost_at_end(piece) if last and not whole else -1
+            if lost >= 0:
+                ended, stop = self._take(piece, words[:lost], True)
+                return LOST if stop == END and ended == lost else stop
             ended, stop = self._take(piece, words, last and not whole)
             if not whole or stop in (LOST, FULL):
                 return stop
             self._together = min(2 * self._together, MOST_WORDS) if ended else 2 * self._together
+
+    def _lost_at_end(self, piece: _Piece) -> int:
+        """Which of the last values begins a stretch out of step, for words end where the bytes do; -1 for none."""
+        if (len(piece.buffer) - piece.at) % WORD_BYTES == 0 or self._state[CAREFUL] or self._end_seen:
+            return -1
+        self._end_seen = True
+        reference, boards = self._state[[REFERENCE, BOARDS]].tolist()
+        return lost_at_end(np.frombuffer(piece.seen, np.uint8), piece.at, reference, boards)
 
     def _take(self, piece: _Piece, words: Words, last: bool) -> tuple[int, int]:
         """Take those of these words that can be decided; how many, and what stopped it."""

@@ -8,9 +8,10 @@ wait for those behind them where they may be the beginning of a run.
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.formats.block import Block, counted
 from muonstream.formats.encoding import UNITS, Encoding, encoding_of, width_of
@@ -27,6 +28,7 @@ _WIDE: Final[dict[Encoding, re.Pattern[bytes]]] = {
     "utf-32-le": re.compile(rb"(?:\xff\xfe\0\0)?(?:%b\0\0\0){%d}" % (_CHARACTER, RUN)),
     "utf-32-be": re.compile(rb"(?:\0\0\xfe\xff)?(?:\0\0\0%b){%d}" % (_CHARACTER, RUN)),
 }
+MARK: Final = 0xFEFF
 _ENDS: Final = b"\r\n}]"
 """With these a row or an object ends, and no text begins."""
 _ASCII: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\t\n\r -~]+")
@@ -53,6 +55,7 @@ class MixedText:
         self._encoding = encoding
         self._notes = Notes(name)
         self._held = b""
+        self._odd_before = False  # whether the last character is none of this encoding
         self._byte = 0  # of what is held or comes next
         self._change: tuple[int, Encoding] | None = None  # where the present stretch began, and the encoding before it
 
@@ -79,7 +82,7 @@ class MixedText:
             self._note_stretch()
             self._change = self._byte, self._encoding
             self._decoder, self._encoding = self._decoder.resumed(encoding, self._byte), encoding
-            begin = at
+            begin, self._odd_before = at, False
         end = len(data) if last else self._decided(data, begin)
         self._held = data[end:]
         blocks.append(self._take(data[begin:end], last=last))
@@ -91,6 +94,9 @@ class MixedText:
 
     def _take(self, data: bytes | memoryview, *, last: bool) -> Block:
         self._byte += len(data)
+        width = width_of(self._encoding)
+        if width > 1 and len(data) >= width:
+            self._odd_before = bool(_odd(np.frombuffer(data[-width:], UNITS[self._encoding]))[0])
         return self._decoder.feed(data, last=last)
 
     def _note_stretch(self) -> None:
@@ -115,8 +121,8 @@ class MixedText:
         """The first change of encoding from data[begin:] on that all bytes for a decision are there of."""
         if self._encoding == "utf-8":
             return self._change_to_wide(data, begin, last)
-        at = begin
-        while (at := self._odd(data, at)) >= 0:
+        first = self._change[0] if self._change is not None else 0
+        for at in self._odd_runs(data, begin):
             if not last and len(data) - at < SHOWN:
                 return None
             if self._encoding == "utf-16-le" and at > begin and encoding_of(data[at - 2 : at + SHOWN]) == "utf-32-le":
@@ -124,23 +130,21 @@ class MixedText:
             sample = data[at : at + SHOWN]
             found = encoding_of(sample)
             if found == "utf-8" and not ((ascii_run := _ASCII.match(sample)) and ascii_run.end() == len(sample)):
-                found = self._encoding
-            first = self._change[0] if self._change is not None else 0
+                continue
             if found != self._encoding and self._byte + at - begin > first:
                 return at, found
-            at += width_of(self._encoding)
         return None
 
-    def _odd(self, data: bytes, begin: int) -> int:
-        """The first character from `begin` on which, like most of those behind it, is none of this encoding; or -1."""
+    def _odd_runs(self, data: bytes, begin: int) -> list[int]:
+        """Where characters begin, from `begin` on, most of which are none of this encoding."""
         width = width_of(self._encoding)
-        units = np.frombuffer(data, UNITS[self._encoding], (len(data) - begin) // width, begin)
-        odd = (units == 0) | ((units > 0xFF) & (units != 0xFEFF))
+        odd = _odd(np.frombuffer(data, UNITS[self._encoding], (len(data) - begin) // width, begin))
         places = np.flatnonzero(odd)
         # the RUN-th odd one from each on must follow within twice as many
         behind = places[RUN - 1 :]
-        dense = np.flatnonzero(behind - places[: len(behind)] < 2 * RUN)
-        return begin + width * int(places[dense[0]]) if len(dense) else -1
+        places = places[: len(behind)][behind - places[: len(behind)] < 2 * RUN]
+        starts = places[(places == 0) & (not self._odd_before) | (places > 0) & ~odd[places - 1]]
+        return [begin + width * int(start) for start in starts]
 
     def _change_to_wide(self, data: bytes, begin: int, last: bool) -> tuple[int, Encoding] | None:
         found: list[tuple[int, Encoding]] = []
@@ -168,10 +172,16 @@ class MixedText:
             odd = [at for at in (data.find(mark, tail) for mark in (b"\0", b"\xff", b"\xfe")) if at >= 0]
             return max(begin, min(odd) - 4) if odd else len(data) - self._may_begin(data[begin:])
         units = np.frombuffer(data, UNITS[self._encoding], (end - tail) // width, tail)
-        odd_units = np.flatnonzero((units == 0) | (units > 0xFF))
+        odd_units = np.flatnonzero(_odd(units))
         # the unit before the first odd one may be the first half of a character of UTF-32
         end = tail + width * int(odd_units[0]) if len(odd_units) else end
         return max(begin, end - width)
+
+
+def _odd(units: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which characters (unsigned numbers [n]) no table has, save in comments: those beyond Latin-1, and NUL."""
+    odd: NDArray[np.bool_] = (units == 0) | ((units > 0xFF) & (units != MARK))
+    return odd
 
 
 def _together(blocks: list[Block]) -> Block:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from muonstream.bits import eight_bytes
 from muonstream.compiled import compiled, inlined
 from muonstream.formats.plausible import (
     ANCILLARY,
@@ -29,7 +30,7 @@ from muonstream.formats.plausible import (
     near,
     orbit_of,
 )
-from muonstream.words import DMA_WORDS
+from muonstream.words import DMA_WORDS, WORD_BYTES
 
 LOOK: Final = 17
 """Values looked at from an odd one on: 16 words, wherever in the first value they begin."""
@@ -37,6 +38,12 @@ ELSEWHERE: Final = 6
 """Good hits that begin at another byte than the values do, and show that a stream is out of step."""
 ELSEWHERE_FEWEST: Final = 3
 """So many do at the end of a stream."""
+BEFORE_END: Final = 4
+"""Values before a lost step at the very end, one of which must be a hit."""
+BRIEFLY: Final = 2
+"""So many do in a short stretch, one after another, whose orbits are as near as `NEARBY` to the hit before it."""
+NEARBY: Final = 1 << 14
+"""Orbits (1.5 s). A random value is such a hit of one of two boards with probability 2e-7."""
 LOST_BAD: Final = 7
 """With so many bad values among LOOK a stream may be out of step (garbage has 13, a healthy stream none)."""
 
@@ -138,6 +145,61 @@ def in_step_elsewhere(words: Any, i: int, boards: int) -> bool:
     return False
 
 
+@inlined
+def _close(word: Any, reference: int, boards: int) -> bool:
+    """Whether a value is a hit of a known board shortly before or after a reference orbit."""
+    return bool(is_hit(word) and is_known(word, boards) and -NEARBY <= orbit_of(word) - reference <= NEARBY)
+
+
+@compiled
+def briefly_elsewhere(words: Any, i: int, reference: int, boards: int) -> bool:
+    """Whether a few hits from words[i] on begin at another byte, too few for `in_step_elsewhere`.
+
+    BRIEFLY of them in a row must be close to the hits before (reference), and none of the values as they stand.
+    """
+    if reference < 0:
+        return False
+    for byte in range(1, 8):
+        low, high = np.uint64(8 * byte), np.uint64(64 - 8 * byte)
+        for first in range(i, i + 2):  # the first value may be torn
+            good, previous, j = 0, np.uint64(0), first
+            while j + 1 < len(words) and good < BRIEFLY and not _close(words[j], reference, boards):
+                word = (words[j] >> low) | (words[j + 1] << high)
+                if word == previous or not _close(word, reference, boards):
+                    break
+                good, previous, j = good + 1, word, j + 1
+            if good >= BRIEFLY and not _close(words[j], reference, boards):
+                return True
+    return False
+
+
+@compiled
+def lost_at_end(data: Any, begin: int, reference: int, boards: int) -> int:
+    """Where values are out of step at the end of a stream of no whole number of words; an index, or -1.
+
+    data: uint8[n]; the values begin at `begin`. Words that end where data end must be hits, one or more, where no value
+    is one as it stands; a hit before them must be close to them (reference, where there are no values before).
+    """
+    end, hits, previous = len(data), 0, np.uint64(0)
+    at = end - WORD_BYTES
+    while at >= begin and hits < LOOK:
+        word = eight_bytes(data, np.uint64(at))
+        if word == previous or not (_close(word, orbit_of(previous), boards) if hits else is_hit(word)):
+            break
+        hits, previous, at = hits + 1, word, at - WORD_BYTES
+    if hits == 0 or not is_known(previous, boards):
+        return -1
+    orbit = orbit_of(previous)
+    index = (end - WORD_BYTES * hits - begin) // WORD_BYTES
+    for i in range(index, (end - begin) // WORD_BYTES):
+        if _close(eight_bytes(data, np.uint64(begin + WORD_BYTES * i)), orbit, boards):
+            return -1
+    near_before = reference >= 0 and abs(orbit - reference) <= NEARBY
+    for i in range(max(0, index - BEFORE_END), index):
+        near_before |= _close(eight_bytes(data, np.uint64(begin + WORD_BYTES * i)), orbit, boards)
+    return int(index) if near_before else -1
+
+
 @compiled
 def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, last: bool) -> tuple[int, int, int]:
     """Say what values (uint64[n]) are, until something stops the walk.
@@ -191,7 +253,8 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
             bad = 0 if kind == GOOD else _bad_ahead(words, i, s)
             lost = bad >= LOST_BAD or (n - i < LOOK and bad >= 4 and 2 * bad >= n - i)
             strange = s[CAREFUL] != 0 and kind != ANCILLARY and s[REFERENCE] >= 0
-            if strange or lost or in_step_elsewhere(words, i, s[BOARDS]):
+            elsewhere = lost or strange or in_step_elsewhere(words, i, s[BOARDS])
+            if elsewhere or briefly_elsewhere(words, i, s[REFERENCE], s[BOARDS]):
                 ended, stop = i, LOST
                 break
         if s[RUN] < 0 and kind == ANCILLARY and not trusted and word < np.uint64(HIGHEST_RUN_WORD):
