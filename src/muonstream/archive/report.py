@@ -156,8 +156,25 @@ def _account(snapshot: Snapshot) -> str:
 
 
 def _quantities(found: Sequence[Quantity]) -> str:
+    """Those of the detector one below another, then a table with a column for each chamber."""
+    whole = _listed([one for one in found if not one.subject])
+    subjects = list(dict.fromkeys(one.subject for one in found if one.subject))
+    shown = {one.key: number(one.value, one.error) for one in found}
+    units = {one.name: one.unit for one in found if one.subject}
+    head = "".join(f'<th class="n">{escape(subject)}</th>' for subject in subjects)
     rows = [
-        f'<tr><td>{escape(one.name)}</td><td>{escape(one.subject)}</td><td class="n">'
+        f"<tr><td>{escape(name)}{f', {escape(unit)}' if unit else ''}</td>"
+        + "".join(f'<td class="n">{shown.get((name, subject), "")}</td>' for subject in subjects)
+        + "</tr>"
+        for name, unit in units.items()
+    ]
+    table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"{whole}<h2>By chamber</h2>{table}"
+
+
+def _listed(found: Sequence[Quantity]) -> str:
+    rows = [
+        f'<tr><td>{escape(one.name)}</td><td class="n">'
         f"{number(one.value, one.error)}</td><td>{escape(one.unit)}</td></tr>"
         for one in found
     ]

@@ -125,7 +125,10 @@ def run(
         float, publishing_option(min=0.09, max=1e6, help="Seconds of data in each of the results, in whole windows.")
     ] = 5.0,
     reference: Annotated[
-        str, alarms_option(help="Compare with this snapshot of a good run, as its page gives it at /api/snapshot.musn.")
+        str,
+        alarms_option(
+            help="Compare with this good run: its file in an archive, or what its page gives at /api/snapshot.musn."
+        ),
     ] = "",
     webhook: WebhookOption = "",
     notify: NotifyOption = None,

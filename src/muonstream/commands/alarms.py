@@ -11,6 +11,8 @@ from typing import Final, Self
 
 import numpy as np
 
+from muonstream.archive.container import SUFFIX
+from muonstream.archive.contents import snapshot_of
 from muonstream.commands import common
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.guidance import guidance_of
@@ -34,7 +36,8 @@ REMIND_AFTER_MIN: Final = 30.0
 class AlarmOptions:
     """What `run` was told; empty texts and tuples for none.
 
-    reference: a snapshot's file; webhook: where to post changes of verdicts; notify: addresses of people, for apprise
+    reference: an archived run's file, or a snapshot's; webhook: where to post changes of verdicts
+    notify: addresses of people, for apprise
     notify_limit: messages an hour to each at most; remind_after_min: 0 for no reminders
     link: the page's address for messages, where it is not the one that is served
     """
@@ -135,13 +138,16 @@ class Alarms:
 
 
 def _reference(name: str, detector: Detector) -> Snapshot:
-    try:
-        snapshot = decode(Path(name).read_bytes())
-    except OSError as error:
-        raise common.CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
-    except SnapshotError as error:
-        text = f"{name}: {error}; expected a snapshot, as a page gives it at /api/snapshot.musn"
-        raise common.CommandError(text) from None
+    if name.endswith(SUFFIX):
+        snapshot = snapshot_of(Path(name))
+    else:
+        try:
+            snapshot = decode(Path(name).read_bytes())
+        except OSError as error:
+            raise common.CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
+        except SnapshotError as error:
+            text = f"{name}: {error}; expected an archived run, or a snapshot as a page gives it at /api/snapshot.musn"
+            raise common.CommandError(text) from None
     shapes = [[(c.name, c.layers, c.cells) for c in one.chambers] for one in (snapshot.detector, detector)]
     if shapes[0] != shapes[1] or snapshot.catalogue.counted_size != Catalogue(detector).counted_size:
         raise common.CommandError(

@@ -246,9 +246,9 @@ class TopicReader:
         for message in found:
             error = message.error()
             if error is None:
-            size += len(message)
+                size += len(message)
                 n += 1
-            batch.setdefault(message.partition(), []).append(message)
+                batch.setdefault(message.partition(), []).append(message)
             elif error.code() == self._library.KafkaError._PARTITION_EOF:
                 reached[message.partition()] = message.offset()
             else:
