@@ -246,6 +246,14 @@ def test_spark_submit_takes_our_command_line(
     assert json.loads(summary.read_text("utf-8"))["words"] == 20_000
 
 
+def test_pyspark_is_of_the_version_whose_connector_is_there() -> None:
+    """A newer pyspark may be published before its connector is."""
+    [wanted] = re.findall(r'"pyspark==([\d.]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    pom = (ROOT / "tools" / "spark" / "pom.xml").read_text("utf-8")
+    assert f"<artifactId>spark-sql-kafka-0-10_2.13</artifactId>\n      <version>{wanted}</version>" in pom
+    assert f"pyspark=={wanted}\n" in (ROOT / "constraints.txt").read_text("utf-8")
+
+
 def test_spark_submit_says_how_it_is_used() -> None:
     done = subprocess.run([DEPLOY / "spark-submit.sh"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
