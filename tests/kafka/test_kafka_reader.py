@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,9 @@ class Reader(TopicReader):
         self.next = {}
         self.ends = ends
         self.assigned: list[Any] = []
-        self.connection = SimpleNamespace(address="kafka://b:1/t", check=lambda: None, timeout_s=1.0)  # type: ignore[assignment]
+        self.connection = SimpleNamespace(
+            address="kafka://b:1/t", check=lambda: None, timeout_s=1.0, faults=nullcontext
+        )  # type: ignore[assignment]
         self._stopped = set()
         self._errors = []
         self._paused = frozenset()

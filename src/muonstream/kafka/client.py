@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,6 +146,15 @@ class Connection:
     def fault(self, text: str) -> KafkaAccessError:
         """A KafkaAccessError of one line without secrets."""
         return KafkaAccessError(" ".join(self.login.redacted(text).split()))
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Turn what a client raises, whichever call or callback it comes from, into KafkaAccessError."""
+        try:
+            yield
+        except self._library.KafkaException as error:
+            self.check()
+            raise self.fault(f"{self.address}: {_text(error)}") from None
 
     def check(self) -> None:
         """Raise the refusal (authentication, TLS) that a client has met, if any."""

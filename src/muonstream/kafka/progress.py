@@ -141,7 +141,9 @@ def _messages(connection: Connection, consumer: Consumer, pending: dict[Any, _Se
     deadline = time.monotonic() + connection.timeout_s
     latest = "nothing could be read"
     while not all(search.done for search in pending.values()):
-        for message in consumer.consume(1000, timeout=SLICE_S):
+        with connection.faults():
+            found = consumer.consume(1000, timeout=SLICE_S)
+        for message in found:
             error = message.error()
             if error is None:
                 deadline = time.monotonic() + connection.timeout_s

@@ -42,6 +42,7 @@ class Outlet:
         self._purged = (library.KafkaError._PURGE_QUEUE, library.KafkaError._PURGE_INFLIGHT)
         self._failed = 0
         self._reason = ""
+        self._broken = ""
         self._waiting_since: float | None = None
 
     @property
@@ -78,14 +79,27 @@ class Outlet:
 
     def poll(self) -> None:
         """Hear what was delivered; to be called now and then."""
-        self._producer.poll(0)
+        self._served(self._producer.poll, 0)
         if not self.waiting:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = time.monotonic()
 
+    def _served(self, serve: Callable[[float], int], timeout_s: float) -> int:
+        """How many messages are left when the client has served its callbacks; what it raises is kept as the reason.
+
+        A client that has met a fatal error, as a right that its user lacks, raises in whatever is called next.
+        """
+        try:
+            return serve(timeout_s)
+        except self._refused as error:
+            self._broken = str(self._connection.fault(error.args[0].str()))
+            return len(self._producer)
+
     def problem(self) -> str | None:
         """What is wrong now, in one line, or None."""
+        if self._broken:
+            return f"{self._connection.address}: cannot be written to: {self._broken}"
         if self._failed:
             return f"{self._connection.address}: {self._failed} messages were refused: {self._reason}"
         since = self._waiting_since
@@ -101,12 +115,16 @@ class Outlet:
 
         unsent: messages that could not even be sent; say: gets a line when it takes longer than a moment
         """
-        left = self._producer.flush(min(timeout_s, MOMENT_S))
-        if left and say is not None:
+        left = self._served(self._producer.flush, min(timeout_s, MOMENT_S))
+        if left and say is not None and not self._broken:
             say(f"Waiting for {self._connection.address} to take {left} messages, up to {timeout_s:g} s")
-        left = self._producer.flush(max(timeout_s - MOMENT_S, 0)) + unsent
+        if not self._broken:
+            left = self._served(self._producer.flush, max(timeout_s - MOMENT_S, 0))
+        left += unsent
         if left:
             self._producer.purge()
+            if self._broken:
+                raise self._connection.fault(f"{self.problem()}; {left} messages are lost")
             raise self._connection.fault(
                 f"{self._connection.address}: {left} messages could not be delivered in {timeout_s:g} s and are lost"
             )

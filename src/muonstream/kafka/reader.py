@@ -236,10 +236,11 @@ class TopicReader:
         errors, self._errors = self._errors, []
         for message, error in errors:
             self._take_error(message, error)
-        found: list[Any] = self.consumer.consume(self._most, SHORT_S)
-        if not found:
-            found = self.consumer.consume(1, timeout_s)
-            found += self.consumer.consume(self._most, 0) if found else []
+        with self.connection.faults():
+            found: list[Any] = self.consumer.consume(self._most, SHORT_S)
+            if not found:
+                found = self.consumer.consume(1, timeout_s)
+                found += self.consumer.consume(self._most, 0) if found else []
         batch: dict[int, list[Message]] = {}
         size = n = 0
         reached: dict[int, int] = {}

@@ -8,6 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from muonstream.kafka.client import Connection
+from muonstream.kafka.latest import last_messages
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import SnapshotError, decode
 
@@ -28,7 +29,7 @@ class SnapshotFilter:
         self._named = run
         self._clock = clock
         self._shown: str | None = None
-        self._ended = False
+        self._gives_way = False
         self._heard = 0.0
 
     def wants(self, run: str) -> bool:
@@ -36,11 +37,12 @@ class SnapshotFilter:
         if self._named:
             return run == self._named
         silent = self._clock() - self._heard > SILENT_S
-        return self._shown is None or run == self._shown or self._ended or silent
+        return self._shown is None or run == self._shown or self._gives_way or silent
 
     def shown(self, snapshot: Snapshot) -> None:
-        """This one is shown now."""
-        self._shown, self._ended, self._heard = snapshot.run, snapshot.state == "ended", self._clock()
+        """This one is shown now; one that has ended, or has no words yet and so no name, gives way to any other."""
+        self._gives_way = snapshot.state == "ended" or not snapshot.account.words
+        self._shown, self._heard = snapshot.run, self._clock()
 
 
 class _Passed:
@@ -81,13 +83,15 @@ def follow_snapshots(
     if admin is None:
         return
     partitions = connection.partitions(admin)
-    consumer = connection.consumer(auto_offset_reset="latest")
+    consumer = connection.consumer(auto_offset_reset="latest", enable_partition_eof=True)
     tell = _Passed(say, clock)
     choice = SnapshotFilter(run, clock=clock)
     try:
         _go_to_tail(connection, consumer, partitions, whole=bool(run))
         while not stop.is_set():
-            newest = _newest(connection, consumer.consume(500, timeout=POLL_S), choice, tell)
+            with connection.faults():
+                messages = consumer.consume(500, timeout=POLL_S)
+            newest = _newest(connection, messages, choice, tell)
             connection.check()
             yield newest
     finally:
@@ -99,14 +103,17 @@ def _go_to_tail(connection: Connection, consumer: Consumer, partitions: list[int
     from confluent_kafka import KafkaException, TopicPartition
 
     topic = connection.address.topic
-    begin = []
+    ends = {}
     for partition in partitions:
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=connection.timeout_s)
         except KafkaException as error:
             raise connection.fault(f"{connection.address}: {error.args[0].str()}") from None
-        begin.append(TopicPartition(topic, partition, low if whole else max(low, high - 1)))
-    consumer.assign(begin)
+        ends[partition] = low, high
+    last = {} if whole else last_messages(consumer, topic, ends)
+    begin = {p: low if whole else high for p, (low, high) in ends.items()}
+    begin |= {p: message.offset() for p, message in last.items()}
+    consumer.assign([TopicPartition(topic, p, at) for p, at in begin.items()])
 
 
 def _newest(
@@ -116,7 +123,7 @@ def _newest(
     found: Snapshot | None = None
     for message in messages:
         value = message.value()
-        # the client's own errors are met by `check`, or pass; a tombstone is a run that was removed
+        # the client's own errors are met by `check`, or pass, as a partition's end does; a tombstone is a removed run
         if message.error() is not None or value is None:
             continue
         key = message.key()
