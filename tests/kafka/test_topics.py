@@ -47,6 +47,11 @@ def test_differences_are_said_and_left_alone(broker: Broker, prefix: str) -> Non
         ]
 
 
+@pytest.mark.parametrize(("replication", "in_sync"), [(-1, None), (1, "1"), (2, "1"), (3, "2"), (5, "3")])
+def test_of_several_copies_most_must_be_written(replication: int, in_sync: str | None) -> None:
+    assert {spec.config.get("min.insync.replicas") for spec in topics.specs(replication=replication)} == {in_sync}
+
+
 def test_the_snapshots_are_compacted(broker: Broker, prefix: str) -> None:
     create(broker, prefix)
     connection = Connection(KafkaAddress(broker.address))

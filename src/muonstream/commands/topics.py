@@ -40,7 +40,7 @@ def create_topics(
     connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
     admin = connection.wait(say=common.say)
     assert admin is not None
-    wanted = topics.specs(prefix=prefix, retention_hours=retention_hours)
+    wanted = topics.specs(prefix=prefix, retention_hours=retention_hours, replication=replication)
     for line in topics.create(connection, admin, wanted, replication):
         common.out.print(line, markup=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import GROUP, Connection
@@ -40,11 +40,19 @@ class TopicState:
     lag: int | None
 
 
-def specs(*, prefix: str = "", retention_hours: float = 168.0) -> tuple[TopicSpec, ...]:
-    """Our topics; retention is that of hits and frames, which are the large ones."""
+def in_sync(replication: int) -> dict[str, str]:
+    """How many copies must have a message before it counts as written: more than half, so that none is lost with one.
+
+    Of two, one is enough: else nothing could be written without both. -1, the cluster's default, is the cluster's.
+    """
+    return {"min.insync.replicas": str(replication // 2 + 1 if replication > 2 else 1)} if replication > 0 else {}
+
+
+def specs(*, prefix: str = "", retention_hours: float = 168.0, replication: int = -1) -> tuple[TopicSpec, ...]:
+    """Our topics; retention is that of hits and frames, which are the large ones; replication: see `in_sync`."""
     kept = str(round(retention_hours * HOUR_MS))
     data = {"cleanup.policy": "delete", "retention.ms": kept}
-    return (
+    made = (
         TopicSpec(prefix + HITS, "loose hits, one JSON object each", 16, {**data, "max.message.bytes": str(MIB)}),
         TopicSpec(prefix + FRAMES, "whole windows of words", 16, {**data, "max.message.bytes": str(2 * MIB)}),
         TopicSpec(
@@ -61,6 +69,7 @@ def specs(*, prefix: str = "", retention_hours: float = 168.0) -> tuple[TopicSpe
             {"cleanup.policy": "compact", "max.message.bytes": str(MIB), "segment.bytes": str(64 * MIB)},
         ),
     )
+    return tuple(replace(spec, config={**spec.config, **in_sync(replication)}) for spec in made)
 
 
 def create(connection: Connection, admin: AdminClient, wanted: tuple[TopicSpec, ...], replication: int) -> list[str]:
