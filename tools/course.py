@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -28,7 +31,7 @@ from typing import Any, Final
 
 from muonstream.commands.common import CommandError
 from muonstream.commands.spark import trigger_seconds
-from tools.kafka_broker import Broker, BrokerError
+from tools.kafka_broker import HOST, Broker, BrokerError
 from tools.maven import MavenError
 from tools.processes import descendants, gone, guarded, kill
 from tools.spark_cluster import Cluster, ClusterError
@@ -39,6 +42,9 @@ HITS, RESULTS = "Experiment_measurements", "results"
 START_TIMEOUT_S: Final = 120.0
 END_TIMEOUT_S: Final = 120.0
 LOOK_EVERY_S: Final = 0.1
+SAY_EVERY_S: Final = 10.0
+MOST_HZ: Final = 1e7
+WORDS: Final = re.compile(r"^muonstream_words_total(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 PAGE: Final = re.compile(r"The live page is at (http\S+)")
 
 
@@ -102,23 +108,19 @@ class Part:
             kill(below)
 
 
-@contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
-    """What is started meanwhile does not hear Ctrl-C: it is stopped by us, when its turn has come."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+class Stop(Event):
+    """Set by Ctrl-C, SIGTERM and a closed terminal; a second signal, and one while `starting`, ends at once."""
+
+    starting = False
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set; a second signal ends at once."""
-    stop = Event()
+def stopped_by_signals() -> Iterator[Stop]:
+    """What signals set as long as the context lasts."""
+    stop = Stop()
 
     def handler(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if stop.is_set() or stop.starting:
             raise KeyboardInterrupt
         stop.set()
 
@@ -135,15 +137,37 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def hold(sizes: Sizes, stop: Event) -> None:
+def check(sizes: Sizes) -> None:
+    """Raise CourseError or CommandError for what would be found wrong only when much has been started."""
+    trigger_seconds(sizes.trigger)
+    if sizes.duration_s is not None and not 0 < sizes.duration_s < math.inf:
+        raise CourseError(f"--duration: found {sizes.duration_s:g}, expected more than 0 s")
+    if not 0 < sizes.rate_hz <= MOST_HZ:
+        raise CourseError(f"--rate: found {sizes.rate_hz:g}, expected more than 0 and at most {MOST_HZ:g} words/s")
+    if not 0 < sizes.results_interval_s < math.inf:
+        raise CourseError(f"--interval: found {sizes.results_interval_s:g}, expected more than 0 s")
+    if sizes.workers < 1:
+        raise CourseError(f"--workers: found {sizes.workers}, expected 1 or more")
+    if not 0 <= sizes.port <= 65535:
+        raise CourseError(f"--port: found {sizes.port}, expected 0 to 65535")
+    try:
+        socket.create_server((HOST, sizes.port)).close()
+    except OSError as error:
+        raise CourseError(
+            f"--port: {sizes.port} on {HOST}: {os.strerror(error.errno or 0)}; expected a free port, or 0 for any"
+        ) from None
+
+
+def hold(sizes: Sizes, stop: Stop) -> None:
     """Start all, wait until it is over or `stop` is set, and stop all. Raises CourseError and what the parts raise."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muonstream-course-")))
         jars = fetch()
         say("Starting Kafka and a Spark cluster")
-        with deaf_to_ctrl_c():
-            broker = stack.enter_context(Broker(folder / "kafka"))
-            cluster = stack.enter_context(Cluster(folder / "spark", workers=sizes.workers))
+        stop.starting = True  # nothing has to end in order yet
+        broker = stack.enter_context(Broker(folder / "kafka"))
+        cluster = stack.enter_context(Cluster(folder / "spark", workers=sizes.workers))
+        stop.starting = False
         environment = {"TMPDIR": str(folder), "MUONSTREAM_SPARK_JARS": str(jars), **cluster.environment}
         kafka = f"kafka://{broker.address}"
         topics = Part("topics", folder, ["topics", "create", kafka], environment)
@@ -167,7 +191,7 @@ def hold(sizes: Sizes, stop: Event) -> None:
         producer = Part("producer", folder, ["replay", source, "--to", kafka, "--as", "json", *RUN], environment)
         stack.callback(producer.stop)
         say(f"The live page is at {url}. Ctrl-C stops all.")
-        follow(engine, producer, stop)
+        follow(engine, producer, stop, url)
         report(engine, broker, summary)
 
 
@@ -195,13 +219,25 @@ def page_of(engine: Part, stop: Event) -> str | None:
     return None
 
 
-def follow(engine: Part, producer: Part, stop: Event) -> None:
+def counted_so_far(url: str) -> str:
+    """How many words the engine has counted, as its page tells Prometheus; "" when it does not answer."""
+    with suppress(OSError), urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=2) as answer:
+        found = WORDS.findall(answer.read().decode("utf-8", "replace"))
+        return f"{sum(map(float, found)):,.0f} words"
+    return ""
+
+
+def follow(engine: Part, producer: Part, stop: Event, url: str) -> None:
     """Wait for the run's end, which Ctrl-C brings too: then the producer tells it, and the engine finishes."""
+    begin = said = time.monotonic()
     while not stop.wait(LOOK_EVERY_S):
         producer.check()
         engine.check()
         if engine.ended:
             return
+        if time.monotonic() - said >= SAY_EVERY_S:
+            said = time.monotonic()
+            say(f"after {said - begin:.0f} s: {counted_so_far(url) or 'the page does not answer'}")
     say("Stopping")
     if not producer.ended:
         producer.process.send_signal(signal.SIGINT)
@@ -257,7 +293,7 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     sizes = Sizes(asked.duration, asked.rate, asked.trigger, asked.interval, asked.workers, asked.port)
     try:
-        trigger_seconds(sizes.trigger)
+        check(sizes)
         with stopped_by_signals() as stop:
             hold(sizes, stop)
     except (CommandError, CourseError, BrokerError, ClusterError, MavenError) as error:

@@ -122,7 +122,11 @@ class Broker:
         return self._process.pid if self._process is not None else None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # Ctrl-C, too
+            self.kill()
+            raise
         return self
 
     def __exit__(
@@ -245,6 +249,7 @@ class Broker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
+                start_new_session=True,  # Ctrl-C is for who started it, who stops it in its turn
             )
         self._paused = False
 

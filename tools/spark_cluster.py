@@ -172,6 +172,7 @@ class Cluster:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env=environment,
+                start_new_session=True,  # Ctrl-C is for who started it, who stops it in its turn
             )
 
     def _scala(self) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from tools.course import CourseError, Sizes, check
 from tools.processes import descendants, gone
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +126,42 @@ def test_nothing_goes_on_when_the_courses_system_is_killed(start: Start) -> None
     assert len(everything) >= 4
     process.kill()
     assert gone(everything, 60)
+
+
+def test_it_ends_at_once_while_it_starts(start: Start, tmp_path: Path) -> None:
+    process = start()
+    said(process, r"(Starting Kafka)")
+    everything = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "")
+    assert "The live page" not in output
+    assert gone(everything, 30)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "complaint"),
+    [
+        (Sizes(port=0, rate_hz=0), "--rate: found 0, expected more than 0"),
+        (Sizes(port=0, rate_hz=float("nan")), "--rate: found nan, "),
+        (Sizes(port=0, duration_s=-5), "--duration: found -5, expected more than 0 s"),
+        (Sizes(port=0, results_interval_s=0), "--interval: found 0, "),
+        (Sizes(port=0, workers=0), "--workers: found 0, expected 1 or more"),
+        (Sizes(port=70000), "--port: found 70000, expected 0 to 65535"),
+    ],
+)
+def test_wrong_sizes_are_refused(sizes: Sizes, complaint: str) -> None:
+    with pytest.raises(CourseError, match=complaint):
+        check(sizes)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CourseError, match=rf"--port: {port} on 127.0.0.1: .* in use; expected a free port"):
+            check(Sizes(port=port))
+    check(Sizes(port=0))
 
 
 def test_a_wrong_trigger_is_refused_before_anything_is_started(start: Start, tmp_path: Path) -> None:
