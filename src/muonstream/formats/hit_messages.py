@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from muonstream.formats.hits_json import Constant, word_of_mapping
-from muonstream.formats.layout import cells_of, field_named, read_header
+from muonstream.formats.layout import WrongHeader, cells_of, field_named, read_header
 from muonstream.formats.rows import COLUMNS
 from muonstream.words import WORD_BYTES
 
@@ -174,10 +174,10 @@ def _rows(text: str) -> Iterator[Any]:
     delimiter = ""
     lines = [line for line in text.splitlines() if line.strip()]
     header = read_header(lines[0])
+    if isinstance(header, WrongHeader):
+        yield ValueError(f"no row: found the columns {lines[0][:80]!r}, expected the six of a hit, each once")
+        return
     if header is not None:
-        if not hasattr(header, "delimiter"):
-            yield ValueError(f"no row: found the columns {lines[0][:80]!r}, expected the six of a hit, each once")
-            return
         columns, delimiter, lines = header.columns, header.delimiter, lines[1:]
     for line in lines:
         cells = cells_of(line, delimiter or next((one for one in _DELIMITERS if one in line.strip()), ","))
