@@ -186,4 +186,7 @@ def test_a_reference_that_is_none_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "x.musn: found 7 bytes that are not a snapshot; expected an archived run, or a snapshot as a page gives it" in done.stderr
+    expected = (
+        "x.musn: found 7 bytes that are not a snapshot; expected an archived run, or a snapshot as a page gives it"
+    )
+    assert expected in done.stderr
