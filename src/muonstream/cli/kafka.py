@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from muonstream.cli.errors import refuse_missing
 from muonstream.cli.help import Command
 from muonstream.cli.options import (
     BrokersArgument,
@@ -32,7 +33,12 @@ kafka_app.add_typer(topics_app, name="topics")
 @with_general_options
 @with_page_options
 def dashboard(
-    snapshots: Annotated[str, typer.Argument(help="Where the snapshots are: kafka://host:port/snapshots.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Where snapshots are (kafka://host:port/snapshots), an archived run's file, or an archive's folder."
+        ),
+    ],
     run: Annotated[str, source_option("--run", help="The run to show; without it, the newest.")] = "",
     stale_after: StaleOption = 30.0,
     kafka_properties: KafkaOption = None,
@@ -40,15 +46,19 @@ def dashboard(
     *,
     page_options: dict[str, Any],
 ) -> None:
-    """Show the page of a run that is analysed elsewhere: what `run --snapshots` publishes, without computing anything.
+    """Show the page of a run that is analysed elsewhere (`run --snapshots`), or that an archive has (`--archive`).
 
     Example: muonstream dashboard kafka://localhost:9092/snapshots
     """
-    from muonstream.commands.dashboard import show
+    refuse_missing([source], what="file or folder")
+    from muonstream.commands.dashboard import show, show_archived
     from muonstream.commands.page import PageOptions
 
+    if "://" not in source:
+        show_archived(source, PageOptions(**page_options), run=run)
+        return
     show(
-        snapshots,
+        source,
         PageOptions(**page_options),
         run=run,
         stale_after_s=stale_after,

@@ -1,10 +1,13 @@
-"""`muonstream dashboard`: the page of a run that is analysed elsewhere."""
+"""`muonstream dashboard`: the page of a run that is analysed elsewhere, or that an archive has."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+from muonstream.archive.archive import Archive, state_of
+from muonstream.archive.contents import snapshot_of
 from muonstream.commands import common
 from muonstream.commands.page import LivePage, PageOptions, open_dashboard
 from muonstream.commands.signals import StopSignal
@@ -64,3 +67,23 @@ def show(
                     server.publish(snapshot)
                 elif trouble.lines() and connection.reachable():
                     trouble.over()
+
+
+def show_archived(place: str, page_options: PageOptions, *, run: str) -> None:
+    """Serve the page of an archived run, until Ctrl-C. Raises CommandError or ArchiveError.
+
+    place: the run's file, or an archive's folder; run: which run of the folder, "" for the newest
+    """
+    page = LivePage.of(page_options)
+    folder = Path(place) if Path(place).is_dir() else Path(place).parent
+    archive = Archive(folder)
+    row = archive.find((run or "last") if Path(place).is_dir() else Path(place).name)
+    # who wrote it may be at it still: what is shown is the run as it stood then
+    snapshot = replace(snapshot_of(archive.path(row)), state="ended")
+    stop = StopSignal()
+    with open_dashboard(page, list) as server:
+        server.start()
+        server.publish(snapshot)
+        with stop.listening():
+            common.say(f"The page of {row.file} ({state_of(row)}) is at {server.notice} (Ctrl-C ends it)")
+            stop.wait()
