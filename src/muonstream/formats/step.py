@@ -175,7 +175,7 @@ def briefly_elsewhere(words: Any, i: int, reference: int, boards: int) -> bool:
 
 @compiled
 def lost_at_end(data: Any, begin: int, reference: int, boards: int) -> int:
-    """Where values are out of step at the end of a stream of no whole number of words; an index, or -1.
+    """Where values are out of step at the end of a stream that is not whole words; an index, or -1.
 
     data: uint8[n]; the values begin at `begin`. Words that end where data end must be hits, one or more, where no value
     is one as it stands; a hit before them must be close to them (reference, where there are no values before).
