@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from muonstream.counting.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, MOST_RESETS, RateBins
+from muonstream.counting.rates import BIN_WINDOWS, MAX_BINS, MOST_EPOCHS, MOST_RESETS, RateBins, RateSeries
 from muonstream.counting.tally import ROW_CHAMBERS, ROW_FIRST_ORBIT, ROW_LAST_ORBIT
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.words import ORBIT_SECONDS, WINDOW_SECONDS
@@ -151,3 +151,24 @@ def test_a_gap_is_one_by_the_rate_beside_it(rate_hz: float, merged: bool) -> Non
     assert bins.gap_count() == 1
     inside = windows[-1] - windows[0] - (after[0] - before[-1])
     assert bins.live_time_s() == pytest.approx(inside * WINDOW_SECONDS)
+
+
+def series(time_s: NDArray[np.float64]) -> RateSeries:
+    values = np.arange(2.0 * len(time_s)).reshape(-1, 2)
+    return RateSeries(time_s, 1.0, values, values[:, 0], values)
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000])
+@pytest.mark.parametrize("gaps", [0, 3, 1500])
+def test_a_thinned_series_has_at_most_about_n_bins_with_the_means_of_its_neighbours(n: int, gaps: int) -> None:
+    time_s = np.arange(3000.0)
+    for at in np.linspace(0, 2999, gaps, dtype=int)[1:]:
+        time_s[at:] += 1000
+    whole = series(time_s)
+    thin = whole.thinned(n)
+    assert n / 4 < len(thin.time_s) <= 1.25 * n
+    members = np.searchsorted(time_s, [*thin.time_s, np.inf])
+    expected = [whole.hits_hz[a:b].mean(axis=0) for a, b in pairwise(members)]
+    assert np.allclose(thin.hits_hz, expected)
+    assert np.allclose(np.diff(thin.time_s) / thin.width_s % 1, 0)
+    assert whole.thinned(3000) is whole

@@ -20,14 +20,14 @@ from muonstream.kafka.address import KafkaAccessError
 from muonstream.kafka.client import Connection, client_library
 from muonstream.kafka.messages import (
     BLOCK_WORDS,
-    PART_WORDS,
     EndMessage,
-    FrameMessage,
     Kind,
     dma_value,
     loose_headers,
     loose_partition,
+    part_counts,
     position_header,
+    window_messages,
 )
 from muonstream.kafka.progress import SentSoFar
 from muonstream.sources.identity import Run
@@ -170,15 +170,13 @@ class Framing:
     def _send(self, frames: Frames) -> None:
         partitions = (frames.keys & KEY_WINDOW_MASK) % self._partitions
         sent = self._keys[partitions]
-        parts = np.maximum(1, -(-np.diff(frames.starts) // PART_WORDS))
+        parts = part_counts(np.diff(frames.starts))
         # of the last window sent, some parts may be missing
         first = np.where(frames.keys == sent, self._parts[partitions] + 1, 0)
         missing = (frames.keys >= sent) & (first < parts)
         for index in np.flatnonzero(missing).tolist():
-            words, key, n = frames.window(index), int(frames.keys[index]), int(parts[index])
-            for part in range(int(first[index]), n):
-                piece = words[part * PART_WORDS : (part + 1) * PART_WORDS]
-                message = FrameMessage(self._run, key, part, n, piece, self._position)
+            words, key, begin = frames.window(index), int(frames.keys[index]), int(first[index])
+            for message in window_messages(self._run, key, words, self._position, first=begin):
                 self._outbox.send(int(partitions[index]), message.value(), message.headers())
 
 

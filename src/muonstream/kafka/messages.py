@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.errors import MuonstreamError
 from muonstream.formats.hit_messages import is_binary_schema, is_text
@@ -127,10 +128,22 @@ class FrameMessage:
 def frame_messages(frames: Frames, run: Run, position: int = 0, part_words: int = PART_WORDS) -> Iterator[FrameMessage]:
     """The messages of frames, in their order; a window of more than part_words words goes in parts."""
     for index, key in enumerate(frames.keys.tolist()):
-        words = frames.window(index)
-        parts = max(1, -(-len(words) // part_words))
-        for part in range(parts):
-            yield FrameMessage(run, key, part, parts, words[part * part_words : (part + 1) * part_words], position)
+        yield from window_messages(run, key, frames.window(index), position, part_words=part_words)
+
+
+def window_messages(
+    run: Run, key: int, words: Words, position: int, *, first: int = 0, part_words: int = PART_WORDS
+) -> Iterator[FrameMessage]:
+    """The messages of one window, from its part `first` on."""
+    parts = int(part_counts(np.array(len(words)), part_words))
+    for part in range(first, parts):
+        yield FrameMessage(run, key, part, parts, words[part * part_words : (part + 1) * part_words], position)
+
+
+def part_counts(sizes: NDArray[np.int64], part_words: int = PART_WORDS) -> NDArray[np.int64]:
+    """In how many parts windows of so many words (int64[n]) go, at least one, int64[n]."""
+    counts: NDArray[np.int64] = np.maximum(1, -(-sizes // part_words))
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

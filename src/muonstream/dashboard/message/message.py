@@ -51,7 +51,7 @@ def detector_key(detector: Detector) -> str:
 
 def numbers(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot's numbers as plain JSON types; rates in Hz, times in seconds, None for what is not known."""
-    catalogue, account, rates = snapshot.catalogue, snapshot.account, _spaced(snapshot.rates)
+    catalogue, account, rates = snapshot.catalogue, snapshot.account, snapshot.rates.spaced()
     newest = _newest_bin(rates)
     seconds = snapshot.recent_seconds
     orbits = catalogue.view(snapshot.total, "orbits")
@@ -147,13 +147,6 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _spaced(rates: RateSeries) -> RateSeries:
-    """The rates with the true width of their bins: those of a series that was thinned before are wider."""
-    if len(rates.time_s) < 2:
-        return rates
-    return replace(rates, width_s=max(rates.width_s, float(np.median(np.diff(rates.time_s)))))
-
-
 def _newest_bin(rates: RateSeries) -> int | None:
     """The newest bin that is whole: the last one is still being filled, unless it is all there is of a stretch."""
     n = len(rates.time_s)
@@ -164,7 +157,7 @@ def _newest_bin(rates: RateSeries) -> int | None:
 
 def _whole_bins(snapshot: Snapshot) -> RateSeries:
     """The rates, while the run goes on without the bin that is still being filled, whose rate jumps about."""
-    rates = _spaced(snapshot.rates)
+    rates = snapshot.rates.spaced()
     newest = _newest_bin(rates)
     if snapshot.state == "ended" or newest is None or newest == len(rates.time_s) - 1:
         return rates
@@ -175,32 +168,6 @@ def _whole_bins(snapshot: Snapshot) -> RateSeries:
         scintillator_hz=rates.scintillator_hz[:-1],
         active_cells=rates.active_cells[:-1],
         muons=None if rates.muons is None else rates.muons.mapped(lambda values: values[:-1]),
-    )
-
-
-def thinned(rates: RateSeries, limit: int = MAX_TIMES) -> RateSeries:
-    """The series with at most about `limit` bins: neighbours become one, with their mean."""
-    n = len(rates.time_s)
-    if n <= limit:
-        return rates
-    # by place in time, not in the array, so that a bin's neighbours stay the same as the run grows
-    together = 1 << math.ceil(math.log2(n / limit))
-    group = np.floor(rates.time_s / (rates.width_s * together) + 1e-6).astype(np.int64)
-    first = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
-    members = np.diff(first, append=n)
-
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        summed: NDArray[np.float64] = np.add.reduceat(values, first, axis=0)
-        return summed / (members if values.ndim == 1 else members[:, None])
-
-    return RateSeries(
-        time_s=group[first].astype(np.float64) * (rates.width_s * together),
-        width_s=rates.width_s * together,
-        hits_hz=mean(rates.hits_hz),
-        scintillator_hz=mean(rates.scintillator_hz),
-        active_cells=mean(rates.active_cells),
-        muons=None if rates.muons is None else rates.muons.mapped(mean),
-        resets_s=rates.resets_s,
     )
 
 
@@ -238,7 +205,7 @@ def arrays(snapshot: Snapshot) -> Arrays:
     `muonstream.dashboard.message.muons`.
     """
     out: Arrays = {}
-    rates = thinned(_whole_bins(snapshot))
+    rates = _whole_bins(snapshot).thinned(MAX_TIMES)
     out["time.s"], index, breaks = _stepped(rates)
     out["time.resets"] = rates.resets_s
     series = {"scintillator": rates.scintillator_hz}
@@ -324,7 +291,7 @@ def encode(snapshot: Snapshot, verdicts: Verdicts | None = None) -> bytes:
     """The message of a snapshot and of the verdicts on it."""
     verdicts = verdicts or Verdicts()
     levels = {f"levels.{c}": values.astype(np.int64) for c, values in enumerate(verdicts.judgement.cells)}
-    muons = muon_page(snapshot, _newest_bin(_spaced(snapshot.rates))) if snapshot.catalogue.muon_shapes else MuonPage()
+    muons = muon_page(snapshot, _newest_bin(snapshot.rates.spaced())) if snapshot.catalogue.muon_shapes else MuonPage()
     timing: Arrays = {}
     remarks = {plot: dict(texts) for plot, texts in muons.remarks.items()}
     both = ((snapshot.total, snapshot.live_time_s), (snapshot.recent, snapshot.recent_seconds))
