@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException
 
 from muonstream.formats.block import SourceError
-from muonstream.kafka.reader import Begin, TopicReader
+from muonstream.kafka.reader import COLLECT_AFTER, Begin, TopicReader
 
 GONE, END = 1, -191
 
@@ -25,29 +27,38 @@ class Reader(TopicReader):
         self.ends = ends
         self.assigned: list[Any] = []
         self.connection = SimpleNamespace(
-            address="kafka://b:1/t", check=lambda: None, timeout_s=1.0, faults=nullcontext
+            address="kafka://b:1/t", check=lambda: None, timeout_s=1.0, faults=nullcontext, reachable=lambda: True
         )  # type: ignore[assignment]
         self._stopped = set()
         self._errors = []
         self._paused = frozenset()
         self._most = 256
+        self._thresholds, self._told, self._tell_due = None, {}, 0.0
+        self.committed: list[Any] = []
         self.on_lost = lambda *lost: self.lost.append(lost)
         self._library = SimpleNamespace(
+            KafkaException=KafkaException,
             KafkaError=SimpleNamespace(
                 _AUTO_OFFSET_RESET=-140,
                 _PARTITION_EOF=END,
                 OFFSET_OUT_OF_RANGE=GONE,
                 UNKNOWN_TOPIC_OR_PART=3,
                 TOPIC_AUTHORIZATION_FAILED=29,
-            )
+            ),
         )
         given = [found or []]
         self._consumer = SimpleNamespace(  # type: ignore[assignment]
             consume=lambda n, timeout_s: given.pop() if given else [],
             assign=self.assigned.extend,
+            commit=self._commit,
+            close=lambda: None,
             incremental_assign=self.assigned.extend,
             incremental_unassign=lambda partitions: None,
         )
+
+    def _commit(self, *, offsets: list[Any], asynchronous: bool) -> None:
+        self.committed.append(sorted(offsets))
+        raise KafkaException("may not")
 
     def all_watermarks(self) -> dict[int, tuple[int, int]]:
         return self.ends
@@ -178,3 +189,35 @@ def test_behind_the_last_message_may_be_what_is_none() -> None:
     ended = Reader("", {0: (0, 103)}, [Message(102, END)])
     ended.next, ended._stopped = {0: 50}, {0}
     assert (ended.read(), ended.next) == ({}, {0: 50})
+
+
+def test_how_far_was_read_is_told_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("muonstream.kafka.reader.time.monotonic", lambda: now[0])
+    reader = Reader("", {0: (0, 103)}, [Message(100), Message(102, END)])
+    reader.next = {0: 100}
+    reader.read()
+    reader.read()
+    assert reader.committed == [[(0, 100)]]  # no right to it: nothing is raised
+    now[0] += 6
+    reader.read()
+    assert reader.committed == [[(0, 100)], [(0, 102)]]
+    now[0] += 6
+    reader.read()
+    reader.close()
+    assert len(reader.committed) == 2  # nothing new
+    again = Reader("", {0: (0, 103)}, [Message(100)])
+    again.next = {0: 100}
+    again.read()
+    again.close()
+    assert again.committed[-1] == [(0, 101)]
+
+
+def test_the_collector_is_as_it_was_when_reading_ends() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    reader = Reader("", {0: (0, 3)})
+    reader._collect_seldom()
+    assert gc.get_threshold() == COLLECT_AFTER
+    assert gc.get_freeze_count() > 0
+    reader.close()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before

@@ -34,6 +34,7 @@ from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.reader import Begin, TopicReader
+from muonstream.kafka.topics import states
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store
@@ -204,6 +205,9 @@ def test_the_ends_of_partitions_are_known_behind_markers(broker: Broker, new_top
         assert all(map(made.confirm, range(3)))
     finally:
         made.close()
+    connection = Connection(KafkaAddress(broker.address))
+    (state,) = [one for one in states(connection, connection.admin()) if one.name == topic]
+    assert state.lag == 0  # as Kafka's own tools see it
 
 
 def test_a_run_without_an_end_ends_where_the_next_begins(broker: Broker, new_topic: TopicMaker) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MISSING: Final = "Kafka needs the extra: pip install '.[kafka]'"
 GROUP: Final = "muonstream"
-"""The consumer group under whose name offsets may be stored in Kafka; `topics list` shows its lag."""
+"""The consumer group under whose name is told how far was read; `topics list` shows its lag."""
 TIMEOUT_S: Final = 60.0
 """How long a broker that does not answer is waited for, unless told otherwise."""
 ASK_S: Final = 1.0

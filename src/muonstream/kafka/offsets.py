@@ -32,6 +32,9 @@ class TopicOffsets(TopicReader):
         self._ends = {p: high for p, (_, high) in found.items()}
         self._asked = time.monotonic()
 
+    def _collect_seldom(self) -> None:
+        """No messages are made here."""
+
     def ask(self) -> None:
         """Ask the broker where the topic ends, now and then only; one that does not answer is asked again.
 
@@ -40,6 +43,8 @@ class TopicOffsets(TopicReader):
         if time.monotonic() < self._asked + ASK_EVERY_S:
             return
         self.connection.check()
+        if time.monotonic() >= self._tell_due:
+            self._tell()
         if not self.next.keys() <= set(self.partitions):
             # a client that does not know a partition waits for it in vain
             self.partitions = sorted({*self.partitions, *(self.next.keys() & self._there())})
