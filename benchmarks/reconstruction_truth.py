@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.matching import Comparison, compare, frames_of, truth_of
-from muonstream.commands.calibrate import MOST_ROUNDS
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.muons.calibration import Calibration, CalibrationError, calibrate
 from muonstream.muons.reconstruction import Reconstruction
+from muonstream.muons.refinement import MOST_ROUNDS
 from muonstream.muons.segments import SegmentConfig, SegmentFinder, Segments
 from muonstream.muons.tracks import TrackFinder
 from muonstream.picture import histogram_svg

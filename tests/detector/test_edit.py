@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from muonstream.detector.edit import EditError, edited_toml
 from muonstream.detector.file import detector_toml, source_text
 from muonstream.detector.model import Detector, parse
+from muonstream.detector.relation import DriftRelation
 
 OLD = """# our telescope, built by Anna
 name = "telescope"   # as on its label
@@ -78,6 +80,24 @@ def test_remarks_of_an_earlier_calibration_are_replaced() -> None:
     assert edited_toml(once, detector, chamber_remarks={1: after, 2: after}) == edited_toml(
         OLD, detector, chamber_remarks={1: after, 2: after}
     )
+
+
+@pytest.mark.parametrize("name", Detector.bundled())
+def test_a_drift_relation_and_cell_offsets_are_written_where_there_were_none(name: str) -> None:
+    before = Detector.load(name)
+    first, *others = before.chambers
+    relation = DriftRelation(
+        time_ns=(0.0, 200.0, 390.0), add_mm=(0.0, 0.1, 0.0), add_tan_mm=(0.0, -0.05, 0.0), t0_tan_ns=2.5
+    )
+    offsets = tuple(0.25 * (cell % 3) for cell in range(first.cells))
+    changed = first.model_copy(update={"drift": relation, "cell_time_offset_ns": offsets})
+    detector = before.model_copy(update={"chambers": (changed, *others)})
+    made = parse(edited_toml(source_text(name), detector), "new")
+    assert made.chambers == detector.chambers
+    # and changed again, where there is one
+    other = changed.model_copy(update={"drift": replace(relation, t0_tan_ns=3.5)})
+    again = edited_toml(detector_toml(detector), before.model_copy(update={"chambers": (other, *others)}))
+    assert parse(again, "again").chambers[0].drift == other.drift
 
 
 @pytest.mark.parametrize("name", Detector.bundled())

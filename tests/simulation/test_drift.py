@@ -21,7 +21,13 @@ def made(
     seed: int = 1, *, cells: Any = CELLS, distances: Any = DISTANCES, alive: Any = ALIVE, **options: float
 ) -> DriftHits:
     return drift_hits(
-        np.random.default_rng(seed), CHAMBER, alive, cells, distances, CellResponse(**{**PLAIN, **options})
+        np.random.default_rng(seed),
+        CHAMBER,
+        alive,
+        cells,
+        distances,
+        np.zeros(len(cells)),
+        CellResponse(**{**PLAIN, **options}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.evidence import Expected
-from muonstream.muons.calibration import Calibration, CalibrationError, calibrate, core_in
+from muonstream.muons.calibration import Calibration, CalibrationError, core_in
+from muonstream.muons.refinement import Look, Refined, calibrated
+from muonstream.muons.sample import Samples
 from muonstream.offline.counting import check_there
 from muonstream.picture import histogram_svg
 from muonstream.sources.files import is_stream, read_parts
 
-MOST_ROUNDS = 8
 FEW = 5000
 """With fewer entries bins are drawn five together."""
 PICTURES = (
@@ -50,15 +52,17 @@ def calibrate_files(
     check_there(files)
     before = common.load_detector(detector_name)
     try:
-        calibration, counts, rounds = _converged(files, before, format_name)
+        refined = _converged(files, before, format_name)
     except CalibrationError as error:
         raise common.CommandError(f"too little data, nothing was written\n{error}") from None
+    calibration, counts = refined.calibration, refined.look.total
     remarks = [f"Calibrated from {', '.join(files)}, beginning with {detector_name}.", *calibration.remarks]
     text = _detector_file(detector_name, calibration, remarks)
     _report(calibration)
+    _say_resolution(refined)
     with common.named_output(output), output.open("x", encoding="utf-8") as handle:
         handle.write(text)
-    common.say(f"{output} written after {rounds} rounds")
+    common.say(f"{output} written after {refined.rounds} rounds")
     if pictures is not None:
         with common.named_output(pictures):
             _draw(pictures, Catalogue(calibration.detector, muons=True), counts)
@@ -75,21 +79,22 @@ def _detector_file(name: str, calibration: Calibration, remarks: list[str]) -> s
         return detector_toml(calibration.detector, remarks=remarks, chamber_remarks=_remarks(calibration))
 
 
-def _converged(files: list[str], detector: Detector, format_name: str | None) -> tuple[Calibration, Counts, int]:
-    """The calibration that no further round changes, the counts it was made of, and the number of rounds."""
+def _converged(files: list[str], detector: Detector, format_name: str | None) -> Refined:
+    """The calibration that no further round changes."""
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} words"), TimeElapsedColumn())
     with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
-        for round_ in range(1, MOST_ROUNDS + 1):
-            task = bar.add_task(f"round {round_}", total=None)
-            with Pipeline(detector, reconstruct=True) as pipeline:
+        rounds = count(1)
+
+        def look(detector: Detector) -> Look:
+            task = bar.add_task(f"round {next(rounds)}", total=None)
+            samples = Samples(detector)
+            with Pipeline(detector, reconstruct=True, keep=samples.keep) as pipeline:
                 blocks = read_parts(files, common.format_of(format_name), expected=Expected.of(detector.channel_map()))
-                snapshot = run_blocks(pipeline, blocks, progress=lambda n, task=task: bar.advance(task, n))  # type: ignore[misc]
-            calibration = calibrate(snapshot.catalogue, snapshot.total)
-            if calibration.moved(detector) < 1 or round_ == MOST_ROUNDS:
-                break
-            detector = calibration.detector
+                snapshot = run_blocks(pipeline, blocks, progress=lambda n: bar.advance(task, n))
             bar.remove_task(task)
-    return calibration, snapshot.total, round_
+            return Look(snapshot.catalogue, snapshot.total, samples.joined(), samples.left_out)
+
+        return calibrated(look, detector)
 
 
 def _shown(value: tuple[float, float] | None, digits: int, unit: str = "") -> str:
@@ -129,6 +134,17 @@ def _report(calibration: Calibration) -> None:
         common.out.print(line, markup=False, highlight=False, soft_wrap=True)
     for remark in calibration.remarks:
         common.out.print(remark, markup=False)
+
+
+def _say_resolution(refined: Refined) -> None:
+    """Core and tail of the misfit, each half of the data with what the other half says."""
+    for name, fit in (("as found", refined.before), ("corrected", refined.after)):
+        if fit is not None and (name == "as found" or refined.after != refined.before):
+            common.out.print(
+                f"resolution of a hit, {name}: {1000 * fit.sigma:.0f} ± {1000 * fit.sigma_error:.0f} um, "
+                f"{fit.tail:.1%} ± {fit.tail_error:.1%} of the segments have a wrong hit",
+                markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
 
 
 def _draw(folder: Path, catalogue: Catalogue, counts: Counts) -> None:

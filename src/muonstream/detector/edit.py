@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from muonstream.detector.file import detector_toml
 from muonstream.detector.model import Chamber, Detector, DetectorError, parse
+from muonstream.detector.relation import DriftRelation
 from muonstream.errors import MuonstreamError
 
 DIGITS: Final = 6
@@ -61,7 +62,7 @@ def edited_toml(
         added = {key: changed.pop(key) for key in list(changed) if headed and key not in table}
         table.update(changed)
         above.append("".join(f"# {line}\n" for line in (chamber_remarks or {}).get(new.number, ())))
-        below.append("".join(f"{key} = {value}\n" for key, value in added.items()))
+        below.append("".join(f"{key} = {_inline(value)}\n" for key, value in added.items()))
     made = tomlkit.dumps(document)
     made = _around_chambers(made, above, below) if headed else "".join(above) + made
     made = "".join(f"# {line}\n" for remark in remarks for line in remark.splitlines()) + made
@@ -82,10 +83,19 @@ def _rest_of(before: Detector, detector: Detector) -> Detector:
 
 def _plain(value: Any) -> Any:
     """A value as TOML has it."""
+    if isinstance(value, DriftRelation):
+        return {key: _plain(one) for key, one in value.as_plain().items()}
     if isinstance(value, float):
         rounded = round(value, DIGITS)
         return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
     return [_plain(one) for one in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _inline(value: Any) -> str:
+    """A value of `_plain` in one line of TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_inline(one)}" for key, one in value.items()) + " }"
+    return str(value)
 
 
 def _around_chambers(text: str, above: Sequence[str], below: Sequence[str]) -> str:

@@ -54,8 +54,11 @@ def detector_toml(
         lines.append("[[chambers]]")
         for key, field in Chamber.model_fields.items():
             value = getattr(chamber, key)
-            if field.is_required() or value != field.default:
+            if key != "drift" and (field.is_required() or value != field.default):
                 lines.append(f"{key} = {_value(value)}")
+        if chamber.drift is not None:
+            table = chamber.drift.as_plain().items()
+            lines += ["", "[chambers.drift]", *(f"{key} = {_value(value)}" for key, value in table)]
     limits = [
         f"{key} = {_value(value)}"
         for key, field in Thresholds.model_fields.items()

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector.model import Chamber
+from muonstream.detector.model import Chamber, Detector
 
 Numbers = NDArray[np.float64]
 
@@ -33,6 +33,24 @@ def half_width_mm(chamber: Chamber) -> float:
 def depths_mm(chamber: Chamber) -> NDArray[np.float64]:
     """Depth of each layer's wires below the chamber's middle, float64[layers]."""
     return np.asarray((np.arange(chamber.layers) + 0.5 - chamber.layers / 2) * chamber.cell_height_mm, dtype=np.float64)
+
+
+def distance_mm(chamber: Chamber, drift_ns: Numbers, tan: Numbers) -> Numbers:
+    """How far from its wire a hit is, by drift time and the track's slope, which go together by numpy's rules."""
+    straight = drift_ns * (chamber.drift_velocity_um_per_ns / 1000)
+    return straight if chamber.drift is None else straight + chamber.drift.added_mm(drift_ns, tan)
+
+
+def time_offsets_ns(detector: Detector) -> Numbers:
+    """What is added to the hit times of each cell, by its code in the detector's channel map, float64[codes]."""
+    channel_map = detector.channel_map()
+    out = np.zeros(channel_map.n_cell_codes)
+    for base, chamber in zip(channel_map.cell_base.tolist(), detector.chambers, strict=True):
+        cells = slice(base, base + chamber.cells)
+        out[cells] = chamber.time_offset_ns
+        if chamber.cell_time_offset_ns:
+            out[cells] += chamber.cell_time_offset_ns
+    return out
 
 
 def to_frame(

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from muonstream.detector.channels import ChannelMap, build_channel_map
 from muonstream.detector.guidance import guidance_table
 from muonstream.detector.known import Known, known_table
+from muonstream.detector.relation import DriftRelation, correction_faults, relation_table
 from muonstream.errors import MuonstreamError, shown
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
@@ -124,6 +125,16 @@ class Chamber(_Table):
     """Alignment: rotation about the wires; a track has that much less of an angle in the chamber's frame."""
     dead_cells: tuple[Channel, ...] = ()
     """Cells known to be dead, by channel less first_channel."""
+    cell_time_offset_ns: tuple[Annotated[float, _number(-100, 100)], ...] = ()
+    """Added to the hit times of each cell, beside the chamber's; none for 0 in all."""
+    drift: Annotated[DriftRelation | None, BeforeValidator(relation_table)] = None
+    """What is added to velocity times drift time; None for a straight relation."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, whole: Any) -> dict[str, Any]:
+        # a detector without them is identified as it was before they could be there
+        absent = {"cell_time_offset_ns": not self.cell_time_offset_ns, "drift": self.drift is None}
+        return {key: value for key, value in whole(self).items() if not absent.get(key)}
 
     @property
     def cells(self) -> int:
@@ -172,6 +183,8 @@ class Chamber(_Table):
                 yield f"dead_cells[{position}]: found {cell}, allowed 0 to {self.cells - 1}"
             elif cell in self.dead_cells[:position]:
                 yield f"dead_cells[{position}]: found {cell} again, expected each cell once"
+        velocity = self.drift_velocity_um_per_ns / 1000
+        yield from correction_faults(self.cells, self.cell_time_offset_ns, self.drift, velocity)
 
 
 class Thresholds(_Table):

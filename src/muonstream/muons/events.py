@@ -15,8 +15,17 @@ from numpy.typing import NDArray
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Contribution
 from muonstream.detector.channels import BLOCK_CELLS
-from muonstream.detector.geometry import VIEWS, depths_mm, from_frame, half_width_mm, middle_mm
+from muonstream.detector.geometry import (
+    VIEWS,
+    depths_mm,
+    distance_mm,
+    from_frame,
+    half_width_mm,
+    middle_mm,
+    time_offsets_ns,
+)
 from muonstream.detector.model import Chamber
+from muonstream.detector.relation import steepness
 from muonstream.frames import Frames
 from muonstream.words import CHANNEL_SHIFT, NS_PER_TDC, ORBIT_SHIFT, TDC_PER_ORBIT, WINDOW_ORBITS, time_tdc
 
@@ -118,7 +127,8 @@ def newest(events: Iterable[MuonEvent], most: int = RING) -> tuple[MuonEvent, ..
 class _Muon:
     """A muon that is to be shown: its tracks and segments by their places, and what its segments took.
 
-    taken: for words, by their places in the frames: the side (+1 or -1) and the t0 of the segment
+    taken: for words, by their places in the frames: the side (+1 or -1), the t0 that the segment's drift times count
+        from, and its slope
     """
 
     frame: int
@@ -126,7 +136,7 @@ class _Muon:
     t0_ns: float
     tracks: list[int]
     segments: list[int]
-    taken: dict[int, tuple[int, float]]
+    taken: dict[int, tuple[int, float, float]]
 
 
 class EventMaker:
@@ -139,7 +149,7 @@ class EventMaker:
         self._map = catalogue.channel_map
         self._chambers = catalogue.detector.chambers
         self._middle_height_mm = middle_height_mm
-        self._offset_ns = np.array([chamber.time_offset_ns for chamber in self._chambers], np.float64)
+        self._offset_ns = time_offsets_ns(catalogue.detector)
         self._wires_mm = [chamber.wire_x_mm() - half_width_mm(chamber) for chamber in self._chambers]
         self._heights_mm = [_heights_mm(chamber) for chamber in self._chambers]
 
@@ -148,7 +158,7 @@ class EventMaker:
         tracks, lines = tracked.tracks, tracked.lines
         # of a muon's two tracks the first stands for both; they are in order of window and orbit, the newest last
         heads = np.flatnonzero((tracks.partner < 0) | (tracks.partner > np.arange(len(tracks))))
-        muons = [_muon(segments, tracks, head) for head in heads[-RING:].tolist()]
+        muons = [self._muon(segments, tracks, head) for head in heads[-RING:].tolist()]
         return newest(
             MuonEvent(
                 key=int(frames.keys[muon.frame]),
@@ -171,6 +181,20 @@ class EventMaker:
             for muon, hits in zip(muons, self._hits(frames, muons), strict=True)
         )
 
+    def _muon(self, s: Segments, tracks: Tracks, head: int) -> _Muon:
+        both = [head] if tracks.partner[head] < 0 else [head, int(tracks.partner[head])]
+        places = [int(place) for one in both for place in tracks.segment[one] if place >= 0]
+        taken: dict[int, tuple[int, float, float]] = {}
+        for place in places:
+            relation, tan = self._chambers[int(s.chamber[place])].drift, float(s.tan[place])
+            # drift times count from the t0 that was fitted
+            later_ns = 0.0 if relation is None else relation.t0_tan_ns * float(steepness(s.tan[place]))
+            for layer in np.flatnonzero(s.word[place] >= 0).tolist():
+                side = 1 if (int(s.sides[place]) >> layer) & 1 else -1
+                taken[int(s.word[place, layer])] = side, float(s.t0_ns[place]) - later_ns, tan
+        t0_ns = float(np.mean(tracks.t0_ns[both]))
+        return _Muon(int(tracks.frame[head]), int(tracks.orbit[head]), t0_ns, both, places, taken)
+
     def _hits(self, frames: Frames, muons: list[_Muon]) -> list[list[EventHit]]:
         """For each muon the hits of its orbit that are near its t0, chamber by chamber."""
         found: list[list[EventHit]] = [[] for _ in muons]
@@ -184,46 +208,39 @@ class EventMaker:
         chamber = self._map.chamber_of_block[code // BLOCK_CELLS]
         t0_ns = np.array([one.t0_ns for one in muons])[muon]
         inside_ns = (time_tdc(frames.words[at]) % TDC_PER_ORBIT) * NS_PER_TDC
-        drift_ns = inside_ns + self._offset_ns[chamber] - t0_ns
+        drift_ns = inside_ns + self._offset_ns[code] - t0_ns
         # a segment's hits drift from its own t0, so that its line goes through their images
         taken = [
-            muons[one].taken.get(place, (0, muons[one].t0_ns)) for one, place in zip(muon, at.tolist(), strict=True)
+            muons[one].taken.get(place, (0, muons[one].t0_ns, 0.0))
+            for one, place in zip(muon, at.tolist(), strict=True)
         ]
-        side, own_t0_ns = np.array(taken, np.float64).reshape(-1, 2).T
+        side, own_t0_ns, tan = np.array(taken, np.float64).reshape(-1, 3).T
         for c in range(len(self._chambers)):
             here = np.flatnonzero((chamber == c) & (drift_ns > -BEFORE_NS) & (drift_ns < AFTER_NS))
             own_drift_ns = drift_ns[here] + t0_ns[here] - own_t0_ns[here]
-            made = self._hits_in(c, code[here] - self._map.cell_base[c], own_drift_ns, side[here].astype(np.int64))
+            sides = side[here].astype(np.int64)
+            made = self._hits_in(c, code[here] - self._map.cell_base[c], own_drift_ns, tan[here], sides)
             for one, hit in zip(muon[here].tolist(), made, strict=True):
                 found[one].append(hit)
         return found
 
     def _hits_in(
-        self, c: int, cells: NDArray[np.int64], drift_ns: NDArray[np.float64], sides: NDArray[np.int64]
+        self,
+        c: int,
+        cells: NDArray[np.int64],
+        drift_ns: NDArray[np.float64],
+        tan: NDArray[np.float64],
+        sides: NDArray[np.int64],
     ) -> Iterator[EventHit]:
         """Hits of a chamber with their images, in its view; the tilt moves heights by too little to be seen."""
         chamber, wires_mm = self._chambers[c], self._wires_mm[c][cells]
-        distance_mm = np.clip(drift_ns * chamber.drift_velocity_um_per_ns / 1000, 0.0, chamber.cell_width_mm / 2)
-        images = [
-            from_frame(chamber, wires_mm + way * distance_mm, np.zeros(len(cells)))[0].tolist() for way in (-1, 1)
-        ]
+        away_mm = np.clip(distance_mm(chamber, drift_ns, tan), 0.0, chamber.cell_width_mm / 2)
+        images = [from_frame(chamber, wires_mm + way * away_mm, np.zeros(len(cells)))[0].tolist() for way in (-1, 1)]
         heights_mm = self._heights_mm[c][cells].tolist()
         for cell, drift, low, high, height, side in zip(
             cells.tolist(), drift_ns.tolist(), *images, heights_mm, sides.tolist(), strict=True
         ):
             yield EventHit(chamber.number, cell, drift, low, high, height, side)
-
-
-def _muon(s: Segments, tracks: Tracks, head: int) -> _Muon:
-    both = [head] if tracks.partner[head] < 0 else [head, int(tracks.partner[head])]
-    places = [int(place) for one in both for place in tracks.segment[one] if place >= 0]
-    taken = {
-        int(s.word[place, layer]): (1 if (int(s.sides[place]) >> layer) & 1 else -1, float(s.t0_ns[place]))
-        for place in places
-        for layer in np.flatnonzero(s.word[place] >= 0).tolist()
-    }
-    t0_ns = float(np.mean(tracks.t0_ns[both]))
-    return _Muon(int(tracks.frame[head]), int(tracks.orbit[head]), t0_ns, both, places, taken)
 
 
 def _of_orbit(frames: Frames, frame: int, orbit: int) -> NDArray[np.int64]:

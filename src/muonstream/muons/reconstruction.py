@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,7 @@ class _Filler:
 class Reconstruction:
     """The accumulating kernel, and segments and tracks with it; safe to call from several threads at once.
 
+    keep: gets the segments of all frames, in any order, from any thread
     Raises ValueError for a catalogue without muons.
     """
 
@@ -79,11 +81,13 @@ class Reconstruction:
         *,
         pairs: bool = True,
         every_slot: bool = False,
+        keep: Callable[[Found], None] | None = None,
     ) -> None:
         if not catalogue.muon_shapes:
             raise ValueError("catalogue: found one without muons, expected Catalogue(detector, muons=True)")
         self.catalogue = catalogue
         self._every_slot = every_slot
+        self._keep = keep
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
@@ -95,6 +99,8 @@ class Reconstruction:
             frames = frames.gather()
         counted = self._accumulate(frames, newest)
         found = self.find_segments(frames)
+        if self._keep is not None:
+            self._keep(found)
         tracked = self.find_tracks(found.segments)
         _, lump = slots_of(frames.keys, newest, every=self._every_slot)
         filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))
@@ -181,13 +187,16 @@ class Reconstruction:
         unbiased = residual[told] / leverage[told]
         filler.add("residual_unbiased", np.repeat(at[:, None], n, axis=1)[told], c, unbiased)
         away_um = np.rint(residual * sign * 1000).astype(np.int64).ravel()
-        distance = s.drift_ns[:, :n].ravel() * chamber.drift_velocity_um_per_ns / 1000
+        added_mm = s.added_mm[:, :n]
+        distance = (s.drift_ns[:, :n] * chamber.drift_velocity_um_per_ns / 1000 + added_mm).ravel()
         filler.add("residual_count", lumps, c, distance)
         filler.add("residual_sum_um", lumps, c, distance, away_um)
         filler.add("residual_sum2_um2", lumps, c, distance, away_um**2)
 
         wires = (chamber.wire_x_mm() - half_width_mm(chamber))[s.cell[:, :n]]
         normal = patterns.normal[where, 0]
+        # what the relation adds counts as known, so that the velocity is fitted to the rest
+        wires = wires + sign * added_mm
         hits_mm = wires + sign * s.drift_ns[:, :n] * (chamber.drift_velocity_um_per_ns / 1000)
         for k in range(n - 3):
             # their errors are those of single hits, and independent

@@ -7,8 +7,11 @@ from typing import Any, Final
 import numpy as np
 
 from muonstream.compiled import compiled
+from muonstream.detector.relation import MOST_TAN
 from muonstream.frames import KEY_WINDOW_MASK
+from muonstream.muons.correction import LAST_ROUNDS, ROUNDS, added_mm, best_corrected, refitted
 from muonstream.muons.patterns import MOST_LAYERS
+from muonstream.muons.sides import SAME, best_sides
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,
@@ -28,69 +31,9 @@ MOST_CHOICES: Final = 512
 """Choices of hits tried for one earliest hit."""
 MOST_CANDIDATES: Final = 256
 """Choices with a fit that are kept to be compared with one another."""
-SAME: Final = 1e-7
-"""Values of chi2 and tan that differ by less are the same; then what was tried first wins."""
 NO_PASSAGE: Final = np.iinfo(np.int64).max
 
 GIVEN_UP_HITS, GIVEN_UP_CHOICES, GIVEN_UP_CANDIDATES = 0, 1, 2
-
-
-@compiled
-def _best_sides(
-    layers: int,
-    n: int,
-    x: Any,
-    vt: Any,
-    table: Any,
-    tau: float,
-    known: bool,
-    half: float,
-    slack: float,
-    config: Any,
-    y: Any,
-) -> tuple[float, float, float, float, int]:
-    """The best side pattern of hits at wires x and times vt, by layer: chi2, tan, position, v t0, sides.
-
-    With no pattern that fits, sides are -1. With `known`, tau is v t0 and is not fitted.
-    """
-    usable, solution, normal = table
-    weight, most_chi2, most_tan = config
-    best_chi2, best_tan, best_x, best_tau, best_sides = np.inf, np.inf, 0.0, 0.0, -1
-    hits = 0
-    for row in range(n):
-        hits += (layers >> row) & 1
-    free = hits - (2 if known else 3)
-    for sides in range(1 << n):
-        where = layers << n | sides
-        if not usable[where]:
-            continue
-        for row in range(n):
-            y[row] = x[row] + (vt[row] - tau if (sides >> row) & 1 else tau - vt[row])
-        chi2 = 0.0
-        for k in range(free):
-            miss = 0.0
-            for row in range(n):
-                miss += normal[where, k, row] * y[row]
-            chi2 += miss * miss * weight
-        if chi2 > most_chi2 or chi2 > best_chi2 + SAME:
-            continue
-        tan, later = 0.0, 0.0
-        for row in range(n):
-            tan += solution[where, 1, row] * y[row]
-            later += solution[where, 2, row] * y[row]
-        if abs(tan) > most_tan or (chi2 >= best_chi2 - SAME and abs(tan) >= abs(best_tan) - SAME):
-            continue
-        later += tau
-        inside = True
-        for row in range(n):
-            if (layers >> row) & 1 and not -slack <= vt[row] - later <= half + slack:
-                inside = False
-        if inside:
-            best_chi2, best_tan, best_tau, best_sides = chi2, tan, later, sides
-            best_x = 0.0
-            for row in range(n):
-                best_x += solution[where, 0, row] * y[row]
-    return best_chi2, best_tan, best_x, best_tau, best_sides
 
 
 @compiled
@@ -114,12 +57,14 @@ def _candidates(
     sides_of: Any,
     scratch: Any,
     wires_and_times: Any,
+    corrected: bool,
+    relation: Any,
 ) -> int:
     """All choices of hits among first to last that can be a segment, each with its best sides; gives their number."""
     velocity, half, slack, pitch, width = geometry
     window = (half + 2 * slack) / velocity
     found = 0
-    near, n_near, turn = scratch
+    near, n_near, turn, chi2_of = scratch
     x, vt, y = wires_and_times
     for i in range(first, last):
         n_near[:] = 0
@@ -167,9 +112,15 @@ def _candidates(
                     break
                 tried += 1
                 tau = (passage_ns - time[i]) * velocity if known else 0.0
-                chi2, tan, position, tau, sides = _best_sides(
-                    layers, n, x, vt, table, tau, known, half, slack, config, y
-                )
+                if corrected and hits > (2 if known else 3):
+                    correction = (velocity, relation, table)
+                    chi2, tan, position, tau, sides = best_corrected(
+                        layers, n, wires_and_times, tau, known, half, slack, config, correction, chi2_of
+                    )
+                else:
+                    chi2, tan, position, tau, sides = best_sides(
+                        layers, n, x, vt, table, tau, known, half, slack, config, y
+                    )
                 if sides >= 0 and found == MOST_CANDIDATES:
                     given_up[GIVEN_UP_CANDIDATES] += 1
                 elif sides >= 0:
@@ -184,6 +135,7 @@ def _candidates(
                     fit_of[found, 1] = tan
                     fit_of[found, 2] = position
                     fit_of[found, 3] = time[i] + tau / velocity
+                    fit_of[found, 4] = known
                     sides_of[found] = sides | layers << n
                     found += 1
             row = 0
@@ -225,11 +177,55 @@ def _next_best(found: int, n: int, hits_of: Any, fit_of: Any, used: Any) -> int:
 
 
 @compiled
-def _write(out: Any, numbers: Any, chosen: Any, fit: Any, sides: int, hits: Any, n: int, shape: Any) -> None:
+def _correct(
+    fit: Any,
+    chosen: Any,
+    pattern: int,
+    hits: Any,
+    n: int,
+    passage_ns: float,
+    weight: float,
+    correction: Any,
+    room: Any,
+) -> None:
+    """The fit of a chosen candidate again, by the relation; its t0 is the one that drift times count from."""
+    time, wire = hits[0], hits[1]
+    velocity, t0 = correction[0], fit[3]
+    x, vt, _ = room
+    for row in range(n):
+        j = chosen[row]
+        x[row] = wire[j] if j >= 0 else 0.0
+        vt[row] = (time[j] - t0) * velocity if j >= 0 else 0.0
+    known_tau = (passage_ns - t0) * velocity
+    hits_of_it = 0
+    for row in range(n):
+        hits_of_it += chosen[row] >= 0
+    known = fit[4] > 0
+    rounds = LAST_ROUNDS if hits_of_it > (2 if known else 3) else ROUNDS + LAST_ROUNDS
+    chi2, fit[1], fit[2], tau = refitted(pattern, n, room, known, known_tau, fit[1], 0.0, correction, rounds)
+    fit[0], fit[3] = chi2 * weight, t0 + tau / velocity
+
+
+@compiled
+def _write(
+    out: Any,
+    numbers: Any,
+    chosen: Any,
+    fit: Any,
+    sides: int,
+    hits: Any,
+    n: int,
+    shape: Any,
+    corrected: bool,
+    relation: Any,
+) -> None:
     """A segment's layers, sides, fit, hits, drift times and residuals; layers and sides are in `sides`, as patterns."""
     time, wire, cell, place = hits
     out[3], out[4] = sides >> n, sides & ((1 << n) - 1)
     numbers[0], numbers[1], numbers[2], numbers[3] = fit[2], fit[1], fit[3], fit[0]
+    steep = min(abs(fit[1]), MOST_TAN)
+    if corrected:
+        numbers[2] += relation[2] * steep
     out[5:] = -1
     numbers[5:] = np.nan
     for row in range(n):
@@ -242,6 +238,10 @@ def _write(out: Any, numbers: Any, chosen: Any, fit: Any, sides: int, hits: Any,
             numbers[5 + row] = drift
             fitted = fit[2] + fit[1] * (row + 0.5 - n / 2) * shape[3]
             numbers[5 + MOST_LAYERS + row] = wire[j] + sign * drift * shape[0] - fitted
+            if corrected:
+                added = added_mm(relation, drift, steep)
+                numbers[5 + 2 * MOST_LAYERS + row] = added
+                numbers[5 + MOST_LAYERS + row] += sign * added
 
 
 @compiled
@@ -282,6 +282,7 @@ def find_segments(
     cell_wire: Any,
     chamber_layers: Any,
     offset_ns: Any,
+    relations: Any,
     geometry: Any,
     table_of: Any,
     known_tables: int,
@@ -310,9 +311,11 @@ def find_segments(
     used = np.empty(longest, np.bool_)
     passage = np.full(WINDOW_ORBITS, NO_PASSAGE)
     hits_of = np.empty((MOST_CANDIDATES, most), np.int64)
-    fit_of = np.empty((MOST_CANDIDATES, 4))
+    fit_of = np.empty((MOST_CANDIDATES, 5))
     sides_of = np.empty(MOST_CANDIDATES, np.int64)
-    scratch = (np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64), np.empty(most, np.int64))
+    near, n_near = np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64)
+    scratch = (near, n_near, np.empty(most, np.int64), np.empty(1 << most))
+    has_relation, steps, first_ns, t0_tan_ns = relations
     wires_and_times = (np.zeros(most), np.zeros(most), np.zeros(most))
     done = 0
     for k in range(len(keys)):
@@ -338,8 +341,8 @@ def find_segments(
                 word = window[i]
                 bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
                 tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
-                at = tdc * NS_PER_TDC + offset_ns[c]
                 code = np.int64(codes[word >> np.uint64(CHANNEL_SHIFT)])
+                at = tdc * NS_PER_TDC + offset_ns[code]
                 j = m
                 while j > 0 and (time[j - 1] > at or (time[j - 1] == at and cell[j - 1] > code - cell_base[c])):
                     time[j], cell[j], place[j] = time[j - 1], cell[j - 1], place[j - 1]
@@ -357,6 +360,7 @@ def find_segments(
             passage_ns = passage[orbit] * NS_PER_TDC if has_passage else np.nan
             t, u = table_of[c], table_of[c] + known_tables
             free_table, known_table = (usable[t], solution[t], normal[t]), (usable[u], solution[u], normal[u])
+            corrected, relation = has_relation[c], (steps[c], first_ns[c], t0_tan_ns[c])
             # clusters: hits none of which is more than a drift time after the one before
             m = 0
             while m < end - begin:
@@ -391,6 +395,8 @@ def find_segments(
                         sides_of,
                         scratch,
                         wires_and_times,
+                        corrected,
+                        relation,
                     )
                 m = stop
                 while True:
@@ -399,11 +405,14 @@ def find_segments(
                         break
                     out[done, 0], out[done, 1], out[done, 2] = k, first_orbit + orbit, c
                     numbers[done, 4] = passage_ns
-                    hits = (time, wire, cell, place)
-                    _write(out[done], numbers[done], hits_of[best], fit_of[best], sides_of[best], hits, n, shape)
+                    hits, chosen, fit, pattern = (time, wire, cell, place), hits_of[best], fit_of[best], sides_of[best]
+                    if corrected:
+                        correction = (velocity, relation, known_table if fit[4] > 0 else free_table)
+                        _correct(fit, chosen, pattern, hits, n, passage_ns, config[0], correction, wires_and_times)
+                    _write(out[done], numbers[done], chosen, fit, pattern, hits, n, shape, corrected, relation)
                     for row in range(n):
-                        if hits_of[best, row] >= 0:
-                            used[hits_of[best, row]] = True
+                        if chosen[row] >= 0:
+                            used[chosen[row]] = True
                     done += 1
         passage[:] = NO_PASSAGE
     return done

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from muonstream.detector.geometry import time_offsets_ns
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.muons.patterns import FEWEST_LAYERS, MOST_LAYERS, Patterns, build_patterns, reconstructed
@@ -60,7 +61,10 @@ class Segments:
     tan: float64, how far x goes for each step down; t0_ns: float64, since the orbit's beginning, offsets applied
     chi2: float64 for the configured resolution, 0 with three layers and t0 free
     cell: int64[n, L], the cell of each layer's hit, -1 for none; word: int64[n, L], where its word is in the frames
-    drift_ns: float64[n, L]; residual_mm: float64[n, L], hit less fit, biased (the hit is in the fit), NaN for no hit
+    drift_ns: float64[n, L], since the t0 that the hits were fitted with, which is t0_ns less the chamber's t0_tan_ns
+        times the slope
+    added_mm: float64[n, L], to velocity times drift time, by the chamber's relation, 0 where that is straight
+    residual_mm: float64[n, L], hit less fit, biased (the hit is in the fit), NaN for no hit
     """
 
     frame: NDArray[np.int64]
@@ -76,6 +80,7 @@ class Segments:
     word: NDArray[np.int64]
     drift_ns: NDArray[np.float64]
     residual_mm: NDArray[np.float64]
+    added_mm: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -118,6 +123,28 @@ def _stacked(tables: list[Patterns]) -> tuple[NDArray[np.bool_], NDArray[np.floa
     return usable, solution, normal
 
 
+def _relations(
+    detector: Detector,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Which chambers have a relation of their own, its steps, float64[C, n, 2], where they begin, and t0_tan_ns."""
+    relations = [chamber.drift for chamber in detector.chambers]
+    n = max((len(relation.steps()) for relation in relations if relation is not None), default=2)
+    steps = [np.zeros((n, 2)) if relation is None else relation.steps(n) for relation in relations]
+    return (
+        np.array([relation is not None for relation in relations]),
+        np.stack(steps),
+        np.array([0.0 if relation is None else relation.first_ns for relation in relations]),
+        np.array([0.0 if relation is None else relation.t0_tan_ns for relation in relations]),
+    )
+
+
+def _added(numbers: NDArray[np.float64], corrected: NDArray[np.bool_], layers: int) -> NDArray[np.float64]:
+    """What relations add to the hits of segments, those of chambers without one as 0."""
+    if not numbers.shape[1]:
+        return np.broadcast_to(np.zeros(1), (len(numbers), layers))
+    return np.asarray(np.where(corrected[:, None], numbers[:, :layers], 0.0), dtype=np.float64)
+
+
 class SegmentFinder:
     """Finds segments with the tables of one detector; safe to call from several threads at once."""
 
@@ -138,7 +165,8 @@ class SegmentFinder:
             self._wire[here] = chamber.wire_x_mm() - chamber.cells_per_layer * chamber.cell_width_mm / 2
         self.layers = np.array([c.layers if reconstructed(c) else 0 for c in chambers], np.int64)
         """Layers of each chamber, 0 where no segments are looked for, int64[C]."""
-        self._offset_ns = np.array([c.time_offset_ns for c in chambers])
+        self._offset_ns = time_offsets_ns(detector)
+        self._relations = _relations(detector)
         velocity = np.array([c.drift_velocity_um_per_ns / 1000 for c in chambers])
         width = np.array([c.cell_width_mm for c in chambers])
         pitch = np.array([c.cell_height_mm for c in chambers])
@@ -163,7 +191,7 @@ class SegmentFinder:
         config, most = self.config, MOST_LAYERS
         room = len(frames.words) // 3 + 1
         out = np.empty((room, 5 + 2 * most), np.int64)
-        numbers = np.empty((room, 5 + 2 * most))
+        numbers = np.empty((room, 5 + (3 if self._relations[0].any() else 2) * most))
         given_up = np.zeros((len(frames), 3), np.int64)
         n = find_segments(
             frames.words,
@@ -178,6 +206,7 @@ class SegmentFinder:
             self._wire,
             self.layers,
             self._offset_ns,
+            self._relations,
             self._geometry,
             self._table_of,
             self._known_tables,
@@ -204,5 +233,6 @@ class SegmentFinder:
             word=out[:, 5 + most : 5 + most + most_layers].copy(),
             drift_ns=numbers[:, 5 : 5 + most_layers].copy(),
             residual_mm=numbers[:, 5 + most : 5 + most + most_layers].copy(),
+            added_mm=_added(numbers[:, 5 + 2 * most :], self._relations[0][out[:, 2]], most_layers),
         )
         return Found(segments, numbers[:, 4].copy(), given_up)

@@ -6,7 +6,7 @@ How often there is what is taken from a run of cosmic muons: of a cell's hits so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector.model import Chamber
+from muonstream.detector.relation import steepness
 
 DEAD_TIME_NS: Final = 80.0
 AFTERPULSE_DECAY_NS: Final = 110.0
@@ -68,16 +69,17 @@ def drift_hits(
     alive: NDArray[np.bool_],
     cell: NDArray[np.int64],
     distance_mm: NDArray[np.float64],
+    tan: NDArray[np.float64],
     response: CellResponse,
 ) -> DriftHits:
     """Hits of muons that cross cells at distances from their wires.
 
-    alive: bool[cells]; cell: int64[n, layers], -1: none; distance_mm: float64[n, layers], signed
+    alive: bool[cells]; cell: int64[n, layers], -1: none; distance_mm: float64[n, layers], signed; tan: float64[n]
     """
     n, layers = cell.shape
     muon = np.repeat(np.arange(n), layers)
     flat = cell.ravel()
-    late_ns = np.abs(distance_mm.ravel()) * 1000 / chamber.drift_velocity_um_per_ns
+    late_ns = _drift_ns(chamber, np.abs(distance_mm.ravel()), np.repeat(tan, layers))
     origin = np.full(n * layers, Origin.MUON, np.int8)
     seen = (flat >= 0) & (rng.random(n * layers) < response.efficiency) & alive[flat]
     knocked = rng.random(n * layers) < response.deltas
@@ -102,7 +104,7 @@ def drift_hits(
     after_ns[late] = rng.normal(LATE_AFTERPULSE_NS, LATE_AFTERPULSE_SPREAD_NS, int(late.sum()))
     later_ns = late_ns[again] + after_ns
     parts.append(DriftHits(muon[again], flat[again], later_ns, np.full(len(again), Origin.AFTERPULSE, np.int8)))
-    return _alive_again(
+    hits = _alive_again(
         DriftHits(
             np.concatenate([part.muon for part in parts]),
             np.concatenate([part.cell for part in parts]),
@@ -110,6 +112,23 @@ def drift_hits(
             np.concatenate([part.origin for part in parts]),
         )
     )
+    if chamber.drift is not None and chamber.drift.t0_tan_ns:
+        earlier_ns = chamber.drift.t0_tan_ns * steepness(tan)
+        hits = replace(hits, late_ns=hits.late_ns - earlier_ns[hits.muon])
+    if chamber.cell_time_offset_ns:
+        # what is added to a hit's time is what the cell is early by
+        hits = replace(hits, late_ns=hits.late_ns - np.asarray(chamber.cell_time_offset_ns)[hits.cell])
+    return hits
+
+
+def _drift_ns(chamber: Chamber, distance_mm: NDArray[np.float64], tan: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Drift times of distances, float64[n] all, by the chamber's own relation where it has one."""
+    if chamber.drift is None:
+        return distance_mm * 1000 / chamber.drift_velocity_um_per_ns
+    half_mm = chamber.cell_width_mm / 2
+    # what crosses no cell of the layer has no hit, however far its wires are
+    distance_mm = np.minimum(distance_mm, half_mm)
+    return chamber.drift.drift_ns(distance_mm, tan, chamber.drift_velocity_um_per_ns / 1000)
 
 
 def _alive_again(hits: DriftHits) -> DriftHits:

@@ -168,7 +168,8 @@ class Simulation:
         triggered: dict[int, NDArray[np.bool_]] = {}
         for chamber, alive in zip(self.detector.chambers, self._alive, strict=True):
             cell, distance_mm = self._crossed(chamber, muons)
-            hits = drift_hits(rng, chamber, alive, cell, distance_mm, response)
+            _, tan, _ = muons.in_frame(chamber, self.plane_mm)
+            hits = drift_hits(rng, chamber, alive, cell, distance_mm, tan, response)
             late_ns = hits.late_ns + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
             add(hits.muon, late_ns, chamber.board, chamber.first_channel + hits.cell, hits.origin)
             layers = np.zeros((n, chamber.layers), np.bool_)

@@ -1,0 +1,220 @@
+"""python -m tools.resolution [FILE]: what calibration makes of the resolution, in data that it has not seen.
+
+FILE is a run of the telescope that the bundled detector run591 describes: each half is calibrated on the other. Then
+simulations of a detector whose cells, layers and relation of drift time and distance are known, and one with nothing to
+find. --quick leaves out the long simulation.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.matching import frames_of
+from benchmarks.reconstruction_truth import table
+from muonstream.counting.catalogue import Catalogue
+from muonstream.detector.geometry import depths_mm
+from muonstream.detector.model import Detector
+from muonstream.detector.relation import DriftRelation
+from muonstream.frames import Frames
+from muonstream.muons.fine import core_of_misfit
+from muonstream.muons.reconstruction import Reconstruction
+from muonstream.muons.refinement import Look, Refined, calibrated, refine
+from muonstream.muons.sample import Sample, sample_of
+from muonstream.muons.segments import Found, SegmentFinder
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation
+
+LAYERS: Final = 4
+HALF_WINDOWS: Final = 64
+"""A run is divided by turns, of so many windows each; its halves are divided again, of fewer, to calibrate on."""
+RELATION: Final = DriftRelation(
+    time_ns=(0, 8, 16, 24, 32, 45, 60, 80, 110, 150, 200, 250, 300, 330, 350, 365, 385),
+    add_mm=(0, 0.053, 0.011, 0.105, 0.05, 0.035, 0.021, -0.019, -0.035, -0.084, 0.039, 0.223, 0.142, 0.162, 0.206,
+            -0.199, -0.384),
+    add_tan_mm=(0, -0.116, -0.491, -0.518, -0.078, 0.224, 0.563, 0.78, 0.569, 0.359, -0.143, -0.124, -0.288, -0.043,
+                -0.424, -0.096, -0.193),
+    t0_tan_ns=6.3,
+)  # fmt: skip
+"""As a run of cosmic muons has it."""
+SMEARING_NS: Final = 4.4
+CELLS_NS: Final = 3.0
+LAYERS_MM: Final = 0.1
+SHIFTS: Final = np.array([1, -1, -1, 1])
+"""The sum of layers' shifts that neither place nor tilt of a chamber changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Segments with four hits: misfit_mm, tan: float64[n]; sides, chamber: int64[n]."""
+
+    misfit_mm: NDArray[np.float64]
+    tan: NDArray[np.float64]
+    sides: NDArray[np.int64]
+    chamber: NDArray[np.int64]
+
+    @staticmethod
+    def of(detector: Detector, found: Found) -> Measured:
+        """Of segments, as the live reconstruction gives them."""
+        s = found.segments
+        full = s.chosen(s.hits == LAYERS)
+        normal = sample_of(detector, found).normal
+        misfit = (normal * full.residual_mm[:, :LAYERS]).sum(axis=1)
+        return Measured(misfit, full.tan, full.sides, full.chamber)
+
+    @staticmethod
+    def joined(parts: list[Measured]) -> Measured:
+        """One after another."""
+        names = ("misfit_mm", "tan", "sides", "chamber")
+        return Measured(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def core(self, which: NDArray[np.bool_] | slice = slice(None)) -> str:
+        """Sigma of the core with its error, and the tail's share."""
+        fit = core_of_misfit(self.misfit_mm[which])
+        if fit is None:
+            return "too few"
+        return f"{1000 * fit.sigma:.0f} ± {1000 * fit.sigma_error:.0f} um, {fit.tail:.1%}"
+
+    def row(self) -> list[str]:
+        """All; steeper than 0.5; less steep, on alternating sides; RMS of those that a chi2 of 16 at 0.5 mm takes."""
+        steep, alternating = np.abs(self.tan) > 0.5, np.isin(self.sides, (5, 10))
+        inside = self.misfit_mm[np.abs(self.misfit_mm) < 2]
+        rms = f"{1000 * np.sqrt((inside**2).mean()):.0f} um"
+        return [f"{len(inside):,}", self.core(), self.core(steep), self.core(~steep & alternating), rms]
+
+
+HEADINGS: Final = ["segments", "core, tail", "slope above 0.5", "below, alternating sides", "RMS at chi2 < 16"]
+
+
+def look_of(frames: Frames, detector: Detector) -> Look:
+    """What calibration sees of frames."""
+    samples: list[Sample] = []
+    catalogue = Catalogue(detector, muons=True)
+    reconstruct = Reconstruction(catalogue, keep=lambda found: samples.append(sample_of(detector, found)))
+    total = reconstruct(frames).total
+    return Look(catalogue, total, Sample.joined(samples))
+
+
+def calibrated_on(frames: Frames, detector: Detector) -> tuple[Refined, Refined]:
+    """Calibrated as far as velocity, times and places go, and with corrections."""
+    plain = calibrated(lambda one: look_of(frames, one), detector, corrections=False)
+    return plain, calibrated(lambda one: look_of(frames, one), plain.calibration.detector)
+
+
+def sample_in(frames: Frames, detector: Detector) -> Sample:
+    """What corrections are fitted to."""
+    return sample_of(detector, SegmentFinder(detector)(frames))
+
+
+def measured(frames: Frames, detector: Detector) -> Measured:
+    """Segments of frames."""
+    return Measured.of(detector, SegmentFinder(detector)(frames))
+
+
+def halves(frames: Frames) -> tuple[Frames, Frames]:
+    """The windows of a run by turns."""
+    parts = [
+        frames.part(first, min(first + HALF_WINDOWS, len(frames))) for first in range(0, len(frames), HALF_WINDOWS)
+    ]
+    return Frames.join(parts[::2]), Frames.join(parts[1::2])
+
+
+def run(file: Path) -> None:
+    """A run: each half with what the other half says."""
+    start = Detector.load("run591")
+    frames = frames_of(np.fromfile(file, "<u8"), start)
+    # a half has too few segments for velocities and places, which these figures do not hang on
+    plain = calibrated(lambda one: look_of(frames, one), start, corrections=False).calibration.detector
+    pair = halves(frames)
+    before: list[Measured] = []
+    after: list[Measured] = []
+    shifts: list[list[str]] = []
+    for own, other in (pair, pair[::-1]):
+        made = first = refine(plain, sample_in(other, plain), None)
+        print(*made.remarks, sep="\n")
+        for _ in range(2):
+            made = refine(made.detector, sample_in(other, made.detector), first.fines)
+        before.append(measured(own, plain))
+        after.append(measured(own, made.detector))
+        for c, chamber in enumerate(made.detector.chambers):
+            moved = np.asarray(chamber.layer_shift_mm) - np.asarray(start.chambers[c].layer_shift_mm)
+            shifts.append([f"{len(shifts) // 4 + 1}", str(c + 1), f"{1000 * float(moved @ SHIFTS):+.0f}",
+                           "written" if chamber.cell_time_offset_ns else "none",
+                           f"{chamber.drift.t0_tan_ns:.1f}" if chamber.drift else "none"])  # fmt: skip
+    rows = [[name, *Measured.joined(parts).row()] for name, parts in (("as before", before), ("corrected", after))]
+    table("The run, each half with what the other half says", ["", *HEADINGS], rows)
+    table("Found in each half", ["half", "chamber", "d1 - d2 - d3 + d4, um", "times of cells", "t0_tan, ns"], shifts)
+
+
+def truth_of(detector: Detector, seed: int) -> Detector:
+    """A detector with the relation, and layers and cells out of place."""
+    rng = np.random.default_rng(seed)
+    chambers = []
+    for chamber in detector.chambers:
+        shifts = np.asarray(chamber.layer_shift_mm) + rng.normal(0, LAYERS_MM, chamber.layers)
+        cells = rng.normal(0, CELLS_NS, chamber.cells)
+        chambers.append(chamber.model_copy(update={"drift": RELATION, "layer_shift_mm": tuple(shifts.tolist()),
+                                                   "cell_time_offset_ns": tuple(cells.tolist())}))  # fmt: skip
+    return detector.model_copy(update={"chambers": tuple(chambers)})
+
+
+def simulated(detector: Detector, seed: int, duration_s: float) -> Frames:
+    """Words of a telescope as framed."""
+    config = SimulationConfig(
+        seed=seed, rate_hz=5000, muon_rate_hz=76, duration_s=duration_s, drift_smearing_ns=SMEARING_NS
+    )
+    return frames_of(np.concatenate(list(Simulation(config, detector).blocks())), detector)
+
+
+def off(found: Detector, true: Detector) -> tuple[float, float]:
+    """RMS of what layers' places, um, and cells' times, ns, are off by, without what is not observable."""
+    layers, cells = [], []
+    for one, other in zip(found.chambers, true.chambers, strict=True):
+        shift = np.asarray(one.layer_shift_mm) - np.asarray(other.layer_shift_mm)
+        design = np.stack([np.ones(LAYERS), depths_mm(one)], axis=1)
+        layers.append(shift - design @ np.linalg.lstsq(design, shift, rcond=None)[0])
+        times = np.zeros(one.cells)
+        for sign, times_of in ((1, one.cell_time_offset_ns), (-1, other.cell_time_offset_ns)):
+            times += sign * np.asarray(times_of or np.zeros(one.cells))
+        cells.append(times - times.mean())
+    return tuple(float(np.sqrt(np.mean(np.square(values)))) for values in (layers, cells))  # type: ignore[return-value]
+
+
+def simulations(durations_s: list[float]) -> None:
+    """Simulated detectors of known corrections, and one with none, tested on other data of the same detector."""
+    plain, rows = Detector.default(), []
+    true = truth_of(plain, 11)
+    for name, detector in (("injected", true), ("nothing injected", plain)):
+        test = simulated(detector, 99, 70.0)
+        ideal = measured(test, detector)
+        for duration_s in durations_s:
+            first, full = calibrated_on(simulated(detector, 7, duration_s), plain)
+            made = full.calibration.detector
+            for step, one in (("as before", first.calibration.detector), ("corrected", made), ("the truth", detector)):
+                left = off(one, detector)
+                seen = ideal if one is detector else measured(test, one)
+                rows.append([name, f"{duration_s:.0f} s", step, *seen.row(), f"{1000 * left[0]:.0f}", f"{left[1]:.2f}"])
+            print(f"\n{name}, {duration_s:.0f} s", *full.calibration.remarks, sep="\n")
+    table("Simulations", ["", "data", "", *HEADINGS, "layers off by, um", "cells off by, ns"], rows)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, help="a run of words")
+    parser.add_argument("--quick", action="store_true", help="leave out the long simulation")
+    parser.add_argument("--no-simulation", action="store_true", help="the run alone")
+    options = parser.parse_args()
+    if options.file is not None:
+        run(options.file)
+    if not options.no_simulation:
+        simulations([35.0] if options.quick else [35.0, 350.0])
+
+
+if __name__ == "__main__":
+    main()
