@@ -23,7 +23,7 @@ from muonstream.muons.segments import SegmentConfig
 from muonstream.run.muon_summary import muon_summary
 from muonstream.run.snapshot_codec import decode, encode
 from muonstream.simulation.telescope import simulate_words
-from muonstream.statistics.peak import fitted_peaks
+from muonstream.statistics.core import fit_core
 
 TELESCOPE = Detector.default()
 SMEARING_MM = 4 * 0.0538
@@ -80,10 +80,9 @@ def test_residuals_are_as_wide_as_the_smearing_makes_them() -> None:
 
 def test_misfits_are_as_wide_as_a_hits_error() -> None:
     counts = CATALOGUE.view(WHOLE.total, "misfit")
-    peaks = fitted_peaks(CATALOGUE.entries["misfit"].axis.centres, counts[:, 1:-1])
     for c in range(4):
         assert counts[c].sum() == CATALOGUE.view(WHOLE.total, "segment_hits")[c, 4]
-        peak = peaks[c]
+        peak = fit_core(CATALOGUE.entries["misfit"].axis.centres, counts[c, 1:-1])
         assert peak is not None
         assert peak.sigma == pytest.approx(SMEARING_MM, rel=0.08)
         assert abs(peak.mean) < 4 * peak.mean_error

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from muonstream.counting.catalogue import Counts
@@ -82,3 +83,16 @@ def test_the_velocity_has_no_error_from_one_segment(empty: Snapshot, total: Coun
     assert chambers["1"]["drift_velocity_error_um_per_ns"] is None
     assert chambers["2"]["drift_velocity_um_per_ns"] == pytest.approx(53.8)
     assert chambers["2"]["drift_velocity_error_um_per_ns"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_resolution_is_core_and_tail(empty: Snapshot, total: Counts) -> None:
+    nothing = muon_summary(empty)["chambers"]["2"]["resolution"]
+    assert nothing == {"core_um": None, "core_error_um": None, "tail": None, "tail_error": None}
+    centres = empty.catalogue.entries["misfit"].axis.centres
+    core = 8000 * np.exp(-((centres / 0.3) ** 2) / 2) / np.sqrt(2 * np.pi) / 0.3 * 0.05
+    empty.catalogue.view(total, "misfit")[1, 1:-1] = np.round(core + 2000 / len(centres))
+    found = muon_summary(replace(empty, total=total))["chambers"]["2"]["resolution"]
+    assert found["core_um"] == pytest.approx(300, abs=2)
+    assert found["tail"] == pytest.approx(0.2, abs=0.01)
+    assert 0 < found["core_error_um"] < 10
+    assert 0 < found["tail_error"] < 0.02

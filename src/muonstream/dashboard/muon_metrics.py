@@ -63,8 +63,23 @@ def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:
             {name: of["drift_velocity_error_um_per_ns"] for name, of in chambers.items()},
         ),
         (
+            "resolution_um",
+            "Width of the core of what single hits are from straight tracks, of the run",
+            {name: of["resolution"]["core_um"] for name, of in chambers.items()},
+        ),
+        (
+            "resolution_error_um",
+            "Its error",
+            {name: of["resolution"]["core_error_um"] for name, of in chambers.items()},
+        ),
+        (
+            "wrong_hits_ratio",
+            "Share of segments with a hit that is not the track's, of the run",
+            {name: of["resolution"]["tail"] for name, of in chambers.items()},
+        ),
+        (
             "residual_rms_um",
-            "RMS of hits about their own segments, of the run",
+            "RMS of hits about their own segments, chi2 up to 16 at 0.5 mm a hit, of the run",
             {name: of["biased_residual_rms_um"] for name, of in chambers.items()},
         ),
     ):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
     GIVEN_UP,
@@ -18,6 +18,7 @@ from muonstream.counting.muon_entries import (
     wilson,
 )
 from muonstream.run.monitor import Snapshot
+from muonstream.statistics.core import fit_core
 
 
 def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
@@ -60,10 +61,23 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
         "segments_with_a_hit_in_each_layer": full,
         "segments_hz": segments / live_s if live_s else None,
         "segments_with_a_hit_in_each_layer_hz": full / live_s if live_s else None,
+        "resolution": _resolution(catalogue, total, c),
+        # as others publish it: of segments with a hit in each layer and a chi2 up to 16 at 0.5 mm a hit
         "biased_residual_rms_um": float(np.sqrt(squares / residuals)) if residuals else None,
         "drift_velocity_um_per_ns": velocity if math.isfinite(velocity) else None,
         "drift_velocity_error_um_per_ns": error if math.isfinite(error) else None,
         "cell_efficiency": _share(int(catalogue.view(total, "cell_found")[cells].sum()), crossed),
+    }
+
+
+def _resolution(catalogue: Catalogue, total: Counts, c: int) -> dict[str, float | None]:
+    """Of single hits: the width of the misfit's core, and the share of segments with a wrong hit."""
+    fit = fit_core(catalogue.entries["misfit"].axis.centres, catalogue.view(total, "misfit")[c, 1:-1])
+    return {
+        "core_um": None if fit is None else 1000 * fit.sigma,
+        "core_error_um": None if fit is None else 1000 * fit.sigma_error,
+        "tail": None if fit is None else fit.tail,
+        "tail_error": None if fit is None else fit.tail_error,
     }
 
 

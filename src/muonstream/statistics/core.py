@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 FEWEST: Final = 50
 """Entries; with fewer nothing is fitted."""
 ROUNDS: Final = 60
-CLOSE: Final = 1e-6
+CLOSE: Final = 1e-4
 """A step that brings the likelihood less than this is the last."""
 
 
@@ -29,6 +29,12 @@ class CoreFit:
     sigma_error: float
     tail: float
     tail_error: float
+
+    def counts(self, centres: NDArray[np.float64], total: float) -> NDArray[np.float64]:
+        """Expected counts of the bins that were fitted, float64[n], for so many entries in all."""
+        z = (centres - self.mean) / self.sigma
+        shape = np.exp(-(z**2) / 2)
+        return np.asarray(total * ((1 - self.tail) * shape / max(shape.sum(), 1e-9) + self.tail / len(centres)))
 
 
 def fit_core(centres: NDArray[np.float64], counts: NDArray[np.int64]) -> CoreFit | None:

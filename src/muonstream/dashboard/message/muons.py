@@ -19,7 +19,7 @@ from muonstream.frames import KEY_WINDOW_BITS
 from muonstream.muons.acceptance import expected_zenith
 from muonstream.muons.events import EventLine, MuonEvent, cell_places_mm
 from muonstream.run.monitor import Snapshot
-from muonstream.statistics.peak import Peak, fitted_peaks
+from muonstream.statistics.core import CoreFit, fit_core
 from muonstream.words import ORBIT_SECONDS
 
 Arrays = dict[str, NDArray[Any]]
@@ -33,7 +33,7 @@ MOST_STRETCHES: Final = 256
 FEWEST_EXPECTED: Final = 5.0
 """In a bin of the zenith angle, for it to count in chi squared."""
 FITTED: Final = {"biased": "residual_biased", "unbiased": "residual_unbiased", "misfit": "misfit"}
-"""Entries of the catalogue that a peak is fitted to."""
+"""Entries of the catalogue that a core and a tail are fitted to."""
 BITS: Final = 12
 """Of the mantissa of curves: more cannot be seen, and would not compress."""
 
@@ -82,7 +82,7 @@ def muon_times(rates: MuonSeries, stepped: Callable[[Floats], Floats]) -> Arrays
     return {name: _coarse(values) for name, values in out.items()}
 
 
-def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]) -> Arrays:
+def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, CoreFit | None]) -> Arrays:
     """Everything the plots of muons show of one period, by name.
 
     muon.hits.C, muon.chi2.C, muon.tan.C, muon.t0.C, muon.between.C, muon.zenith   counts
@@ -101,7 +101,8 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak
             out[f"muon.{short}.{c}"] = _inside(catalogue, data, name)[c]
         for kind, name in FITTED.items():
             at, peak = catalogue.entries[name].axis.centres, peaks[f"{kind}.{c}"]
-            curve = np.full(len(at), np.nan) if peak is None else peak.counts(at)
+            total = float(_inside(catalogue, data, name)[c].sum())
+            curve = np.full(len(at), np.nan) if peak is None else peak.counts(at, total)
             out[f"muon.fit_{kind}.{c}"] = _coarse(curve)
         in_cell = int(chamber.cell_width_mm / 2)  # farther hits are there only because their times are wrong
         n = catalogue.view(data, "residual_count")[c].astype(np.float64)
@@ -143,18 +144,19 @@ def expected_counts(catalogue: Catalogue, data: Counts) -> Floats:
     return np.asarray(_expected_share(catalogue.detector) * _inside(catalogue, data, "zenith").sum(), dtype=np.float64)
 
 
-def residual_peaks(catalogue: Catalogue, *data: Counts) -> list[dict[str, Peak | None]]:
-    """The peaks fitted to residuals and misfits, in mm, by `biased.C`, `unbiased.C` and `misfit.C`, of each data."""
-    chambers = len(catalogue.detector.chambers)
-    out: list[dict[str, Peak | None]] = [{} for _ in data]
-    for kind, name in FITTED.items():
-        counts = np.concatenate([_inside(catalogue, one, name) for one in data])
-        for i, peak in enumerate(fitted_peaks(catalogue.entries[name].axis.centres, counts)):
-            out[i // chambers][f"{kind}.{i % chambers}"] = peak
-    return out
+def residual_peaks(catalogue: Catalogue, *data: Counts) -> list[dict[str, CoreFit | None]]:
+    """Core and tail of residuals and misfits, in mm, by `biased.C`, `unbiased.C` and `misfit.C`, of each data."""
+    return [
+        {
+            f"{kind}.{c}": fit_core(catalogue.entries[name].axis.centres, counts)
+            for kind, name in FITTED.items()
+            for c, counts in enumerate(_inside(catalogue, one, name))
+        }
+        for one in data
+    ]
 
 
-def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]) -> dict[str, str]:
+def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, CoreFit | None]) -> dict[str, str]:
     """What is said below plots, by their names."""
     out = {}
     for c in range(len(catalogue.detector.chambers)):
@@ -174,19 +176,14 @@ def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Peak | None]
     return out
 
 
-def _peak_text(peak: Peak | None) -> str:
+def _peak_text(peak: CoreFit | None) -> str:
     if peak is None:
         return "too few for a fit"
-    mean, mean_error, sigma, sigma_error = (
-        1000 * value for value in (peak.mean, peak.mean_error, peak.sigma, peak.sigma_error)
-    )
-    return (
-        f"sigma {sigma:.1f} ± {sigma_error:.1f} um, mean {mean:+.1f} ± {mean_error:.1f} um, "
-        f"chi2 {peak.chi2:.0f} for {peak.degrees}"
-    )
+    sigma, error = 1000 * peak.sigma, 1000 * peak.sigma_error
+    return f"core {sigma:.0f} ± {error:.0f} um, tail {100 * peak.tail:.1f} ± {100 * peak.tail_error:.1f} %"
 
 
-def muon_numbers(snapshot: Snapshot, newest: int | None, peaks: Mapping[str, Peak | None]) -> dict[str, Any]:
+def muon_numbers(snapshot: Snapshot, newest: int | None, peaks: Mapping[str, CoreFit | None]) -> dict[str, Any]:
     """The numbers of muons as plain JSON types; newest: the bin of the rates that is now."""
     catalogue, total, rates = snapshot.catalogue, snapshot.total, snapshot.rates.muons
     counts = catalogue.view(total, "muon_counts")
@@ -212,6 +209,8 @@ def muon_numbers(snapshot: Snapshot, newest: int | None, peaks: Mapping[str, Pea
                 "efficiency_high": high,
                 "sigma_um": None if peak is None else 1000 * peak.sigma,
                 "sigma_error_um": None if peak is None else 1000 * peak.sigma_error,
+                "tail": None if peak is None else peak.tail,
+                "tail_error": None if peak is None else peak.tail_error,
             }
         )
     last = snapshot.muons[-1] if snapshot.muons else None

@@ -166,12 +166,12 @@ class MuonPainter(Painter):
         )
         columns = {"y": "biased", "unbiased": "unbiased", "fit_y": "fit_biased", "fit_unbiased": "fit_unbiased"}
         named = {column: f"muon.{name}.{c}.{{period}}" for column, name in columns.items()}
-        note = "Dashed: normal distributions fitted within two sigma."
+        note = "Dashed: a normal distribution plus a constant, fitted to all: core and tail."
         return Plot(f"muons.residual.{c}", f"{chamber.name}: residuals", "half", made, named, legend, note=note)
 
     def _misfit(self) -> Plot:
         """Misfits of the chambers' segments, as wide as the resolution of a hit."""
-        note = "As wide as a hit's error, for all patterns of sides alike: the resolution."
+        note = "Its core is as wide as a hit's error, for all patterns of sides alike; its tail has wrong hits."
         return self._by_chamber("misfit", "misfit", "Resolution of a hit", "misfit [mm]", "segments", note=note)
 
     def away(self) -> Plot:

@@ -218,6 +218,6 @@ function showChambers(chambers, named, colors, telescope) {
     const alone = telescope.filter((other) => other.view === view).length < 2;
     const unknown = `efficiency not known${alone ? `: no other chamber in view ${view}` : ""}`;
     write(".share", chamber.efficiency === null ? unknown : `efficiency ${format(chamber.efficiency, "percent")} ${interval}`);
-    write(".sigma", chamber.sigma_um === null ? "resolution not known" : `resolution ${chamber.sigma_um.toFixed(0)} ± ${chamber.sigma_error_um.toFixed(0)} um`);
+    write(".sigma", chamber.sigma_um === null ? "resolution not known" : `resolution ${chamber.sigma_um.toFixed(0)} ± ${chamber.sigma_error_um.toFixed(0)} um, ${(100 * chamber.tail).toFixed(0)} % with a wrong hit`);
   });
 }
