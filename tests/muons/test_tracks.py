@@ -3,11 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from muonstream.counting.muon_entries import Quality
 from muonstream.detector.geometry import middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.quality import CONFIRMED_NS, qualities
 from muonstream.muons.segments import SegmentConfig, SegmentFinder
+from muonstream.muons.tags import tagged
 from muonstream.muons.tracks import TrackConfig, TrackFinder, _probe
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
@@ -99,6 +102,32 @@ def test_efficiency_of_chambers_is_what_that_of_cells_makes_it() -> None:
     assert expected[1] == 0
 
 
+def test_tags_by_all_other_chambers_give_the_same_efficiency() -> None:
+    tagged, found = TRACKED.tagged.sum(axis=0), TRACKED.tagged_found.sum(axis=0)
+    wanted = EFFICIENCY**4 + 4 * EFFICIENCY**3 * (1 - EFFICIENCY)
+    for c in (0, 2, 3):
+        assert 100 < tagged[c] <= TRACKED.expected.sum(axis=0)[c]
+        assert found[c] / tagged[c] == pytest.approx(wanted, abs=4 * np.sqrt(wanted * (1 - wanted) / tagged[c]))
+    # where no chamber is parallel to it nobody says where it was crossed
+    assert tagged[1] == 0
+
+
+def test_a_chamber_is_tagged_only_by_all_others() -> None:
+    # chambers 0 and 2 in view x, 1 and 3 in view y, one vertical muon; there: which have a segment
+    heights, ones = np.array([400.0, 300.0, 200.0, 100.0]), np.ones(4, np.bool_)
+    chambers = (np.array([0, 1, 0, 1]), heights, np.full(4, 350.0), np.array([2, 2]), np.zeros(4), ones)
+    for there in ([0, 1, 2, 3], [1, 2, 3], [0, 2, 3], [2, 3]):
+        at = np.array(there)
+        zeros = np.zeros(len(at))
+        crossed, found = np.zeros(4, np.int64), np.zeros(4, np.int64)
+        segments = (at, chambers[0][at], np.ones(len(at), np.bool_))
+        lines = (zeros, chambers[1][at], zeros, zeros)
+        tagged(0, len(at), segments, lines, chambers, (50.0, 0.25, 40.0), 80.0, crossed, found)
+        wanted = [int(set(range(4)) - {c} <= set(there)) for c in range(4)]
+        assert crossed.tolist() == wanted
+        assert found.tolist() == [n * (c in there) for c, n in enumerate(wanted)]
+
+
 def test_settings_that_are_not_allowed_are_named() -> None:
     with pytest.raises(ValueError, match=r"most_bend: found 0, expected more than 0, up to 10"):
         TrackConfig(most_bend=0)
@@ -130,3 +159,26 @@ def test_a_muon_crosses_each_chamber_once(chambers: int, missing: int | None) ->
     sure = np.array([n - (c != missing) >= 2 for c in range(chambers)])
     assert expected.tolist() == sure.astype(int).tolist()
     assert found.tolist() == (sure & (np.arange(chambers) != (-1 if missing is None else missing))).astype(int).tolist()
+
+
+def test_the_better_the_class_of_a_segment_the_more_are_right() -> None:
+    finder = SegmentFinder(TELESCOPE)
+    s = finder(FRAMES).segments
+    classes = qualities(s, TrackFinder(finder).lines(s).full)
+    rows = rows_of(FRAMES.words[s.word.max(axis=1)])
+    layer = s.word.argmax(axis=1)
+    own = TRUTH.muon[rows] >= 0
+    late = s.t0_ns - TRUTH.passage_ns[rows]
+    side = (s.sides >> layer) & 1
+    away = TRUTH.distance_mm[rows]
+    right = own & (np.abs(late) < 50) & ((np.abs(away) < 1) | ((away > 0) == side))
+    share = [right[classes == one].mean() for one in Quality]
+    assert share[Quality.FULL_CONFIRMED] > 0.98
+    assert share[Quality.FULL_CONFIRMED] > share[Quality.CONFIRMED] > share[Quality.ALONE]
+    assert share[Quality.FULL_CONFIRMED] > share[Quality.FULL_ALONE] > share[Quality.ALONE]
+    assert (classes == Quality.FULL_CONFIRMED).mean() > 0.3
+    # one by one: another chamber's segment of the same orbit within a bunch crossing
+    for i in range(0, len(s), 211):
+        same = (s.orbit == s.orbit[i]) & (s.chamber != s.chamber[i]) & (np.abs(s.t0_ns - s.t0_ns[i]) < CONFIRMED_NS)
+        confirmed = classes[i] in (Quality.FULL_CONFIRMED, Quality.CONFIRMED)
+        assert confirmed == bool(same.any())

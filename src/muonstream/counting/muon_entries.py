@@ -6,6 +6,7 @@ Every number is a sum of integers over segments and tracks, so that parts of a r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -19,6 +20,16 @@ SEGMENTS, FULL_SEGMENTS, TRACKS, MUONS, GIVEN_UP = 0, 1, 2, 3, 4
 """What `muon_counts` has: segments, those with a hit in each layer, tracks, muons with tracks in both views, and three
 kinds of what was given up to keep the work bounded: hits, choices of hits, fits."""
 COUNT_KINDS: Final = 7
+
+
+class Quality(IntEnum):
+    """Classes of segments, the best one first: hits in all layers or not, confirmed by another chamber or not."""
+
+    FULL_CONFIRMED = 0
+    CONFIRMED = 1
+    FULL_ALONE = 2
+    ALONE = 3
+
 
 VELOCITY_WIRE_UM: Final = 10
 VELOCITY_TIME_PS: Final = 100
@@ -130,6 +141,11 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
         Shape("chamber_expected", "Lines that crossed a chamber", "chamber", "", "detector", 1, c, flow=False),
         Shape("chamber_found", "Those of them with a segment there", "chamber", "", "detector", 1, c, flow=False),
         Shape("velocity", "Sums for the drift velocity", "kind", "", "chamber", c, 4, flow=False),
+        Shape(
+            "chamber_tagged", "Muons that crossed a chamber, by all others", "chamber", "", "detector", 1, c, flow=False
+        ),
+        Shape("tagged_found", "Those of them with a segment there", "chamber", "", "detector", 1, c, flow=False),
+        Shape("segment_quality", "Segments by class of quality", "class", "", "chamber", c, len(Quality), flow=False),
     ]
 
 

@@ -27,6 +27,7 @@ from muonstream.counting.muon_rates import VELOCITY_SUMS, MuonColumns
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.muons.events import EventMaker, MuonContribution
+from muonstream.muons.quality import qualities
 from muonstream.muons.segments import Found, SegmentConfig, SegmentFinder, Segments
 from muonstream.muons.tracks import TrackConfig, Tracked, TrackFinder
 
@@ -130,6 +131,7 @@ class Reconstruction:
         for kind in range(found.given_up.shape[1]):
             filler.add("muon_counts", lump, 0, np.full(len(lump), GIVEN_UP + kind), found.given_up[:, kind])
         filler.add("segment_hits", at, s.chamber, s.hits)
+        filler.add("segment_quality", at, s.chamber, qualities(s, lines.full))
         full = np.flatnonzero(lines.full)
         filler.add("segment_chi2", at[full], s.chamber[full], s.chi2[full])
         filler.add("segment_tan", at, s.chamber, s.tan)
@@ -172,6 +174,8 @@ class Reconstruction:
             which = np.full(len(seen), c)
             filler.add("chamber_expected", seen, 0, which, tracked.expected[:, c])
             filler.add("chamber_found", seen, 0, which, tracked.found[:, c])
+            filler.add("chamber_tagged", seen, 0, which, tracked.tagged[:, c])
+            filler.add("tagged_found", seen, 0, which, tracked.tagged_found[:, c])
 
     def _fill_hits(self, filler: _Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
         """Residuals and velocity, of segments of one chamber with a hit in each layer."""

@@ -8,7 +8,7 @@ look for their partners first, and a segment is used once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from muonstream.compiled import compiled
 from muonstream.detector.geometry import VIEWS, from_frame, half_width_mm, middle_mm
 from muonstream.detector.model import Detector
+from muonstream.muons.agreement import LOOSE, agree
 from muonstream.muons.segments import SegmentFinder, Segments
-
-LOOSE: Final = 3.0
-"""A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""
+from muonstream.muons.tags import tagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +88,6 @@ class Tracks:
 
 
 @compiled
-def _agree(a: int, b: int, x: Any, z: Any, tan: Any, t0: Any, limits: Any) -> bool:
-    """Whether two segments of one view can be one track's."""
-    most_t0, most_bend, most_miss = limits
-    if abs(t0[a] - t0[b]) > most_t0 or abs(tan[a] - tan[b]) > most_bend:
-        return False
-    return bool(abs(x[b] - x[a] - (z[a] - z[b]) * (tan[a] + tan[b]) / 2) <= most_miss)
-
-
-@compiled
 def _fit(chosen: Any, x: Any, z: Any, tan: Any, var: Any, middle: float) -> tuple[float, float, float]:
     """Least squares of a line through segments, -1 for none: position at the middle's height, slope, chi2."""
     var_x, cov, var_tan = var
@@ -157,14 +147,14 @@ def _probe(
                 seen = False
                 for e in range(first, last):
                     before = view[e] == v and chamber[e] < chamber[a] and chamber[e] != c and full[e]
-                    seen = seen or (before and _agree(e, a, x, z, tan, t0, limits))
+                    seen = seen or (before and agree(e, a, x, z, tan, t0, limits))
                 if seen:
                     continue
             for b in range(first, last):
                 if in_view[v] > 2:
                     if chamber[b] <= chamber[a] or chamber[b] == c or view[b] != v or not full[b]:
                         continue
-                    if not _agree(a, b, x, z, tan, t0, limits):
+                    if not agree(a, b, x, z, tan, t0, limits):
                         continue
                 elif b != a:
                     continue
@@ -206,9 +196,14 @@ def _track(
     numbers: Any,
     expected: Any,
     found: Any,
+    tags: Any,
+    has: Any,
 ) -> int:
     x, z, tan, t0 = lines
-    in_view = chambers[3]
+    chamber_view, chamber_z, chamber_half, in_view, origin = chambers
+    crossed, seen = tags
+    to_tag = (chamber_view, chamber_z, chamber_half, in_view, origin, has)
+    fewest = has.sum() - 1
     n, done, first = len(orbit), 0, 0
     used = np.zeros(n, np.bool_)
     while first < n:
@@ -218,6 +213,9 @@ def _track(
         begin, k = done, frame[first]
         if last - first > 1:
             _probe(first, last, chamber, view, full, lines, chambers, limits, inside, expected[k], found[k])
+        if last - first >= fewest and fewest > 1:
+            of_orbit = (chamber, view, full)
+            tagged(first, last, of_orbit, lines, to_tag, limits, inside, crossed[k], seen[k])
         while True:
             seed = -1
             for s in range(first, last):
@@ -236,7 +234,7 @@ def _track(
                 c = chamber[s]
                 if used[s] or view[s] != view[seed] or c == chamber[seed]:
                     continue
-                if not _agree(seed, s, x, z, tan, t0, limits):
+                if not agree(seed, s, x, z, tan, t0, limits):
                     continue
                 other = chosen[c]
                 if other < 0:
@@ -275,12 +273,15 @@ class Tracked:
     """Tracks, and the lines they were made of.
 
     expected, found: int64[k, C], by window and chamber, how often it should have seen a line, and did
+    tagged, tagged_found: int64[k, C], how often a muon crossed it that all others saw, in both views, and it did
     """
 
     tracks: Tracks
     lines: Lines
     expected: NDArray[np.int64]
     found: NDArray[np.int64]
+    tagged: NDArray[np.int64]
+    tagged_found: NDArray[np.int64]
 
 
 class TrackFinder:
@@ -296,6 +297,7 @@ class TrackFinder:
         """The height at which tracks have their position."""
         in_view = np.bincount(self._view[finder.layers > 0], minlength=2).astype(np.int64)
         half = np.array([half_width_mm(c) for c in chambers])
+        self._has_segments = np.asarray(finder.layers > 0)
         nowhere = np.zeros(1)
         origin = np.array([from_frame(c, nowhere, nowhere)[0][0] for c in chambers])
         self._chambers = (self._view, self._z_mm, half, in_view, origin)
@@ -332,7 +334,7 @@ class TrackFinder:
         out = np.empty((n, 4 + chambers), np.int64)
         numbers = np.empty((n, 4))
         windows = int(segments.frame[-1]) + 1 if n else 0
-        expected, found = np.zeros((windows, chambers), np.int64), np.zeros((windows, chambers), np.int64)
+        expected, found, crossed, seen = np.zeros((4, windows, chambers), np.int64)
         config = self.config
         done = _track(
             segments.frame,
@@ -352,6 +354,8 @@ class TrackFinder:
             numbers,
             expected,
             found,
+            (crossed, seen),
+            self._has_segments,
         )
         out, numbers = out[:done], numbers[:done]
         seed = out[:, 0]
@@ -367,4 +371,4 @@ class TrackFinder:
             segment=out[:, 4:].copy(),
             partner=out[:, 3].copy(),
         )
-        return Tracked(tracks, lines, expected, found)
+        return Tracked(tracks, lines, expected, found, crossed, seen)

@@ -14,6 +14,7 @@ from muonstream.counting.muon_entries import (
     MUONS,
     SEGMENTS,
     TRACKS,
+    Quality,
     drift_velocity_um_per_ns,
     wilson,
 )
@@ -29,6 +30,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
     catalogue, total = snapshot.catalogue, snapshot.total
     counts = catalogue.view(total, "muon_counts")
     expected, found = catalogue.view(total, "chamber_expected"), catalogue.view(total, "chamber_found")
+    tagged, tagged_found = catalogue.view(total, "chamber_tagged"), catalogue.view(total, "tagged_found")
     return {
         "segments": int(counts[SEGMENTS]),
         "segments_with_a_hit_in_each_layer": int(counts[FULL_SEGMENTS]),
@@ -38,7 +40,10 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "chambers": {
             str(chamber.number): {
                 **_chamber(catalogue, snapshot, c),
+                # by the line through other chambers of the view, or the one there is
                 "efficiency": _share(int(found[c]), int(expected[c])),
+                # of muons that every other chamber saw, in both views
+                "efficiency_tagged": _share(int(tagged_found[c]), int(tagged[c])),
             }
             for c, chamber in enumerate(catalogue.detector.chambers)
         },
@@ -54,6 +59,7 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
     base = int(catalogue.channel_map.cell_base[c])
     cells = slice(base, base + chamber.cells)
     crossed = int(catalogue.view(total, "cell_expected")[cells].sum())
+    qualities = catalogue.view(total, "segment_quality")[c]
     live_s = snapshot.live_time_s
     segments, full = int(hits.sum()), int(hits[chamber.layers]) if chamber.layers < len(hits) else 0
     return {
@@ -61,6 +67,7 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
         "segments_with_a_hit_in_each_layer": full,
         "segments_hz": segments / live_s if live_s else None,
         "segments_with_a_hit_in_each_layer_hz": full / live_s if live_s else None,
+        "quality": {quality.name.lower(): int(n) for quality, n in zip(Quality, qualities, strict=True)},
         "resolution": _resolution(catalogue, total, c),
         # as others publish it: of segments with a hit in each layer and a chi2 up to 16 at 0.5 mm a hit
         "biased_residual_rms_um": float(np.sqrt(squares / residuals)) if residuals else None,

@@ -1,0 +1,19 @@
+"""Whether two segments of one view can be one track's."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from muonstream.compiled import compiled
+
+LOOSE: Final = 3.0
+"""A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""
+
+
+@compiled
+def agree(a: int, b: int, x: Any, z: Any, tan: Any, t0: Any, limits: Any) -> bool:
+    """Whether t0, slopes, and the line between them agree within limits."""
+    most_t0, most_bend, most_miss = limits
+    if abs(t0[a] - t0[b]) > most_t0 or abs(tan[a] - tan[b]) > most_bend:
+        return False
+    return bool(abs(x[b] - x[a] - (z[a] - z[b]) * (tan[a] + tan[b]) / 2) <= most_miss)
