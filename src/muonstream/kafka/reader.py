@@ -31,7 +31,7 @@ COLLECT_AFTER: Final = (200_000, 50, 1000)
 NEW_PARTITIONS_S: Final = 10.0
 """How often the topic is looked at for new partitions."""
 CONFIG: Final[Mapping[str, Any]] = {
-    # the end of a partition may be a commit marker, which is no message: the client alone knows that it was reached
+    # the end of a partition may be a commit marker, which is not a message: the client alone knows that it was reached
     "enable_partition_eof": True,
     "fetch_wait_max_ms": 50,
     "fetch_queue_backoff_ms": 5,
