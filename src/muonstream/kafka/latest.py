@@ -17,7 +17,7 @@ LOOK_S: Final = 10.0
 """How long is looked for them at most."""
 GROWTH: Final = 16
 LOOK_BACK: Final = 1 << 16
-"""How many offsets back in a partition: a commit marker or an aborted message takes an offset without being a message."""
+"""How many offsets back in a partition: a commit marker or an aborted message takes an offset, too."""
 
 
 def last_messages(consumer: Consumer, topic: str, ends: Mapping[int, tuple[int, int]]) -> dict[int, Any]:
