@@ -6,6 +6,7 @@ python -m tools.test --quick      lint, format, spelling, types only
 python -m tools.test --coverage   all of it, with the tests' coverage: their Python code takes half as long again. Small
                                   tests of kernels are run once more as Python, which the tracer sees, and added
 python -m tools.test -k words     more arguments go to pytest
+python -m tools.test -m long      the tests that are left out otherwise, since a shorter one shows the same in part
 
 With CI=true, what is missing is installed if this can be done (Debian or Ubuntu, as root), and is an error if not.
 """
@@ -160,6 +161,8 @@ def main(arguments: Sequence[str]) -> int:
     failed += [" ".join(check) for check in (*CHECKS, *(() if quick else (SITE,))) if not run(check)]
     if compiling is not None and compiling.wait() != 0:
         failed.append("tools.warm")
+    if not any(argument.startswith("-m") for argument in arguments):
+        arguments = [*arguments, "-m", "not long"]
     # The tests come last, so that their own closing lines are the last ones.
     if not quick and not run(["pytest", "-p", "tools.slowest", *coverage, *at_once(arguments), *arguments]):
         failed.append("pytest")

@@ -37,7 +37,14 @@ WORDS = 150_000
 RUNNER = CliRunner()
 # loose hits depend on everything; frames on what is stored, and on what is sent again
 ON_FRAMES = ("engine killed", "gateway killed")
-ROUNDS = [(fault, form) for fault in FAULTS for form in FORMS if form == "json" or fault.name in ON_FRAMES]
+LONG = (("engine killed", "json"),)
+"""What other rounds show too: the engine killed with everything else, and on frames."""
+ROUNDS = [
+    pytest.param(fault, form, marks=[pytest.mark.long] if (fault.name, form) in LONG else [])
+    for fault in FAULTS
+    for form in FORMS
+    if form == "json" or fault.name in ON_FRAMES
+]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +81,7 @@ def test_after_the_fault_the_run_is_as_it_would_have_been(
         scene.stop()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [pytest.param("frames", marks=pytest.mark.long), "json"])
 def test_a_killed_engine_that_reconstructs_finds_every_muon_once(
     killable: Broker, tmp_path: Path, file: Path, form: str
 ) -> None:

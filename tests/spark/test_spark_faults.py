@@ -142,6 +142,7 @@ def test_a_driver_that_was_killed_goes_on(
     assert differences(again.summary(), wanted) == 0
 
 
+@pytest.mark.long
 def test_a_driver_that_is_told_to_end_does_so_with_its_summary(
     spark_available: Path, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any]
 ) -> None:
@@ -169,7 +170,7 @@ def cluster(spark_available: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         yield started
 
 
-@pytest.mark.parametrize("form", ["frames", "hits"])
+@pytest.mark.parametrize("form", [pytest.param("frames", marks=pytest.mark.long), "hits"])
 def test_executors_and_workers_that_were_killed_cost_nothing(
     cluster: Cluster, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any], form: str
 ) -> None:

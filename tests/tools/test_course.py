@@ -111,6 +111,7 @@ def test_the_courses_system_runs_until_it_is_told_to_stop_and_leaves_nothing(sta
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_the_courses_system_ends_by_itself_after_a_duration(start: Start, tmp_path: Path) -> None:
     process = start("--duration", "5", "--workers", "1")
     words = said(process, r"^([\d,]+) words; \d+ messages in results with")

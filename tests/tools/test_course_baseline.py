@@ -61,6 +61,7 @@ def test_the_notebooks_numbers_are_those_of_our_engines(session: Any, words: Wor
             np.testing.assert_array_equal(found.histograms[name.capitalize()][index + 1], values)
 
 
+@pytest.mark.long
 def test_the_notebook_drains_a_topic_in_micro_batches(
     session: Any, words: Words, broker: Broker, new_topic: TopicMaker, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from tools.soak import engines, soak
 from tools.spark_cluster import Cluster
 
 
+@pytest.mark.long
 def test_a_cluster_of_two_workers_counts_as_process_does(
     spark_available: Path,
     broker: Broker,
