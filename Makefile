@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := .venv-lock
+LOWEST := .venv-lowest
+# what touches the libraries most: types of numpy, kernels of numba, models, the page's server, the command line
+LOWEST_TESTS := tests/detector tests/test_words.py tests/formats/test_binary.py tests/run/test_snapshot_codec.py \
+  tests/analysis tests/dashboard/test_api.py tests/dashboard/test_metrics.py tests/cli/test_errors.py
 
 # The versions in constraints.txt hold for what is installed and for what builds it (build isolation). The path is
 # relative: pip splits these variables at spaces, and a checkout's path may have some.
@@ -14,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test coverage check format docs bench bench-spark scaling soak fuzz kafka course lock clean
+.PHONY: help demo test coverage check format docs test-lowest release-test bench bench-spark scaling soak fuzz kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -38,6 +42,18 @@ format: $(VENV)/.test  ## put the code in the project's format, and mend what li
 
 docs: $(VENV)/.test  ## make the documents a site, in build/site; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+test-lowest:  ## run some tests with the oldest versions of its dependencies that are allowed, in .venv-lowest
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m tools.lowest hist kafka zstd toml > $(LOWEST)/constraints.txt
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PIP_BUILD_CONSTRAINT= $(LOWEST)/bin/python -m pip install --quiet \
+	  --editable '.[hist,kafka,zstd,toml]' pytest hypothesis httpx playwright axe-playwright-python
+	$(LOWEST)/bin/muonstream process --help > /dev/null
+	$(LOWEST)/bin/python -m pytest -q -p no:cacheprovider -W ignore::DeprecationWarning $(LOWEST_TESTS)
+
+release-test: $(VENV)/.test  ## build the wheel, install it into an empty environment, and count words with it
+	$(BIN)/python -m tools.release
 
 bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 	$(BIN)/python -m benchmarks
@@ -74,7 +90,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	rm -rf $(LOCK)
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) $(LOCK) .kafka .spark .jsroot .promtool build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOCK) $(LOWEST) .kafka .spark .jsroot .promtool build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.made: constraints.txt
