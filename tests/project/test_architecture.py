@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("detector",),
     ("frames", "picture"),
     ("buffers",),
-    ("statistics", "words"),
+    ("packing", "statistics", "words"),
     ("bits",),
     ("compiled", "errors"),
 )

@@ -1,14 +1,12 @@
 """Snapshots as bytes and back, whole: what the topic `snapshots` carries.
 
-Layout: 4 bytes `MUSN`, a version byte, then zlib data of: uint32 length of a JSON header (little endian), the header,
-and the arrays one after another, little endian. The header has the snapshot's plain values, its detector, and the
-arrays' names, types and shapes. Numbers come back as they were, to the last bit.
+Layout: 4 bytes `MUSN`, a version byte, then zlib data of a header and arrays, little endian, as `packing` has them.
+The header has the snapshot's plain values, its detector, and the arrays' names, types and shapes. Numbers come back as
+they were, to the last bit.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 import zlib
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -22,6 +20,7 @@ from muonstream.detector.model import Detector, DetectorError
 from muonstream.errors import MuonstreamError
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.muons.events import MuonEvent
+from muonstream.packing import packed, unpacked
 from muonstream.run.account import Account
 from muonstream.run.engine_times import EngineTimes
 from muonstream.run.monitor import Snapshot
@@ -107,9 +106,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "detector": snapshot.detector.model_dump(mode="json") | _beside_identity(snapshot.detector),
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in little.items()],
     }
-    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
-    body = b"".join([struct.pack("<I", len(text)), text, *(array.tobytes() for array in little.values())])
-    return MAGIC + bytes([VERSION]) + zlib.compress(body, 6)
+    return MAGIC + bytes([VERSION]) + zlib.compress(packed(header, little.values()), 6)
 
 
 def _beside_identity(detector: Detector) -> dict[str, Any]:
@@ -126,9 +123,8 @@ def decode(data: bytes) -> Snapshot:
         raise SnapshotError(f"found a snapshot of version {data[len(MAGIC)]}, expected {VERSION}")
     body = _inflated(data[len(MAGIC) + 1 :])
     try:
-        (length,) = struct.unpack_from("<I", body)
-        header = json.loads(body[4 : 4 + length])
-        arrays = _arrays(header["arrays"], body[4 + length :])
+        header, rest = unpacked(body)
+        arrays = _arrays(header["arrays"], rest)
         detector = Detector.model_validate(header["detector"])
         catalogue = Catalogue(detector, muons=bool(header.get("with_muons", False)))
         velocity_width_s = header.get("velocity_width_s")
@@ -160,7 +156,7 @@ def decode(data: bytes) -> Snapshot:
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
             times=None if header.get("times") is None else EngineTimes.of_plain(header["times"]),
         )
-    except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
     if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
         raise SnapshotError(f"found {len(snapshot.total)} counts, expected the detector's {catalogue.size}")
@@ -178,7 +174,7 @@ def _inflated(data: bytes) -> bytes:
     return body
 
 
-def _arrays(described: list[Any], body: bytes) -> dict[str, Any]:
+def _arrays(described: list[Any], body: memoryview) -> dict[str, Any]:
     """The arrays by name, each its own and writable. Raises ValueError."""
     out: dict[str, Any] = {}
     at = 0

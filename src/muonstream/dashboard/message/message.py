@@ -8,9 +8,7 @@ each array its type (a numpy type string), where it begins behind the header, an
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,6 +24,7 @@ from muonstream.dashboard.message.muons import MuonPage, muon_page, muon_times
 from muonstream.dashboard.message.timing import edge_arrays, rate_remarks
 from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
+from muonstream.packing import packed, unpacked
 from muonstream.run.inputs import inputs_json
 from muonstream.run.monitor import Snapshot
 from muonstream.verdicts.verdicts import Status, Verdicts, headline
@@ -258,31 +257,24 @@ def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
 def pack(header: Mapping[str, Any], named: Arrays) -> bytes:
     """The message's bytes: the header with its `arrays`, and the arrays (one-dimensional), compressed."""
     entries: dict[str, tuple[str, int, int]] = {}
-    pieces: list[bytes] = []
+    narrowed = {name: _narrowed(values) for name, values in named.items()}
     offset = 0
-    for name, values in named.items():
-        narrow = _narrowed(values)
-        piece = narrow.tobytes()
-        entries[name] = (narrow.dtype.str, offset, len(narrow))
-        piece += bytes(-len(piece) % ALIGNMENT)
-        pieces.append(piece)
-        offset += len(piece)
-    text = json.dumps({**header, "arrays": entries}, allow_nan=False, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 4) % ALIGNMENT)
-    return zlib.compress(b"".join([struct.pack("<I", len(text)), text, *pieces]), COMPRESSION_LEVEL)
+    for name, values in narrowed.items():
+        entries[name] = (values.dtype.str, offset, len(values))
+        offset += -(-values.nbytes // ALIGNMENT) * ALIGNMENT
+    body = packed({**header, "arrays": entries}, narrowed.values(), alignment=ALIGNMENT)
+    return zlib.compress(body, COMPRESSION_LEVEL)
 
 
 def unpack(message: bytes) -> tuple[dict[str, Any], Arrays]:
     """The header and the arrays of a message, as the page reads them. Raises ValueError for anything else."""
     try:
-        plain = zlib.decompress(message)
-        (length,) = struct.unpack_from("<I", plain)
-        header = json.loads(plain[4 : 4 + length])
+        header, body = unpacked(zlib.decompress(message))
         named = {
-            name: np.frombuffer(plain, np.dtype(kind), n, 4 + length + offset)
+            name: np.frombuffer(body, np.dtype(kind), n, offset)
             for name, (kind, offset, n) in header.pop("arrays").items()
         }
-    except (zlib.error, struct.error, KeyError, TypeError) as error:
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"no message of the dashboard: {error}") from None
     return header, named
 
