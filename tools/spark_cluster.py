@@ -76,7 +76,7 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a driver needs in its environment: the secret that the cluster asks of everyone."""
+        """What a driver needs in its environment: the secret without which the cluster refuses a driver."""
         return {SECRET_VARIABLE: self._secret}
 
     @property

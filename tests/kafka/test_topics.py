@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import re
+import time
 import uuid
 
 import pytest
 from confluent_kafka import TopicPartition
 from kafka_fixtures import TopicMaker
+from kafka_messages import RUN, as_frames, as_hits, as_transfers, ends, send, send_in_transactions
 from typer.testing import CliRunner
 
 from muonstream.cli.app import app
 from muonstream.kafka import topics
 from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
+from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 from tools.kafka_broker import Broker
 
 RUNNER = CliRunner()
@@ -78,3 +83,29 @@ def test_the_list_counts_messages_and_lag(broker: Broker, new_topic: TopicMaker)
     assert done.exit_code == 0, done.output
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith(name))
     assert row == [name, "2", "7", "days", "12", "8"]
+
+
+def test_the_list_says_which_run_is_in_a_topic(broker: Broker, new_topic: TopicMaker) -> None:
+    words = simulate_words(3000, rate_hz=20_000)
+    ended, running, mirrored = new_topic(2), new_topic(3), new_topic(1)
+    older = Run(6, "older")
+    send(broker.address, ended, [*as_frames(words, 2, older), *ends(2, older)])
+    between = time.time()
+    send(broker.address, ended, [*as_hits(words, 2), *ends(2, words=len(words))])
+    send(broker.address, running, as_hits(words[:900], 2))
+    send_in_transactions(broker.address, mirrored, as_transfers(words[:1280]), 3)
+    connection = Connection(KafkaAddress(broker.address))
+    found = {state.name: state.run for state in topics.states(connection, connection.admin())}
+    whole = found[ended]
+    assert whole is not None
+    assert whole.ended is not None
+    assert (whole.run, whole.words) == (RUN, len(words))
+    assert between - 0.01 <= whole.begun <= whole.ended <= time.time()
+    for topic, n_words in ((running, 900), (mirrored, 1280)):
+        part = found[topic]
+        assert part is not None
+        assert (part.run, part.words, part.ended) == (RUN, n_words, None)
+    done = RUNNER.invoke(app, ["topics", "list", f"kafka://{broker.address}"])
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{ended}: ")]
+    assert re.fullmatch(rf"{ended}: run 7 cosmics: 3,000 words, begun \S+ \S+, ended \S+ \S+", line)
+    assert f"{running}: run 7 cosmics: 900 words so far, begun " in done.stdout

@@ -60,6 +60,9 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
         lag = "-" if state.lag is None else f"{state.lag:,}"
         table.add_row(state.name, str(state.partitions), _kept(state), f"{state.messages:,}", lag)
     common.out.print(table)
+    for state in found:
+        if state.run is not None:
+            common.out.print(f"{state.name}: {state.run.line()}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _kept(state: TopicState) -> str:

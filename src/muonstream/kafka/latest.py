@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import client_library
@@ -17,38 +17,58 @@ LOOK_S: Final = 10.0
 """How long is looked for them at most."""
 GROWTH: Final = 16
 LOOK_BACK: Final = 1 << 16
-"""How many offsets back in a partition: a commit marker or an aborted message takes an offset, too."""
+"""How many offsets back in a partition: a commit marker or an aborted message takes an offset, and is not read."""
 
 
-def last_messages(consumer: Consumer, topic: str, ends: Mapping[int, tuple[int, int]]) -> dict[int, Any]:
+Place = tuple[str, int]
+"""A topic and a partition of it."""
+Ends = Mapping[Place, tuple[int, int]]
+"""The first offset of each partition and the one behind its last."""
+
+
+def last_messages(consumer: Consumer, ends: Ends) -> dict[Place, Any]:
     """The last message of each partition; none of one that is empty, or has only markers at its end.
 
-    consumer: with `enable.partition.eof`, and nothing assigned afterwards; ends: the first offset of each partition
-    and the one behind its last
+    consumer: with `enable.partition.eof`, and nothing assigned afterwards
     """
-    library = client_library()
-    found: dict[int, Any] = {}
-    pending = {p: low for p, (low, high) in ends.items() if high > low}
-    span, end = 1, time.monotonic() + LOOK_S
-    while pending and time.monotonic() < end:
-        begin = {p: max(low, ends[p][1] - span) for p, low in pending.items()}
-        consumer.assign([library.TopicPartition(topic, p, at) for p, at in begin.items()])
-        reading = set(begin)
-        while reading and time.monotonic() < end:
-            for message in consumer.consume(1000, POLL_S):
-                partition, error = message.partition(), message.error()
-                if partition is None or partition not in ends:
-                    continue
-                if error is None:
-                    found[partition] = message
-                at_end = error is not None and error.code() == library.KafkaError._PARTITION_EOF
-                if at_end or (error is None and (message.offset() or 0) >= ends[partition][1] - 1):
-                    reading.discard(partition)
+    found: dict[Place, Any] = {}
+    pending = {place: low for place, (low, high) in ends.items() if high > low}
+    span, give_up = 1, time.monotonic() + LOOK_S
+    while pending and time.monotonic() < give_up:
+        begin = {place: max(low, ends[place][1] - span) for place, low in pending.items()}
+        for place, message in _read(consumer, begin, {place: ends[place][1] - 1 for place in begin}, give_up):
+            found[place] = message
         more = span < LOOK_BACK
-        pending = {p: low for p, low in pending.items() if p not in found and begin[p] > low and more}
+        pending = {place: low for place, low in pending.items() if place not in found and begin[place] > low and more}
         span *= GROWTH
     consumer.unassign()
     return found
+
+
+def messages_at(consumer: Consumer, offsets: Mapping[Place, int]) -> dict[Place, Any]:
+    """The first message of each partition from an offset on; none where there is none, or it does not come."""
+    found: dict[Place, Any] = {}
+    for place, message in _read(consumer, offsets, offsets, time.monotonic() + LOOK_S):
+        found.setdefault(place, message)
+    return found
+
+
+def _read(
+    consumer: Consumer, begin: Mapping[Place, int], until: Mapping[Place, int], give_up: float
+) -> Iterator[tuple[Place, Any]]:
+    """The messages of partitions from an offset to another, or to their end."""
+    library = client_library()
+    consumer.assign([library.TopicPartition(topic, partition, at) for (topic, partition), at in begin.items()])
+    reading = set(begin)
+    while reading and time.monotonic() < give_up:
+        for message in consumer.consume(1000, POLL_S):
+            place, error = (message.topic() or "", -1 if (at := message.partition()) is None else at), message.error()
+            if error is None and place in begin:
+                yield place, message
+                if (message.offset() or 0) >= until[place]:
+                    reading.discard(place)
+            elif error is not None:  # its end, or it may not be read
+                reading.discard(place)
 
 
 def run_of(message: Any) -> Run | None:

@@ -388,4 +388,5 @@ class TopicReader:
 
     def newest_run(self) -> Run | None:
         """The run of the message written last, None where none says."""
-        return newest_run(last_messages(self.consumer, self.topic, self._watermarks_at_first()).values())
+        ends = {(self.topic, partition): found for partition, found in self._watermarks_at_first().items()}
+        return newest_run(last_messages(self.consumer, ends).values())

@@ -103,17 +103,17 @@ def _go_to_tail(connection: Connection, consumer: Consumer, partitions: list[int
     from confluent_kafka import KafkaException, TopicPartition
 
     topic = connection.address.topic
-    ends = {}
+    ends: dict[tuple[str, int], tuple[int, int]] = {}
     for partition in partitions:
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=connection.timeout_s)
         except KafkaException as error:
             raise connection.fault(f"{connection.address}: {error.args[0].str()}") from None
-        ends[partition] = low, high
-    last = {} if whole else last_messages(consumer, topic, ends)
-    begin = {p: low if whole else high for p, (low, high) in ends.items()}
-    begin |= {p: message.offset() for p, message in last.items()}
-    consumer.assign([TopicPartition(topic, p, at) for p, at in begin.items()])
+        ends[topic, partition] = low, high
+    begin = {place: low if whole else high for place, (low, high) in ends.items()}
+    if not whole:
+        begin |= {place: message.offset() for place, message in last_messages(consumer, ends).items()}
+    consumer.assign([TopicPartition(*place, at) for place, at in begin.items()])
 
 
 def _newest(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import GROUP, Connection
+from muonstream.kafka.runs import RunInTopic, newest_runs
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -38,6 +39,8 @@ class TopicState:
     retention_ms: int
     messages: int
     lag: int | None
+    run: RunInTopic | None = None
+    """the newest, of topics whose messages name one"""
 
 
 def in_sync(replication: int) -> dict[str, str]:
@@ -154,6 +157,7 @@ def states(connection: Connection, admin: AdminClient, *, group: str = GROUP) ->
     configs = _configs(connection, admin, list(topics))
     low, high = _offsets(connection, admin, topics)
     committed = _committed(connection, admin, group)
+    runs = newest_runs(connection, {place: (low[place], high[place]) for place in low})
     out = []
     for name, partitions in sorted(topics.items()):
         keys = [(name, partition) for partition in partitions]
@@ -167,6 +171,7 @@ def states(connection: Connection, admin: AdminClient, *, group: str = GROUP) ->
                 retention_ms=int(configs[name].get("retention.ms", -1)),
                 messages=sum(high[key] - low[key] for key in keys),
                 lag=lag if any(key in committed for key in keys) else None,
+                run=runs.get(name),
             )
         )
     return out
