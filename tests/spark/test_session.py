@@ -5,6 +5,7 @@ import socket
 import sys
 import zipfile
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -61,12 +62,35 @@ def test_other_masters_are_refused(master: str) -> None:
 def test_a_master_at_which_nobody_answers_is_found_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        check_reached(f"spark://127.0.0.1:{port}")
-        check_reached(f"spark://127.0.0.1:1,127.0.0.1:{port}")
+        check_reached(f"spark://127.0.0.1:{port}", "secret")
+        check_reached(f"spark://127.0.0.1:1,127.0.0.1:{port}", "secret")
     with pytest.raises(SparkError, match=rf"--master: spark://127.0.0.1:{port} cannot be reached .*refused"):
         check_reached(f"spark://127.0.0.1:{port}")
     for elsewhere in ("local[2]", "yarn", "k8s://https://127.0.0.1:1"):
         check_reached(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"), [(b"Expected SaslMessage, received", True), (b"other", False), (b"", False)]
+)
+def test_a_master_that_wants_a_secret_says_so(answer: bytes, wanted: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+
+        master = Thread(target=serve)
+        master.start()
+        address = f"spark://127.0.0.1:{listening.getsockname()[1]}"
+        if wanted:
+            with pytest.raises(SparkError, match=r"--master: 127.0.0.1:\d+ wants a secret: put it into the variable"):
+                check_reached(address)
+        else:
+            check_reached(address)
+        master.join()
 
 
 @pytest.mark.parametrize(

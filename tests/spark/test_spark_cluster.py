@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from muonstream.spark.session import SparkError, check_reached
 from tools.kafka_broker import HOST
 from tools.machine import JAVA_HINT, find_java, in_ci
 from tools.processes import descendants, gone, listening, running
@@ -124,6 +125,9 @@ def test_jobs_run_on_both_workers_and_survive_an_executor_and_a_worker(
 
     ours = [pid for own in (*cluster.pids, driver.pid) for pid in (own, *descendants(own))]
     (secret,) = cluster.environment.values()
+    check_reached(cluster.address, secret)
+    with pytest.raises(SparkError, match="wants a secret: put it into the variable MUONSTREAM_SPARK_SECRET"):
+        check_reached(cluster.address)
     assert not [pid for pid in ours if secret in Path(f"/proc/{pid}/cmdline").read_text("utf-8")]
     ports = listening(ours)
     assert {port.host.removeprefix("::ffff:") for port in ports} == {HOST}

@@ -30,6 +30,8 @@ from muonstream.spark.engine import SparkEngine
 from muonstream.spark.progress import LOGGER
 from muonstream.spark.query import Query, QueryOptions
 from muonstream.spark.session import (
+    SECRET,
+    SECRET_VARIABLE,
     SparkError,
     SparkSettings,
     check_java,
@@ -135,7 +137,7 @@ def _settings(spark: SparkOptions) -> SparkSettings:
     settings = SparkSettings(spark.master or "local[*]", read_conf(spark.conf))
     check_master(settings.master)
     check_java()
-    check_reached(settings.master)
+    check_reached(settings.master, os.environ.get(SECRET_VARIABLE) or settings.conf.get(SECRET, ""))
     return settings
 
 

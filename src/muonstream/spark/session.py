@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,7 @@ QUICK_COMPILER: Final = "-XX:TieredStopAtLevel=1"
 for a minute."""
 STANDALONE_PORT: Final = 7077
 CONNECT_TIMEOUT_S: Final = 5.0
+SECRET_TIMEOUT_S: Final = 2.0
 TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ERROR "
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
@@ -108,19 +110,34 @@ def check_master(master: str) -> None:
         )
 
 
-def check_reached(master: str) -> None:
-    """Raise SparkError when no address of a standalone master answers; Spark itself takes a minute to report it."""
+def _wants_secret(connection: socket.socket) -> bool:
+    """Whether a master refuses a request of somebody who does not authenticate; one that takes it ignores it."""
+    connection.settimeout(SECRET_TIMEOUT_S)
+    with contextlib.suppress(OSError):
+        # Spark's own protocol: length, type (3 is a request), number, length of the body, body
+        connection.sendall(struct.pack(">QBQI", 22, 3, 0, 1) + b"?")
+        return b"SaslMessage" in connection.recv(1 << 12)
+    return False
+
+
+def check_reached(master: str, secret: str = "") -> None:
+    """Raise SparkError when no address of a standalone master answers; Spark itself takes a minute to report it.
+
+    So it does when the master wants a secret and there is none.
+    """
     if not master.startswith("spark://"):
         return
     reasons = []
     for address in master.removeprefix("spark://").split(","):
         host, _, port = address.partition(":")
         try:
-            socket.create_connection((host, int(port or STANDALONE_PORT)), CONNECT_TIMEOUT_S).close()
+            with socket.create_connection((host, int(port or STANDALONE_PORT)), CONNECT_TIMEOUT_S) as connection:
+                if secret or not _wants_secret(connection):
+                    return
         except OSError as error:
             reasons.append(f"{address}: {error.strerror or error}")
         else:
-            return
+            raise SparkError(f"--master: {address} wants a secret: put it into the variable {SECRET_VARIABLE}")
     raise SparkError(f"--master: {master} cannot be reached ({'; '.join(reasons)}); is it started?")
 
 
