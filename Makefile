@@ -52,8 +52,9 @@ test-lowest:  ## run some tests with the oldest versions of its dependencies tha
 	$(LOWEST)/bin/muonstream process --help > /dev/null
 	$(LOWEST)/bin/python -m pytest -q -p no:cacheprovider -W ignore::DeprecationWarning $(LOWEST_TESTS)
 
-release-test: $(VENV)/.test  ## build the wheel, install it into an empty environment, and count words with it
+release-test: $(VENV)/.test  ## build, install and try the wheel, and run the tests that CI leaves out (marked long)
 	$(BIN)/python -m tools.release
+	$(BIN)/python -m tools.test -m long
 
 bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 	$(BIN)/python -m benchmarks
