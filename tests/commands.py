@@ -30,3 +30,20 @@ def as_process(*arguments: str, stdin: bytes | None = None) -> subprocess.Comple
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     )
+
+
+def run_command(*arguments: object) -> int:
+    """Run a command in this process, for tests that read what it prints with pytest's capture; gives the exit code.
+
+    A wrong option raises typer.BadParameter.
+    """
+    return int(app([str(one) for one in arguments], standalone_mode=False) or 0)
+
+
+def as_options(**options: object) -> list[str]:
+    """Options as they are typed: run_number=5 is --run-number 5, strict=True is --strict; None and False are none."""
+    typed: list[str] = []
+    for name, value in options.items():
+        if value is not None and value is not False:
+            typed += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return typed

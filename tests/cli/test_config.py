@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from command_line import run_command
+from commands import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archived_runs import counted
-from command_line import run_command
+from commands import run_command
 
 from muonstream.commands.archived import spark
 from muonstream.commands.archiving import Archiving

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import as_options, run_command
+from commands import as_options, run_command
 
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline

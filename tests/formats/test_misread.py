@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import as_options, run_command
+from commands import as_options, run_command
 
 from muonstream.detector.model import Detector
 from muonstream.formats.block import SourceError
