@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Final
 
 FAILED: Final = 1
@@ -24,6 +25,15 @@ class ToldError(MuonstreamError):
     def __init__(self, exit_code: int) -> None:
         super().__init__()
         self.exit_code = exit_code  # type: ignore[misc]
+
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that move the cursor, colour, hide or turn round what is shown."""
+
+
+def printable(line: str) -> str:
+    """A line with control characters as escapes: names come from outside, and none of them may steer a terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
 
 
 def shown(value: object) -> str:

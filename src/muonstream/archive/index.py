@@ -18,14 +18,15 @@ VERSION: Final = 1
 SHOWN_WAIT_S: Final = 10.0
 TABLES: Final = """
 CREATE TABLE runs (
-  file TEXT PRIMARY KEY, mtime_ns INTEGER, size INTEGER, id TEXT, name TEXT, number INTEGER, source TEXT, state TEXT,
-  begun REAL, written REAL, data_time_s REAL, live_time_s REAL, words INTEGER, level TEXT, worst TEXT, headline TEXT,
-  engine TEXT, host TEXT, pid INTEGER, boot TEXT, detector TEXT, comments INTEGER, flags TEXT, problem TEXT
-) WITHOUT ROWID;
+  id_in_index INTEGER PRIMARY KEY, file TEXT UNIQUE, mtime_ns INTEGER, size INTEGER, id TEXT, name TEXT, number INTEGER,
+  source TEXT, state TEXT, begun REAL, written REAL, data_time_s REAL, live_time_s REAL, words INTEGER, level TEXT,
+  worst TEXT, headline TEXT, engine TEXT, host TEXT, pid INTEGER, boot TEXT, detector TEXT, comments INTEGER,
+  flags TEXT, problem TEXT
+);
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT, subject TEXT, unit TEXT, UNIQUE (name, subject));
 CREATE TABLE quantities (
-  file TEXT, name TEXT, subject TEXT, value REAL, error REAL, unit TEXT, PRIMARY KEY (name, subject, file)
+  name INTEGER, run INTEGER, value REAL, error REAL, PRIMARY KEY (name, run)
 ) WITHOUT ROWID;
-CREATE INDEX quantities_file ON quantities (file);
 """
 
 
@@ -83,6 +84,7 @@ class Index:
         if not folder.is_dir():
             raise ArchiveError(f"{folder}: no such folder, expected an archive")
         self.folder = folder
+        self._names: dict[tuple[str, str], int] = {}
         self._rows = self._open()
 
     def close(self) -> None:
@@ -92,8 +94,9 @@ class Index:
     def rebuild(self) -> int:
         """Make it again from the files; gives how many there are."""
         with self._rows:
-            self._rows.execute("DELETE FROM quantities")
-            self._rows.execute("DELETE FROM runs")
+            for table in ("quantities", "names", "runs"):
+                self._rows.execute(f"DELETE FROM {table}")
+        self._names.clear()
         return self.sync()
 
     def sync(self) -> int:
@@ -106,8 +109,9 @@ class Index:
         gone = [name for name in known if name not in there]
         if changed or gone:
             with suppress(sqlite3.OperationalError), self._rows:  # another process may be at it, with the same outcome
-                for name in [*changed, *gone]:
-                    self._rows.execute("DELETE FROM quantities WHERE file = ?", (name,))
+                for name in [*(name for name in changed if name in known), *gone]:
+                    run = "(SELECT id_in_index FROM runs WHERE file = ?)"
+                    self._rows.execute(f"DELETE FROM quantities WHERE run = {run}", (name,))
                     self._rows.execute("DELETE FROM runs WHERE file = ?", (name,))
                 for name in changed:
                     self._add(name, there[name])
@@ -122,15 +126,15 @@ class Index:
     def points(self, name: str, subject: str = "") -> list[Point]:
         """A quantity of all runs that have it, by the time of their beginning."""
         found = self._rows.execute(
-            "SELECT q.file, r.name, r.begun, q.value, q.error, q.unit FROM quantities q JOIN runs r ON r.file = q.file "
-            "WHERE q.name = ? AND q.subject = ? ORDER BY r.begun, q.file",
+            "SELECT r.file, r.name, r.begun, q.value, q.error, n.unit FROM names n JOIN quantities q ON q.name = n.id "
+            "JOIN runs r ON r.id_in_index = q.run WHERE n.name = ? AND n.subject = ? ORDER BY r.begun, r.file",
             (name, subject),
         )
         return [Point(*row) for row in found]
 
     def names(self) -> list[tuple[str, str, str]]:
         """The quantities that there are: name, subject, unit."""
-        return list(self._rows.execute("SELECT name, subject, max(unit) FROM quantities GROUP BY name, subject"))
+        return list(self._rows.execute("SELECT name, subject, unit FROM names ORDER BY name, subject"))
 
     def _add(self, name: str, stat: os.stat_result) -> None:
         row, quantities = _row_of(self.folder / name)
@@ -138,13 +142,26 @@ class Index:
         values[COLUMNS.index("flags")] = json.dumps(row.flags)
         names = ("mtime_ns", "size", *COLUMNS)
         marks = ", ".join("?" * len(names))
-        self._rows.execute(
-            f"INSERT OR REPLACE INTO runs ({', '.join(names)}) VALUES ({marks})",
-            (stat.st_mtime_ns, stat.st_size, *values),
+        made = self._rows.execute(
+            f"INSERT INTO runs ({', '.join(names)}) VALUES ({marks})", (stat.st_mtime_ns, stat.st_size, *values)
         )
         self._rows.executemany(
-            "INSERT OR REPLACE INTO quantities VALUES (?, ?, ?, ?, ?, ?)", [(name, *one) for one in quantities]
+            "INSERT OR REPLACE INTO quantities VALUES (?, ?, ?, ?)",
+            [(self._name(*key), made.lastrowid, value, error) for *key, value, error in quantities],
         )
+
+    def _name(self, name: str, subject: str, unit: str) -> int:
+        """The number of a quantity's name, which is added if it is new."""
+        if not self._names:
+            found = self._rows.execute("SELECT name, subject, id FROM names")
+            self._names.update({(name, subject): number for name, subject, number in found})
+        number = self._names.get((name, subject))
+        if number is None:
+            number = (
+                self._rows.execute("INSERT INTO names VALUES (NULL, ?, ?, ?)", (name, subject, unit)).lastrowid or 0
+            )
+            self._names[name, subject] = number
+        return number
 
     def _open(self) -> sqlite3.Connection:
         path = self.folder / NAME
@@ -228,7 +245,7 @@ def _quantities(run: dict[str, Any]) -> Iterator[Sequence[Any]]:
         yield (
             str(one["name"]),
             str(one.get("subject", "")),
+            str(one.get("unit", "")),
             float(one["value"]),
             None if error is None else float(error),
-            str(one.get("unit", "")),
         )

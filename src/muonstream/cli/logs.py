@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from muonstream.errors import printable
+
 LOGGER: Final = logging.getLogger("muonstream")
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Characters that move the cursor, colour, hide or turn round what is shown."""
 
 
 class LogLevel(StrEnum):
@@ -64,7 +63,7 @@ _FORMATTERS: Final = {LogFormat.plain: _Lines, LogFormat.stamped: _Stamped, LogF
 
 def _lines(record: logging.LogRecord) -> list[str]:
     """The lines of a message. Names of files and runs come from outside: none of them may steer a terminal."""
-    return [_CONTROL.sub(lambda found: repr(found[0])[1:-1], line) for line in record.getMessage().split("\n")]
+    return [printable(line) for line in record.getMessage().split("\n")]
 
 
 def _time(record: logging.LogRecord) -> datetime:
