@@ -27,7 +27,6 @@ _BEGINS: Final = frozenset(b"{[\"'(")
 _ROW: Final = frozenset(b"0123456789+-.")
 _DELIMITERS: Final = (",", ";", "\t", " ")
 _DEEPEST: Final = 8
-_MOST_OBJECTS: Final = 100_000
 _MOST_SCHEMAS: Final = 1 << 24
 
 
@@ -91,14 +90,8 @@ def _word(found: Any) -> int:
 
 def _leaves(text: str) -> Iterator[Any]:
     """The objects of a text, and what else is where objects should be."""
-    n = 0
     for document in _documents(text):
-        for leaf in _flat(document, 0):
-            yield leaf
-            n += 1
-            if n >= _MOST_OBJECTS:
-                yield ValueError(f"found more than {_MOST_OBJECTS:,} objects in a message; the others are left out")
-                return
+        yield from _flat(document, 0)
 
 
 def _flat(found: Any, depth: int) -> Iterator[Any]:
