@@ -36,9 +36,9 @@ ROUNDS = 7
 LIKE_THE_RUN = {
     "rate_hz": 4970.0,
     "muon_rate_hz": 76.0,
-    "drift_smearing_ns": 10.5,
+    "drift_smearing_ns": 5.0,
     "hit_efficiency": 0.93,
-    "deltas": 0.08,
+    "deltas": 0.2,
     "afterpulses": 0.12,
 }
 """A simulation as run 591 is; the rates of its chambers differ by their hot cells."""

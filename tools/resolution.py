@@ -8,7 +8,8 @@ find. --quick leaves out the long simulation.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -16,19 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.matching import frames_of
-from benchmarks.reconstruction_truth import table
+from benchmarks.matching import truth_of as simulation_truth
+from benchmarks.reconstruction_truth import LIKE_THE_RUN, table
 from muonstream.counting.catalogue import Catalogue
-from muonstream.detector.geometry import depths_mm
+from muonstream.counting.muon_entries import Quality
+from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.detector.model import Detector
-from muonstream.detector.relation import DriftRelation
+from muonstream.detector.relation import DriftRelation, steepness
 from muonstream.frames import Frames
-from muonstream.muons.fine import core_of_misfit
+from muonstream.muons.fine import core_of_misfit, knots_of
+from muonstream.muons.quality import qualities
 from muonstream.muons.reconstruction import Reconstruction
-from muonstream.muons.refinement import Look, Refined, calibrated, refine
-from muonstream.muons.sample import Sample, sample_of
+from muonstream.muons.refinement import Look, Refined, calibrated, pairs, refine, slope_of
+from muonstream.muons.sample import Corrections, Fitted, Sample, knots_at, refit, sample_of
 from muonstream.muons.segments import Found, SegmentFinder
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
+from muonstream.statistics.core import fit_core
 
 LAYERS: Final = 4
 HALF_WINDOWS: Final = 64
@@ -95,7 +100,8 @@ def look_of(frames: Frames, detector: Detector) -> Look:
     """What calibration sees of frames."""
     samples: list[Sample] = []
     catalogue = Catalogue(detector, muons=True)
-    reconstruct = Reconstruction(catalogue, keep=lambda found: samples.append(sample_of(detector, found)))
+    reconstruct = Reconstruction(catalogue)
+    reconstruct.keep = lambda found: samples.append(sample_of(detector, found))
     total = reconstruct(frames).total
     return Look(catalogue, total, Sample.joined(samples))
 
@@ -124,6 +130,91 @@ def halves(frames: Frames) -> tuple[Frames, Frames]:
     return Frames.join(parts[::2]), Frames.join(parts[1::2])
 
 
+TANS: Final = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
+PAIR_NS: Final = 25.0
+BUNCH_NS: Final = 25.0
+
+
+def velocities_of(sample: Sample, corrections: Corrections) -> list[str]:
+    """Drift velocity by slope, um/ns: the combination of wires and times that vanishes for a straight track."""
+    fitted = refit(sample, corrections)
+    added = distance_added(corrections, fitted)
+    known = (sample.normal * (sample.wire_mm + sample.sign * added)).sum(axis=1)
+    times = (sample.normal * sample.sign * fitted.drift_ns).sum(axis=1)
+    slope, out = np.abs(fitted.tan), []
+    for low, high in pairwise(TANS):
+        own = (slope >= low) & (slope < high) & (np.abs(fitted.misfit_mm) < 2) & (known != 0)
+        a, b = known[own], times[own]
+        ratio = float((a * b).sum() / (a**2).sum())
+        error = float(np.sqrt(((b - ratio * a) ** 2).mean() / (a**2).sum())) / ratio**2
+        out.append(f"{-1000 / ratio:.2f} ± {1000 * error:.2f}")
+    return out
+
+
+def distance_added(corrections: Corrections, fitted: Fitted) -> NDArray[np.float64]:
+    """What the relation adds to each hit, mm."""
+    low, part = knots_at(corrections.knots_ns, fitted.drift_ns)
+    f0, f1 = (one[low] * (1 - part) + one[low + 1] * part for one in (corrections.add_mm, corrections.add_tan_mm))
+    return np.asarray(f0 + steepness(fitted.tan)[:, None] * f1, dtype=np.float64)
+
+
+def times_row(detector: Detector, found: Found) -> list[str]:
+    """t0: its error in a chamber, by parallel chambers; how early inclined tracks are; the share in one crossing."""
+    s = found.segments
+    full = s.chosen(s.hits == LAYERS)
+    view = np.array([chamber.view == "y" for chamber in detector.chambers])[full.chamber]
+    cores, inside = [], [0, 0]
+    for one in (False, True):
+        chambers = [c for c, chamber in enumerate(detector.chambers) if (chamber.view == "y") is one]
+        a, b = pairs(full.orbit, *(np.flatnonzero(full.chamber == c) for c in chambers[:2]))
+        same = np.abs(full.tan[a] - full.tan[b]) < 0.25
+        late = full.t0_ns[b[same]] - full.t0_ns[a[same]]
+        late = late[np.abs(late) < 2 * PAIR_NS] - np.median(late[np.abs(late) < 2 * PAIR_NS])
+        edges = np.linspace(-PAIR_NS, PAIR_NS, 51)
+        fit = fit_core((edges[1:] + edges[:-1]) / 2, np.histogram(late, edges)[0])
+        cores.append("too few" if fit is None else f"{fit.sigma / 2**0.5:.1f} ± {fit.sigma_error / 2**0.5:.1f}")
+        inside[0] += int((np.abs(late) < BUNCH_NS / 2).sum())
+        inside[1] += len(late)
+    a, b = pairs(full.orbit, np.flatnonzero(~view), np.flatnonzero(view))
+    kind = full.chamber[a] * len(detector.chambers) + full.chamber[b]
+    tan = steepness(full.tan)
+    slope, error = slope_of(tan[a] - tan[b], full.t0_ns[b] - full.t0_ns[a], kind)
+    return [*cores, f"{slope:+.1f} ± {error:.1f}", f"{inside[0] / max(inside[1], 1):.1%} of {inside[1]}"]
+
+
+def classes() -> None:
+    """Segments of a simulation with many wrong hits, by class of quality: how many are right."""
+    detector = Detector.load("run591")
+    truth = simulation_truth(Simulation(SimulationConfig(seed=21, duration_s=100, **LIKE_THE_RUN), detector))
+    frames = frames_of(truth.words, detector)
+    finder = SegmentFinder(detector)
+    s = finder(frames).segments
+    by_truth, by_frames = np.argsort(truth.words, kind="stable"), np.argsort(frames.words, kind="stable")
+    row_of = np.empty(len(frames.words), np.int64)
+    row_of[by_frames] = by_truth
+    has = s.word >= 0
+    rows = np.where(has, row_of[s.word], 0)
+    muon = np.where(has, truth.muon[rows], -1)
+    votes = ((muon[:, :, None] == muon[:, None, :]) & (muon[:, :, None] >= 0)).sum(axis=2)
+    first = np.take_along_axis(rows, votes.argmax(axis=1)[:, None], axis=1)[:, 0]
+    wires = np.stack([chamber.wire_x_mm() - half_width_mm(chamber) for chamber in detector.chambers])
+    line = truth.x_mm[first][:, None] + truth.tan[first][:, None] * depths_mm(detector.chambers[0])
+    away = line - wires[s.chamber[:, None], s.cell]
+    side = (s.sides[:, None] >> np.arange(LAYERS)) & 1
+    late = np.abs(s.t0_ns - truth.passage_ns[first])
+    right = (~has | (np.abs(away) < 1) | ((away > 0) == (side == 1))).all(axis=1) & (votes.max(axis=1) > 1)
+    of_class, rows_out = qualities(s, s.hits == LAYERS), []
+    names = ("hits in all layers, confirmed", "one layer without, confirmed", "hits in all layers, alone",
+             "one layer without, alone")  # fmt: skip
+    cases = [(name, of_class == quality) for name, quality in zip(names, Quality, strict=True)]
+    cases += [("all with hits in all layers", s.hits == LAYERS), ("all with one layer without", s.hits < LAYERS)]
+    for name, own in cases:
+        shares = (own.mean(), (right & (late < 50))[own].mean(), (late < 50)[own].mean(), (late < 12.5)[own].mean())
+        rows_out.append([name, *(f"{share:.1%}" for share in shares)])
+    headings = ["class", "share", "all sides right and t0 within 50 ns", "t0 within 50 ns", "in the right crossing"]
+    table("Classes of quality, simulation", headings, rows_out)
+
+
 def run(file: Path) -> None:
     """A run: each half with what the other half says."""
     start = Detector.load("run591")
@@ -132,6 +223,8 @@ def run(file: Path) -> None:
     plain = calibrated(lambda one: look_of(frames, one), start, corrections=False).calibration.detector
     pair = halves(frames)
     before: list[Measured] = []
+    timing: list[list[str]] = []
+    speeds: list[list[str]] = []
     after: list[Measured] = []
     shifts: list[list[str]] = []
     for own, other in (pair, pair[::-1]):
@@ -139,6 +232,16 @@ def run(file: Path) -> None:
         print(*made.remarks, sep="\n")
         for _ in range(2):
             made = refine(made.detector, sample_in(other, made.detector), first.fines)
+        of_half = f"half {len(timing) // 2 + 1}"
+        for name, one in (("as before", plain), ("corrected", made.detector)):
+            seen = SegmentFinder(one)(own)
+            timing.append([of_half, name, *times_row(one, seen)])
+            nothing = Corrections.none(knots_of(one.chambers[0].t_max_ns), one)
+            relation = one.chambers[0].drift
+            if relation is not None:
+                nothing = replace(nothing, knots_ns=np.asarray(relation.time_ns), add_mm=np.asarray(relation.add_mm),
+                                  add_tan_mm=np.asarray(relation.add_tan_mm))  # fmt: skip
+            speeds.append([of_half, name, *velocities_of(sample_of(one, seen), nothing)])
         before.append(measured(own, plain))
         after.append(measured(own, made.detector))
         for c, chamber in enumerate(made.detector.chambers):
@@ -148,6 +251,14 @@ def run(file: Path) -> None:
                            f"{chamber.drift.t0_tan_ns:.1f}" if chamber.drift else "none"])  # fmt: skip
     rows = [[name, *Measured.joined(parts).row()] for name, parts in (("as before", before), ("corrected", after))]
     table("The run, each half with what the other half says", ["", *HEADINGS], rows)
+    headings = [
+        "t0 error, chambers 1 and 3",
+        "2 and 4, ns",
+        "passage less t0 for a slope of 1, ns",
+        "pairs within 12.5 ns",
+    ]
+    table("t0 of the run, four hits", ["", "", *headings], timing)
+    table("Velocity by slope, um/ns", ["", "", *(f"{low} to {high}" for low, high in pairwise(TANS))], speeds)
     table("Found in each half", ["half", "chamber", "d1 - d2 - d3 + d4, um", "times of cells", "t0_tan, ns"], shifts)
 
 
@@ -213,6 +324,7 @@ def main() -> None:
     if options.file is not None:
         run(options.file)
     if not options.no_simulation:
+        classes()
         simulations([35.0] if options.quick else [35.0, 350.0])
 
 

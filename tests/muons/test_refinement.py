@@ -56,7 +56,9 @@ def simulated(detector: Detector, seed: int) -> Frames:
 def calibration_of(frames: Frames) -> Refined:
     def look(detector: Detector) -> Look:
         samples, catalogue = Samples(detector), Catalogue(detector, muons=True)
-        return Look(catalogue, Reconstruction(catalogue, keep=samples.keep)(frames).total, samples.joined())
+        reconstruct = Reconstruction(catalogue)
+        reconstruct.keep = samples.keep
+        return Look(catalogue, reconstruct(frames).total, samples.joined())
 
     return calibrated(look, PLAIN)
 

@@ -88,7 +88,9 @@ def _converged(files: list[str], detector: Detector, format_name: str | None) ->
         def look(detector: Detector) -> Look:
             task = bar.add_task(f"round {next(rounds)}", total=None)
             samples = Samples(detector)
-            with Pipeline(detector, reconstruct=True, keep=samples.keep) as pipeline:
+            with Pipeline(detector, reconstruct=True) as pipeline:
+                assert pipeline.reconstruction is not None
+                pipeline.reconstruction.keep = samples.keep
                 blocks = read_parts(files, common.format_of(format_name), expected=Expected.of(detector.channel_map()))
                 snapshot = run_blocks(pipeline, blocks, progress=lambda n: bar.advance(task, n))
             bar.remove_task(task)

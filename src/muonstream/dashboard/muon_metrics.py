@@ -48,6 +48,11 @@ def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:
             {name: of["efficiency"]["share"] for name, of in chambers.items()},
         ),
         (
+            "chamber_efficiency_tagged_ratio",
+            "Share of the muons that every other chamber saw cross it with a segment in it, of the run",
+            {name: of["efficiency_tagged"]["share"] for name, of in chambers.items()},
+        ),
+        (
             "cell_efficiency_ratio",
             "Share of the cells that segments crossed with a hit there, of the run",
             {name: of["cell_efficiency"]["share"] for name, of in chambers.items()},

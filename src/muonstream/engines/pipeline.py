@@ -26,7 +26,7 @@ from muonstream.run.monitor import Intake, Monitor, Snapshot, State
 from muonstream.words import Words
 
 if TYPE_CHECKING:
-    from muonstream.muons.segments import Found
+    from muonstream.muons.reconstruction import Reconstruction
     from muonstream.verdicts.timeline import Timeline
 
 BATCH_WORDS: Final = 1 << 20
@@ -72,7 +72,6 @@ class Pipeline:
 
     With `workers=0` the kernel runs in the caller's thread alone; with `reconstruct` it looks for muons too. Without
     `pairs` it leaves out pairs of hits, which only verdicts need. With `timeline` each step of data time is judged.
-    `keep` gets the segments of all frames, in any order, from any thread, those of a snapshot's provisional ones too.
     """
 
     def __init__(
@@ -86,7 +85,6 @@ class Pipeline:
         reconstruct: bool = False,
         pairs: bool = True,
         timeline: Callable[[Catalogue], Timeline] | None = None,
-        keep: Callable[[Found], None] | None = None,
     ) -> None:
         self.detector = detector
         self.catalogue = Catalogue(detector, muons=reconstruct)
@@ -97,12 +95,13 @@ class Pipeline:
         every_slot = self.timeline is not None
         self.builder = builder or FrameBuilder(detector.boards)
         self.monitor = Monitor(self.catalogue, run=run, source=source)
+        self.reconstruction: Reconstruction | None = None
         analyse: Analysis = Accumulator(self.catalogue, pairs=pairs, every_slot=every_slot)
         if reconstruct:
             # imported only where it is wanted: it takes a twentieth of the time to start
             from muonstream.muons.reconstruction import Reconstruction
 
-            analyse = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot, keep=keep)
+            analyse = self.reconstruction = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
         self.stopwatch = Stopwatch()
         self._kernels = Kernels(analyse, workers, self.stopwatch)
         self.intervals: Intervals | None = None

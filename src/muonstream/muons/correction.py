@@ -15,9 +15,9 @@ from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN, STEP_NS
 from muonstream.muons.sides import SAME
 
-ROUNDS: Final = 2
+ROUNDS: Final = 1
 """Fits for each pattern of sides that is compared with others."""
-LAST_ROUNDS: Final = 1
+LAST_ROUNDS: Final = 2
 """Further ones for the one that is kept; a fit with no degree of freedom, not compared, has the others first."""
 LOOSE: Final = 1.6
 """Side patterns up to so many times the largest chi2, by the straight relation, are tried with the other."""
@@ -48,17 +48,24 @@ def refitted(
     x, vt, y = hits
     velocity, relation, table = correction
     _, solution, normal = table
-    layers, sides = where >> n, where & ((1 << n) - 1)
+    steps, first_ns, t0_tan_ns = relation
+    layers, sides, last = where >> n, where & ((1 << n) - 1), len(steps) - 1.000001
     position, chi2 = 0.0, 0.0
     for turn in range(rounds):
         steep = min(abs(tan), MOST_TAN)
         if known:
-            tau = known_tau - velocity * relation[2] * steep
+            tau = known_tau - velocity * t0_tan_ns * steep
         for row in range(n):
             y[row] = 0.0
             if (layers >> row) & 1:
                 drift = vt[row] - tau
-                away = drift + added_mm(relation, drift / velocity, steep)
+                # `added_mm` in place: handing the relation over would take as long as the rest
+                step = min(max((drift / velocity - first_ns) / STEP_NS, 0.0), last)
+                low = np.int64(step)
+                part = step - low
+                f0 = steps[low, 0] + (steps[low + 1, 0] - steps[low, 0]) * part
+                f1 = steps[low, 1] + (steps[low + 1, 1] - steps[low, 1]) * part
+                away = drift + f0 + steep * f1
                 y[row] = x[row] + (away if (sides >> row) & 1 else -away)
         tan, later = 0.0, 0.0
         for row in range(n):
@@ -87,11 +94,11 @@ def best_corrected(
     slack: float,
     config: Any,
     correction: Any,
-    chi2_of: Any,
+    fit_of: Any,
 ) -> tuple[float, float, float, float, int]:
     """The best side pattern of hits in more layers than a fit has unknowns, by the relation.
 
-    hits: wires x, times v t by layer, and room for as many; chi2_of: room for one number a pattern
+    hits: wires x, times v t by layer, and room for as many; fit_of: room for three numbers a pattern
     Gives chi2, tan, position, v t0, sides; with no pattern that fits, sides are -1.
     """
     x, vt, y = hits
@@ -99,7 +106,7 @@ def best_corrected(
     weight, most_chi2, most_tan, least_chi2 = config[0], config[1], config[2], np.inf
     for sides in range(1 << n):
         where = layers << n | sides
-        chi2_of[sides] = np.inf
+        fit_of[sides, 0] = np.inf
         if not usable[where]:
             continue
         for row in range(n):
@@ -122,19 +129,13 @@ def best_corrected(
             if (layers >> row) & 1 and not -2 * slack <= vt[row] - later <= half + 2 * slack:
                 inside = False
         if inside:
-            chi2_of[sides] = chi2
+            fit_of[sides, 0], fit_of[sides, 1], fit_of[sides, 2] = chi2, tan, later
             least_chi2 = min(least_chi2, chi2)
     best_chi2, best_tan, best_x, best_tau, best_sides = np.inf, np.inf, 0.0, 0.0, -1
     for sides in range(1 << n):
-        if not chi2_of[sides] <= least_chi2 + MARGIN or chi2_of[sides] == np.inf:
+        if fit_of[sides, 0] == np.inf or fit_of[sides, 0] > least_chi2 + MARGIN:
             continue
-        where = layers << n | sides
-        for row in range(n):
-            y[row] = x[row] + (vt[row] - tau if (sides >> row) & 1 else tau - vt[row])
-        tan, later = 0.0, tau
-        for row in range(n):
-            tan += solution[where, 1, row] * y[row]
-            later += solution[where, 2, row] * y[row]
+        where, tan, later = layers << n | sides, fit_of[sides, 1], fit_of[sides, 2]
         chi2, tan, position, later = refitted(where, n, hits, known, tau, tan, later, correction, ROUNDS)
         chi2 *= weight
         if chi2 > most_chi2 or abs(tan) > most_tan:

@@ -28,13 +28,13 @@ MISFIT_MM: Final = 2.0
 EDGES_MM: Final = np.linspace(-MISFIT_MM, MISFIT_MM, 81)
 SLOPES: Final = (0.2, 0.5, 1.0)
 """Core and tail are fitted between these slopes by themselves: steep tracks are measured less well."""
-STEPS: Final = 4
+STEPS: Final = 7
 PRIOR_MM: Final = {"f0": 0.3, "f1": 0.6, "layers": 0.5}
 """How large corrections may be expected to be; data outweigh it where they say anything."""
 SPREADS_NS: Final = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.5, 6.5)
 LEAST_SPREAD_NS: Final = NS_PER_TDC
 """Times of cells that differ by less than this, a TDC count, are left alone."""
-CLEAR: Final = 3.0
+CLEAR: Final = 2.0
 """Standard deviations by which a correction has to make the likelihood of the other half larger."""
 FEWEST: Final = 2000
 """Segments with four hits, for a fine calibration."""

@@ -70,7 +70,6 @@ class _Filler:
 class Reconstruction:
     """The accumulating kernel, and segments and tracks with it; safe to call from several threads at once.
 
-    keep: gets the segments of all frames, in any order, from any thread
     Raises ValueError for a catalogue without muons.
     """
 
@@ -82,13 +81,13 @@ class Reconstruction:
         *,
         pairs: bool = True,
         every_slot: bool = False,
-        keep: Callable[[Found], None] | None = None,
     ) -> None:
         if not catalogue.muon_shapes:
             raise ValueError("catalogue: found one without muons, expected Catalogue(detector, muons=True)")
         self.catalogue = catalogue
         self._every_slot = every_slot
-        self._keep = keep
+        self.keep: Callable[[Found], None] | None = None
+        """Gets the segments of all frames, in any order and from any thread; set before the first word."""
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
@@ -100,8 +99,8 @@ class Reconstruction:
             frames = frames.gather()
         counted = self._accumulate(frames, newest)
         found = self.find_segments(frames)
-        if self._keep is not None:
-            self._keep(found)
+        if self.keep is not None:
+            self.keep(found)
         tracked = self.find_tracks(found.segments)
         _, lump = slots_of(frames.keys, newest, every=self._every_slot)
         filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))

@@ -229,15 +229,14 @@ def _t0_slope(detector: Detector, sample: Sample, found: Fine) -> tuple[float, f
         return slope_of(steep[passed], sample.passage_ns[passed] - fitted.t0_ns[passed], sample.chamber[passed])
     views = np.array([chamber.view == "y" for chamber in detector.chambers])[sample.chamber]
     sides = [np.flatnonzero(right & (views == view)) for view in (False, True)]
-    pairs = [_pairs(sample.orbit, *sides)] if all(len(side) for side in sides) else []
-    if not pairs or len(pairs[0][0]) < FEWEST_PAIRS:
+    a, b = pairs(sample.orbit, *sides)
+    if len(a) < FEWEST_PAIRS:
         return None
-    a, b = pairs[0]
     kind = sample.chamber[a] * len(detector.chambers) + sample.chamber[b]
     return slope_of(steep[a] - steep[b], fitted.t0_ns[b] - fitted.t0_ns[a], kind)
 
 
-def _pairs(
+def pairs(
     orbit: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs of one of each of two lots that are in one orbit."""

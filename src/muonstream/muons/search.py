@@ -64,7 +64,7 @@ def _candidates(
     velocity, half, slack, pitch, width = geometry
     window = (half + 2 * slack) / velocity
     found = 0
-    near, n_near, turn, chi2_of = scratch
+    near, n_near, turn, pattern_fits = scratch
     x, vt, y = wires_and_times
     for i in range(first, last):
         n_near[:] = 0
@@ -115,7 +115,7 @@ def _candidates(
                 if corrected and hits > (2 if known else 3):
                     correction = (velocity, relation, table)
                     chi2, tan, position, tau, sides = best_corrected(
-                        layers, n, wires_and_times, tau, known, half, slack, config, correction, chi2_of
+                        layers, n, wires_and_times, tau, known, half, slack, config, correction, pattern_fits
                     )
                 else:
                     chi2, tan, position, tau, sides = best_sides(
@@ -314,7 +314,7 @@ def find_segments(
     fit_of = np.empty((MOST_CANDIDATES, 5))
     sides_of = np.empty(MOST_CANDIDATES, np.int64)
     near, n_near = np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64)
-    scratch = (near, n_near, np.empty(most, np.int64), np.empty(1 << most))
+    scratch = (near, n_near, np.empty(most, np.int64), np.empty((1 << most, 3)))
     has_relation, steps, first_ns, t0_tan_ns = relations
     wires_and_times = (np.zeros(most), np.zeros(most), np.zeros(most))
     done = 0

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 FEWEST_CROSSED: Final = 10
 """Segments that crossed a cell, for its efficiency to be shown."""
+FEWEST_TAGGED: Final = 20
+"""Muons that all other chambers saw, for the efficiency by them to be shown."""
 FEWEST_HITS: Final = 30
 """Hits at a distance from the wire, for their mean residual to be shown."""
 MOST_STRETCHES: Final = 256
@@ -183,11 +185,18 @@ def _peak_text(peak: CoreFit | None) -> str:
     return f"core {sigma:.0f} ± {error:.0f} um, tail {100 * peak.tail:.1f} ± {100 * peak.tail_error:.1f} %"
 
 
+def _tagged(found: int, expected: int) -> dict[str, float | None]:
+    """Efficiency by muons that every other chamber saw, None with too few of them."""
+    low, high = wilson(found, expected)
+    return {"share": found / expected if expected >= FEWEST_TAGGED else None, "low": low, "high": high}
+
+
 def muon_numbers(snapshot: Snapshot, newest: int | None, peaks: Mapping[str, CoreFit | None]) -> dict[str, Any]:
     """The numbers of muons as plain JSON types; newest: the bin of the rates that is now."""
     catalogue, total, rates = snapshot.catalogue, snapshot.total, snapshot.rates.muons
     counts = catalogue.view(total, "muon_counts")
     expected, found = (catalogue.view(total, name) for name in ("chamber_expected", "chamber_found"))
+    tagged, tagged_found = (catalogue.view(total, name) for name in ("chamber_tagged", "tagged_found"))
 
     def now(hz: Floats | None) -> float | None:
         return None if hz is None or newest is None else float(hz[newest].sum())
@@ -207,6 +216,8 @@ def muon_numbers(snapshot: Snapshot, newest: int | None, peaks: Mapping[str, Cor
                 "efficiency": int(found[c]) / int(expected[c]) if expected[c] else None,
                 "efficiency_low": low,
                 "efficiency_high": high,
+                "tagged": _tagged(int(tagged_found[c]), int(tagged[c])),
+                "quality": catalogue.view(total, "segment_quality")[c].tolist(),
                 "sigma_um": None if peak is None else 1000 * peak.sigma,
                 "sigma_error_um": None if peak is None else 1000 * peak.sigma_error,
                 "tail": None if peak is None else peak.tail,

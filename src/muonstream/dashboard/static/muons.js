@@ -212,12 +212,16 @@ function showChambers(chambers, named, colors, telescope) {
     write(".rate", `${format(chamber.segments_hz, "rate")}`);
     card.querySelector(".rate").dataset.value = chamber.segments ?? "";
     write(".full", `segments, ${chamber.segments ? format(chamber.full / chamber.segments, "percent") : "–"} in all layers`);
-    const { efficiency_low: low, efficiency_high: high } = chamber;
+    // by muons that every other chamber saw, where there are some: the line of one other chamber is wrong more often
+    const { tagged } = chamber;
+    const byTags = tagged.share !== null;
+    const { share, low, high } = byTags ? tagged : { share: chamber.efficiency, low: chamber.efficiency_low, high: chamber.efficiency_high };
     const interval = `(${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
     const { view } = telescope[c];
     const alone = telescope.filter((other) => other.view === view).length < 2;
     const unknown = `efficiency not known${alone ? `: no other chamber in view ${view}` : ""}`;
-    write(".share", chamber.efficiency === null ? unknown : `efficiency ${format(chamber.efficiency, "percent")} ${interval}`);
+    write(".share", share === null ? unknown : `efficiency ${format(share, "percent")} ${interval}`);
+    card.querySelector(".share").title = share === null ? "" : byTags ? "Tagged by every other chamber, of both views" : "By lines through other chambers of the view";
     write(".sigma", chamber.sigma_um === null ? "resolution not known" : `resolution ${chamber.sigma_um.toFixed(0)} ± ${chamber.sigma_error_um.toFixed(0)} um, ${(100 * chamber.tail).toFixed(0)} % with a wrong hit`);
   });
 }
