@@ -11,7 +11,7 @@ from test_kernel import DETECTORS, framed, words_of
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
-from muonstream.counting.pairs import ALL_BELOW_WORDS, accidental_pairs
+from muonstream.counting.pairs import ALL_BELOW_WORDS, MOST_IN_CELL, accidental_pairs
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.simulation.telescope import simulate_words
@@ -128,3 +128,26 @@ def test_what_chance_brings_is_what_even_noise_has() -> None:
 def test_nothing_gives_nothing() -> None:
     assert not TELESCOPE(Frames.empty()).total.any()
     assert Detector.default() == TELESCOPE.catalogue.detector
+
+
+@pytest.mark.parametrize("more", [0, 1, 1000])
+def test_cells_with_too_many_hits_in_an_orbit_are_given_up_and_others_are_not(more: int) -> None:
+    """Whatever the order of words; the hits of the crowded cell are counted, and no longer looked at."""
+    random = np.random.default_rng(3)
+    crowd: list[tuple[int, ...]] = [(2, 0, 9, 5, int(bx), 3) for bx in random.integers(0, 3564, MOST_IN_CELL + more)]
+    crowd += [(2, 0, 9, 6, 40, 3)] * MOST_IN_CELL
+    others: list[tuple[int, ...]] = [
+        (2, 0, cell, orbit, 100 + orbit, 7) for cell in (8, 10, 10, 60) for orbit in (5, 6)
+    ]
+    left = others + (crowd[-MOST_IN_CELL:] if more else crowd)
+    expected = oracle(TELESCOPE.catalogue, words_of(left))
+    expected["pair_given_up"] = np.array([[MOST_IN_CELL + more if more else 0], [0], [0], [0]])
+    for _ in range(2):
+        table = crowd + others
+        random.shuffle(table)
+        found = paired(TELESCOPE.catalogue, TELESCOPE(framed(words_of(table))).total)
+        if len(table) <= ALL_BELOW_WORDS:
+            for entry, counts in expected.items():
+                assert np.array_equal(found[entry], counts), entry
+        else:
+            assert found["pair_time"].sum() + found["pair_given_up"].sum() < len(table) * MOST_IN_CELL

@@ -98,6 +98,7 @@ class Catalogue:
     pair_after[K]               pairs of hits of a cell within 600 ns
     pair_next[2, K]             pairs within 10 ns: with the next channel, with the next cell of the layer
     pair_orbits[1]              orbits that were looked at, with hits or without
+    pair_given_up[C, 1]         hits that were not looked at: of cells with too many in an orbit
 
     With `muons`, those of `muonstream.counting.muon_entries` follow.
     """
@@ -132,6 +133,8 @@ class Catalogue:
         self._add("pair_after", "Pairs of hits within 600 ns", (cells,), cell_axis, "cell")
         self._add("pair_next", "Pairs with a neighbour within 10 ns", (2, cells), cell_axis, "cell")
         self._add("pair_orbits", "Orbits looked at for pairs", (1,), Axis("kind", "", 1, 0, 1), "detector")
+        given_up = "Hits of cells with too many in an orbit, not looked at for pairs"
+        self._add("pair_given_up", given_up, (chambers, 1), Axis("kind", "", 1, 0, 1), "chamber")
         self.counted_size = self.size
         """Size of the part that is there without muons too."""
         self.muon_shapes = muon_shapes(detector, cells) if muons else []

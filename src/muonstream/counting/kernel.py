@@ -35,6 +35,7 @@ from muonstream.counting.passages import (
     time_tdc,
 )
 from muonstream.counting.tally import (
+    FEW_ORBITS,
     LANES,
     ROW_CHAMBERS,
     ROW_SCINTILLATOR,
@@ -42,6 +43,7 @@ from muonstream.counting.tally import (
     count_by_orbit,
     drain,
     ends,
+    ends_of_few,
     sum_of,
     sum_of_bytes,
     tally,
@@ -240,7 +242,11 @@ def _accumulate(
                 most = tally_wide(touched, n_touched, active, chamber_of_block, occupied, in_chamber, lanes)
             else:
                 most = tally(touched, n_touched, active, row_of_block, occupied, lanes)
-            orbits[0] += sum_of_bytes(packed)
+            few = n_touched + np.uint64(n_passed) <= np.uint64(FEW_ORBITS)
+            if few:
+                orbits[0] += ends_of_few(touched, n_touched, passed, n_passed, occupied, first_orbit, row)
+            else:
+                orbits[0] += sum_of_bytes(packed)
             if n_scintillator:
                 near = np.uint64(0)
                 for j in range(n_passed):
@@ -282,18 +288,20 @@ def _accumulate(
                     orbits[2] += passage[orbit] > edge_tdc
                     passage[orbit] = NO_PASSAGE
                     crossed[orbit] = 0
-                    occupied[orbit] = 1
-            ends(packed, first_orbit, row)
-            occupied[:] = 0
+                    occupied[orbit] = not few
+            if not few:
+                ends(packed, first_orbit, row)
+                occupied[:] = 0
             row[ROW_WORDS] = n_words
             row[ROW_SCINTILLATOR] = n_scintillator
             for c in range(chambers):
                 n_cells, n_orbits = drain(lanes, c * (max_cells + 1), most, active_cells)
                 row[ROW_CHAMBERS + chambers + c] = n_cells
                 row[ROW_CHAMBERS + 2 * chambers + c] = n_orbits
-                now = sum_of(counts, block_starts[c] << 6, block_starts[c + 1] << 6)
-                row[ROW_CHAMBERS + c] = now - summed[c]
-                summed[c] = now
+                if n_cells:
+                    now = sum_of(counts, block_starts[c] << 6, block_starts[c + 1] << 6)
+                    row[ROW_CHAMBERS + c] = now - summed[c]
+                    summed[c] = now
                 if whole and 0 <= low_bin < by_orbit.shape[1]:
                     by_orbit[c, low_bin] += n_cells
             k += 1

@@ -2,6 +2,8 @@
 
 All pairs of hits of an orbit count, so that the order of words does not matter, and no pair reaches into another orbit.
 Where there are many words a part of the orbits is enough, chosen by their numbers and by the words of their window.
+A cell with very many hits in an orbit is left out there, and its hits are counted: so a hit is compared with at most
+5 `MOST_IN_CELL` others, those of its cell and of its four neighbours.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.counting.catalogue import PAIR_BINS, PAIR_STEP_TDC, Catalogue, Counts
 from muonstream.detector.channels import ChannelMap
 from muonstream.detector.model import Detector
@@ -37,6 +39,9 @@ AFTERPULSE_TDC: Final = 720
 """A hit at most so long after another of its cell, 600 ns, is taken for an afterpulse."""
 CROSSTALK_TDC: Final = 12
 """Hits of neighbours at most so far apart, 10 ns, are taken for one signal."""
+MOST_IN_CELL: Final = 64
+"""Hits of a cell in one orbit that are compared, a rate of 720 kHz: with more, all of them are given up, whichever came
+first, so that the order of words does not matter."""
 NEIGHBOURS: Final = 2
 """Kinds of neighbours: the next channel, and the next cell of the layer."""
 
@@ -48,6 +53,51 @@ def _step(n_words: int) -> int:
     while step * ALL_BELOW_WORDS < n_words and step < WINDOW_STEP * WINDOW_ORBITS:
         step *= 2
     return step
+
+
+@compiled
+def _give_up_crowded(
+    first: Any, before: Any, code_of: Any, in_cell: Any, hits: Any, chamber_of_block: Any, given_up: Any
+) -> Any:
+    """Take the hits of cells with more than `MOST_IN_CELL` out of an orbit's list, and out of the hits looked at.
+
+    Gives where the list begins now.
+
+    first: the place of the list's first hit; before: of each hit the next one's place, 0 for none
+    in_cell: uint32[K + 1], all 0, and left so; given_up: int64[C], to which the hits of each chamber are added
+    """
+    zero, one = np.uint64(0), np.uint64(1)
+    at = np.uint64(first)
+    while at != zero:
+        in_cell[code_of[at - one]] += 1
+        at = np.uint64(before[at - one])
+    at, kept, begin = np.uint64(first), zero, np.uint64(first)
+    while at != zero:
+        following = np.uint64(before[at - one])
+        code = code_of[at - one]
+        if in_cell[code] <= MOST_IN_CELL:
+            kept = at
+        else:
+            given_up[np.uint64(chamber_of_block[code >> np.uint32(6)])] += 1
+            hits[code] -= 1
+            if kept == zero:
+                begin = following
+            else:
+                before[kept - one] = following
+        at = following
+    in_cell[:] = 0
+    return begin
+
+
+@inlined
+def _has_more(first: Any, before: Any, n: int) -> bool:
+    """Whether a list has more than n hits."""
+    at = np.uint64(first)
+    for _ in range(n):
+        if at == np.uint64(0):
+            break
+        at = np.uint64(before[at - np.uint64(1)])
+    return bool(at != np.uint64(0))
 
 
 @compiled
@@ -88,6 +138,7 @@ def _pairs(
     time_of = np.empty(most, np.int32)
     before_in_cell = np.empty(most, np.uint32)
     newest = np.zeros(len(neighbours) + 1, np.uint32)
+    in_cell = np.zeros(len(neighbours) + 1, np.uint32)
     zero, one, orbit_shift = np.uint64(0), np.uint64(1), np.uint64(ORBIT_SHIFT)
     for k in range(len(keys)):
         n_words = 0
@@ -102,6 +153,7 @@ def _pairs(
         hits = data[at_hits:at_after]
         after = data[at_after:at_next]
         beside = data[at_next:at_orbits].reshape(NEIGHBOURS, len(neighbours))
+        given_up = data[at_orbits + 1 : at_orbits + 1 + chambers]
         data[at_orbits] += WINDOW_ORBITS // orbit_step
         # hits of the chosen orbits, as a list an orbit; without branches that could not be foreseen
         other = np.uint64(orbit_step - 1) << orbit_shift
@@ -137,6 +189,8 @@ def _pairs(
             orbits[n_several] = last
             n_several += np.uint64(before[last - one] != 0)
         for j in range(n_several):
+            if _has_more(orbits[j], before, MOST_IN_CELL):
+                orbits[j] = _give_up_crowded(orbits[j], before, code_of, in_cell, hits, chamber_of_block, given_up)
             # each hit with those of its cell, and of its neighbours, that were taken before it
             at = np.uint64(orbits[j])
             while at != zero:

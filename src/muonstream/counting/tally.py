@@ -15,6 +15,8 @@ ROW_FIRST_ORBIT, ROW_LAST_ORBIT, ROW_WORDS, ROW_SCINTILLATOR, ROW_CHAMBERS = 0, 
 """Columns of window rows; behind them, by chamber: hits, active cells, orbits with active cells."""
 
 LANES: Final = 4
+FEW_ORBITS: Final = 32
+"""Windows with at most so many touched orbits are looked at orbit by orbit: a run may have a window a word."""
 
 _EVEN_BYTES: Final = np.uint64(0x00FF00FF00FF00FF)
 _TOP_OF_PAIRS: Final = np.uint64(0x0001000100010001)
@@ -91,13 +93,15 @@ def tally_wide(
         occupied[orbit] = 1
         in_chamber[chamber_of_block[block], orbit] += popcount(active[where])
         active[where] = 0
-    for chamber in range(chambers):
-        for i in range(WINDOW_ORBITS):
-            n_active = in_chamber[chamber, i]
-            if n_active:
-                lanes[(chamber * numbers + n_active) * LANES] += 1
-                in_chamber[chamber, i] = 0
-                most = max(most, n_active)
+    # each chamber and orbit once, at the first of its blocks that was touched
+    for j in range(n_touched):
+        where = np.int64(touched[j])
+        chamber, orbit = chamber_of_block[where >> WINDOW_ORBIT_BITS], where & (WINDOW_ORBITS - 1)
+        n_active = in_chamber[chamber, orbit]
+        if n_active:
+            lanes[(chamber * numbers + n_active) * LANES] += 1
+            in_chamber[chamber, orbit] = 0
+            most = max(most, n_active)
     return most
 
 
@@ -126,6 +130,29 @@ def ends(packed: Any, first_orbit: int, row: Any) -> None:
     if packed[low]:
         row[ROW_FIRST_ORBIT] = first_orbit + 8 * low + (trailing_zeros(packed[low]) >> 3)
         row[ROW_LAST_ORBIT] = first_orbit + 8 * high + 7 - (leading_zeros(packed[high]) >> 3)
+
+
+@inlined
+def ends_of_few(
+    touched: Any, n_touched: Any, passed: Any, n_passed: int, occupied: Any, first_orbit: int, row: Any
+) -> int:
+    """First and last orbit, as `ends` finds them, of few that are listed; gives how many have hits.
+
+    `occupied` is emptied.
+    """
+    n, low, high = 0, WINDOW_ORBITS, -1
+    for j in range(np.uint64(n_touched)):
+        orbit = touched[j] & np.uint64(WINDOW_ORBITS - 1)
+        n += occupied[orbit]
+        occupied[orbit] = 0
+        at = int(np.int64(orbit))
+        low, high = min(low, at), max(high, at)
+    for j in range(n_passed):
+        at = int(np.int64(passed[j]))
+        low, high = min(low, at), max(high, at)
+    row[ROW_FIRST_ORBIT] = first_orbit + low if high >= 0 else -1
+    row[ROW_LAST_ORBIT] = first_orbit + high if high >= 0 else -1
+    return n
 
 
 @inlined

@@ -90,6 +90,13 @@ class FeedCollector:
                 rate.add_metric([chamber["name"]], chamber["recent_hit_rate_hz"])
         yield hits
         yield rate
+        crowded = CounterMetricFamily(
+            "muonstream_pair_hits_given_up", "Hits of cells with too many in an orbit to compare", labels=["chamber"]
+        )
+        given_up = snapshot.catalogue.view(snapshot.total, "pair_given_up")
+        for chamber, n in zip(snapshot.detector.chambers, given_up[:, 0].tolist(), strict=True):
+            crowded.add_metric([chamber.name], n)
+        yield crowded
 
     def _of_verdicts(self) -> Iterator[Metric]:
         verdicts = self._feed.board.verdicts
