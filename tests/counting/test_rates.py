@@ -20,7 +20,7 @@ WINDOWS = st.lists(st.integers(0, 3000), min_size=1, max_size=60, unique=True)
 def rows_of(windows: list[int]) -> NDArray[np.int64]:
     """Rows of one chamber with one hit, in the first orbit of each window."""
     rows = np.zeros((len(windows), RateBins(1).rows.shape[1]), np.int64)
-    rows[:, ROW_FIRST_ORBIT] = rows[:, ROW_LAST_ORBIT] = (np.array(windows) & KEY_WINDOW_MASK) << 10
+    rows[:, ROW_FIRST_ORBIT] = rows[:, ROW_LAST_ORBIT] = (np.array(windows, np.int64) & KEY_WINDOW_MASK) << 10
     rows[:, ROW_CHAMBERS] = 1
     return rows
 
@@ -172,3 +172,30 @@ def test_a_thinned_series_has_at_most_about_n_bins_with_the_means_of_its_neighbo
     assert np.allclose(thin.hits_hz, expected)
     assert np.allclose(np.diff(thin.time_s) / thin.width_s % 1, 0)
     assert whole.thinned(3000) is whole
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 400)), min_size=1, max_size=80, unique=True),
+    st.integers(1, 6),
+    st.integers(1, 12),
+    st.lists(st.integers(0, 80), max_size=3),
+)
+def test_at_any_bounds_nothing_is_lost_and_a_stored_state_goes_on(
+    windows: list[tuple[int, int]], max_epochs: int, max_bins: int, cuts: list[int]
+) -> None:
+    """Windows of many epochs in bins that hold few: they merge, whatever was stored in between."""
+    keys = np.array(sorted(epoch << KEY_WINDOW_BITS | window for epoch, window in windows), np.int64)
+    whole = RateBins(1, max_bins=max_bins, max_epochs=max_epochs)
+    whole.add(keys, rows_of(keys.tolist()))
+    bins = RateBins(1, max_bins=max_bins, max_epochs=max_epochs)
+    for part in np.split(keys, sorted(min(cut, len(keys)) for cut in cuts)):
+        bins.add(part, rows_of(part.tolist()))
+        stored = bins.state()
+        bins = RateBins(1, max_bins=max_bins, max_epochs=max_epochs)
+        bins.restore(stored)
+        assert len(bins.begins) <= bins.max_bins
+    assert int(bins.rows[:, ROW_CHAMBERS].sum()) == len(windows)
+    assert (bins.begins.tolist(), bins.rows.tolist()) == (whole.begins.tolist(), whole.rows.tolist())
+    assert bins.newest == whole.newest
+    assert bins.live_time_s() >= 0
+    assert len(bins.series().time_s) == len(bins.begins)

@@ -103,9 +103,16 @@ class RateBins:
     is seen only if what lies on both its sides comes in order.
     """
 
-    def __init__(self, chambers: int, *, muons: bool = False) -> None:
-        """With muons, rows have their columns too, see `MuonColumns`."""
+    def __init__(
+        self, chambers: int, *, muons: bool = False, max_bins: int = MAX_BINS, max_epochs: int = MOST_EPOCHS
+    ) -> None:
+        """With muons, rows have their columns too, see `MuonColumns`.
+
+        max_bins, max_epochs: past so many bins, or epochs with bins of their own, they are merged; there may be as many
+        bins as epochs at least
+        """
         self.chambers = chambers
+        self.max_bins, self.max_epochs = max(max_bins, max_epochs), max_epochs
         self.muons = muons
         self.windows_per_bin = BIN_WINDOWS
         self.epochs_per_bin = 1
@@ -118,7 +125,7 @@ class RateBins:
         self._gaps: Gaps | None = None
 
     def copy(self) -> RateBins:
-        other = RateBins(self.chambers, muons=self.muons)
+        other = RateBins(self.chambers, muons=self.muons, max_bins=self.max_bins, max_epochs=self.max_epochs)
         other.restore(self.state())
         return other
 
@@ -165,14 +172,14 @@ class RateBins:
 
     def _too_many(self) -> bool:
         """Whether bins must be merged, by widths that are set here: what they become depends on all rows alone."""
-        if len(self.begins) <= MOST_EPOCHS:
+        if len(self.begins) <= self.max_epochs:
             return False
         epochs = np.unique(self._epochs())
-        if len(np.unique(epochs // self.epochs_per_bin)) > MOST_EPOCHS:
+        if len(np.unique(epochs // self.epochs_per_bin)) > self.max_epochs:
             self.epochs_per_bin *= 2
             self.windows_per_bin = BIN_WINDOWS
             return True
-        if self.epochs_per_bin == 1 and len(self.begins) > MAX_BINS:
+        if self.epochs_per_bin == 1 and len(self.begins) > self.max_bins:
             self.windows_per_bin *= 2
             return True
         return False
