@@ -57,7 +57,7 @@ def muons() -> Snapshot:
         empty = pipeline.snapshot()
     total = empty.total.copy()
     view = empty.catalogue.view
-    view(total, "muon_counts")[:] = [90, 60, 40, 20, 1, 2, 3]
+    view(total, "muon_counts")[:] = [90, 60, 40, 20, 1, 2, 3, 4]
     view(total, "segment_hits")[0, 4] = 50
     view(total, "chamber_expected")[:] = [100, 0, 0, 0]
     view(total, "chamber_found")[:] = [80, 0, 0, 0]
@@ -85,7 +85,7 @@ def test_muons_are_told_by_chamber_and_left_out_where_there_are_too_few(muons: S
     assert by("residual_rms_um") == {names[0]: 250}
     assert by("drift_velocity_um_per_ns") == {names[0]: pytest.approx(50.0)}
     assert set(by("drift_velocity_error_um_per_ns")) == {names[0]}
-    assert by("reconstruction_given_up_total", "kind") == {"hits": 1, "choices": 2, "fits": 3}
+    assert by("reconstruction_given_up_total", "kind") == {"hits": 1, "choices": 2, "fits": 3, "segments": 4}
     assert found["muonstream_tracks_total"] == [({}, 40)]
     assert found["muonstream_muons_total"] == [({}, 20)]
 

@@ -10,14 +10,17 @@ from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.muons.events import RING, MuonEvent, newest
+from muonstream.muons.events import MOST_HITS, RING, MuonEvent, newest
 from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.telescope import simulate_words
+from muonstream.words import encode
 
 TELESCOPE = Detector.default()
 WORDS = simulate_words(60_000, TELESCOPE, muon_rate_hz=200, seed=12)
 BUILDER = FrameBuilder(TELESCOPE.boards)
 FRAMES = Frames.join([BUILDER.push(WORDS), BUILDER.finish()])
+MUON = [(16, 1112), (18, 1357), (17, 1110), (19, 1357)]
+"""A vertical muon in a chamber, as cells and TDC counts."""
 RECONSTRUCTION = Reconstruction(Catalogue(TELESCOPE, muons=True))
 EVENTS = RECONSTRUCTION(FRAMES).events
 
@@ -71,3 +74,21 @@ def test_snapshots_carry_the_ring_and_words_still_held_are_in_it() -> None:
 def test_no_frames_have_no_muons() -> None:
     assert RECONSTRUCTION(Frames.empty()).events == ()
     assert np.array_equal(RECONSTRUCTION(Frames.empty()).total, RECONSTRUCTION.catalogue.zeros())
+
+
+@pytest.mark.parametrize("crowd", [0, MOST_HITS, 5000])
+def test_of_a_muon_in_a_crowd_its_own_hits_and_the_nearest_are_kept_and_the_others_counted(crowd: int) -> None:
+    """A cell that has thousands of hits in a muon's orbit makes no message of thousands of hits."""
+    muon = [(0, 64 * half + cell, 1000 + tdc) for half in (0, 1) for cell, tdc in MUON]
+    # in a chamber of another board, so that it is in no segment
+    others = [(1, 3, 2100 + i % 200) for i in range(crowd)]
+    board, channel, tdc = np.array([*others, *muon]).T
+    words = encode(fpga=board, channel=channel, orbit=7, bx=(tdc - 1) // 30, tdc=1 + (tdc - 1) % 30)
+    (event,) = RECONSTRUCTION(Frames(words, np.array([0, len(words)]), np.array([0]))).events
+    assert len(event.hits) + event.hits_left_out == crowd + len(muon)
+    assert len(event.hits) <= MOST_HITS
+    assert sum(hit.side != 0 for hit in event.hits) == 4 * len(event.segments) > 0
+    assert MuonEvent.from_dict(event.as_dict()) == event
+    old = event.as_dict()
+    del old["hits_left_out"]
+    assert MuonEvent.from_dict(old).hits_left_out == 0

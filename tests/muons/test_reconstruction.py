@@ -125,7 +125,7 @@ def test_a_pipeline_with_muons_has_them_in_snapshots_and_summaries() -> None:
     summary = muon_summary(snapshot)
     assert summary["segments"] == CATALOGUE.view(snapshot.total, "muon_counts")[SEGMENTS]
     assert summary["chambers"]["1"]["efficiency"]["share"] > 0.95
-    assert summary["given_up"] == {"hits": 0, "choices": 0, "fits": 0}
+    assert summary["given_up"] == {"hits": 0, "choices": 0, "fits": 0, "segments": 0}
     again = decode(encode(snapshot))
     assert np.array_equal(again.total, snapshot.total)
     assert again.catalogue.entries.keys() == CATALOGUE.entries.keys()

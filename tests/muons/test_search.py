@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_segments import DETECTOR, as_fits, framed, words_of
 
+from muonstream.muons.grouping import SPARSE_WORDS, sort_keys
 from muonstream.muons.search import (
     GIVEN_UP_CANDIDATES,
     GIVEN_UP_CHOICES,
@@ -23,6 +24,8 @@ MUON = [(16, 1112), (18, 1357), (17, 1110), (19, 1357)]
 COLUMN = {layer: int(np.flatnonzero(CHAMBER.layer_of_cell() == layer)[4]) for layer in range(4)}
 """A cell of each layer, one below the other."""
 EDGE = int(np.flatnonzero(CHAMBER.layer_of_cell() == 2)[-1])
+OTHERS = encode(fpga=CHAMBER.board, channel=CHAMBER.first_channel, orbit=np.arange(500, 600), bx=5, tdc=1)
+"""Words of the same window that are in no segment: the search may take so many steps for each of them too."""
 EMPTY = encode(fpga=[], channel=[], orbit=[], bx=[], tdc=[])
 
 
@@ -96,7 +99,7 @@ def test_choices_past_the_limit_are_given_up_once_an_earliest_hit(each: int, giv
     assert (each**3 + 3 * each**2 > MOST_CHOICES) == bool(given_up)
     hits = [(COLUMN[0], 1000)]
     hits += [(COLUMN[layer], 1100 + 20 * layer + i) for layer in (1, 2, 3) for i in range(each)]
-    found = FIND(framed(words_of(CHAMBER, hits)))
+    found = FIND(framed(np.concatenate([words_of(CHAMBER, hits), OTHERS])))
     assert found.given_up[0, GIVEN_UP_HITS] == 0
     assert found.given_up[0, GIVEN_UP_CHOICES] == given_up
 
@@ -104,7 +107,9 @@ def test_choices_past_the_limit_are_given_up_once_an_earliest_hit(each: int, giv
 @pytest.mark.parametrize(("each", "past"), [(2, False), (7, True)])
 def test_fits_past_the_limit_are_given_up(each: int, past: bool) -> None:
     hits = [(COLUMN[layer], 1000 + 10 * i + layer) for i in range(each) for layer in range(4)]
-    found = SegmentFinder(DETECTOR, SegmentConfig(resolution_mm=10.0))(framed(words_of(CHAMBER, hits)))
+    found = SegmentFinder(DETECTOR, SegmentConfig(resolution_mm=10.0))(
+        framed(np.concatenate([words_of(CHAMBER, hits), OTHERS]))
+    )
     assert bool(found.given_up[0, GIVEN_UP_CANDIDATES]) == past
     # what was kept is enough to use every hit of some
     assert len(found.segments) > 0
@@ -126,3 +131,30 @@ def test_no_hit_is_in_two_segments(hits: list[tuple[int, int]]) -> None:
     assert ((segments.word >= 0).sum(axis=1) >= 3).all()
     channel = (words[used] >> np.uint64(49) & np.uint64(0x1FF)).astype(np.int64)
     assert np.array_equal(channel - CHAMBER.first_channel, segments.cell[segments.cell >= 0])
+
+
+@pytest.mark.parametrize("times", [8, 20])
+def test_with_more_hits_at_once_than_can_be_tried_the_rest_is_given_up(times: int) -> None:
+    """However many there are, steps are in proportion to words: what cannot be tried is counted."""
+    random = np.random.default_rng(7)
+    crowd = [(int(cell), 1000 + int(tdc)) for cell, tdc in random.integers((0, 0), (64, 400), (60 * times, 2))]
+    found = FIND(framed(np.concatenate([words_of(CHAMBER, crowd), words_of(CHAMBER, MUON, 900)])))
+    assert found.given_up[0].sum() > 0
+    # others of the same window are not given up with them
+    assert found.segments.cell[found.segments.orbit == 900].tolist() == [[16, 18, 17, 19]]
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), max_size=200))
+def test_keys_are_sorted_whatever_they_are(values: list[int]) -> None:
+    keys, spare = np.array(values, np.int64), np.empty(len(values), np.int64)
+    sort_keys(keys, len(keys), spare)
+    assert keys.tolist() == sorted(values)
+
+
+@pytest.mark.parametrize("words", [5, SPARSE_WORDS, SPARSE_WORDS + 1])
+def test_windows_with_few_and_with_many_words_are_searched_alike(words: int) -> None:
+    muons = np.concatenate([words_of(CHAMBER, MUON, orbit) for orbit in (7, 3, 900)])
+    more = encode(fpga=CHAMBER.board, channel=511, orbit=np.arange(words) % 1024, bx=5, tdc=1)
+    found = FIND(framed(np.concatenate([more, muons]))).segments
+    assert found.orbit.tolist() == [3, 7, 900]
+    assert found.cell.tolist() == [[16, 18, 17, 19]] * 3

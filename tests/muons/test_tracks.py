@@ -11,10 +11,11 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.muons.quality import CONFIRMED_NS, qualities
 from muonstream.muons.segments import SegmentConfig, SegmentFinder
 from muonstream.muons.tags import tagged
-from muonstream.muons.tracks import TrackConfig, TrackFinder, _probe
+from muonstream.muons.tracks import MOST_SEGMENTS, TrackConfig, TrackFinder, _probe
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 from muonstream.simulation.truth import Truth, with_truth
+from muonstream.words import encode
 
 TELESCOPE = Detector.default()
 EFFICIENCY = 0.9
@@ -182,3 +183,30 @@ def test_the_better_the_class_of_a_segment_the_more_are_right() -> None:
         same = (s.orbit == s.orbit[i]) & (s.chamber != s.chamber[i]) & (np.abs(s.t0_ns - s.t0_ns[i]) < CONFIRMED_NS)
         confirmed = classes[i] in (Quality.FULL_CONFIRMED, Quality.CONFIRMED)
         assert confirmed == bool(same.any())
+
+
+@pytest.mark.parametrize(("muons", "given_up"), [(3, False), (MOST_SEGMENTS, True)])
+def test_orbits_with_too_many_segments_have_no_tracks_and_their_segments_are_counted(
+    muons: int, given_up: bool
+) -> None:
+    """Which are too many, their number alone says; other orbits of the window are not touched."""
+    finder = SegmentFinder(Detector.default())
+    hits = [(16, 1112), (18, 1357), (17, 1110), (19, 1357)]
+    table = [
+        (board, 64 * half + cell, orbit, tdc + 800 * muon)
+        for orbit, many in ((5, muons), (9, 1))
+        for muon in range(many)
+        for board in (0, 1)
+        for half in (0, 1)
+        for cell, tdc in hits
+    ]
+    board, channel, orbit, tdc = np.array(table).T
+    words = encode(fpga=board, channel=channel, orbit=orbit, bx=(tdc - 1) // 30, tdc=1 + (tdc - 1) % 30)
+    frames = Frames(words, np.array([0, len(words)]), np.array([0]))
+    segments = finder(frames).segments
+    crowded = int((segments.orbit == 5).sum())
+    assert (crowded > MOST_SEGMENTS) == given_up
+    tracked = TrackFinder(finder)(segments)
+    assert tracked.given_up.tolist() == [crowded if given_up else 0]
+    orbits = tracked.tracks.orbit.tolist()
+    assert (9 in orbits, 5 in orbits) == (True, not given_up)

@@ -38,12 +38,12 @@ def test_nothing_is_plain_json_without_shares(empty: Snapshot) -> None:
 
 
 def test_counts_are_the_catalogues(empty: Snapshot, total: Counts) -> None:
-    empty.catalogue.view(total, "muon_counts")[:] = [11, 7, 5, 3, 1, 2, 4]
+    empty.catalogue.view(total, "muon_counts")[:] = [11, 7, 5, 3, 1, 2, 4, 8]
     summary = muon_summary(replace(empty, total=total))
     assert summary["segments"] == 11
     assert summary["segments_with_a_hit_in_each_layer"] == 7
     assert (summary["tracks"], summary["muons_in_both_views"]) == (5, 3)
-    assert summary["given_up"] == {"hits": 1, "choices": 2, "fits": 4}
+    assert summary["given_up"] == {"hits": 1, "choices": 2, "fits": 4, "segments": 8}
 
 
 def test_segments_are_by_chamber_and_second(empty: Snapshot, total: Counts) -> None:

@@ -16,10 +16,12 @@ from muonstream.detector.model import Detector
 
 Per = Literal["detector", "chamber", "layer", "cell", "view"]
 
-SEGMENTS, FULL_SEGMENTS, TRACKS, MUONS, GIVEN_UP = 0, 1, 2, 3, 4
-"""What `muon_counts` has: segments, those with a hit in each layer, tracks, muons with tracks in both views, and three
-kinds of what was given up to keep the work bounded: hits, choices of hits, fits."""
-COUNT_KINDS: Final = 7
+SEGMENTS, FULL_SEGMENTS, TRACKS, MUONS, GIVEN_UP, GIVEN_UP_SEGMENTS = 0, 1, 2, 3, 4, 7
+"""What `muon_counts` has: segments, those with a hit in each layer, tracks, muons with tracks in both views, and the
+kinds of what was given up to keep the work bounded, see `GIVEN_UP_KINDS`."""
+GIVEN_UP_KINDS: Final = ("hits", "choices", "fits", "segments")
+"""Hits and choices of hits not tried, fits not kept, segments of orbits with too many to look for tracks."""
+COUNT_KINDS: Final = GIVEN_UP + len(GIVEN_UP_KINDS)
 
 
 class Quality(IntEnum):

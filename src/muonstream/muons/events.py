@@ -39,6 +39,8 @@ RING: Final = 24
 BEFORE_NS: Final = 50.0
 AFTER_NS: Final = 500.0
 """Hits this much before and after a muon's t0 are shown with it."""
+MOST_HITS: Final = 256
+"""Hits shown with one muon: its own and those nearest to its t0; how many others there are is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,10 @@ class EventLine:
 
 @dataclass(frozen=True, slots=True)
 class MuonEvent:
-    """One muon. key: its window's key; orbit: the orbit counter; t0_ns: since the orbit's beginning."""
+    """One muon. key: its window's key; orbit: the orbit counter; t0_ns: since the orbit's beginning.
+
+    hits_left_out: hits near it in time that are not among its hits, past `MOST_HITS`
+    """
 
     key: int
     orbit: int
@@ -80,6 +85,7 @@ class MuonEvent:
     hits: tuple[EventHit, ...]
     segments: tuple[EventLine, ...]
     tracks: tuple[EventLine, ...]
+    hits_left_out: int = 0
 
     @property
     def order(self) -> tuple[int, int, float]:
@@ -107,6 +113,7 @@ class MuonEvent:
             hits=tuple(EventHit(**hit) for hit in table["hits"]),
             segments=tuple(EventLine(**line) for line in table["segments"]),
             tracks=tuple(EventLine(**line) for line in table["tracks"]),
+            hits_left_out=table.get("hits_left_out", 0),
         )
 
 
@@ -177,8 +184,9 @@ class EventMaker:
                     for place in muon.segments
                 ),
                 tracks=tuple(_track(tracks, one, self._middle_height_mm) for one in muon.tracks),
+                hits_left_out=left_out,
             )
-            for muon, hits in zip(muons, self._hits(frames, muons), strict=True)
+            for muon, hits, left_out in zip(muons, *self._hits(frames, muons), strict=True)
         )
 
     def _muon(self, s: Segments, tracks: Tracks, head: int) -> _Muon:
@@ -195,16 +203,27 @@ class EventMaker:
         t0_ns = float(np.mean(tracks.t0_ns[both]))
         return _Muon(int(tracks.frame[head]), int(tracks.orbit[head]), t0_ns, both, places, taken)
 
-    def _hits(self, frames: Frames, muons: list[_Muon]) -> list[list[EventHit]]:
-        """For each muon the hits of its orbit that are near its t0, chamber by chamber."""
+    def _hits(self, frames: Frames, muons: list[_Muon]) -> tuple[list[list[EventHit]], list[int]]:
+        """For each muon the hits of its orbit that are near its t0, chamber by chamber, and how many are left out."""
         found: list[list[EventHit]] = [[] for _ in muons]
+        left_out = [0 for _ in muons]
         if not muons:
-            return found
-        orbits = [_of_orbit(frames, muon.frame, muon.orbit) for muon in muons]
-        muon, at = np.repeat(np.arange(len(muons)), [len(places) for places in orbits]), np.concatenate(orbits)
-        code = self._map.codes[frames.words[at] >> np.uint64(CHANNEL_SHIFT)].astype(np.int64)
-        in_cell = code < self._map.n_cell_codes
-        muon, at, code = muon[in_cell], at[in_cell], code[in_cell]
+            return found, left_out
+        orbits: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = {}
+        chosen: list[NDArray[np.int64]] = []
+        for one, its in enumerate(muons):
+            where = its.frame, its.orbit
+            if where not in orbits:
+                orbits[where] = self._of_orbit(frames, *where)
+            at, code, time_ns = orbits[where]
+            apart = time_ns - its.t0_ns
+            near = np.flatnonzero((apart > -BEFORE_NS) & (apart < AFTER_NS))
+            if len(near) > MOST_HITS:
+                left_out[one] = len(near) - MOST_HITS
+                others = ~np.isin(at[near], list(its.taken))
+                near = np.sort(near[np.lexsort((np.abs(apart[near]), others))[:MOST_HITS]])
+            chosen.append(np.stack([np.full(len(near), one), at[near], code[near]]))
+        muon, at, code = np.concatenate(chosen, axis=1)
         chamber = self._map.chamber_of_block[code // BLOCK_CELLS]
         t0_ns = np.array([one.t0_ns for one in muons])[muon]
         inside_ns = (time_tdc(frames.words[at]) % TDC_PER_ORBIT) * NS_PER_TDC
@@ -216,13 +235,24 @@ class EventMaker:
         ]
         side, own_t0_ns, tan = np.array(taken, np.float64).reshape(-1, 3).T
         for c in range(len(self._chambers)):
-            here = np.flatnonzero((chamber == c) & (drift_ns > -BEFORE_NS) & (drift_ns < AFTER_NS))
+            here = np.flatnonzero(chamber == c)
             own_drift_ns = drift_ns[here] + t0_ns[here] - own_t0_ns[here]
             sides = side[here].astype(np.int64)
             made = self._hits_in(c, code[here] - self._map.cell_base[c], own_drift_ns, tan[here], sides)
             for one, hit in zip(muon[here].tolist(), made, strict=True):
                 found[one].append(hit)
-        return found
+        return found, left_out
+
+    def _of_orbit(
+        self, frames: Frames, frame: int, orbit: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """The hits of an orbit of a window: where they are in the frames, their codes, their times in ns."""
+        at = _of_orbit(frames, frame, orbit)
+        code = self._map.codes[frames.words[at] >> np.uint64(CHANNEL_SHIFT)].astype(np.int64)
+        in_cell = code < self._map.n_cell_codes
+        at, code = at[in_cell], code[in_cell]
+        inside_ns = (time_tdc(frames.words[at]) % TDC_PER_ORBIT) * NS_PER_TDC
+        return at, code, inside_ns + self._offset_ns[code]
 
     def _hits_in(
         self,

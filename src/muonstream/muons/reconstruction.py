@@ -13,6 +13,7 @@ from muonstream.counting.kernel import Accumulator, slots_of
 from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
     GIVEN_UP,
+    GIVEN_UP_SEGMENTS,
     HEIGHT_TAN,
     MISFIT_MM,
     MISS_MM,
@@ -129,6 +130,8 @@ class Reconstruction:
             filler.add("muon_counts", where, 0, np.full(len(where), kind))
         for kind in range(found.given_up.shape[1]):
             filler.add("muon_counts", lump, 0, np.full(len(lump), GIVEN_UP + kind), found.given_up[:, kind])
+        seen = lump[: len(tracked.given_up)]
+        filler.add("muon_counts", seen, 0, np.full(len(seen), GIVEN_UP_SEGMENTS), tracked.given_up)
         filler.add("segment_hits", at, s.chamber, s.hits)
         filler.add("segment_quality", at, s.chamber, qualities(s, lines.full))
         full = np.flatnonzero(lines.full)
@@ -169,7 +172,6 @@ class Reconstruction:
         filler.add("t0_views", at_track[muon], 0, tracks.t0_ns[tracks.partner[muon]] - tracks.t0_ns[muon])
         filler.add("zenith", at_track[muon], 0, np.degrees(np.arctan(tan)))
         for c in chambers:
-            seen = lump[: len(tracked.expected)]
             which = np.full(len(seen), c)
             filler.add("chamber_expected", seen, 0, which, tracked.expected[:, c])
             filler.add("chamber_found", seen, 0, which, tracked.found[:, c])

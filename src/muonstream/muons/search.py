@@ -1,4 +1,9 @@
-"""The search for segments: kernels over whole windows, orbit by orbit and chamber by chamber, with bounded work."""
+"""The search for segments: kernels over whole windows, orbit by orbit and chamber by chamber, with bounded work.
+
+The search may take `STEPS_A_HIT` for each hit of an orbit and chamber, and, once these are used up, the window's spare
+steps, of which there are `SPARE_STEPS` and `SPARE_STEPS_A_WORD` for each word. A step is about 7 ns. When there are
+none left, the choices not tried are given up, and counted.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,8 @@ from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN
 from muonstream.frames import KEY_WINDOW_MASK
 from muonstream.muons.correction import LAST_ROUNDS, ROUNDS, added_mm, best_corrected, refitted
-from muonstream.muons.patterns import MOST_LAYERS
+from muonstream.muons.grouping import group, sort_keys
+from muonstream.muons.patterns import FEWEST_LAYERS, MOST_LAYERS
 from muonstream.muons.sides import SAME, best_sides
 from muonstream.words import (
     BX_MASK,
@@ -29,6 +35,19 @@ MOST_IN_LAYER: Final = 8
 """Hits of one layer, after the earliest hit, that are tried with it; later ones are given up."""
 MOST_CHOICES: Final = 512
 """Choices of hits tried for one earliest hit."""
+STEPS_A_HIT: Final = 120
+SPARE_STEPS: Final = 2000
+SPARE_STEPS_A_WORD: Final = 120
+MOST_SPARE_STEPS: Final = 1 << 17
+"""Spare steps that one orbit and chamber may take at most: a counter that stands still leaves some to others."""
+SUBTDC: Final = 64
+"""Hits of a chamber are put in order of time by 1/64 of a TDC count."""
+EARLIEST: Final = 1 << 15
+KEY_TIME_SHIFT: Final = 40
+KEY_CELL_SHIFT: Final = 28
+KEY_CELL_MASK: Final = 0xFFF
+KEY_PLACE_MASK: Final = (1 << KEY_CELL_SHIFT) - 1
+"""Bits of what hits are sorted by: time, cell, then the order in which they came; a window has fewer than 2^28 hits."""
 MOST_CANDIDATES: Final = 256
 """Choices with a fit that are kept to be compared with one another."""
 NO_PASSAGE: Final = np.iinfo(np.int64).max
@@ -51,6 +70,7 @@ def _candidates(
     passage_ns: float,
     use_passage: bool,
     config: Any,
+    steps: int,
     given_up: Any,
     hits_of: Any,
     fit_of: Any,
@@ -59,18 +79,28 @@ def _candidates(
     wires_and_times: Any,
     corrected: bool,
     relation: Any,
-) -> int:
-    """All choices of hits among first to last that can be a segment, each with its best sides; gives their number."""
+) -> tuple[int, int]:
+    """Choices of hits among first to last that can be a segment, each with its best sides, in so many steps.
+
+    Gives the number of choices that fit, and the steps that are left.
+    """
     velocity, half, slack, pitch, width = geometry
     window = (half + 2 * slack) / velocity
     found = 0
     near, n_near, turn, pattern_fits = scratch
     x, vt, y = wires_and_times
     for i in range(first, last):
+        if steps <= 0:
+            given_up[GIVEN_UP_CHOICES] += last - i
+            break
         n_near[:] = 0
         for j in range(i + 1, last):
             if time[j] - time[i] > window:
                 break
+            if steps <= 0:
+                given_up[GIVEN_UP_HITS] += 1
+                break
+            steps -= 1
             row = layer[j]
             if row == layer[i] or abs(wire[j] - wire[i]) > width + config[2] * pitch * abs(row - layer[i]) + 2 * slack:
                 continue
@@ -91,6 +121,10 @@ def _candidates(
         turn[:] = 0
         tried = 0
         while True:
+            if steps <= 0:
+                given_up[GIVEN_UP_CHOICES] += 1
+                break
+            steps -= 2
             layers, hits, steep = 0, 0, False
             before = -1
             for row in range(n):
@@ -111,6 +145,7 @@ def _candidates(
                     given_up[GIVEN_UP_CHOICES] += 1
                     break
                 tried += 1
+                steps -= max(n - 3, 1) << (n - 1)
                 tau = (passage_ns - time[i]) * velocity if known else 0.0
                 if corrected and hits > (2 if known else 3):
                     correction = (velocity, relation, table)
@@ -148,7 +183,7 @@ def _candidates(
                 row += 1
             if row == n:
                 break
-    return found
+    return found, steps
 
 
 @compiled
@@ -245,30 +280,6 @@ def _write(
 
 
 @compiled
-def _by_chamber(
-    words: Any, codes: Any, chamber_of_block: Any, cell_codes: int, chambers: int, starts: Any, order: Any
-) -> None:
-    """Places of the words that are hits: order[starts[b]:starts[b + 1]] of b = orbit * chambers + chamber."""
-    starts[:] = 0
-    for turn in range(2):
-        for i in range(len(words)):
-            word = words[i]
-            code = codes[word >> np.uint64(CHANNEL_SHIFT)]
-            if code >= cell_codes or (word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK) >= np.uint64(BX_PER_ORBIT):
-                continue
-            orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
-            bucket = orbit * chambers + chamber_of_block[code >> 6]
-            if turn == 0:
-                starts[bucket + 2] += 1
-            else:
-                order[starts[bucket + 1]] = i
-                starts[bucket + 1] += 1
-        if turn == 0:
-            for b in range(2, len(starts)):
-                starts[b] += starts[b - 1]
-
-
-@compiled
 def find_segments(
     words: Any,
     starts: Any,
@@ -298,11 +309,15 @@ def find_segments(
     """Segments of all windows into `out` (integers) and `numbers`; gives how many."""
     chambers = len(cell_base)
     most = MOST_LAYERS
+    # one bucket an orbit and chamber
     buckets = np.zeros(WINDOW_ORBITS * chambers + 2, np.int64)
     longest = 0
     for k in range(len(keys)):
         longest = max(longest, starts[k + 1] - starts[k])
     order = np.empty(longest, np.int64)
+    spare = np.empty(longest, np.int64)
+    keys_of = np.empty(longest, np.int64)
+    groups = np.empty((min(longest, WINDOW_ORBITS * chambers) + 1, 2), np.int64)
     time = np.empty(longest)
     wire = np.empty(longest)
     layer = np.empty(longest, np.int64)
@@ -315,39 +330,52 @@ def find_segments(
     sides_of = np.empty(MOST_CANDIDATES, np.int64)
     near, n_near = np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64)
     scratch = (near, n_near, np.empty(most, np.int64), np.empty((1 << most, 3)))
-    has_relation, steps, first_ns, t0_tan_ns = relations
+    has_relation, relation_steps, first_ns, t0_tan_ns = relations
     wires_and_times = (np.zeros(most), np.zeros(most), np.zeros(most))
     done = 0
     for k in range(len(keys)):
         window = words[starts[k] : starts[k + 1]]
+        if len(window) < FEWEST_LAYERS:
+            continue
+        n_groups = group(window, codes, chamber_of_block, cell_codes, chambers, buckets, order, spare, groups)
         for i in range(len(window)):
             word = window[i]
             bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
             if codes[word >> np.uint64(CHANNEL_SHIFT)] == scintillator and bx < BX_PER_ORBIT:
                 orbit = np.int64((word >> np.uint64(ORBIT_SHIFT)) & np.uint64(WINDOW_ORBITS - 1))
                 passage[orbit] = min(passage[orbit], bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK)))
-        _by_chamber(window, codes, chamber_of_block, cell_codes, chambers, buckets, order)
         first_orbit = (keys[k] & KEY_WINDOW_MASK) << WINDOW_ORBIT_BITS
-        for bucket in range(WINDOW_ORBITS * chambers):
-            begin, end = buckets[bucket], buckets[bucket + 1]
+        spare_steps = SPARE_STEPS + SPARE_STEPS_A_WORD * len(window)
+        for g in range(n_groups):
+            bucket, begin, end = groups[g, 0], groups[g, 1], groups[g + 1, 1]
             c = bucket % chambers
             n = chamber_layers[c]
-            fewest = max(3, n - 1)
+            fewest = max(FEWEST_LAYERS, n - 1)
             if n == 0 or end - begin < fewest:
                 continue
-            # the hits of this orbit and chamber, in order of time
+            # the hits of this orbit and chamber, in order of time, cell and arrival
             for m in range(end - begin):
-                i = order[begin + m]
-                word = window[i]
+                word = window[order[begin + m]]
                 bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
                 tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
                 code = np.int64(codes[word >> np.uint64(CHANNEL_SHIFT)])
-                at = tdc * NS_PER_TDC + offset_ns[code]
-                j = m
-                while j > 0 and (time[j - 1] > at or (time[j - 1] == at and cell[j - 1] > code - cell_base[c])):
-                    time[j], cell[j], place[j] = time[j - 1], cell[j - 1], place[j - 1]
-                    j -= 1
-                time[j], cell[j], place[j] = at, code - cell_base[c], starts[k] + i
+                # cells of a chamber may have time offsets of their own
+                own_ns = offset_ns[code] - offset_ns[cell_base[c]]
+                when = tdc * SUBTDC + np.int64(np.rint(own_ns * (SUBTDC / NS_PER_TDC))) + EARLIEST
+                keys_of[m] = when << KEY_TIME_SHIFT | (code - cell_base[c]) << KEY_CELL_SHIFT | m
+            sort_keys(keys_of, end - begin, spare)
+            for m in range(end - begin):
+                key = keys_of[m]
+                at = order[begin + (key & KEY_PLACE_MASK)]
+                word = window[at]
+                bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
+                tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
+                cell[m] = (key >> KEY_CELL_SHIFT) & KEY_CELL_MASK
+                time[m] = tdc * NS_PER_TDC + offset_ns[cell_base[c] + cell[m]]
+                place[m] = starts[k] + at
+            borrowed = min(spare_steps, MOST_SPARE_STEPS)
+            own = STEPS_A_HIT * (end - begin)
+            steps = own + borrowed
             for m in range(end - begin):
                 layer[m] = cell_layer[cell_base[c] + cell[m]]
                 wire[m] = cell_wire[cell_base[c] + cell[m]]
@@ -360,7 +388,7 @@ def find_segments(
             passage_ns = passage[orbit] * NS_PER_TDC if has_passage else np.nan
             t, u = table_of[c], table_of[c] + known_tables
             free_table, known_table = (usable[t], solution[t], normal[t]), (usable[u], solution[u], normal[u])
-            corrected, relation = has_relation[c], (steps[c], first_ns[c], t0_tan_ns[c])
+            corrected, relation = has_relation[c], (relation_steps[c], first_ns[c], t0_tan_ns[c])
             # clusters: hits none of which is more than a drift time after the one before
             m = 0
             while m < end - begin:
@@ -375,7 +403,7 @@ def find_segments(
                     several += (layers >> row) & 1
                 found = 0
                 if several >= fewest:
-                    found = _candidates(
+                    found, steps = _candidates(
                         m,
                         stop,
                         time,
@@ -389,6 +417,7 @@ def find_segments(
                         passage_ns,
                         known,
                         config,
+                        steps,
                         given_up[k],
                         hits_of,
                         fit_of,
@@ -414,5 +443,6 @@ def find_segments(
                         if chosen[row] >= 0:
                             used[chosen[row]] = True
                     done += 1
+            spare_steps -= max(borrowed - max(steps, 0), 0)
         passage[:] = NO_PASSAGE
     return done

@@ -8,7 +8,7 @@ look for their partners first, and a segment is used once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from muonstream.detector.model import Detector
 from muonstream.muons.agreement import LOOSE, agree
 from muonstream.muons.segments import SegmentFinder, Segments
 from muonstream.muons.tags import tagged
+
+MOST_SEGMENTS: Final = 64
+"""Segments of one orbit, in all chambers, that are made tracks of: with more, all of that orbit are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ def _track(
     found: Any,
     tags: Any,
     has: Any,
+    given_up: Any,
 ) -> int:
     x, z, tan, t0 = lines
     chamber_view, chamber_z, chamber_half, in_view, origin = chambers
@@ -211,6 +215,10 @@ def _track(
         while last < n and orbit[last] == orbit[first] and frame[last] == frame[first]:
             last += 1
         begin, k = done, frame[first]
+        if last - first > MOST_SEGMENTS:
+            given_up[k] += last - first
+            first = last
+            continue
         if last - first > 1:
             _probe(first, last, chamber, view, full, lines, chambers, limits, inside, expected[k], found[k])
         if last - first >= fewest and fewest > 1:
@@ -274,6 +282,7 @@ class Tracked:
 
     expected, found: int64[k, C], by window and chamber, how often it should have seen a line, and did
     tagged, tagged_found: int64[k, C], how often a muon crossed it that all others saw, in both views, and it did
+    given_up: int64[k], by window, segments of orbits with too many
     """
 
     tracks: Tracks
@@ -282,6 +291,7 @@ class Tracked:
     found: NDArray[np.int64]
     tagged: NDArray[np.int64]
     tagged_found: NDArray[np.int64]
+    given_up: NDArray[np.int64]
 
 
 class TrackFinder:
@@ -335,6 +345,7 @@ class TrackFinder:
         numbers = np.empty((n, 4))
         windows = int(segments.frame[-1]) + 1 if n else 0
         expected, found, crossed, seen = np.zeros((4, windows, chambers), np.int64)
+        given_up = np.zeros(windows, np.int64)
         config = self.config
         done = _track(
             segments.frame,
@@ -356,6 +367,7 @@ class TrackFinder:
             found,
             (crossed, seen),
             self._has_segments,
+            given_up,
         )
         out, numbers = out[:done], numbers[:done]
         seed = out[:, 0]
@@ -371,4 +383,4 @@ class TrackFinder:
             segment=out[:, 4:].copy(),
             partner=out[:, 3].copy(),
         )
-        return Tracked(tracks, lines, expected, found, crossed, seen)
+        return Tracked(tracks, lines, expected, found, crossed, seen, given_up)

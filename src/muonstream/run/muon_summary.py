@@ -11,6 +11,7 @@ from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
     GIVEN_UP,
+    GIVEN_UP_KINDS,
     MUONS,
     SEGMENTS,
     TRACKS,
@@ -36,7 +37,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "segments_with_a_hit_in_each_layer": int(counts[FULL_SEGMENTS]),
         "tracks": int(counts[TRACKS]),
         "muons_in_both_views": int(counts[MUONS]),
-        "given_up": dict(zip(("hits", "choices", "fits"), counts[GIVEN_UP:].tolist(), strict=True)),
+        "given_up": dict(zip(GIVEN_UP_KINDS, counts[GIVEN_UP:].tolist(), strict=True)),
         "chambers": {
             str(chamber.number): {
                 **_chamber(catalogue, snapshot, c),

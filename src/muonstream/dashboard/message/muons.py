@@ -267,6 +267,7 @@ def event_json(event: MuonEvent, snapshot: Snapshot) -> dict[str, Any]:
             ]
             for h in event.hits
         ],
+        "hits_left_out": event.hits_left_out,
         "segments": [_line_json(line) for line in event.segments],
         "tracks": [_line_json(line) for line in event.tracks],
     }
