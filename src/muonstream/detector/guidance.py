@@ -54,6 +54,10 @@ GUIDANCE: Final[dict[str, str]] = {
         "Windows were closed before all boards had sent their words, for want of memory: words that came afterwards "
         "are late. Check whether one board lags far behind the others."
     ),
+    "given up": (
+        "So many hits came at once that some were not compared or not tried; all of them are counted. Look for a noisy "
+        "cell at Occupancy, and for a board whose orbit counter stands still at System."
+    ),
     "hit resolution": (
         "Hits scatter more than they should about straight tracks. Check gas and high voltage, then the drift "
         "velocity; `muonstream calibrate` finds it from a run."

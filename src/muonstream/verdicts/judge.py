@@ -12,6 +12,7 @@ from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.channels import SCINTILLATOR
 from muonstream.detector.level import Level
 from muonstream.verdicts.cells import CellCounts, CellVerdicts, cell_name, judge_cells, typical_hits
+from muonstream.verdicts.crowding import judge_crowding
 from muonstream.verdicts.echoes import judge_echoes
 from muonstream.verdicts.findings import (
     Finding,
@@ -94,6 +95,7 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
     detector = catalogue.detector
     compared, brief = windows.compared, windows.brief
     findings = [judge_hits(catalogue, windows), *judge_lost(catalogue, lost)]
+    findings += judge_crowding(catalogue, windows.brief.counts)
     silent, silent_boards = _silent(catalogue, windows.instant)
     findings += silent_boards
     cells: list[CellVerdicts] = []
