@@ -32,7 +32,6 @@ from muonstream.framing.state import (
     SOURCE_COLUMNS,
     SOURCES_AT,
     SOURCES_END,
-    TABLE,
     TABLE_ROWS,
     TOP,
     WHOLE_FIELDS,
@@ -41,7 +40,7 @@ from muonstream.words import encode
 
 ROW = WHOLE_FIELDS
 """The one source's row."""
-TABLE_OF_NOTHING = np.full((TABLE_ROWS, TABLE), -1, np.int64)
+TABLE_OF_NOTHING = np.full((TABLE_ROWS, 1 << 12), -1, np.int64)
 FIRST_IN_EPOCH = 5 << KEY_WINDOW_BITS
 
 

@@ -18,6 +18,7 @@ from muonstream.framing.state import (
     LATE,
     LINK,
     MAX_HELD,
+    MOST_OPEN,
     NEWEST,
     NO_KEY,
     PENDING_AT,
@@ -26,19 +27,19 @@ from muonstream.framing.state import (
     S_CURRENT,
     S_INPUT,
     STRAY,
-    TABLE,
     TABLE_ROWS,
     State,
 )
 from muonstream.words import Words, encode
 
 BOARDS = (0, 5)
+TABLE = 1 << 12
 TIMELESS = NO_KEY + ROW
 
 
 def state() -> State:
     c = control(len(BOARDS), lateness=2)
-    c[[AGREE, LINK, MAX_HELD]] = 64, 1 << 12, 1 << 20
+    c[[AGREE, LINK, MAX_HELD, MOST_OPEN]] = 64, 1 << 12, 1 << 20, TABLE // 2
     c[ROW + S_CURRENT] = TIMELESS
     c[ROW + S_INPUT : ROW + S_INPUT + 8] = -1
     for n, (board, i) in enumerate(zip(BOARDS, rows(c), strict=True)):

@@ -13,6 +13,7 @@ from muonstream.framing.state import (
     IN_CHUNK,
     LOG,
     MAX_HELD,
+    MOST_OPEN,
     NO_KEY,
     OPEN,
     RUNS,
@@ -24,7 +25,6 @@ from muonstream.framing.state import (
     T_COUNT,
     T_KEY,
     T_OPEN,
-    TABLE,
     TABLE_ROWS,
     WHOLE_FIELDS,
     State,
@@ -43,6 +43,7 @@ from muonstream.framing.windows import (
 )
 
 SOURCE = WHOLE_FIELDS
+TABLE = 1 << 10
 
 # few keys, of which many have the same place in the table
 keys = st.sampled_from([0, 1, 2, TABLE - 1, TABLE, TABLE + 1, 2 * TABLE, 3 * TABLE - 1])
@@ -53,7 +54,7 @@ def state(most: int = 1 << 20) -> State:
     """The state of one source without any words."""
     control = np.zeros(WHOLE_FIELDS + SOURCE_COLUMNS, np.int64)
     control[CLOSED] = -1
-    control[MAX_HELD] = most
+    control[[MAX_HELD, MOST_OPEN]] = most, TABLE // 2
     control[[SOURCES_AT, SOURCES_END]] = SOURCE, SOURCE + SOURCE_COLUMNS
     control[SOURCE + S_CURRENT] = NO_KEY + SOURCE
     return State(
@@ -145,7 +146,7 @@ def test_words_come_out_by_window_in_order_of_arrival(runs: list[tuple[int, int,
         found |= taken(made, words)
         assert found == {key: values for key, values in expected.items() if key <= closed}
         # what is left is copied, and moved to the front
-        keep(made.control, made.runs, made.log, words)
+        keep(made.control, made.runs, made.log, words, 0)
         left = made.runs[: made.control[RUNS]]
         compact(made.control, left, made.log, np.argsort(left[:, 0]))
         assert made.control[LOG] == made.control[HELD] == left[:, 1].sum()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from muonstream.compiled import compiled
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.framing.epochs import HOUR_WINDOWS, fall, is_reset, joined, take_back
@@ -57,7 +59,7 @@ from muonstream.framing.state import (
     WATCH,
 )
 from muonstream.framing.windows import add_run
-from muonstream.words import WINDOW_ORBIT_BITS
+from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_SHIFT
 
 IN_A_ROW: Final = 8
 """So many words of an input in a row, rising and none where it was before, are believed."""
@@ -257,7 +259,9 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
     """Set a word aside, and believe it with those that agree: 64 of them, or, if they may be, so many in a row."""
     if c[i + PENDING] == PENDING_WORDS:
         _forget(c, pending, i, 0)
-        pending[c[i + PENDING_AT], :-1] = pending[c[i + PENDING_AT], 1:].copy()
+        mine = pending[c[i + PENDING_AT]]
+        for p in range(np.uint64(PENDING_WORDS - 1)):
+            mine[p] = mine[p + np.uint64(1)]
         c[i + PENDING] -= 1
         c[i + CONTRADICTED] = max(c[i + CONTRADICTED] - 1, 0)
     pending[c[i + PENDING_AT], c[i + PENDING]] = word
@@ -274,9 +278,12 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
     if first >= 0:
         _accept(c, table, runs, pending, log, i, window, ROW_LINK, first)
         return
-    agree = 0
-    for p in range(c[i + CONTRADICTED], c[i + PENDING]):
-        agree += abs(window_of(pending[c[i + PENDING_AT], p]) - window) <= c[LINK]
+    # unsigned, so that several words are compared at once
+    agree, mine = 0, pending[c[i + PENDING_AT]]
+    lowest, reach_of = np.uint64(max(window - c[LINK], 0)), np.uint64(min(window, c[LINK]) + c[LINK])
+    shift, mask = np.uint64(WINDOW_SHIFT), np.uint64(KEY_WINDOW_MASK)
+    for p in range(np.uint64(c[i + CONTRADICTED]), np.uint64(c[i + PENDING])):
+        agree += ((mine[p] >> shift) & mask) - lowest <= reach_of
     if agree >= c[AGREE]:
         _accept(c, table, runs, pending, log, i, window, c[LINK], c[i + CONTRADICTED])
 

@@ -24,7 +24,17 @@ from muonstream.framing.remarks import (
     short_counter_remark,
 )
 from muonstream.framing.scan import scan
-from muonstream.framing.windows import close_all, closing_in_log, collect, compact, keep, slot_of
+from muonstream.framing.windows import (
+    close_all,
+    closing_in_log,
+    collect,
+    compact,
+    in_log,
+    keep,
+    make_room,
+    open_windows,
+    table_of,
+)
 from muonstream.words import WINDOW_SECONDS, Words
 
 BUFFERS = 8
@@ -58,8 +68,8 @@ class FrameBuilder:
     past it by `lateness_windows`. An input that others of its source have passed by `idle_seconds` of data, or that has
     nothing waiting to be read (`caught_up`) while others passed it by as much, does not hold the watermark. A jump
     ahead of more than `jump_seconds` moves time only when `agree_words` hit words of that input agree on it. When all
-    inputs fall back together it is a counter reset and a new epoch begins. What is held never exceeds
-    `max_held_words`: past that, the oldest windows close, and words for them are late.
+    inputs fall back together it is a counter reset and a new epoch begins. No more than `max_held_words` are held, and
+    fewer than `max_open_windows` stay open: past that, the oldest close, and words for them are late.
 
     The frames depend on each input's sequence of words only, not on how it was cut into pushes.
     """
@@ -73,6 +83,7 @@ class FrameBuilder:
         jump_seconds: float = 1.0,
         agree_words: int = 64,
         max_held_words: int = 16 << 20,
+        max_open_windows: int = fr.OPEN_WINDOWS,
     ) -> None:
         """Raise ValueError naming the option, what was found and what is allowed."""
         for name, value, low, high in (
@@ -81,6 +92,7 @@ class FrameBuilder:
             ("jump_seconds", jump_seconds, WINDOW_SECONDS, 1e6),
             ("agree_words", agree_words, 2, fr.PENDING_WORDS),
             ("max_held_words", max_held_words, 1, 1 << 36),
+            ("max_open_windows", max_open_windows, 2, 1 << 20),
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name}: found {value}, expected {low} to {high}")
@@ -99,10 +111,10 @@ class FrameBuilder:
         control[fr.JUMP] = math.ceil(jump_seconds / WINDOW_SECONDS)
         control[fr.AGREE] = agree_words
         control[fr.LINK] = 1 << 12
-        control[fr.MAX_HELD] = max_held_words
+        control[[fr.MAX_HELD, fr.MOST_OPEN]] = max_held_words, max_open_windows
         self._state = fr.State(
             control=control,
-            table=np.full((fr.TABLE_ROWS, fr.TABLE), -1, np.int64),
+            table=np.empty((fr.TABLE_ROWS, 0), np.int64),
             runs=np.empty((0, 3), np.int64),
             pending=np.zeros((0, fr.PENDING_WORDS), np.uint64),
             log=np.empty(0, np.uint64),
@@ -141,6 +153,9 @@ class FrameBuilder:
         pending[: len(self._state.pending)] = self._state.pending
         control = np.concatenate([whole, sources.ravel(), inputs.ravel()])
         self._state = self._state._replace(control=control, pending=pending)
+        if self._state.table.shape[1] < fr.table_size(int(whole[fr.MOST_OPEN]), len(inputs)):
+            table = table_of(int(whole[fr.MOST_OPEN]), len(inputs), *open_windows(self._state))
+            self._state = self._state._replace(table=table)
 
     def add_source(self, source: int = 0) -> None:
         """Announce a source, so that it is waited for; `push` does it by itself for one not yet known."""
@@ -175,7 +190,7 @@ class FrameBuilder:
         words = uniform(words)
         self._words += len(words)
         closed = ClosedWindows(words)
-        row = self._row(index)
+        row, kept = self._row(index), int(self._state.control[fr.RUNS])
         for begin in range(0, len(words), CHUNK_WORDS):
             end = min(begin + CHUNK_WORDS, len(words))
             # what was set aside before or in this chunk may be released in it
@@ -183,16 +198,17 @@ class FrameBuilder:
             st, at = self._state, begin
             while at < end:
                 at = scan(st.control, st.table, st.runs, st.pending, st.log, row, words, at, end)
-                self._collect(closed)
-        self._keep(words)
+                if self._collect(closed):
+                    kept = 0
+        self._keep(words, kept)
         return closed.frames()
 
-    def _collect(self, closed: ClosedWindows) -> None:
-        """Take the windows that have closed out of the state."""
+    def _collect(self, closed: ClosedWindows) -> bool:
+        """Take the windows that have closed out of the state, and say whether there were any."""
         st = self._state
         closing, runs = int(st.control[fr.CLOSING]), int(st.control[fr.RUNS])
         if not closing:
-            return
+            return False
         # sorted here: numba takes seconds to compile a sort; what closes later has higher keys and no fewer words lost
         rows = st.table[:, :closing]
         for row in (fr.T_CLOSING, fr.T_LATE, fr.T_STRAY):
@@ -209,6 +225,7 @@ class FrameBuilder:
             st.control, st.table, st.runs, st.log, closed.held, closed.filled, stretches, ends, keys
         )
         closed.add(stretches[:n], ends[:k], keys[:k])
+        return True
 
     def _note_lost(self, keys: NDArray[np.int64], late: NDArray[np.int64], stray: NDArray[np.int64]) -> None:
         """Keep the keys of windows at whose closing more words had been lost than at that of the one before."""
@@ -227,14 +244,16 @@ class FrameBuilder:
         lost, self._lost = self._lost, []
         return lost
 
-    def _keep(self, words: Words) -> None:
-        """Copy what is held of words that were pushed: they are not ours."""
+    def _keep(self, words: Words, first: int) -> None:
+        """Copy what is held of words that were pushed, in runs from `first` on: they are not ours."""
         st = self._state
-        self._forget_dropped()
-        runs = st.runs[: int(st.control[fr.RUNS])]
+        if st.control[fr.DROPPED_RUNS]:
+            self._forget_dropped()
+            first = 0
+        runs = st.runs[first : int(st.control[fr.RUNS])]
         self._reserve(0, int(runs[runs[:, 0] >= fr.IN_CHUNK, 1].sum()))
         st = self._state
-        keep(st.control, st.runs, st.log, words)
+        keep(st.control, st.runs, st.log, words, first)
 
     def _forget_dropped(self) -> None:
         """Take runs out whose words are held no more: they would fill a log that is sized for what is held."""
@@ -243,10 +262,7 @@ class FrameBuilder:
         held = runs[runs[:, 2] != fr.DROPPED]
         if len(held) < len(runs):
             runs[: len(held)] = held
-            st.control[fr.RUNS] = len(held)
-
-    def _held(self) -> int:
-        return int(self._state.control[fr.HELD])
+            st.control[[fr.RUNS, fr.DROPPED_RUNS]] = len(held), 0
 
     def _reserve(self, runs: int, words: int) -> None:
         """Make room for so many more runs, and words held: compact the log when that helps, else let it grow."""
@@ -263,12 +279,12 @@ class FrameBuilder:
         needed = used + words + released
         if needed > len(st.log):
             self._forget_dropped()
-            live = self._held() + words + released
+            live = self.held_words + words + released
             if 2 * live > len(st.log):
                 grown_log = np.empty(4 * live, np.uint64)
                 grown_log[:used] = st.log[:used]
                 st = st._replace(log=grown_log)
-            compact(st.control, st.runs, st.log, _in_log(st))
+            compact(st.control, st.runs, st.log, in_log(st))
         self._state = st
 
     def boundary(self, source: int = 0) -> Frames:
@@ -289,6 +305,7 @@ class FrameBuilder:
             st = self._state
             row = int(st.control[fr.INPUTS_AT]) + (first + board) * fr.INPUT_COLUMNS
             resolve_pending(st.control, st.table, st.runs, st.pending, st.log, row)
+            make_room(st.control, st.table, st.runs)
 
     def _row(self, index: int) -> int:
         """The offset of a source's row in the control array."""
@@ -357,7 +374,7 @@ class FrameBuilder:
     @property
     def held_words(self) -> int:
         """Words held now, as `counts` has them."""
-        return self._held()
+        return int(self._state.control[fr.HELD])
 
     @property
     def counts(self) -> BuilderCounts:
@@ -401,17 +418,17 @@ class FrameBuilder:
     def state(self) -> dict[str, Any]:
         """All that the builder remembers, as plain numbers and arrays, for `restore`."""
         st = self._state
-        compact(st.control, st.runs, st.log, _in_log(st))
+        compact(st.control, st.runs, st.log, in_log(st))
         c = st.control
-        opened = st.table[fr.T_OPEN, : c[fr.OPEN]]
+        opened, open_words = open_windows(st)
         return {
             "layout": list(fr.LAYOUT),
             "boards": list(self._boards),
             "names": list(self._names),
             "words": self._words,
             "control": c.copy(),
-            "open": opened.copy(),
-            "open_words": np.array([st.table[fr.T_COUNT, slot_of(st.table, int(key))] for key in opened], np.int64),
+            "open": opened,
+            "open_words": open_words,
             "runs": st.runs[: c[fr.RUNS]].copy(),
             "pending": st.pending.copy(),
             "log": st.log[: c[fr.LOG]].copy(),
@@ -424,18 +441,8 @@ class FrameBuilder:
         if tuple(state["boards"]) != self._boards:
             raise ValueError(f"boards: found {state['boards']}, expected {list(self._boards)} as before")
         self._names, self._words = [int(name) for name in state["names"]], int(state["words"])
-        table = np.full((fr.TABLE_ROWS, fr.TABLE), -1, np.int64)
-        for i, (key, words) in enumerate(zip(state["open"].tolist(), state["open_words"].tolist(), strict=True)):
-            slot = slot_of(table, key)
-            table[[fr.T_KEY, fr.T_COUNT], slot] = key, words
-            table[fr.T_OPEN, i] = key
         runs, log = np.array(state["runs"], np.int64).reshape(-1, 3), np.array(state["log"], np.uint64)
-        self._state = fr.State(state["control"].copy(), table, runs, state["pending"].copy(), log)
+        pending, most_open = state["pending"].copy(), int(state["control"][fr.MOST_OPEN])
+        table = table_of(most_open, len(pending), state["open"], state["open_words"])
+        self._state = fr.State(state["control"].copy(), table, runs, pending, log)
         self._lost_before = self.counts.late + self.counts.stray
-
-
-def _in_log(st: fr.State) -> NDArray[np.int64]:
-    """The runs whose words are in the log, by where they are in it."""
-    offsets = st.runs[: int(st.control[fr.RUNS]), 0]
-    order = np.argsort(offsets)
-    return order[: np.count_nonzero(offsets < fr.IN_CHUNK)]

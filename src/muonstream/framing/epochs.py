@@ -20,6 +20,7 @@ from muonstream.framing.state import (
     BOARD,
     CLOSED,
     DROPPED,
+    DROPPED_RUNS,
     EARLY,
     EARLY_TOP,
     EPOCH,
@@ -204,3 +205,4 @@ def _drop(c: Any, table: Any, runs: Any, log: Any, words: Any, r: int) -> None:
     table[T_COUNT, slot_of(table, key)] -= length
     c[HELD] -= length
     runs[r, 2] = DROPPED
+    c[DROPPED_RUNS] += 1

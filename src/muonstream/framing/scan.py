@@ -35,18 +35,18 @@ from muonstream.framing.state import (
     HELD,
     IN_CHUNK,
     MAX_HELD,
+    MOST_OPEN,
     NEWEST,
     NO_KEY,
     OPEN,
-    OPEN_WINDOWS,
     RESETS,
     S_CURRENT,
     S_INPUT,
     SCANNED,
-    TABLE,
+    T_KEY,
     WATCH,
 )
-from muonstream.framing.windows import add_run, give_time, make_room
+from muonstream.framing.windows import add_run, give_time, make_room, slot_of, too_much
 from muonstream.words import FPGA_SHIFT, HEAD_MASK, HEAD_SHIFT, WINDOW_SHIFT, Head
 
 AT_ONCE: Final = 16
@@ -102,15 +102,21 @@ def _continue(current: int, boards: int, want: Any, epoch: Any, lowest: Any, new
 
 
 @inlined
-def _stop(c: Any, begin: int, end: int) -> int:
-    """How far a run that begins at `begin` may go before more is held than may be."""
+def _stop(c: Any, table: Any, current: int, begin: int, end: int) -> int:
+    """How far a run that begins at `begin` may go before more is held than may be, or too many windows are open.
+
+    A run that opens the last window there may be ends with its first word: what closes then must not depend on where
+    the run ends, as that is where a push may be cut.
+    """
+    if c[OPEN] + 1 >= c[MOST_OPEN] and current < NO_KEY and table[T_KEY, slot_of(table, current)] != current:
+        return int(min(end, begin + 1))
     return int(min(end, begin + max(c[MAX_HELD] - c[HELD], 0) + 1))
 
 
 @inlined
-def _crowded(c: Any) -> bool:
+def _crowded(c: Any, table: Any) -> bool:
     """Whether the table of open windows has become so full, of those that wait to be collected, that it must stop."""
-    return bool(c[OPEN] + c[CLOSING] >= 3 * TABLE // 4)
+    return bool(4 * (c[OPEN] + c[CLOSING]) >= 3 * table.shape[1])
 
 
 @compiled
@@ -146,7 +152,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
         usual = _continue(current, boards, want, epoch, lowest, newest)
         word, code, key = np.uint64(0), 0, 0
         tried = n
-        stop = _stop(c, begin, end)
+        stop = _stop(c, table, current, begin, end)
         while n < stop:
             if n >= tried:
                 if n + AT_ONCE <= stop and _all_usual(words, n, usual):
@@ -170,15 +176,16 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if n > begin:
                 add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
                 begin = n
-                if _crowded(c):
+                if _crowded(c, table):
                     end = n
                     break
-                stop = _stop(c, begin, end)
+                stop = end
             key = epoch[code] | window_of(word)
             if not max(closed, lowest[code] - 1) < key <= newest[code] or current >= NO_KEY:
                 break
             current = key
             usual = _continue(current, boards, want, epoch, lowest, newest)
+            stop = _stop(c, table, current, begin, end)
             n += 1
         if n == end:
             break
@@ -186,7 +193,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             add_run(c, table, runs, IN_CHUNK + begin, n - begin, current)
             begin = n
             make_room(c, table, runs)
-            if _crowded(c):
+            if _crowded(c, table):
                 end = n
                 break
             continue
@@ -212,14 +219,18 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
             if current >= NO_KEY:
                 give_time(c, table, runs, current, key)
             current = key
-            if c[HELD] > c[MAX_HELD] or c[OPEN] >= OPEN_WINDOWS:
-                make_room(c, table, runs)
+        if too_much(c):
+            # of words set aside that have been released, or of those that had no time
+            make_room(c, table, runs)
+            if 0 <= key <= c[CLOSED]:
+                count_late(c, i, key)
+                begin = n
         _steady(c, i, code, mask, epoch, lowest, newest)
-        if _crowded(c):
+        if _crowded(c, table):
             end = n
             break
     add_run(c, table, runs, IN_CHUNK + begin, end - begin, current)
-    if current >= NO_KEY or c[OPEN] >= OPEN_WINDOWS or c[HELD] > c[MAX_HELD]:
+    if too_much(c):
         make_room(c, table, runs)
     c[source + S_CURRENT] = current
     c[SCANNED] = scanned + end

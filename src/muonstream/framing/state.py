@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 PENDING_WORDS: Final = 256
 """Words set aside an input at most; the oldest goes when one more comes."""
-TABLE: Final = 1 << 16
-OPEN_WINDOWS: Final = TABLE // 2
+OPEN_WINDOWS: Final = 1 << 15
+"""Windows open at most; past that the oldest close."""
 NO_KEY: Final = 1 << 60
 """Words without a time, before the source's first window: the key is NO_KEY + source until one opens."""
 IN_CHUNK: Final = 1 << 40
@@ -21,8 +21,9 @@ DROPPED: Final = -2
 # whole, then a row a source, then a row an input; a row is named by its offset
 CLOSED, ALL_TOP, ALL_PROGRESS, HELD, RUNS, LOG, OPEN, CLOSING, STRAY, FORCED, RESETS, LATENESS, IDLE, JUMP = range(14)
 AGREE, LINK, MAX_HELD, SOURCES_AT, SOURCES_END, INPUTS_AT, INPUTS_END = range(14, 21)
-# words scanned so far, of all sources; the jump believed past ALL_TOP; the highest and lowest window a fall began at
-SCANNED, LEAD_JUMP, FALL_HIGH, FALL_LOW, WHOLE_FIELDS = range(21, 26)
+# words scanned so far, of all sources; the jump believed past ALL_TOP; the highest and lowest window a fall began at;
+# windows open at most; runs whose words are held no more
+SCANNED, LEAD_JUMP, FALL_HIGH, FALL_LOW, MOST_OPEN, DROPPED_RUNS, WHOLE_FIELDS = range(21, 28)
 # columns of a source's row; from S_INPUT on, the row of each board's input or -1
 S_TOP, S_PROGRESS, S_CAUGHT_UP, S_ENDED, S_CURRENT, S_INPUT, SOURCE_COLUMNS = 0, 1, 2, 3, 4, 5, 13
 # columns of an input's row
@@ -37,12 +38,24 @@ LATE, CONTRADICTED, PENDING_AT = 14, 15, 16
 # LAST, TURNS: the orbit of its last word there, and how often it fell by half of all it had
 MARK_SCANNED, LAG, STEP, ALONE, LATE_BY, EARLY, EARLY_TOP, LAST, TURNS, INPUT_COLUMNS = range(17, 27)
 STEP_UNIT: Final = 256
-LAYOUT: Final = (2, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
+LAYOUT: Final = (3, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
 """A number of its own, to be raised when the meaning of a field changes, and the sizes: states of others do not fit."""
-# rows of `table`: key and count of open windows, by hash; lists of open and of closing keys; by hash again, while
+# rows of `table`: key and count of open windows, by hash; open keys as a heap, the oldest first, and a list of closing
+# keys, which rise; by hash again, while
 # windows are taken out: runs in them, then where the next run goes; beside closing keys: late words, and stray ones,
 # of all inputs when they closed
 T_KEY, T_COUNT, T_OPEN, T_CLOSING, T_NEXT, T_LATE, T_STRAY, TABLE_ROWS = 0, 1, 2, 3, 4, 5, 6, 7
+
+
+def table_size(most_open: int, inputs: int) -> int:
+    """Columns of a table for so many open windows and inputs, a power of two.
+
+    Three quarters may be taken before the next word, which may release all words set aside, each of its own window.
+    """
+    size = 1 << 10
+    while size < max(2 * most_open, 4 * (PENDING_WORDS * inputs + 2)):
+        size *= 2
+    return size
 
 
 class State(NamedTuple):

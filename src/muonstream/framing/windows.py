@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.compiled import compiled, inlined
 from muonstream.framing.state import (
     CLOSED,
     CLOSING,
     DROPPED,
+    DROPPED_RUNS,
     FORCED,
     HELD,
     IN_CHUNK,
@@ -20,9 +22,9 @@ from muonstream.framing.state import (
     LATE,
     LOG,
     MAX_HELD,
+    MOST_OPEN,
     NO_KEY,
     OPEN,
-    OPEN_WINDOWS,
     RUNS,
     S_CURRENT,
     SOURCE_COLUMNS,
@@ -36,17 +38,67 @@ from muonstream.framing.state import (
     T_NEXT,
     T_OPEN,
     T_STRAY,
-    TABLE,
+    TABLE_ROWS,
+    State,
+    table_size,
 )
 
 
 @inlined
 def slot_of(table: Any, key: int) -> int:
     """Where the key is in the table of open windows, or where it would be."""
-    slot = key & (TABLE - 1)
+    last: int = table.shape[1] - 1
+    slot = key & last
     while table[T_KEY, slot] != -1 and table[T_KEY, slot] != key:
-        slot = (slot + 1) & (TABLE - 1)
+        slot = (slot + 1) & last
     return slot
+
+
+def open_windows(state: State) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Keys of the open windows, rising, and the words in each."""
+    opened = np.sort(state.table[T_OPEN, : state.control[OPEN]])
+    return opened, np.array([state.table[T_COUNT, slot_of(state.table, int(key))] for key in opened], np.int64)
+
+
+def table_of(most_open: int, inputs: int, opened: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A table with these windows open, with so many words each, and none closing."""
+    table = np.full((TABLE_ROWS, table_size(most_open, inputs)), -1, np.int64)
+    # keys that rise are a heap
+    table[T_OPEN, : len(opened)] = np.sort(opened)
+    for key, n in zip(opened.tolist(), words.tolist(), strict=True):
+        table[[T_KEY, T_COUNT], slot_of(table, key)] = key, n
+    return table
+
+
+@inlined
+def _open(c: Any, table: Any, key: int) -> None:
+    """Put a key into the heap of open windows: each is as old as the one at half its place, or newer."""
+    i = c[OPEN]
+    c[OPEN] += 1
+    while i > 0 and table[T_OPEN, (i - 1) >> 1] > key:
+        table[T_OPEN, i] = table[T_OPEN, (i - 1) >> 1]
+        i = (i - 1) >> 1
+    table[T_OPEN, i] = key
+
+
+@inlined
+def _oldest(c: Any, table: Any) -> int:
+    """Take the oldest key out of the heap."""
+    key = table[T_OPEN, 0]
+    c[OPEN] -= 1
+    n = c[OPEN]
+    last = table[T_OPEN, n]
+    i = 0
+    while 2 * i + 1 < n:
+        child = 2 * i + 1
+        if child + 1 < n and table[T_OPEN, child + 1] < table[T_OPEN, child]:
+            child += 1
+        if last <= table[T_OPEN, child]:
+            break
+        table[T_OPEN, i] = table[T_OPEN, child]
+        i = child
+    table[T_OPEN, i] = last
+    return int(key)
 
 
 @compiled
@@ -58,19 +110,13 @@ def set_closed(c: Any, table: Any, closed: int) -> None:
     late = 0
     for i in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
         late += c[i + LATE]
-    kept = 0
-    for i in range(c[OPEN]):
-        key = table[T_OPEN, i]
-        if key <= closed:
-            table[T_CLOSING, c[CLOSING]] = key
-            table[T_LATE, c[CLOSING]] = late
-            table[T_STRAY, c[CLOSING]] = c[STRAY]
-            c[CLOSING] += 1
-            c[HELD] -= table[T_COUNT, slot_of(table, key)]
-        else:
-            table[T_OPEN, kept] = key
-            kept += 1
-    c[OPEN] = kept
+    while c[OPEN] > 0 and table[T_OPEN, 0] <= closed:
+        key = _oldest(c, table)
+        table[T_CLOSING, c[CLOSING]] = key
+        table[T_LATE, c[CLOSING]] = late
+        table[T_STRAY, c[CLOSING]] = c[STRAY]
+        c[CLOSING] += 1
+        c[HELD] -= table[T_COUNT, slot_of(table, key)]
 
 
 @inlined
@@ -80,25 +126,34 @@ def count_words(c: Any, table: Any, key: int, n: int) -> None:
     if table[T_KEY, slot] == -1:
         table[T_KEY, slot] = key
         table[T_COUNT, slot] = 0
-        table[T_OPEN, c[OPEN]] = key
-        c[OPEN] += 1
+        _open(c, table, key)
     table[T_COUNT, slot] += n
     c[HELD] += n
 
 
+@inlined
+def too_much(c: Any) -> bool:
+    """Whether more is held than may be."""
+    return bool(c[HELD] > c[MAX_HELD] or c[OPEN] >= c[MOST_OPEN])
+
+
 @compiled
 def make_room(c: Any, table: Any, runs: Any) -> None:
-    """Bound what is held: past the limit the oldest windows close, and who held them back comes late."""
-    if c[HELD] > c[MAX_HELD] and c[OPEN] == 0:
-        # nothing but words without a time: they must not pile up for ever
-        for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
-            give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
-        set_closed(c, table, c[CLOSED] + 1)
-    while (c[HELD] > c[MAX_HELD] and c[OPEN] > 0) or c[OPEN] >= OPEN_WINDOWS:
-        oldest = table[T_OPEN, 0]
-        for i in range(1, c[OPEN]):
-            oldest = min(oldest, table[T_OPEN, i])
-        set_closed(c, table, oldest)
+    """Bound what is held: past the limits the oldest windows close, and who held them back comes late.
+
+    It is called at the very word that passes a limit, and when called again does nothing, so that what closes depends
+    on the words alone.
+    """
+    while too_much(c):
+        if c[OPEN] == 0:
+            # words without a time must not pile up for ever; words set aside are bounded themselves
+            for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
+                give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
+            if c[OPEN] == 0:
+                break
+            set_closed(c, table, c[CLOSED] + 1)
+            continue
+        set_closed(c, table, table[T_OPEN, 0])
         c[FORCED] += 1
 
 
@@ -198,14 +253,18 @@ def collect(
             held[filled + j] = log[offset + j]
         filled += length
     c[RUNS] = kept
+    c[DROPPED_RUNS] = 0
     _rebuild_table(c, table, closing)
     return k, n, filled
 
 
 @compiled
-def keep(c: Any, runs: Any, log: Any, words: Any) -> None:
-    """Copy the words of windows still open, out of those that were pushed, into the log."""
-    for r in range(c[RUNS]):
+def keep(c: Any, runs: Any, log: Any, words: Any, first: int) -> None:
+    """Copy the words of windows still open, out of those that were pushed, into the log.
+
+    first: the run from which on such words are
+    """
+    for r in range(first, c[RUNS]):
         run = runs[r]
         if run[0] >= IN_CHUNK:
             offset, length = run[0] - IN_CHUNK, run[1]
@@ -248,3 +307,10 @@ def compact(c: Any, runs: Any, log: Any, order: Any) -> None:
         runs[r, 0] = to
         to += length
     c[LOG] = to
+
+
+def in_log(state: State) -> NDArray[np.int64]:
+    """The runs whose words are in the log, by where they are in it."""
+    offsets = state.runs[: int(state.control[RUNS]), 0]
+    order = np.argsort(offsets)
+    return order[: np.count_nonzero(offsets < IN_CHUNK)]
