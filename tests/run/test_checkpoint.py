@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
-from muonstream.run.checkpoint import CheckpointError, StateDict, pack, unpack
+from muonstream.run.checkpoint import MAGIC, VERSION, CheckpointError, StateDict, pack, unpack
 from muonstream.run.intervals import Intervals
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
@@ -158,3 +160,27 @@ def test_another_detector_and_other_intervals_are_refused_in_one_line() -> None:
     longer.intervals = Intervals(longer.catalogue, windows=8)
     with pytest.raises(CheckpointError, match="intervals of 7 windows"):
         longer.restore(unpack(data))
+
+
+@given(st.data())
+def test_damage_under_a_right_check_sum_is_refused_or_read(data: st.DataObject) -> None:
+    """Whatever somebody wrote: a state, or one line."""
+    good = pack({"a": np.arange(5), "b": [1, {"c": np.zeros(3)}], "d": "text", "e": np.arange(2000)})
+    body = bytearray(good[len(MAGIC) + 16 :])
+    for _ in range(data.draw(st.integers(1, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    body = body[: data.draw(st.sampled_from([len(body), len(body) // 2, 3, 0]))]
+    head = MAGIC + np.array([VERSION, zlib.crc32(bytes(body))], "<u8").tobytes()
+    with suppress(CheckpointError):
+        assert isinstance(unpack(head + bytes(body)), dict)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"identity": {}}, {"identity": None}, {"identity": 1}])
+def test_a_state_of_something_else_is_refused_in_a_line(wrong: StateDict) -> None:
+    with Pipeline(Detector.default(), workers=0) as pipeline:
+        with pytest.raises(CheckpointError):
+            pipeline.restore(wrong)
+        whole = pipeline.state()
+    for name in ("builder", "monitor", "elsewhere", "faults"):
+        with Pipeline(Detector.default(), workers=0) as pipeline, pytest.raises(CheckpointError):
+            pipeline.restore(whole | {name: 7})

@@ -158,3 +158,38 @@ def test_a_full_disk_is_named_and_what_was_stored_before_stays(tmp_path: Path) -
         found = store.load("kafka://h:1/t")
         assert found is not None
         assert found.state["n"] == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE position SET next = next + 1 WHERE part = 1",
+        "UPDATE position SET window = 'text'",
+        "UPDATE position SET epoch = x'00ff'",
+        "UPDATE position SET source = source || 'x'",
+        "DELETE FROM position WHERE part = 1",
+        "UPDATE run SET ended = 1",
+        "UPDATE run SET reader = '{}'",
+        "UPDATE run SET written = written + 1",
+        "UPDATE run SET source = 'other'",
+        "UPDATE run SET run = 'other'",
+        "UPDATE run SET row_check = row_check + 1",
+        "UPDATE run SET state = zeroblob(40)",
+        "DELETE FROM run",
+    ],
+)
+def test_every_column_is_under_a_check_sum(tmp_path: Path, damage: str) -> None:
+    """Damage is refused in a line: never another position, and never a run that begins again without a word."""
+    path = tmp_path / "store"
+    positions = {0: Position(7, 0, 3, 1), 1: Position(9)}
+    with Store(path) as store:
+        store.save(Saved("kafka://a/b", "run 1", False, {"n": 1}, positions, {"keys": [1]}))
+        assert store.load("kafka://a/b") is not None
+    database = sqlite3.connect(path)
+    database.execute(damage)
+    database.commit()
+    database.close()
+    with Store(path) as store, pytest.raises(StoreError) as raised:
+        store.load("kafka://a/b")
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -319,13 +319,18 @@ class Pipeline:
 
         Raises CheckpointError when it is of another detector, other histograms, or intervals of another length.
         """
-        check_identity(state["identity"], self.catalogue)
         try:
-            if self.intervals is not None and state["intervals"] is not None:
-                self.intervals.restore(state["intervals"])
-            self.builder.restore(state["builder"])
+            check_identity(state["identity"], self.catalogue)
+            self._restore(state)
         except ValueError as error:
             raise CheckpointError(str(error)) from None
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+            raise CheckpointError(f"found a state that is not a run's: {type(error).__name__}: {error}") from None
+
+    def _restore(self, state: StateDict) -> None:
+        if self.intervals is not None and state["intervals"] is not None:
+            self.intervals.restore(state["intervals"])
+        self.builder.restore(state["builder"])
         self.monitor.run, self.monitor.source = state["run"], state["source"]
         self.monitor.restore(state["monitor"])
         self.malformed = int(state["malformed"])

@@ -70,6 +70,23 @@ def unpack(data: bytes) -> StateDict:
         raise CheckpointError(f"found a state of version {version}, expected {VERSION}")
     if zlib.crc32(memoryview(data)[begin:]) != check:
         raise CheckpointError("found a damaged state: its check sum is wrong")
+    try:
+        return _unpacked(data, begin)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        zlib.error,
+    ) as error:
+        raise CheckpointError(f"found a damaged state: {type(error).__name__} while it was read") from None
+
+
+def _unpacked(data: bytes, begin: int) -> StateDict:
+    """The state behind the check sum, which says nothing of bytes that somebody else wrote."""
     at = begin + 8 + int(np.frombuffer(data, "<u8", 1, begin)[0])
 
     def restored(value: Any) -> Any:
@@ -78,15 +95,22 @@ def unpack(data: bytes) -> StateDict:
             if _ARRAY not in value:
                 return {name: restored(inner) for name, inner in value.items()}
             dtype, *shape = value[_ARRAY]
+            if dtype not in _DTYPES:
+                raise ValueError(dtype)
             packed, raw = np.frombuffer(data, "<u8", 2, at).tolist()
             content = data[at + 16 : at + 16 + packed]
             at += 16 + packed
+            if len(content) != packed:
+                raise ValueError("an array is cut short")
             if packed < raw:
-                content = zlib.decompress(content)
+                inflate = zlib.decompressobj()
+                content = inflate.decompress(content, raw)
             return np.frombuffer(content, dtype).reshape(shape).copy()
         return [restored(inner) for inner in value] if isinstance(value, list) else value
 
-    state: StateDict = restored(json.loads(data[begin + 8 : at]))
+    state = restored(json.loads(data[begin + 8 : at]))
+    if not isinstance(state, dict):
+        raise TypeError(type(state).__name__)
     return state
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from muonstream.run.checkpoint import CheckpointError, StateDict, pack, unpack
 
 APPLICATION: Final = 0x6D756F6E
 """What SQLite's application_id says in a store: "muon"."""
-VERSION: Final = 1
+VERSION: Final = 2
 TABLES: Final = """
 CREATE TABLE run (
   source TEXT NOT NULL,
@@ -26,6 +27,7 @@ CREATE TABLE run (
   written REAL NOT NULL,
   state BLOB NOT NULL,
   reader TEXT NOT NULL,
+  row_check INTEGER NOT NULL,
   PRIMARY KEY (source, run)
 );
 CREATE TABLE position (
@@ -39,6 +41,18 @@ CREATE TABLE position (
   PRIMARY KEY (source, run, part)
 ) WITHOUT ROWID;
 """
+
+
+STATE_HEAD: Final = 26
+"""So many bytes of a state have its own check sum, and so stand for all of it."""
+
+
+def _check(row: tuple[object, ...], positions: list[tuple[object, ...]]) -> int:
+    """The check sum of a run's columns: source, run, ended, written, the state's head and reader; and of its positions.
+
+    Of whatever types damage may have made of them.
+    """
+    return zlib.crc32(repr((row, positions)).encode("utf-8", "surrogatepass"))
 
 
 class StoreError(MuonstreamError):
@@ -146,19 +160,21 @@ class Store:
             database = self._database
             database.execute("BEGIN IMMEDIATE")
             try:
+                ended, written, reader = int(saved.ended), time.time(), json.dumps(dict(saved.reader))
+                positions = [
+                    (part, at.next, at.epoch, at.window, at.piece) for part, at in sorted(saved.positions.items())
+                ]
+                check = _check((saved.source, saved.run, ended, written, state[:STATE_HEAD], reader), [*positions])
                 database.execute(
-                    "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (source, run) DO UPDATE SET "
+                    "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, run) DO UPDATE SET "
                     "ended = excluded.ended, written = excluded.written, state = excluded.state, "
-                    "reader = excluded.reader",
-                    (saved.source, saved.run, saved.ended, time.time(), state, json.dumps(dict(saved.reader))),
+                    "reader = excluded.reader, row_check = excluded.row_check",
+                    (saved.source, saved.run, ended, written, state, reader, check),
                 )
                 database.execute("DELETE FROM position WHERE source = ? AND run = ?", (saved.source, saved.run))
                 database.executemany(
                     "INSERT INTO position VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (saved.source, saved.run, part, at.next, at.epoch, at.window, at.piece)
-                        for part, at in saved.positions.items()
-                    ],
+                    [(saved.source, saved.run, *one) for one in positions],
                 )
                 database.execute("COMMIT")
             except BaseException:
@@ -167,8 +183,12 @@ class Store:
                 raise
 
     def load(self, source: str, run: str | None = None) -> Saved | None:
-        """A run of a source, the one last written if it is not named; None where there is none. Raises StoreError."""
+        """A run of a source, the one last written if it is not named; None where there is none.
+
+        Raises StoreError, also when another run in the store is damaged: which was last written is then not known.
+        """
         with self._clear():
+            self._verify()
             which = ("AND run = ?", (source, run)) if run is not None else ("", (source,))
             row = self._database.execute(
                 f"SELECT run, ended, written, state, reader FROM run WHERE source = ? {which[0]} "
@@ -194,6 +214,25 @@ class Store:
             reader=json.loads(row[4]),
             written=row[2],
         )
+
+    def _verify(self) -> None:
+        """Check the file and all that it says of its runs. Raises StoreError, or what SQLite raises."""
+        damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise StoreError(f"{self.path}: is damaged ({damage.splitlines()[0]}); remove it and start again")
+        rows = self._database.execute(
+            f"SELECT source, run, ended, written, substr(state, 1, {STATE_HEAD}), reader, row_check FROM run"
+        ).fetchall()
+        positions: dict[tuple[object, object], list[tuple[object, ...]]] = {}
+        for source, run, *at in self._database.execute(
+            "SELECT source, run, part, next, epoch, window, piece FROM position ORDER BY part"
+        ):
+            positions.setdefault((source, run), []).append(tuple(at))
+        for *row, check in rows:
+            if _check(tuple(row), positions.pop((row[0], row[1]), [])) != check:
+                raise StoreError(f"{self.path}: run {row[1]!r}: found a damaged row: its check sum is wrong")
+        if positions:
+            raise StoreError(f"{self.path}: is damaged: found positions of a run that is not in it")
 
     def runs(self) -> list[tuple[str, str, bool]]:
         """All runs as (source, run, whether it ended), in order of last writing. Raises StoreError."""
