@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.counting.rates import RateSeries
+from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message.message import encode as page_message
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -157,3 +159,29 @@ def test_what_is_no_snapshot_is_refused_in_one_line(data: bytes, wrong: str) -> 
     with pytest.raises(SnapshotError, match=wrong) as raised:
         decode(data)
     assert "\n" not in str(raised.value)
+
+
+def with_header(change: dict[str, object]) -> bytes:
+    """The good snapshot with other values in its header."""
+    (length,) = struct.unpack_from("<I", BODY)
+    text = json.dumps(json.loads(BODY[4 : 4 + length]) | change).encode()
+    return GOOD[:5] + zlib.compress(struct.pack("<I", len(text)) + text + BODY[4 + length :])
+
+
+JSON_VALUES = [None, True, "now", 1.5, 10**400, float("nan"), [1], {"a": 1}, [[1, 2]]]
+
+
+@pytest.mark.parametrize("name", [*json.loads(BODY[4 : 4 + struct.unpack_from("<I", BODY)[0]])])
+def test_a_value_of_a_wrong_type_is_refused_or_does_no_harm(name: str) -> None:
+    """What is taken is shown: the page of a run that is analysed elsewhere must not end by one message."""
+    for value in JSON_VALUES:
+        with suppress(SnapshotError):
+            found = decode(with_header({name: value}))
+            Feed().publish(found)
+            page_message(found)
+            summary(found)
+
+
+def test_the_field_of_a_wrong_type_is_named() -> None:
+    with pytest.raises(SnapshotError, match="wrong type: 'late_by_input'"):
+        decode(with_header({"late_by_input": [1]}))

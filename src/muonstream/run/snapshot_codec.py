@@ -17,13 +17,14 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_rates import MuonSeries
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
-from muonstream.errors import MuonstreamError
+from muonstream.errors import MuonstreamError, shown
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.muons.events import MuonEvent
 from muonstream.packing import packed, unpacked
 from muonstream.run.account import Account
 from muonstream.run.engine_times import EngineTimes
 from muonstream.run.monitor import Snapshot
+from muonstream.run.plain_types import check_fields
 from muonstream.verdicts.verdicts import as_plain, of_plain
 
 MAGIC: Final = b"MUSN"
@@ -52,6 +53,9 @@ PLAIN: Final = (
     "restarts",
 )
 """The fields that JSON holds as they are; the others are converted field by field."""
+_CONVERTED: Final = frozenset({"detector", "catalogue", "total", "recent", "rates", "verdicts"})
+"""Fields that are made of what JSON has, and checked by that."""
+_BROKEN: Final = (struct.error, ValueError, LookupError, AttributeError, OverflowError, RecursionError, DetectorError)
 INPUTS: Final = 50
 """So many of the newest inputs travel with a snapshot."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
@@ -156,11 +160,55 @@ def decode(data: bytes) -> Snapshot:
             engine=tuple((str(name), str(value)) for name, value in header.get("engine", ())),
             times=None if header.get("times") is None else EngineTimes.of_plain(header["times"]),
         )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, DetectorError) as error:
+        check_fields(snapshot, _CONVERTED)
+        if snapshot.verdicts is not None:
+            check_fields(snapshot.verdicts, frozenset({"judgement"}))
+        _check_arrays(snapshot)
+    except TypeError as error:
+        raise SnapshotError(f"found a snapshot with a value of a wrong type: {shown(str(error))}") from None
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        DetectorError,
+    ) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
     if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
         raise SnapshotError(f"found {len(snapshot.total)} counts, expected the detector's {catalogue.size}")
     return snapshot
+
+
+def _check_arrays(snapshot: Snapshot) -> None:
+    """Check types and shapes of what a snapshot has in arrays. Raises TypeError naming the first that is wrong."""
+    rates, muons = snapshot.rates, snapshot.rates.muons
+    n, chambers = len(np.atleast_1d(rates.time_s)), len(snapshot.detector.chambers)
+    expected: list[tuple[str, Any, str, tuple[int, ...]]] = [
+        ("total", snapshot.total, "i", (snapshot.catalogue.size,)),
+        ("recent", snapshot.recent, "i", (snapshot.catalogue.size,)),
+        ("time_s", rates.time_s, "f", (n,)),
+        ("hits_hz", rates.hits_hz, "f", (n, chambers)),
+        ("scintillator_hz", rates.scintillator_hz, "f", (n,)),
+        ("active_cells", rates.active_cells, "f", (n, chambers)),
+        (RESETS, rates.resets_s, "f", (len(np.atleast_1d(rates.resets_s)),)),
+    ]
+    if muons is not None:
+        m = len(np.atleast_1d(muons.velocity_time_s))
+        expected += [
+            ("segments_hz", muons.segments_hz, "f", (n, chambers)),
+            ("full_hz", muons.full_hz, "f", (n, chambers)),
+            ("tracks_hz", muons.tracks_hz, "f", (n, 2)),
+            ("muons_hz", muons.muons_hz, "f", (n,)),
+            ("velocity_time_s", muons.velocity_time_s, "f", (m,)),
+            ("velocity_sums", muons.velocity_sums, "i", (m, chambers, 4)),
+        ]
+    for name, array, kind, shape in expected:
+        if array.dtype.kind != kind or (array.shape != shape and name not in ("total", "recent")):
+            raise TypeError(name)
+    widths = (rates.width_s, 0.0 if muons is None else muons.velocity_width_s)
+    if not all(isinstance(width, float | int) and 0 <= width < 1e12 for width in widths):
+        raise TypeError("width_s")
 
 
 def _inflated(data: bytes) -> bytes:
