@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from typing import ClassVar, Final
 
 FAILED: Final = 1
@@ -11,6 +11,8 @@ LOST: Final = 3
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 """Exit codes beside 0: the command failed, an option is wrong, --strict found loss, Ctrl-C, SIGTERM."""
+
+_TEXT_MOVERS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
 
 class MuonstreamError(Exception):
@@ -27,16 +29,29 @@ class ToldError(MuonstreamError):
         self.exit_code = exit_code  # type: ignore[misc]
 
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Characters that move the cursor, colour, hide or turn round what is shown."""
+def printable(text: str) -> str:
+    """A line of text for a terminal or a log: what would steer one, or end the line, is shown as an escape.
+
+    Names of files, runs and topics come from elsewhere and may have anything in them. Tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c == "\t" or not (unicodedata.category(c) in ("Cc", "Cs") or c in _TEXT_MOVERS) else ascii(c)[1:-1]
+        for c in text
+    )
 
 
-def printable(line: str) -> str:
-    """A line with control characters as escapes: names come from outside, and none of them may steer a terminal."""
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
+def printable_lines(message: str) -> list[str]:
+    """The lines of a message; those after the first are indented, so that a name with a line's end forges none."""
+    first, *others = message.split("\n")
+    return [printable(first), *(f"  {printable(line)}" for line in others if line.strip())]
 
 
 def shown(value: object) -> str:
     """A value as messages show what was found: at most 60 characters of it."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or an integer of thousands of digits
+        text = f"<{type(value).__name__}, too large to show>"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -36,14 +36,14 @@ def test_plain_lines_are_what_is_said_and_name_the_program_where_something_is_wr
 ) -> None:
     begin_logging()
     say()
-    assert capsys.readouterr().err == "one line\nmuonstream: two\nmuonstream: lines\n"
+    assert capsys.readouterr().err == "one line\nmuonstream: two\nmuonstream:   lines\n"
 
 
 def test_stamped_lines_have_date_time_zone_and_level(capsys: pytest.CaptureFixture[str]) -> None:
     begin_logging(format=LogFormat.stamped)
     say()
     found = capsys.readouterr().err.splitlines()
-    assert [line[30:] for line in found] == ["INFO    one line", "WARNING two", "WARNING lines"]
+    assert [line[30:] for line in found] == ["INFO    one line", "WARNING two", "WARNING   lines"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", line[:29]) for line in found)
 
 

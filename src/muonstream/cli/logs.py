@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from muonstream.errors import printable
+from muonstream.errors import printable_lines
 
 LOGGER: Final = logging.getLogger("muonstream")
 
@@ -35,7 +35,7 @@ class _Lines(logging.Formatter):
     """Plain: the line alone; what went wrong bears the program's name, on each of its lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = _lines(record)
+        lines = printable_lines(record.getMessage())
         prefix = "muonstream: " if record.levelno >= logging.WARNING else ""
         return "\n".join(prefix + line for line in lines)
 
@@ -45,7 +45,7 @@ class _Stamped(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = _time(record).isoformat(sep=" ", timespec="milliseconds")
-        lines = _lines(record)
+        lines = printable_lines(record.getMessage())
         return "\n".join(f"{at} {record.levelname:<7} {line}" for line in lines)
 
 
@@ -59,11 +59,6 @@ class _Json(logging.Formatter):
 
 
 _FORMATTERS: Final = {LogFormat.plain: _Lines, LogFormat.stamped: _Stamped, LogFormat.json: _Json}
-
-
-def _lines(record: logging.LogRecord) -> list[str]:
-    """The lines of a message. Names of files and runs come from outside: none of them may steer a terminal."""
-    return [printable(line) for line in record.getMessage().split("\n")]
 
 
 def _time(record: logging.LogRecord) -> datetime:

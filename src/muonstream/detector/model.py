@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -17,6 +16,7 @@ from muonstream.detector.channels import ChannelMap, build_channel_map
 from muonstream.detector.guidance import guidance_table
 from muonstream.detector.known import Known, known_table
 from muonstream.detector.relation import DriftRelation, correction_faults, relation_table
+from muonstream.detector.toml_text import table_of
 from muonstream.errors import MuonstreamError, shown
 from muonstream.words import CHANNEL_MASK, FPGA_MASK
 
@@ -384,9 +384,9 @@ class Detector(_Table):
 def parse(text: str, file: str) -> Detector:
     """A detector from TOML text; `file` names it in messages. Raises DetectorError, with one line a fault."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DetectorError(f"{file}: not TOML: {error}") from None
+        table = table_of(text)
+    except ValueError as error:
+        raise DetectorError(f"{file}{error}") from None
     try:
         return Detector.model_validate(table)
     except ValidationError as error:

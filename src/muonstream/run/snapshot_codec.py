@@ -55,7 +55,7 @@ PLAIN: Final = (
 """The fields that JSON holds as they are; the others are converted field by field."""
 _CONVERTED: Final = frozenset({"detector", "catalogue", "total", "recent", "rates", "verdicts"})
 """Fields that are made of what JSON has, and checked by that."""
-_BROKEN: Final = (struct.error, ValueError, LookupError, AttributeError, OverflowError, RecursionError, DetectorError)
+_BROKEN: Final = (ValueError, LookupError, AttributeError, OverflowError, RecursionError, DetectorError)
 INPUTS: Final = 50
 """So many of the newest inputs travel with a snapshot."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
