@@ -15,9 +15,9 @@ from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN, STEP_NS
 from muonstream.muons.sides import SAME
 
-ROUNDS: Final = 1
+ROUNDS: Final = 2
 """Fits for each pattern of sides that is compared with others."""
-LAST_ROUNDS: Final = 2
+LAST_ROUNDS: Final = 1
 """Further ones for the one that is kept; a fit with no degree of freedom, not compared, has the others first."""
 LOOSE: Final = 1.6
 """Side patterns up to so many times the largest chi2, by the straight relation, are tried with the other."""
