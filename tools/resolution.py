@@ -185,7 +185,8 @@ def times_row(detector: Detector, found: Found) -> list[str]:
 def classes() -> None:
     """Segments of a simulation with many wrong hits, by class of quality: how many are right."""
     detector = Detector.load("run591")
-    truth = simulation_truth(Simulation(SimulationConfig(seed=21, duration_s=100, **LIKE_THE_RUN), detector))
+    config = SimulationConfig(seed=21, duration_s=100, **LIKE_THE_RUN)  # type: ignore[arg-type]
+    truth = simulation_truth(Simulation(config, detector))
     frames = frames_of(truth.words, detector)
     finder = SegmentFinder(detector)
     s = finder(frames).segments
