@@ -16,6 +16,7 @@ from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.message.message import encode as page_message
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.packing import unpacked
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import MOST_BYTES, SnapshotError, decode, encode
 from muonstream.run.summary import summary
@@ -185,3 +186,19 @@ def test_a_value_of_a_wrong_type_is_refused_or_does_no_harm(name: str) -> None:
 def test_the_field_of_a_wrong_type_is_named() -> None:
     with pytest.raises(SnapshotError, match="wrong type: 'late_by_input'"):
         decode(with_header({"late_by_input": [1]}))
+
+
+def test_a_snapshot_of_a_version_with_other_histograms_is_read_by_their_names() -> None:
+    """What this version has not is left out, and what that one had not is 0: an archive is read for years."""
+    whole = decode(GOOD)
+    catalogue = whole.catalogue
+    entries = [[entry.name, entry.size] for entry in catalogue.entries.values()]
+    header, _ = unpacked(zlib.decompress(GOOD[5:]))
+    assert header["entries"] == entries
+    first = next(iter(catalogue.entries.values()))
+    renamed = [["no_more", first.size], *entries[1:]]
+    found = decode(with_header({"entries": renamed}))
+    assert not catalogue.view(found.total, first.name).any()
+    assert np.array_equal(found.total[first.size :], whole.total[first.size :])
+    with pytest.raises(SnapshotError, match="broken"):
+        decode(with_header({"entries": entries[1:]}))

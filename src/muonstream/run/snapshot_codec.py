@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.counting.catalogue import Catalogue
+from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.muon_rates import MuonSeries
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector, DetectorError
@@ -102,6 +102,7 @@ def _encode(snapshot: Snapshot) -> bytes:
         "width_s": snapshot.rates.width_s,
         "velocity_width_s": None if muons is None else muons.velocity_width_s,
         "with_muons": bool(snapshot.catalogue.muon_shapes),
+        "entries": [[entry.name, entry.size] for entry in snapshot.catalogue.entries.values()],
         "muons": [event.as_dict() for event in snapshot.muons],
         "engine": [list(pair) for pair in snapshot.engine],
         "times": None if snapshot.times is None else snapshot.times.as_plain(),
@@ -140,8 +141,8 @@ def decode(data: bytes) -> Snapshot:
             account=Account(**header["account"]),
             detector=detector,
             catalogue=catalogue,
-            total=arrays["total"],
-            recent=arrays["recent"],
+            total=_laid_out(arrays["total"], header.get("entries"), catalogue),
+            recent=_laid_out(arrays["recent"], header.get("entries"), catalogue),
             rates=RateSeries(
                 width_s=header["width_s"],
                 muons=muons,
@@ -176,8 +177,33 @@ def decode(data: bytes) -> Snapshot:
     ) as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
     if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
-        raise SnapshotError(f"found {len(snapshot.total)} counts, expected the detector's {catalogue.size}")
+        raise SnapshotError(
+            f"found {len(snapshot.total)} counts, expected the detector's {catalogue.size}: another version counted "
+            "more or less, and its snapshot does not say what"
+        )
     return snapshot
+
+
+def _laid_out(counts: Counts, entries: Any, catalogue: Catalogue) -> Counts:
+    """Counts of a version with other histograms, as this one has them: by name, 0 for those that are new.
+
+    entries: names and sizes of the histograms as they were, None where an older version did not say
+    Raises ValueError where they do not fit.
+    """
+    if entries is None or entries == [[entry.name, entry.size] for entry in catalogue.entries.values()]:
+        return counts
+    if sum(size for _, size in entries) != len(counts):
+        raise ValueError("entries")
+    made = catalogue.zeros()
+    at = 0
+    for name, size in entries:
+        entry = catalogue.entries.get(name)
+        if entry is not None:
+            if entry.size != size:
+                raise ValueError(name)
+            made[entry.offset : entry.offset + size] = counts[at : at + size]
+        at += size
+    return made
 
 
 def _check_arrays(snapshot: Snapshot) -> None:
