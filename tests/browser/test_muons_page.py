@@ -138,7 +138,7 @@ def test_the_pages_numbers_are_the_engines(browser: Browser, dashboard: Dashboar
         velocity, _ = series.velocity_um_per_ns()
         assert values(page, "muons.velocity", f"y{c}") == pytest.approx(velocity[:, c], rel=1e-3)
     assert seconds == pytest.approx(snapshot.rates.width_s)
-    assert "sigma" in page.locator("[data-plot='muons.residual.0'] .remark").inner_text()
+    assert "core" in page.locator("[data-plot='muons.residual.0'] .remark").inner_text()
     assert faults == []
 
 
