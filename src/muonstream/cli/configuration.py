@@ -27,6 +27,8 @@ def show(
 
     Example: muonstream config show run sim: --config run.toml
     """
+    if command.startswith("-"):  # the first of run's options
+        command, arguments = "run", [command, *(arguments or ())]
     root = ctx.find_root()
     commands: dict[str, Any] = getattr(root.command, "commands", {})
     found = commands.get(command)
