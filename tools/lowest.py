@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-BOUND: Final = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w,.-]+\])?\s*>=\s*(?P<version>[\w.]+)[^;]*(?P<marker>;.*)?")
+BOUND: Final = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w,.-]+\])?\s*[>=]=\s*(?P<version>[\w.]+)[^;]*(?P<marker>;.*)?")
 
 
 def pins(requirements: Iterable[str]) -> Iterator[str]:

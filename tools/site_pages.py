@@ -22,7 +22,17 @@ PAGES: Final = {
 }
 """Documents outside docs/, and their pages on the site."""
 LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?![a-z]+:)([^)#\s]*)(#[^)\s]*)?\)")
-FACE: Final = ("analyse", "open", "Run", "read_words", "WordReader", "simulate_words", "Detector", "MuonstreamError")
+FACE: Final = (
+    "analyse",
+    "open",
+    "Run",
+    "Archive",
+    "read_words",
+    "WordReader",
+    "simulate_words",
+    "Detector",
+    "MuonstreamError",
+)
 
 
 def reference() -> str:

@@ -17,6 +17,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
     [
         ("numpy>=2.0", "numpy==2.0"),
         ("pandas>=2.2,<3", "pandas==2.2"),
+        ("pyspark==4.2.0", "pyspark==4.2.0"),
         ("mkdocstrings[python]>=1", "mkdocstrings==1"),
         ("zstandard>=0.22; python_version < '3.14'", "zstandard==0.22; python_version < '3.14'"),
     ],
