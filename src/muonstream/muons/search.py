@@ -35,9 +35,9 @@ MOST_IN_LAYER: Final = 8
 """Hits of one layer, after the earliest hit, that are tried with it; later ones are given up."""
 MOST_CHOICES: Final = 512
 """Choices of hits tried for one earliest hit."""
-STEPS_A_HIT: Final = 120
+STEPS_A_HIT: Final = 85
 SPARE_STEPS: Final = 2000
-SPARE_STEPS_A_WORD: Final = 120
+SPARE_STEPS_A_WORD: Final = 85
 MOST_SPARE_STEPS: Final = 1 << 17
 """Spare steps that one orbit and chamber may take at most: a counter that stands still leaves some to others."""
 SUBTDC: Final = 64
