@@ -18,7 +18,7 @@ from archived_runs import PROVENANCE, counted
 from muonstream.archive import container
 from muonstream.archive.archive import SILENT_S, Archive, as_table, file_stem, state_of
 from muonstream.archive.container import ArchiveError
-from muonstream.archive.index import NAME, Row
+from muonstream.archive.index import NAME, Index, Row
 from muonstream.archive.machine import boot_of_machine
 from muonstream.archive.people import Flag, PeopleError
 
@@ -189,3 +189,27 @@ def test_the_header_is_read_fast_enough_to_be_read_for_each_run(archive: Archive
     sizes = {name: len(content) for name, content in container.read(archive.path(archive.find("sim1"))).items()}
     assert sizes[container.RUN] + sizes[container.PEOPLE] < 20_000
     assert time.time() > archive.find("sim1").begun
+
+
+def test_two_processes_that_take_in_the_same_run_do_not_disturb_each_other(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has looked at the files before the other took them in, and the other numbers the names otherwise."""
+    (archive.folder / NAME).unlink(missing_ok=True)
+    one, other = Index(archive.folder), Index(archive.folder)
+    there = one._differences
+    looked: list[int] = []
+
+    def meanwhile(files: Any) -> Any:
+        found = there(files)
+        if not looked:
+            looked.append(other.sync())
+        return found
+
+    monkeypatch.setattr(one, "_differences", meanwhile)
+    assert one.sync() == 3
+    assert looked == [3]
+    assert [row.name for row in one.rows()] == [row.name for row in other.rows()] == ["sim1", "sim2", "sim3"]
+    assert one.points("hit rate") == other.points("hit rate") != []
+    one.close()
+    other.close()

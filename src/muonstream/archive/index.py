@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,20 +102,26 @@ class Index:
     def sync(self) -> int:
         """Take in what is new, changed or gone; gives the number of runs."""
         there = {entry.name: entry.stat() for entry in os.scandir(self.folder) if _is_run(entry)}
-        known = {
-            file: (mtime, size) for file, mtime, size in self._rows.execute("SELECT file, mtime_ns, size FROM runs")
-        }
-        changed = [name for name, stat in there.items() if known.get(name) != (stat.st_mtime_ns, stat.st_size)]
-        gone = [name for name in known if name not in there]
-        if changed or gone:
+        if any(self._differences(there)):
             with suppress(sqlite3.OperationalError), self._rows:  # another process may be at it, with the same outcome
-                for name in [*(name for name in changed if name in known), *gone]:
+                self._rows.execute("BEGIN IMMEDIATE")
+                # what another process has taken in meanwhile, names among it, is known from here on
+                self._names.clear()
+                old, new = self._differences(there)
+                for name in old:
                     run = "(SELECT id_in_index FROM runs WHERE file = ?)"
                     self._rows.execute(f"DELETE FROM quantities WHERE run = {run}", (name,))
                     self._rows.execute("DELETE FROM runs WHERE file = ?", (name,))
-                for name in changed:
+                for name in new:
                     self._add(name, there[name])
         return len(there)
+
+    def _differences(self, there: Mapping[str, os.stat_result]) -> tuple[list[str], list[str]]:
+        """The files whose rows are no longer right, and those that are to be read."""
+        rows = self._rows.execute("SELECT file, mtime_ns, size FROM runs")
+        known = {file: (mtime_ns, size) for file, mtime_ns, size in rows}
+        right = {name for name, stat in there.items() if known.get(name) == (stat.st_mtime_ns, stat.st_size)}
+        return [name for name in known if name not in right], [name for name in there if name not in right]
 
     def rows(self) -> list[Row]:
         """All runs, those that began first before others."""
