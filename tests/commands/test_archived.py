@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from archived_runs import counted
+from archived_runs import PROVENANCE, counted
 from commands import run_command
 
+from muonstream.archive.archive import Archive
 from muonstream.commands.archived import spark
 from muonstream.commands.archiving import Archiving
 from muonstream.simulation.telescope import simulate_words
@@ -121,3 +123,16 @@ def test_a_live_run_is_kept_each_minute_and_at_its_end_and_a_fault_is_told_once(
 def test_sparks_go_from_the_lowest_to_the_highest() -> None:
     assert "".join(spark([0, 1, 2, 7])) == "▁▂▃█"
     assert spark([5, 5]) == ["▁", "▁"]
+
+
+@pytest.mark.parametrize("command", ["show", "list"])
+def test_a_comment_or_a_name_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    evil = "\x1b]0;mine\x07"
+    archive = Archive(tmp_path)
+    archive.save(replace(counted(1), run=f"sim{evil}"), PROVENANCE)
+    archive.comment("last", f"look {evil}", name=evil)
+    text = printed(capsys, "runs", command, tmp_path, *(["last"] if command == "show" else []))
+    assert "\x1b" not in text
+    assert "\\x1b]0;mine" in text

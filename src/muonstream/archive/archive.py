@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +104,15 @@ class Archive:
 
     def find(self, run: str) -> Row:
         """The run of a file's name, a name, a number, an id, or `last`; of several the newest. Raises ArchiveError."""
-        rows = [row for row in self.rows() if not row.problem or row.file == run]
+        return self._find(run, self.rows())
+
+    def find_all(self, runs: Iterable[str]) -> list[Row]:
+        """The same for several, of the archive at one moment."""
+        rows = self.rows()
+        return [self._find(run, rows) for run in runs]
+
+    def _find(self, run: str, rows: list[Row]) -> Row:
+        rows = [row for row in rows if not row.problem or row.file == run]
         if run == "last" and rows:
             return rows[-1]
         name = Path(run).name
@@ -180,6 +188,11 @@ def state_of(row: Row, *, now: float | None = None) -> str:
     if row.host == socket.gethostname() and row.pid:
         return "running" if row.boot == boot_of_machine() and is_alive(row.pid) else "interrupted"
     return "running" if (time.time() if now is None else now) - row.written < SILENT_S else "interrupted"
+
+
+def local_time(wall_time: float) -> str:
+    """Unix seconds as date and time with the zone of this machine, "" for 0, which is not known."""
+    return datetime.fromtimestamp(wall_time).astimezone().strftime("%Y-%m-%d %H:%M %Z") if wall_time else ""
 
 
 def file_stem(begun_wall_time: float, name: str) -> str:

@@ -8,9 +8,8 @@ import math
 import os
 import platform
 import socket
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -51,19 +50,19 @@ class Provenance:
     """
 
     id: str
-    number: int = 0
-    engine: str = "local"
-    command: str = ""
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
-    boot: str = ""
-    references: tuple[str, ...] = ()
+    number: int
+    engine: str
+    command: str
+    host: str
+    pid: int
+    boot: str
 
     @classmethod
-    def of(cls, *, command: str, engine: str, number: int = 0, seed: str = "") -> Provenance:
-        """That of this process; seed: what tells the run from others of this host."""
+    def of(cls, snapshot: Snapshot, *, command: str, engine: str, number: int = 0) -> Provenance:
+        """That of a run which this process counts: known by its host, its source and when it was first started."""
         host = socket.gethostname()
-        made = hashlib.sha256(f"{host}\0{seed}\0{time.time_ns() if not seed else ''}".encode()).hexdigest()[:16]
+        seed = f"{snapshot.begun_wall_time!r} {snapshot.source}"
+        made = hashlib.sha256(f"{host}\0{seed}\0".encode()).hexdigest()[:16]
         return cls(made, number, engine, command, host, os.getpid(), boot_of_machine())
 
 

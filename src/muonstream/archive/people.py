@@ -76,11 +76,6 @@ class People:
     comments: tuple[Comment, ...] = ()
     flags: tuple[Flag, ...] = ()
 
-    @property
-    def kept(self) -> bool:
-        """Whether a flag says that the run is never to be pruned."""
-        return any(flag.effect == "keep" for flag in self.flags)
-
     def as_plain(self) -> dict[str, Any]:
         """Plain JSON types, for `of_plain`."""
         return {"comments": [asdict(one) for one in self.comments], "flags": [asdict(one) for one in self.flags]}

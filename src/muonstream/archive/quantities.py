@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,8 +132,3 @@ def _rate(name: str, n: int, live_s: float, subject: str = "") -> Iterator[Quant
 def _share_error(n: int, total: int) -> float:
     share = n / total
     return math.sqrt(max(share * (1 - share), 1 / total) / total)
-
-
-def named(found: Iterable[Quantity], name: str, subject: str = "") -> Quantity | None:
-    """The quantity of a name and subject, None where a run has none."""
-    return next((one for one in found if one.key == (name, subject)), None)

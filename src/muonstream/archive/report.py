@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from html import escape
 from typing import Any, Final
 
 import numpy as np
 
 from muonstream import __version__
+from muonstream.archive.archive import local_time
 from muonstream.archive.compare import Difference, ShapeDifference
 from muonstream.archive.people import People, good_times
 from muonstream.archive.quantities import Quantity, quantities
@@ -270,7 +270,7 @@ def _headline(snapshot: Snapshot) -> str:
 
 
 def _local(wall_time: float) -> str:
-    return datetime.fromtimestamp(wall_time).astimezone().strftime("%Y-%m-%d %H:%M %Z") if wall_time else "not known"
+    return local_time(wall_time) or "not known"
 
 
 def _range(from_s: float | None, to_s: float | None) -> str:

@@ -10,17 +10,16 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from muonstream.archive import container
-from muonstream.archive.archive import Archive, as_table, state_of
+from muonstream.archive.archive import Archive, as_table, local_time, state_of
 from muonstream.archive.index import Point, Row
-from muonstream.archive.people import Flag, good_times
+from muonstream.archive.people import Flag, People, good_times
+from muonstream.commands.console import clean_console
 from muonstream.errors import MuonstreamError, printable
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ SHOWN: Final = ("name", "number", "begun", "state", "live", "words", "worst", "f
 SPARKS: Final = "▁▂▃▄▅▆▇█"
 UNITS_S: Final = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 UNITS_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
-out = Console(highlight=False, soft_wrap=True, width=240)
+out = clean_console(width=240)
 """Wide enough for every table: names and times are not cut or broken."""
 
 
@@ -67,7 +66,7 @@ def _print_rows(table: Sequence[dict[str, Any]]) -> None:
         flags = ", ".join(dict.fromkeys(flag.get("effect", "") for flag in one["flags"]))
         live, words = f"{one['live_time_s']:,.0f} s", f"{one['words']:,}"
         number, comments = str(one["number"] or ""), str(one["comments"] or "")
-        begun, state, worst = local(one["begun"]), one["state"], one["worst"]
+        begun, state, worst = local_time(one["begun"]), one["state"], one["worst"]
         rows.append((one["name"], number, begun, state, live, words, worst, flags, comments))
     _print_table(rows, right=("number", "live", "words", "comments"))
 
@@ -99,7 +98,7 @@ def show_run(folder: str, run: str, *, as_json: bool) -> None:
         return
     out.print(f"{header['name']}: {archive.path(row)}", style="bold", markup=False)
     out.print(
-        f"{header['state']}, begun {local(row.begun)}, {row.live_time_s:,.1f} s live of {row.data_time_s:,.1f} s, "
+        f"{header['state']}, begun {local_time(row.begun)}, {row.live_time_s:,.1f} s live of {row.data_time_s:,.1f} s, "
         f"{row.words:,} words from {row.source}",
         markup=False,
     )
@@ -112,13 +111,13 @@ def show_run(folder: str, run: str, *, as_json: bool) -> None:
         )
     out.print(table)
     for comment in people["comments"]:
-        out.print(f"{local(comment['time'])} {comment['name'] or 'somebody'}: {comment['text']}", markup=False)
+        out.print(f"{local_time(comment['time'])} {comment['name'] or 'somebody'}: {comment['text']}", markup=False)
     for flag in people["flags"]:
         part = flag["part"] or "whole detector"
         begin, end = flag["from_s"] or 0, flag["to_s"] if flag["to_s"] is not None else row.data_time_s
         out.print(
-            f"{local(flag['time'])} {flag['name'] or 'somebody'}: {flag['effect']}, {part}, {begin:g} to {end:g} s: "
-            f"{flag['cause']}",
+            f"{local_time(flag['time'])} {flag['name'] or 'somebody'}: {flag['effect']}, {part}, "
+            f"{begin:g} to {end:g} s: {flag['cause']}",
             markup=False,
         )
 
@@ -131,7 +130,7 @@ def compare_runs(folder: str, runs: Sequence[str], *, as_json: bool) -> None:
     from muonstream.archive.contents import snapshot_of
 
     archive = Archive(folder)
-    rows = [archive.find(run) for run in runs]
+    rows = archive.find_all(runs)
     snapshots = [snapshot_of(archive.path(row)) for row in rows]
     results = []
     for row, other in zip(rows[1:], snapshots[1:], strict=True):
@@ -197,7 +196,7 @@ def print_trend(folder: str, quantity: str, *, subject: str, as_json: bool, as_c
         table = [("run", "begun", quantity, "error", "unit", "")]
         for point, bar in zip(points, spark([point.value for point in points]), strict=True):
             error = "" if point.error is None else f"{point.error:,.2g}"
-            table.append((point.name, local(point.begun), f"{point.value:,.6g}", error, point.unit, bar))
+            table.append((point.name, local_time(point.begun), f"{point.value:,.6g}", error, point.unit, bar))
         _print_table(table, right=(quantity, "error"))
 
 
@@ -246,7 +245,7 @@ def report_runs(folder: str, runs: Sequence[str], output: Path, *, last: str, re
         since = time.time() - _in(last, UNITS_S, "--last", "such as 8h")
         rows = [row for row in archive.rows() if not row.problem and row.written >= since]
     else:
-        rows = [archive.find(run) for run in runs]
+        rows = archive.find_all(runs)
     if not rows:
         raise RunsError("report: found no run, expected names of some, or --last 8h with some in that time")
     against = archive.find(reference) if reference else None
@@ -258,9 +257,8 @@ def report_runs(folder: str, runs: Sequence[str], output: Path, *, last: str, re
         compared = None
         if expected is not None and against is not None and against.file != row.file:
             compared = (against.name, *compare(snapshot, expected))
-        reported.append(
-            Reported(snapshot, container.read_header(path)[0], state_of(row), archive.people(row), compared)
-        )
+        header, people = container.read_header(path)
+        reported.append(Reported(snapshot, header, state_of(row), People.of_plain(people), compared))
     text = report_html(reported, title=title)
     try:
         output.write_text(text, "utf-8")
@@ -275,11 +273,6 @@ def user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return ""
-
-
-def local(wall_time: float) -> str:
-    """Unix seconds as date and time with the zone of this machine."""
-    return datetime.fromtimestamp(wall_time).astimezone().strftime("%Y-%m-%d %H:%M %Z") if wall_time else ""
 
 
 def spark(values: Sequence[float]) -> list[str]:

@@ -53,8 +53,7 @@ class Archiving:
         return self._save(snapshot)
 
     def _save(self, snapshot: Snapshot) -> Path | None:
-        seed = f"{snapshot.begun_wall_time!r} {snapshot.source}"
-        provenance = Provenance.of(command=command_line(), engine=self._engine, number=self._number, seed=seed)
+        provenance = Provenance.of(snapshot, command=command_line(), engine=self._engine, number=self._number)
         try:
             path = self._archive.save(snapshot, provenance)
         except ArchiveError as error:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
-from rich.measure import Measurement
-from rich.segment import Segment
+from rich.console import Console
 from rich.table import Table
 
+from muonstream.commands.console import clean_console
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector
 from muonstream.errors import LOST, MuonstreamError, printable
@@ -39,34 +38,8 @@ class LossError(CommandError):
     exit_code = LOST
 
 
-class _Printable:
-    """Something to print without what would steer a terminal: names in it come from elsewhere."""
-
-    def __init__(self, inner: ConsoleRenderable) -> None:
-        self._inner = inner
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for segment in console.render(self._inner, options):
-            if segment.control or segment.text == "\n":
-                yield segment
-            else:
-                yield Segment("\n".join(map(printable, segment.text.split("\n"))), segment.style)
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement.get(console, options, self._inner)
-
-
-class _Cleaning(RenderHook):
-    """Has everything that a console prints cleaned."""
-
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Printable(one) for one in renderables]
-
-
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, soft_wrap=True)
-for _console in (err, out):
-    _console.push_render_hook(_Cleaning())
+err = clean_console(stderr=True)
+out = clean_console()
 
 
 LOGGER: Final = logging.getLogger("muonstream.commands")

@@ -154,8 +154,7 @@ class Run:
         ['cosmics']
         """
         snapshot = self._whole("what an archive keeps")
-        seed = f"{snapshot.begun_wall_time!r} {snapshot.source}"
-        provenance = Provenance.of(command="muonstream in Python", engine="local", number=number, seed=seed)
+        provenance = Provenance.of(snapshot, command="muonstream in Python", engine="local", number=number)
         return Archive(Path(folder), make=True).save(snapshot, provenance)
 
     def report(self, path: str | os.PathLike[str], *, title: str = "") -> None:
