@@ -76,7 +76,7 @@ def told(found: str, message: str) -> str:
 def unfit(
     ctx: typer.Context, source: str, *, on_spark: bool, publishes: bool, notifies: bool, page: bool = True
 ) -> str:
-    """What is wrong with options, typed or in a file, that would do nothing for `run` of this source; "" if all do.
+    """Why an option, typed or in a file, has no effect when `run` reads this source; "" where all have one.
 
     An environment variable may hold for other runs: one that would do nothing for this one is passed over.
 

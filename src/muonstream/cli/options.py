@@ -227,7 +227,7 @@ GENERAL_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
                 "--config",
                 is_eager=True,
                 callback=use_config,
-                help="Take options from this TOML file, by their names; those typed or in the environment go first.",
+                help="Take options from this TOML file, by their names; the command line and environment override it.",
             ),
         ],
         None,

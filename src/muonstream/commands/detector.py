@@ -6,7 +6,7 @@ from muonstream.commands import common
 
 
 def check_detector(file: str) -> None:
-    """Say that a detector file is right, with what it holds. Raises DetectorError with what is wrong."""
+    """Check a detector file and print what it holds. Raises DetectorError for a file with an error."""
     detector = common.load_detector(file)
     cells = sum(chamber.cells for chamber in detector.chambers)
     common.out.print(f"{file}: right: {detector.name}", markup=False)
