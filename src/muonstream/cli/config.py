@@ -1,4 +1,4 @@
-"""Options from a file: keys are the options' names, and what is wrong is told with file and key."""
+"""Options from a file, whose keys are the options' names; an error names the file and the key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from muonstream.cli.help import ENVIRONMENT, option_name, variable_of
 from muonstream.errors import USAGE, MuonstreamError
 
-NOT_IN_A_FILE: Final = ("help", "config")
+NOT_IN_A_FILE: Final = ("config",)
 OTHER_VARIABLES: Final = (
     "MUONSTREAM_TOKEN",
     "MUONSTREAM_OPERATOR_TOKEN",

@@ -20,7 +20,7 @@ HEADINGS: Final = (
 )
 """In the order in which help shows them: what is used every day comes first."""
 REST: Final = HEADINGS[-1]
-ONLY_TYPED: Final = ("help", "version", "config_show", "force", "install_completion", "show_completion")
+ONLY_TYPED: Final = ("force",)
 """Options that no environment variable sets."""
 
 

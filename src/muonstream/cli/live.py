@@ -164,7 +164,6 @@ def run(
     from muonstream.commands.alarms import AlarmOptions
     from muonstream.commands.options import (
         AnalysisOptions,
-        KafkaOptions,
         KeepingOptions,
         RunOptions,
         SourceOptions,
@@ -173,6 +172,7 @@ def run(
     )
     from muonstream.commands.page import PageOptions
     from muonstream.commands.publish import PublishOptions
+    from muonstream.commands.topics import KafkaOptions
 
     most, conf = max_words_per_trigger, tuple(spark_conf or ())
     options = RunOptions(
@@ -180,7 +180,7 @@ def run(
         AnalysisOptions(detector, reconstruct, workers, strict),
         ViewOptions(PageOptions(**page_options) if page else None, stay, interval, stale_after),
         KeepingOptions(summary, store, store_every, archive),
-        PublishOptions(results, snapshots, results_interval, kafka_properties, kafka_timeout),
+        PublishOptions(results, snapshots, results_interval),
         AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link),
         KafkaOptions(kafka_properties, kafka_timeout),
         SparkOptions(master, trigger, checkpoint, most, conf, spark_log) if on_spark else None,

@@ -111,7 +111,7 @@ class LiveRun:
             reconstruct=analysis.reconstruct,
             timeline=self.alarms.timeline,
         )
-        self._publishing = Publishing(self.options.publishing, made)
+        self._publishing = Publishing(self.options.publishing, self.options.kafka, made)
         return made
 
     def watch(self, pipeline: Pipeline, feed: Callable[[Publish], object], *, even_empty: bool = True) -> None:

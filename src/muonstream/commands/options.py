@@ -8,10 +8,10 @@ from pathlib import Path
 
 from muonstream.commands.alarms import AlarmOptions
 from muonstream.commands.publish import PublishOptions
+from muonstream.commands.topics import KafkaOptions
 from muonstream.dashboard.access.options import PageOptions
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.engines.topic import STORE_EVERY_S
-from muonstream.kafka.client import TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,6 @@ class KeepingOptions:
     store: Path | None = None
     store_every_s: float = STORE_EVERY_S
     archive: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaOptions:
-    """How brokers are reached; properties: a file of librdkafka's keys."""
-
-    properties: Path | None = None
-    timeout_s: float = TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)

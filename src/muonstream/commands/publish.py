@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from muonstream.commands import common
-from muonstream.commands.topics import connect
+from muonstream.commands.topics import KafkaOptions, connect
 from muonstream.engines.pipeline import Pipeline
 from muonstream.kafka.address import KafkaAccessError
-from muonstream.kafka.client import TIMEOUT_S, Connection
+from muonstream.kafka.client import Connection
 from muonstream.kafka.publisher import ResultsSink, SnapshotsSink
 from muonstream.kafka.topics import RESULTS, SNAPSHOTS
 from muonstream.run.intervals import Intervals
@@ -23,18 +22,16 @@ class PublishOptions:
     results: str = ""
     snapshots: str = ""
     interval_s: float = 5.0
-    properties: Path | None = None
-    timeout_s: float = TIMEOUT_S
 
 
-def _ready(option: str, address: str, default_topic: str, options: PublishOptions) -> Connection:
+def _ready(option: str, address: str, default_topic: str, kafka: KafkaOptions) -> Connection:
     """A connection whose broker answers and has the topic. Raises KafkaAccessError."""
     connection = connect(
         address,
         option=option,
         default_topic=default_topic,
-        properties=options.properties,
-        timeout_s=options.timeout_s,
+        properties=kafka.properties,
+        timeout_s=kafka.timeout_s,
     )
     admin = connection.wait(say=common.say)
     if admin is not None:
@@ -45,7 +42,7 @@ def _ready(option: str, address: str, default_topic: str, options: PublishOption
 class Publishing:
     """The results and snapshots of one pipeline, as far as they are asked for."""
 
-    def __init__(self, options: PublishOptions, pipeline: Pipeline) -> None:
+    def __init__(self, options: PublishOptions, kafka: KafkaOptions, pipeline: Pipeline) -> None:
         """Raises KafkaAccessError when an address, its broker or its topic is not available."""
         self._pipeline = pipeline
         self._results: ResultsSink | None = None
@@ -54,10 +51,10 @@ class Publishing:
             intervals = Intervals(pipeline.catalogue, windows=Intervals.windows_of(options.interval_s))
             pipeline.intervals = intervals
             self._results = ResultsSink(
-                _ready("--results", options.results, RESULTS, options), pipeline.catalogue, on_delivered=intervals.drop
+                _ready("--results", options.results, RESULTS, kafka), pipeline.catalogue, on_delivered=intervals.drop
             )
         if options.snapshots:
-            self._snapshots = SnapshotsSink(_ready("--snapshots", options.snapshots, SNAPSHOTS, options))
+            self._snapshots = SnapshotsSink(_ready("--snapshots", options.snapshots, SNAPSHOTS, kafka))
 
     def publish(self, snapshot: Snapshot) -> None:
         """Send what is new. Waits for nothing."""

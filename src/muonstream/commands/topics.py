@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -10,8 +11,16 @@ from rich.table import Table
 from muonstream.commands import common
 from muonstream.kafka import topics
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
-from muonstream.kafka.client import Connection
+from muonstream.kafka.client import TIMEOUT_S, Connection
 from muonstream.kafka.topics import HOUR_MS, TopicState
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """How brokers are reached; properties: a file of librdkafka's keys."""
+
+    properties: Path | None = None
+    timeout_s: float = TIMEOUT_S
 
 
 def connect(

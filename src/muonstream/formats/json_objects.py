@@ -86,6 +86,7 @@ def _digits(data: Any, at: Any, stop: Any) -> tuple[Any, Any]:
 @inlined
 def _strict_object(data: Any, at: Any, stop: Any, keys: Any, order: Any) -> tuple[Any, Any]:
     """The word of a strict object at a place, and the place behind it; -1 if there is none."""
+    # Apart from `_plain_object`, with digits read here: one path for both, or `_digits`, makes either a tenth slower.
     word, seen, k = np.uint64(0), 0, 0
     if at >= stop or data[at] != _OPEN:
         return word, -1

@@ -318,6 +318,7 @@ def find_segments(
     spare = np.empty(longest, np.int64)
     keys_of = np.empty(longest, np.int64)
     groups = np.empty((min(longest, WINDOW_ORBITS * chambers) + 1, 2), np.int64)
+    as_came = np.empty(longest)
     time = np.empty(longest)
     wire = np.empty(longest)
     layer = np.empty(longest, np.int64)
@@ -363,19 +364,16 @@ def find_segments(
                 own_ns = offset_ns[code] - offset_ns[cell_base[c]]
                 when = tdc * SUBTDC + np.int64(np.rint(own_ns * (SUBTDC / NS_PER_TDC))) + EARLIEST
                 keys_of[m] = when << KEY_TIME_SHIFT | (code - cell_base[c]) << KEY_CELL_SHIFT | m
+                as_came[m] = tdc * NS_PER_TDC + offset_ns[code]
             sort_keys(keys_of, end - begin, spare)
             for m in range(end - begin):
                 key = keys_of[m]
-                at = order[begin + (key & KEY_PLACE_MASK)]
-                word = window[at]
-                bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
-                tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
+                came = key & KEY_PLACE_MASK
                 cell[m] = (key >> KEY_CELL_SHIFT) & KEY_CELL_MASK
-                time[m] = tdc * NS_PER_TDC + offset_ns[cell_base[c] + cell[m]]
-                place[m] = starts[k] + at
+                time[m] = as_came[came]
+                place[m] = starts[k] + order[begin + came]
             borrowed = min(spare_steps, MOST_SPARE_STEPS)
-            own = STEPS_A_HIT * (end - begin)
-            steps = own + borrowed
+            steps = STEPS_A_HIT * (end - begin) + borrowed
             for m in range(end - begin):
                 layer[m] = cell_layer[cell_base[c] + cell[m]]
                 wire[m] = cell_wire[cell_base[c] + cell[m]]

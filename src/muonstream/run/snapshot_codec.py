@@ -56,6 +56,7 @@ PLAIN: Final = (
 _CONVERTED: Final = frozenset({"detector", "catalogue", "total", "recent", "rates", "verdicts"})
 """Fields that are made of what JSON has, and checked by that."""
 _BROKEN: Final = (ValueError, LookupError, AttributeError, OverflowError, RecursionError, DetectorError)
+"""What broken values lead to, but for the TypeError that names one."""
 INPUTS: Final = 50
 """So many of the newest inputs travel with a snapshot."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
@@ -167,14 +168,7 @@ def decode(data: bytes) -> Snapshot:
         _check_arrays(snapshot)
     except TypeError as error:
         raise SnapshotError(f"found a snapshot with a value of a wrong type: {shown(str(error))}") from None
-    except (
-        ValueError,
-        LookupError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        DetectorError,
-    ) as error:
+    except _BROKEN as error:
         raise SnapshotError(f"found a snapshot that is broken: {type(error).__name__}") from None
     if not len(snapshot.total) == len(snapshot.recent) == catalogue.size:
         raise SnapshotError(
