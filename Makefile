@@ -107,6 +107,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+# Python compiles what is imported; compiling all of it at once takes longer than installing it.
 $(VENV)/.test: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[hist,toml,remote,kafka,zstd,spark,test,docs,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[hist,toml,remote,kafka,zstd,spark,test,docs,dev]'
 	@touch $@ $(VENV)/.demo

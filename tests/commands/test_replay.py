@@ -478,9 +478,10 @@ def mortal(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) -> I
     [
         ("frames", [gateway_killed] * 3),
         ("json", [gateway_killed, broker_killed]),
-        ("dma", [gateway_killed, gateway_killed]),
-        ("frames", [broker_killed]),
-        ("frames", [broker_held]),
+        # what the others show too, each with a fault more or in another form
+        pytest.param("dma", [gateway_killed, gateway_killed], marks=pytest.mark.long),
+        pytest.param("frames", [broker_killed], marks=pytest.mark.long),
+        pytest.param("frames", [broker_held], marks=pytest.mark.long),
         ("json", [broker_held, gateway_terminated]),
         ("frames", [broker_restarted, both_killed]),
     ],
