@@ -45,7 +45,6 @@ def test_a_choice_that_is_none_is_named_with_those_there_are() -> None:
         (["kafka://h/x", "--pace", "5"], "--pace: found kafka://h/x, expected files, "),
         (["kafka://h/x", "--engine", "spark", "--workers", "2"], "--workers: found --engine spark, expected "),
         (["kafka://h/x", "--engine", "spark", "--store-every", "2"], "--store-every: found --engine spark, expected "),
-        (["kafka://h/x", "--engine", "spark", "--follow"], "--follow: found --engine spark, expected "),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(arguments: list[str], line: str) -> None:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import zipfile
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -24,8 +22,6 @@ from muonstream.spark.session import (
     SparkError,
     SparkSettings,
     check_java,
-    check_master,
-    check_reached,
     connector,
     first_line,
     made_conf,
@@ -34,63 +30,6 @@ from muonstream.spark.session import (
 
 pyspark = pytest.importorskip("pyspark")
 RUNNER = CliRunner()
-
-
-@pytest.mark.parametrize(
-    "master",
-    [
-        "local",
-        "local[2]",
-        "local[*]",
-        "local[4, 2]",
-        "spark://here:7077",
-        "spark://a:1,b:2",
-        "yarn",
-        "k8s://https://a:6443",
-    ],
-)
-def test_masters_of_spark_pass(master: str) -> None:
-    check_master(master)
-
-
-@pytest.mark.parametrize("master", ["", "local[0]", "local[two]", "sparks://a:1", "mesos://a", "spark://", "here:7077"])
-def test_other_masters_are_refused(master: str) -> None:
-    with pytest.raises(SparkError, match=r"--master: found .*, expected local\[N\]"):
-        check_master(master)
-
-
-def test_a_master_at_which_nobody_answers_is_found_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        check_reached(f"spark://127.0.0.1:{port}", "secret")
-        check_reached(f"spark://127.0.0.1:1,127.0.0.1:{port}", "secret")
-    with pytest.raises(SparkError, match=rf"--master: spark://127.0.0.1:{port} cannot be reached .*refused"):
-        check_reached(f"spark://127.0.0.1:{port}")
-    for elsewhere in ("local[2]", "yarn", "k8s://https://127.0.0.1:1"):
-        check_reached(elsewhere)
-
-
-@pytest.mark.parametrize(
-    ("answer", "wanted"), [(b"Expected SaslMessage, received", True), (b"other", False), (b"", False)]
-)
-def test_a_master_that_wants_a_secret_says_so(answer: bytes, wanted: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(100)
-                connection.sendall(answer)
-
-        master = Thread(target=serve)
-        master.start()
-        address = f"spark://127.0.0.1:{listening.getsockname()[1]}"
-        if wanted:
-            with pytest.raises(SparkError, match=r"--master: 127.0.0.1:\d+ wants a secret: put it into the variable"):
-                check_reached(address)
-        else:
-            check_reached(address)
-        master.join()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +64,6 @@ def test_settings_are_read_and_others_refused() -> None:
         (["--engine", "spark", "--trigger", "5 days"], "--trigger: found '5 days', expected 0s to 24h, "),
         (["--engine", "spark", "--trigger", "-1s"], "--trigger: found '-1s', expected 0s to 24h, "),
         (["--engine", "spark", "--spark-conf", "ui=1"], "--spark-conf: found 'ui=1', expected KEY=VALUE "),
-        (["--engine", "spark", "--follow"], "--follow: found --engine spark, expected --engine local"),
         (["--master", "local[2]"], "--master: found --engine local, allowed with --engine spark only"),
         (["--trigger", "1s"], "--trigger: found --engine local, allowed with --engine spark only"),
         (["--checkpoint", "x"], "--checkpoint: found --engine local, allowed with --engine spark only"),

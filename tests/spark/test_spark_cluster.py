@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from muonstream.spark.session import SparkError, check_reached
+from muonstream.spark.master import check_reached
+from muonstream.spark.session import SparkError
 from tools.kafka_broker import HOST
 from tools.machine import JAVA_HINT, find_java, in_ci
 from tools.processes import descendants, gone, listening, running

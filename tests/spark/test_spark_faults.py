@@ -16,6 +16,7 @@ from kafka_fixtures import TopicMaker
 from kafka_messages import Sent, as_frames, as_hits, ends, send
 
 from muonstream.simulation.telescope import simulate_words
+from muonstream.sources.identity import Run
 from tools.kafka_broker import Broker
 from tools.restarts import differences, processed, read_summary
 from tools.spark_cluster import Cluster
@@ -96,6 +97,15 @@ class Driver:
     def summary(self) -> dict[str, Any]:
         return read_summary(self.folder / "out.json")
 
+    def summary_of(self, run: str) -> dict[str, Any]:
+        """Wait for the summary of this run, and read it."""
+        end = time.monotonic() + PATIENCE_S
+        while not (self.folder / "out.json").exists() or self.summary()["run"] != run:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.02)
+        return self.summary()
+
 
 def gone(process: int) -> bool:
     """Whether a process ends, waiting for it."""
@@ -126,17 +136,21 @@ def killed(broker: Broker, topic: str, folder: Path) -> None:
     assert gone(java)
 
 
-def test_a_driver_that_was_killed_goes_on(
+def test_a_driver_that_was_killed_goes_on_and_takes_the_run_that_follows(
     spark_available: Path, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any]
 ) -> None:
     topic = new_topic(PARTITIONS)
     send(broker.address, topic, [*messages("hits"), *ends(PARTITIONS)])
     killed(broker, topic, tmp_path)
-    driver = Driver(broker, topic, tmp_path, *LOCAL)
-    driver.ends_well()
-    assert differences(driver.summary(), wanted) == 0
+    driver = Driver(broker, topic, tmp_path, *LOCAL, "--follow")
+    assert differences(driver.summary_of("cosmics"), wanted) == 0
+    following = Run(8, "beam")
+    send(broker.address, topic, [*as_frames(WORDS[:30_000], PARTITIONS, following), *ends(PARTITIONS, following)])
+    assert driver.summary_of("beam")["words"] == 30_000
+    driver.process.send_signal(signal.SIGTERM)  # it waits for a third run
+    assert driver.ends_well().count("Starting Spark") == 1
     # once more shows what is stored, for which Spark is not needed
-    again = Driver(broker, topic, tmp_path, *LOCAL)
+    again = Driver(broker, topic, tmp_path, *LOCAL, "--run-number", "7")
     assert "Starting Spark" not in again.ends_well()
     assert again.said() == ""
     assert differences(again.summary(), wanted) == 0

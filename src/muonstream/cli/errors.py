@@ -23,7 +23,7 @@ TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
 KAFKA_ONLY: Final = ("kafka_properties", "kafka_timeout")
 FILE_ONLY: Final = ("format", "pace", "idle_seconds")
 NOTIFY_ONLY: Final = ("remind_after", "notify_limit", "notify_link")
-LOCAL_ONLY: Final = ("follow", "workers", "store_every")
+LOCAL_ONLY: Final = ("workers", "store_every")
 """Parameters of `run` that only some sources and engines know."""
 
 

@@ -7,26 +7,26 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from muonstream.commands import common
 from muonstream.commands.live import LiveRun
 from muonstream.commands.options import RunOptions, SparkOptions
-from muonstream.commands.topic import RunSelection, topic_feed
+from muonstream.commands.topic import RunSelection, topic_deliveries, topic_pipeline, watch_runs
 from muonstream.commands.topics import connect
 from muonstream.engines.topic import TopicEngine
 from muonstream.framing.builder import FrameBuilder
-from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.java import java_properties
 from muonstream.kafka.offsets import TopicOffsets
 from muonstream.kafka.reader import Begin
 from muonstream.kafka.topics import FRAMES
 from muonstream.sinks.store import Store
 from muonstream.spark.engine import SparkEngine
+from muonstream.spark.master import check_master, check_reached, wait_reached
 from muonstream.spark.progress import LOGGER
 from muonstream.spark.query import Query, QueryOptions
 from muonstream.spark.session import (
@@ -35,8 +35,6 @@ from muonstream.spark.session import (
     SparkError,
     SparkSettings,
     check_java,
-    check_master,
-    check_reached,
     read_conf,
     spark_session,
     spark_version,
@@ -67,7 +65,7 @@ def trigger_seconds(text: str) -> float:
 def run_spark(options: RunOptions) -> None:
     """Watch a topic with Spark. Raises CommandError, KafkaAccessError, SourceError, StoreError or SparkError."""
     spark, source, keeping, kafka = options.spark or SparkOptions(), options.source, options.keeping, options.kafka
-    settings = _settings(spark)
+    settings = _settings(spark, waits=bool(source.follow))
     trigger_s = trigger_seconds(spark.trigger)
     begin = Begin.parse(source.begin)
     with LiveRun(options, source.run or source.name, written=[keeping.store]) as live:
@@ -76,28 +74,67 @@ def run_spark(options: RunOptions) -> None:
         java = java_properties(connection.login)
         store = live.keep(Store(keeping.store)) if keeping.store is not None else None
         live.serve()
+        # with --follow a service is started, which waits for what is started beside it
+        if source.follow and not wait_reached(settings.master, _secret(settings), live.stop, common.say):
+            return
         ends = live.keep(closing(TopicOffsets(connection, begin=begin)))
         if not ends.open(live.stop, common.say):
             return
-        name = str(connection.address)
-        choice = RunSelection(ends, store, name, source)
-        builder = FrameBuilder(live.detector.boards, max_held_words=MOST_HELD_WORDS)
-        pipeline = live.pipeline(name, workers=1, builder=builder)
-        pipeline.board = live.alarms.board
-        deliveries = Deliveries(wanted=choice.wanted, named=source.number is not None)
-        if choice.saved is not None and choice.saved.ended:
-            # nothing is left to be read: Spark would start for nothing
-            engine = TopicEngine(ends, pipeline, deliveries, store=store, name=name)
-        else:
-            starting = f"Starting Spark {spark_version()} on {settings.master}"
-            if live.server is not None:
-                live.server.feed.say(starting + ".")
-            query = live.keep(_query(spark, settings, keeping.store, ends, trigger_s, java, starting))
-            limits = partial(_limits, spark.most_words)
-            engine = SparkEngine(ends, pipeline, deliveries, query, store=store, name=name, limits=limits)
-        live.compile(pipeline)
-        live.watch(pipeline, topic_feed(live, engine, choice))
+        choice = RunSelection(ends, store, str(connection.address), source)
+        queries = _Queries(live, settings, ends, trigger_s, java)
+        watch_runs(live, choice, partial(_engine, live, ends, choice, store, queries))
         live.conclude()
+
+
+def _engine(
+    live: LiveRun, ends: TopicOffsets, choice: RunSelection, store: Store | None, queries: _Queries
+) -> TopicEngine:
+    spark, name = live.options.spark or SparkOptions(), str(ends.connection.address)
+    builder = FrameBuilder(live.detector.boards, max_held_words=MOST_HELD_WORDS)
+    pipeline = topic_pipeline(live, name, workers=1, builder=builder)
+    deliveries = topic_deliveries(live, choice)
+    if choice.saved is not None and choice.saved.ended:
+        # nothing is left to be read: Spark would start for nothing
+        return TopicEngine(ends, pipeline, deliveries, store=store, name=name)
+    limits = partial(_limits, spark.most_words)
+    return SparkEngine(ends, pipeline, deliveries, queries.make(), store=store, name=name, limits=limits)
+
+
+class _Queries:
+    """Queries of one topic, one for each run, in a session that is started for the first and lasts as long as `live`.
+
+    java: settings of Kafka's Java clients
+    """
+
+    def __init__(
+        self, live: LiveRun, settings: SparkSettings, ends: TopicOffsets, trigger_s: float, java: Mapping[str, str]
+    ) -> None:
+        self._live, self._settings, self._ends, self._trigger_s, self._java = live, settings, ends, trigger_s, java
+        self._session: Any = None
+        self._folder = ""
+
+    def make(self) -> Query:
+        """A query that has not begun."""
+        if self._session is None:
+            self._start()
+        address = self._ends.connection.address
+        options = QueryOptions(address.servers, address.topic, self._folder, self._trigger_s, kafka=self._java)
+        return Query(self._session, options)
+
+    def _start(self) -> None:
+        """Start Spark, for what the topic's messages hold."""
+        live, settings = self._live, self._settings
+        spark, store = live.options.spark or SparkOptions(), live.options.keeping.store
+        starting = f"Starting Spark {spark_version()} on {settings.master}"
+        if live.server is not None:
+            live.server.feed.say(starting + ".")
+        self._folder = live.keep(_folder(spark, store))
+        log = live.keep(_log_file(spark, store, self._folder))
+        live.keep(_logging(log))
+        common.say(f"{starting}; its log is {log}")
+        size = self._ends.words_per_message()
+        large = size > 1 if size else self._ends.connection.address.topic == FRAMES
+        self._session = live.keep(spark_session(replace(settings, log=log, large_messages=large)))
 
 
 def _limits(most_words: int | None, words_per_message: float) -> tuple[int, int]:
@@ -108,37 +145,23 @@ def _limits(most_words: int | None, words_per_message: float) -> tuple[int, int]
     return messages, record_batch
 
 
-@contextmanager
-def _query(
-    spark: SparkOptions,
-    settings: SparkSettings,
-    store: Path | None,
-    ends: TopicOffsets,
-    trigger_s: float,
-    java: Mapping[str, str],
-    starting: str,
-) -> Iterator[Query]:
-    """A query of the topic in a session of its own, for what the topic's messages hold."""
-    address = ends.connection.address
-    with ExitStack() as stack:
-        folder = stack.enter_context(_folder(spark, store))
-        log = stack.enter_context(_log_file(spark, store, folder))
-        stack.enter_context(_logging(log))
-        common.say(f"{starting}; its log is {log}")
-        size = ends.words_per_message()
-        large = size > 1 if size else address.topic == FRAMES
-        session = stack.enter_context(spark_session(replace(settings, log=log, large_messages=large)))
-        yield Query(session, QueryOptions(address.servers, address.topic, folder, trigger_s, kafka=java))
+def _settings(spark: SparkOptions, *, waits: bool) -> SparkSettings:
+    """Where Spark runs, all that can be wrong with it found before anything is begun. Raises SparkError.
 
-
-def _settings(spark: SparkOptions) -> SparkSettings:
-    """Where Spark runs, all that can be wrong with it found before anything is begun. Raises SparkError."""
+    waits: the master may be started later
+    """
     spark_version()
     settings = SparkSettings(spark.master or "local[*]", read_conf(spark.conf))
     check_master(settings.master)
     check_java()
-    check_reached(settings.master, os.environ.get(SECRET_VARIABLE) or settings.conf.get(SECRET, ""))
+    if not waits:
+        check_reached(settings.master, _secret(settings))
     return settings
+
+
+def _secret(settings: SparkSettings) -> str:
+    """The cluster's secret, "" where there is none."""
+    return os.environ.get(SECRET_VARIABLE) or settings.conf.get(SECRET, "")
 
 
 def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int, int]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
+from typing import Any
 
 from muonstream.commands import common
 from muonstream.commands.live import LiveRun, Publish
 from muonstream.commands.options import RunOptions, SourceOptions
 from muonstream.commands.topics import connect
+from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine, stored_name
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.reader import Begin, TopicReader
@@ -67,24 +70,38 @@ def run_topic(options: RunOptions) -> None:
         if not reader.open(live.stop, common.say):
             return
         choice = RunSelection(reader, store, str(connection.address), source)
-        first = True
-        while True:
-            engine = _engine(live, reader, choice, store)
-            live.compile(engine.pipeline)
-            live.watch(engine.pipeline, topic_feed(live, engine, choice), even_empty=first)
-            first = False
-            if not source.follow or live.stop.is_set():
-                break
-            choice.saved, choice.wanted, choice.positions = None, None, dict(reader.next)
+        watch_runs(live, choice, partial(_engine, live, reader, choice, store))
         live.conclude()
+
+
+def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], TopicEngine]) -> None:
+    """Watch the run that was chosen, and with --follow those that come after it, each with an engine of its own."""
+    first = True
+    while True:
+        engine = make_engine()
+        live.compile(engine.pipeline)
+        live.watch(engine.pipeline, topic_feed(live, engine, choice), even_empty=first)
+        first = False
+        if not live.options.source.follow or live.stop.is_set():
+            return
+        choice.saved, choice.wanted, choice.positions = None, None, dict(engine.reader.next)
 
 
 def _engine(live: LiveRun, reader: TopicReader, choice: RunSelection, store: Store | None) -> TopicEngine:
     name = str(reader.connection.address)
-    pipeline = live.pipeline(name)
+    return TopicEngine(reader, topic_pipeline(live, name), topic_deliveries(live, choice), store=store, name=name)
+
+
+def topic_pipeline(live: LiveRun, name: str, **options: Any) -> Pipeline:
+    """The pipeline of a run of a topic, with the board of its alarms; options: as of `LiveRun.pipeline`."""
+    pipeline = live.pipeline(name, **options)
     pipeline.board = live.alarms.board
-    deliveries = Deliveries(wanted=choice.wanted, named=live.options.source.number is not None)
-    return TopicEngine(reader, pipeline, deliveries, store=store, name=name)
+    return pipeline
+
+
+def topic_deliveries(live: LiveRun, choice: RunSelection) -> Deliveries:
+    """What takes the messages of the run that was chosen."""
+    return Deliveries(wanted=choice.wanted, named=live.options.source.number is not None)
 
 
 def topic_feed(live: LiveRun, engine: TopicEngine, choice: RunSelection) -> Callable[[Publish], object]:

@@ -8,8 +8,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -55,9 +53,6 @@ YOUNG: Final[Mapping[str, str]] = {"driver": "-Xmn1300m", "executor": "-Xmn650m"
 QUICK_COMPILER: Final = "-XX:TieredStopAtLevel=1"
 """With large messages Java does little but copy, which its second compiler makes no faster; compiling takes half a core
 for a minute."""
-STANDALONE_PORT: Final = 7077
-CONNECT_TIMEOUT_S: Final = 5.0
-SECRET_TIMEOUT_S: Final = 2.0
 TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ERROR "
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
@@ -99,46 +94,6 @@ class SparkSettings:
     def is_local(self) -> bool:
         """Whether the executors are in the driver's own process."""
         return self.master.startswith("local") and not self.master.startswith("local-cluster")
-
-
-def check_master(master: str) -> None:
-    """Raise SparkError unless it is a Spark master."""
-    local = r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[\d+,\s*\d+,\s*\d+\]"
-    if not re.fullmatch(local + r"|spark://[^\s/]+(:\d+)?(,[^\s/]+:\d+)*|k8s://\S+|yarn", master):
-        raise SparkError(
-            f"--master: found {master!r}, expected local[N], local[*], spark://HOST:PORT, yarn, k8s://HOST:PORT"
-        )
-
-
-def _wants_secret(connection: socket.socket) -> bool:
-    """Whether a master refuses a request of somebody who does not authenticate; one that takes it ignores it."""
-    connection.settimeout(SECRET_TIMEOUT_S)
-    with contextlib.suppress(OSError):
-        # Spark's own protocol: length, type (3 is a request), number, length of the body, body
-        connection.sendall(struct.pack(">QBQI", 22, 3, 0, 1) + b"?")
-        return b"SaslMessage" in connection.recv(1 << 12)
-    return False
-
-
-def check_reached(master: str, secret: str = "") -> None:
-    """Raise SparkError when no address of a standalone master answers; Spark itself takes a minute to report it.
-
-    So it does when the master wants a secret and there is none.
-    """
-    if not master.startswith("spark://"):
-        return
-    reasons = []
-    for address in master.removeprefix("spark://").split(","):
-        host, _, port = address.partition(":")
-        try:
-            with socket.create_connection((host, int(port or STANDALONE_PORT)), CONNECT_TIMEOUT_S) as connection:
-                if secret or not _wants_secret(connection):
-                    return
-        except OSError as error:
-            reasons.append(f"{address}: {error.strerror or error}")
-        else:
-            raise SparkError(f"--master: {address} wants a secret: put it into the variable {SECRET_VARIABLE}")
-    raise SparkError(f"--master: {master} cannot be reached ({'; '.join(reasons)}); is it started?")
 
 
 def read_conf(pairs: Sequence[str]) -> dict[str, str]:
@@ -303,7 +258,6 @@ def _own_signals() -> Iterator[None]:
 def spark_session(settings: SparkSettings) -> Iterator[Any]:
     """A SparkSession while the context lasts. Raises SparkError when none is available."""
     spark_version()
-    check_master(settings.master)
     check_java()
     with tempfile.TemporaryDirectory(prefix="muonstream-spark-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
