@@ -243,81 +243,69 @@ def _correct(
 
 @compiled
 def _write(
-    out: Any,
-    numbers: Any,
-    chosen: Any,
-    fit: Any,
-    sides: int,
-    hits: Any,
-    n: int,
-    shape: Any,
-    corrected: bool,
-    relation: Any,
+    segment: Any, chosen: Any, fit: Any, sides: int, hits: Any, n: int, shape: Any, corrected: bool, relation: Any
 ) -> None:
     """A segment's layers, sides, fit, hits, drift times and residuals; layers and sides are in `sides`, as patterns."""
     time, wire, cell, place = hits
-    out[3], out[4] = sides >> n, sides & ((1 << n) - 1)
-    numbers[0], numbers[1], numbers[2], numbers[3] = fit[2], fit[1], fit[3], fit[0]
+    segment.layers, segment.sides = sides >> n, sides & ((1 << n) - 1)
+    segment.x_mm, segment.tan, segment.t0_ns, segment.chi2 = fit[2], fit[1], fit[3], fit[0]
     steep = min(abs(fit[1]), MOST_TAN)
     if corrected:
-        numbers[2] += relation[2] * steep
-    out[5:] = -1
-    numbers[5:] = np.nan
-    for row in range(n):
-        j = chosen[row]
-        if j >= 0:
-            out[5 + row] = cell[j]
-            out[5 + MOST_LAYERS + row] = place[j]
-            drift = time[j] - fit[3]
-            sign = 1.0 if (sides >> row) & 1 else -1.0
-            numbers[5 + row] = drift
-            fitted = fit[2] + fit[1] * (row + 0.5 - n / 2) * shape[3]
-            numbers[5 + MOST_LAYERS + row] = wire[j] + sign * drift * shape[0] - fitted
-            if corrected:
-                added = added_mm(relation, drift, steep)
-                numbers[5 + 2 * MOST_LAYERS + row] = added
-                numbers[5 + MOST_LAYERS + row] += sign * added
+        segment.t0_ns += relation[2] * steep
+    for row in range(MOST_LAYERS):
+        j = chosen[row] if row < n else -1
+        if j < 0:
+            segment.cell[row], segment.word[row] = -1, -1
+            segment.drift_ns[row], segment.residual_mm[row] = np.nan, np.nan
+            segment.added_mm[row] = np.nan if corrected else 0.0
+            continue
+        segment.cell[row], segment.word[row] = cell[j], place[j]
+        drift = time[j] - fit[3]
+        sign = 1.0 if (sides >> row) & 1 else -1.0
+        added = added_mm(relation, drift, steep) if corrected else 0.0
+        fitted = fit[2] + fit[1] * (row + 0.5 - n / 2) * shape[3]
+        residual = wire[j] + sign * drift * shape[0] - fitted
+        segment.drift_ns[row], segment.added_mm[row] = drift, added
+        segment.residual_mm[row] = residual + sign * added if corrected else residual
 
 
 @compiled
 def find_segments(
-    words: Any,
-    starts: Any,
-    keys: Any,
-    codes: Any,
-    cell_codes: int,
-    scintillator: int,
-    chamber_of_block: Any,
-    cell_base: Any,
-    cell_layer: Any,
-    cell_wire: Any,
-    chamber_layers: Any,
-    offset_ns: Any,
-    relations: Any,
-    geometry: Any,
-    table_of: Any,
-    known_tables: int,
-    usable: Any,
-    solution: Any,
-    normal: Any,
+    windows: Any,
+    channels: Any,
+    cells: Any,
+    chambers: Any,
+    relation_steps: Any,
+    tables: Any,
     use_passage: bool,
     config: Any,
     out: Any,
-    numbers: Any,
     given_up: Any,
 ) -> int:
-    """Segments of all windows into `out` (integers) and `numbers`; gives how many."""
-    chambers = len(cell_base)
+    """The segments of all windows; gives how many there are.
+
+    windows: words, uint64[w], where windows start, int64[n + 1], and their keys, int64[n]
+    channels: cell code of each channel, uint16, how many codes are cells, and the chamber of each block of codes
+    cells, chambers: CELL by code, CHAMBER by index; relation_steps: float64[C, m, 2], by chamber
+    tables: usable, solution and normal of the side patterns, by table
+    config: 1 / resolution², the largest chi2, the largest slope
+    out: SEGMENT, one row for each three words; given_up: int64[n, 3], by window and reason
+    """
+    words, starts, keys = windows
+    codes, cell_codes, chamber_of_block = channels
+    scintillator = cell_codes
+    usable, solution, normal = tables
+    n_chambers = len(chambers)
     most = MOST_LAYERS
     # one bucket an orbit and chamber
-    buckets = np.zeros(WINDOW_ORBITS * chambers + 2, np.int64)
+    buckets = np.zeros(WINDOW_ORBITS * n_chambers + 2, np.int64)
     longest = 0
     for k in range(len(keys)):
         longest = max(longest, starts[k + 1] - starts[k])
     order = np.empty(longest, np.int64)
     spare = np.empty(longest, np.int64)
     keys_of = np.empty(longest, np.int64)
-    groups = np.empty((min(longest, WINDOW_ORBITS * chambers) + 1, 2), np.int64)
+    groups = np.empty((min(longest, WINDOW_ORBITS * n_chambers) + 1, 2), np.int64)
     as_came = np.empty(longest)
     time = np.empty(longest)
     wire = np.empty(longest)
@@ -331,14 +319,13 @@ def find_segments(
     sides_of = np.empty(MOST_CANDIDATES, np.int64)
     near, n_near = np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64)
     scratch = (near, n_near, np.empty(most, np.int64), np.empty((1 << most, 3)))
-    has_relation, relation_steps, first_ns, t0_tan_ns = relations
     wires_and_times = (np.zeros(most), np.zeros(most), np.zeros(most))
     done = 0
     for k in range(len(keys)):
         window = words[starts[k] : starts[k + 1]]
         if len(window) < FEWEST_LAYERS:
             continue
-        n_groups = group(window, codes, chamber_of_block, cell_codes, chambers, buckets, order, spare, groups)
+        n_groups = group(window, codes, chamber_of_block, cell_codes, n_chambers, buckets, order, spare, groups)
         for i in range(len(window)):
             word = window[i]
             bx = np.int64((word >> np.uint64(BX_SHIFT)) & np.uint64(BX_MASK))
@@ -349,8 +336,9 @@ def find_segments(
         spare_steps = SPARE_STEPS + SPARE_STEPS_A_WORD * len(window)
         for g in range(n_groups):
             bucket, begin, end = groups[g, 0], groups[g, 1], groups[g + 1, 1]
-            c = bucket % chambers
-            n = chamber_layers[c]
+            c = bucket % n_chambers
+            chamber = chambers[c]
+            n, first_code = chamber.layers, chamber.first_code
             fewest = max(FEWEST_LAYERS, n - 1)
             if n == 0 or end - begin < fewest:
                 continue
@@ -361,10 +349,9 @@ def find_segments(
                 tdc = bx * TDC_PER_BX + np.int64(word & np.uint64(TDC_MASK))
                 code = np.int64(codes[word >> np.uint64(CHANNEL_SHIFT)])
                 # cells of a chamber may have time offsets of their own
-                own_ns = offset_ns[code] - offset_ns[cell_base[c]]
-                when = tdc * SUBTDC + np.int64(np.rint(own_ns * (SUBTDC / NS_PER_TDC))) + EARLIEST
-                keys_of[m] = when << KEY_TIME_SHIFT | (code - cell_base[c]) << KEY_CELL_SHIFT | m
-                as_came[m] = tdc * NS_PER_TDC + offset_ns[code]
+                when = tdc * SUBTDC + cells[code].own_offset + EARLIEST
+                keys_of[m] = when << KEY_TIME_SHIFT | (code - first_code) << KEY_CELL_SHIFT | m
+                as_came[m] = tdc * NS_PER_TDC + cells[code].offset_ns
             sort_keys(keys_of, end - begin, spare)
             for m in range(end - begin):
                 key = keys_of[m]
@@ -375,18 +362,19 @@ def find_segments(
             borrowed = min(spare_steps, MOST_SPARE_STEPS)
             steps = STEPS_A_HIT * (end - begin) + borrowed
             for m in range(end - begin):
-                layer[m] = cell_layer[cell_base[c] + cell[m]]
-                wire[m] = cell_wire[cell_base[c] + cell[m]]
+                layer[m] = cells[first_code + cell[m]].layer
+                wire[m] = cells[first_code + cell[m]].wire_mm
                 used[m] = False
-            velocity, half, slack = geometry[c, 0], geometry[c, 1], geometry[c, 2]
-            shape = (velocity, half, slack, geometry[c, 3], geometry[c, 4])
-            orbit = np.int64(bucket // chambers)
+            velocity, half, slack = chamber.velocity, chamber.half, chamber.slack
+            shape = (velocity, half, slack, chamber.pitch, chamber.width)
+            orbit = np.int64(bucket // n_chambers)
             has_passage = passage[orbit] != NO_PASSAGE
             known = use_passage and has_passage
             passage_ns = passage[orbit] * NS_PER_TDC if has_passage else np.nan
-            t, u = table_of[c], table_of[c] + known_tables
+            t, u = chamber.free_table, chamber.known_table
             free_table, known_table = (usable[t], solution[t], normal[t]), (usable[u], solution[u], normal[u])
-            corrected, relation = has_relation[c], (relation_steps[c], first_ns[c], t0_tan_ns[c])
+            corrected = chamber.has_relation > 0
+            relation = (relation_steps[c], chamber.first_ns, chamber.t0_tan_ns)
             # clusters: hits none of which is more than a drift time after the one before
             m = 0
             while m < end - begin:
@@ -430,13 +418,14 @@ def find_segments(
                     best = _next_best(found, n, hits_of, fit_of, used)
                     if best < 0:
                         break
-                    out[done, 0], out[done, 1], out[done, 2] = k, first_orbit + orbit, c
-                    numbers[done, 4] = passage_ns
+                    segment = out[done]
+                    segment.frame, segment.orbit, segment.chamber = k, first_orbit + orbit, c
+                    segment.passage_ns = passage_ns
                     hits, chosen, fit, pattern = (time, wire, cell, place), hits_of[best], fit_of[best], sides_of[best]
                     if corrected:
                         correction = (velocity, relation, known_table if fit[4] > 0 else free_table)
                         _correct(fit, chosen, pattern, hits, n, passage_ns, config[0], correction, wires_and_times)
-                    _write(out[done], numbers[done], chosen, fit, pattern, hits, n, shape, corrected, relation)
+                    _write(segment, chosen, fit, pattern, hits, n, shape, corrected, relation)
                     for row in range(n):
                         if chosen[row] >= 0:
                             used[chosen[row]] = True

@@ -14,11 +14,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector.geometry import time_offsets_ns
+from muonstream.detector.geometry import half_width_mm, time_offsets_ns
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
-from muonstream.muons.patterns import FEWEST_LAYERS, MOST_LAYERS, Patterns, build_patterns, reconstructed
-from muonstream.muons.search import find_segments
+from muonstream.muons.patterns import FEWEST_LAYERS, Patterns, build_patterns, reconstructed
+from muonstream.muons.records import CELL, CHAMBER, SEGMENT
+from muonstream.muons.search import SUBTDC, find_segments
+from muonstream.words import NS_PER_TDC
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +125,24 @@ def _stacked(tables: list[Patterns]) -> tuple[NDArray[np.bool_], NDArray[np.floa
     return usable, solution, normal
 
 
-def _relations(
-    detector: Detector,
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Which chambers have a relation of their own, its steps, float64[C, n, 2], where they begin, and t0_tan_ns."""
+def _relation_steps(detector: Detector) -> NDArray[np.float64]:
+    """The steps of each chamber's relation, float64[C, n, 2], zeros for a chamber without one."""
     relations = [chamber.drift for chamber in detector.chambers]
     n = max((len(relation.steps()) for relation in relations if relation is not None), default=2)
-    steps = [np.zeros((n, 2)) if relation is None else relation.steps(n) for relation in relations]
-    return (
-        np.array([relation is not None for relation in relations]),
-        np.stack(steps),
-        np.array([0.0 if relation is None else relation.first_ns for relation in relations]),
-        np.array([0.0 if relation is None else relation.t0_tan_ns for relation in relations]),
-    )
+    return np.stack([np.zeros((n, 2)) if relation is None else relation.steps(n) for relation in relations])
 
 
-def _added(numbers: NDArray[np.float64], corrected: NDArray[np.bool_], layers: int) -> NDArray[np.float64]:
-    """What relations add to the hits of segments, those of chambers without one as 0."""
-    if not numbers.shape[1]:
-        return np.broadcast_to(np.zeros(1), (len(numbers), layers))
-    return np.asarray(np.where(corrected[:, None], numbers[:, :layers], 0.0), dtype=np.float64)
+def _cells(detector: Detector) -> NDArray[np.void]:
+    """What the search knows of each cell, CELL by cell code."""
+    channel_map = detector.channel_map()
+    out = np.zeros(channel_map.n_cell_codes, CELL)
+    out["offset_ns"] = time_offsets_ns(detector)
+    for first, chamber in zip(channel_map.cell_base.tolist(), detector.chambers, strict=True):
+        cells = out[first : first + chamber.cells]
+        cells["layer"] = chamber.layer_of_cell()
+        cells["wire_mm"] = chamber.wire_x_mm() - half_width_mm(chamber)
+        cells["own_offset"] = np.rint((cells["offset_ns"] - cells["offset_ns"][0]) * (SUBTDC / NS_PER_TDC))
+    return out
 
 
 class SegmentFinder:
@@ -151,88 +151,55 @@ class SegmentFinder:
     def __init__(self, detector: Detector, config: SegmentConfig | None = None) -> None:
         self.detector = detector
         self.config = config or SegmentConfig()
-        channel_map = detector.channel_map()
         chambers = detector.chambers
-        self._codes = channel_map.codes.astype(np.uint16)
-        self._cell_codes = channel_map.n_cell_codes
-        self._chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
-        self._cell_base = channel_map.cell_base
-        self._layer = np.zeros(channel_map.n_cell_codes, np.int64)
-        self._wire = np.zeros(channel_map.n_cell_codes)
-        for c, chamber in enumerate(chambers):
-            here = slice(int(self._cell_base[c]), int(self._cell_base[c]) + chamber.cells)
-            self._layer[here] = chamber.layer_of_cell()
-            self._wire[here] = chamber.wire_x_mm() - chamber.cells_per_layer * chamber.cell_width_mm / 2
-        self.layers = np.array([c.layers if reconstructed(c) else 0 for c in chambers], np.int64)
-        """Layers of each chamber, 0 where no segments are looked for, int64[C]."""
-        self._offset_ns = time_offsets_ns(detector)
-        self._relations = _relations(detector)
-        velocity = np.array([c.drift_velocity_um_per_ns / 1000 for c in chambers])
-        width = np.array([c.cell_width_mm for c in chambers])
-        pitch = np.array([c.cell_height_mm for c in chambers])
-        self._geometry = np.stack([velocity, width / 2, self.config.tolerance_ns * velocity, pitch, width], axis=1)
+        channel_map = detector.channel_map()
+        chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
+        self._channels = (channel_map.codes.astype(np.uint16), channel_map.n_cell_codes, chamber_of_block)
+        self._cells = _cells(detector)
+        self._relation_steps = _relation_steps(detector)
         # chambers of the same shape share a table; those for a known t0 come after those for a free one
         shapes = [(c.layers, c.cell_height_mm) if reconstructed(c) else None for c in chambers]
         kinds = [shape for shape in dict.fromkeys(shapes) if shape is not None]
-        self._table_of = np.array([kinds.index(shape) if shape else 0 for shape in shapes], np.int64)
         one_each = [chambers[shapes.index(kind)] for kind in kinds]
-        self._known_tables = len(kinds)
         self._patterns = [build_patterns(c) for c in one_each]
         self._tables = _stacked(self._patterns + [build_patterns(c, t0_known=True) for c in one_each])
+        self._chambers = np.zeros(len(chambers), CHAMBER)
+        for row, c, shape, first in zip(self._chambers, chambers, shapes, channel_map.cell_base, strict=True):
+            table = kinds.index(shape) if shape else 0
+            velocity = c.drift_velocity_um_per_ns / 1000
+            row["layers"], row["first_code"] = c.layers if shape else 0, first
+            row["free_table"], row["known_table"] = table, table + len(kinds)
+            row["velocity"], row["slack"] = velocity, self.config.tolerance_ns * velocity
+            row["half"], row["width"], row["pitch"] = c.cell_width_mm / 2, c.cell_width_mm, c.cell_height_mm
+            if c.drift is not None:
+                row["has_relation"], row["first_ns"], row["t0_tan_ns"] = 1, c.drift.first_ns, c.drift.t0_tan_ns
+        self.layers: NDArray[np.int64] = self._chambers["layers"].copy()
+        """Layers of each chamber, 0 where no segments are looked for, int64[C]."""
 
     def patterns(self, chamber: int) -> Patterns:
         """The side patterns of a chamber (by index) with t0 free. Raises ValueError for one without segments."""
         if not self.layers[chamber]:
             raise ValueError(f"chamber: found {chamber}, which has too few or too many layers for segments")
-        return self._patterns[int(self._table_of[chamber])]
+        return self._patterns[int(self._chambers["free_table"][chamber])]
 
     def __call__(self, frames: Frames) -> Found:
         """The segments of whole windows."""
-        config, most = self.config, MOST_LAYERS
-        room = len(frames.words) // 3 + 1
-        out = np.empty((room, 5 + 2 * most), np.int64)
-        numbers = np.empty((room, 5 + (3 if self._relations[0].any() else 2) * most))
+        config = self.config
+        out = np.empty(len(frames.words) // 3 + 1, SEGMENT)
         given_up = np.zeros((len(frames), 3), np.int64)
         n = find_segments(
-            frames.words,
-            frames.starts,
-            frames.keys,
-            self._codes,
-            self._cell_codes,
-            self._cell_codes,
-            self._chamber_of_block,
-            self._cell_base,
-            self._layer,
-            self._wire,
-            self.layers,
-            self._offset_ns,
-            self._relations,
-            self._geometry,
-            self._table_of,
-            self._known_tables,
-            *self._tables,
+            (frames.words, frames.starts, frames.keys),
+            self._channels,
+            self._cells,
+            self._chambers,
+            self._relation_steps,
+            self._tables,
             config.use_passage,
             (1 / config.resolution_mm**2, config.most_chi2, config.most_tan),
             out,
-            numbers,
             given_up,
         )
-        most_layers = max(int(self.layers.max()), 1)
-        out, numbers = out[:n], numbers[:n]
-        segments = Segments(
-            frame=out[:, 0].copy(),
-            orbit=out[:, 1].copy(),
-            chamber=out[:, 2].copy(),
-            layers=out[:, 3].copy(),
-            sides=out[:, 4].copy(),
-            x_mm=numbers[:, 0].copy(),
-            tan=numbers[:, 1].copy(),
-            t0_ns=numbers[:, 2].copy(),
-            chi2=numbers[:, 3].copy(),
-            cell=out[:, 5 : 5 + most_layers].copy(),
-            word=out[:, 5 + most : 5 + most + most_layers].copy(),
-            drift_ns=numbers[:, 5 : 5 + most_layers].copy(),
-            residual_mm=numbers[:, 5 + most : 5 + most + most_layers].copy(),
-            added_mm=_added(numbers[:, 5 + 2 * most :], self._relations[0][out[:, 2]], most_layers),
-        )
-        return Found(segments, numbers[:, 4].copy(), given_up)
+        most = max(int(self.layers.max()), 1)
+        columns = (out[field.name][:n] for field in fields(Segments))
+        segments = Segments(*(column[:, :most].copy() if column.ndim > 1 else column.copy() for column in columns))
+        return Found(segments, out["passage_ns"][:n].copy(), given_up)

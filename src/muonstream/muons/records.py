@@ -1,0 +1,56 @@
+"""Structured dtypes of the search for segments: what it knows of cells and chambers, and the segments it writes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from muonstream.muons.patterns import MOST_LAYERS
+
+CELL: Final = np.dtype(
+    [
+        ("layer", np.int64),
+        ("wire_mm", np.float64),  # from the chamber's middle
+        ("offset_ns", np.float64),  # added to times of hits
+        ("own_offset", np.int64),  # the cell's offset less that of the chamber's first cell, in 1/SUBTDC of a TDC count
+    ]
+)
+"""What the search knows of a cell, by its code in the channel map."""
+CHAMBER: Final = np.dtype(
+    [
+        ("layers", np.int64),  # 0 where no segments are looked for
+        ("first_code", np.int64),  # of the chamber's first cell
+        ("free_table", np.int64),  # which table of side patterns, with t0 free
+        ("known_table", np.int64),  # and with t0 known
+        ("velocity", np.float64),  # mm/ns
+        ("half", np.float64),  # half a cell's width, mm
+        ("slack", np.float64),  # the tolerance of drift times as a distance, mm
+        ("pitch", np.float64),  # a cell's height, mm
+        ("width", np.float64),  # a cell's width, mm
+        ("has_relation", np.int64),  # whether drift times have a relation of their own: 0 or 1
+        ("first_ns", np.float64),  # where the relation begins
+        ("t0_tan_ns", np.float64),
+    ]
+)
+"""What the search knows of a chamber, by its index."""
+SEGMENT: Final = np.dtype(
+    [
+        ("frame", np.int64),
+        ("orbit", np.int64),
+        ("chamber", np.int64),
+        ("layers", np.int64),
+        ("sides", np.int64),
+        ("x_mm", np.float64),
+        ("tan", np.float64),
+        ("t0_ns", np.float64),
+        ("chi2", np.float64),
+        ("passage_ns", np.float64),
+        ("cell", np.int64, MOST_LAYERS),
+        ("word", np.int64, MOST_LAYERS),
+        ("drift_ns", np.float64, MOST_LAYERS),
+        ("residual_mm", np.float64, MOST_LAYERS),
+        ("added_mm", np.float64, MOST_LAYERS),
+    ]
+)
+"""One segment, as the search writes it; `segments.Segments` says what each field is."""
