@@ -139,7 +139,7 @@ def test_damaged_foreign_and_newer_states_are_refused() -> None:
         (b"something else entirely, and long enough", "not the state"),
         (data[:-1], "damaged"),
         (data[:40] + b"!" + data[41:], "damaged"),
-        (data[:10] + (2).to_bytes(8, "little") + data[18:], "version 2"),
+        (data[:10] + (VERSION + 1).to_bytes(8, "little") + data[18:], f"version {VERSION + 1}"),
     ):
         with pytest.raises(CheckpointError, match=reason) as raised:
             unpack(broken)

@@ -7,20 +7,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muonstream.verdicts.judge import Exposure
+from muonstream.verdicts.kept import Ends, Kept
 from muonstream.verdicts.past import BEFORE_S, Past
 
 STEP_S = 3.0
 
 
-def past_of(wrong: Callable[[int], Set[str]], steps: int) -> tuple[Past, list[bool]]:
-    """A past after so many steps, and whether there was something to compare with after each; counts: which steps."""
-    past, there = Past(np.zeros(steps, np.int64)), []
+def past_of(
+    wrong: Callable[[int], Set[str]], steps: int, *, held_s: float = 0.0, restarts: Set[int] = frozenset()
+) -> tuple[Past, list[bool]]:
+    """A past after so many steps, and whether there was something to compare with after each; counts: which steps.
+
+    restarts: before which steps it goes on from its state
+    """
+    nothing = np.zeros(steps, np.int64)
+    past, ends, there = Past(nothing), Ends(nothing), []
+    counts = nothing
     for i in range(steps):
-        counts = np.zeros(steps, np.int64)
+        if i in restarts:
+            of_past, of_ends = past.state(), ends.state()
+            past, ends = Past(nothing), Ends(nothing)
+            past.restore(of_past)
+            ends.restore(of_ends)
+        counts = counts.copy()
         counts[i] = 1
-        past.add((i + 1) * STEP_S, Exposure(counts, STEP_S))
-        past.judged((i + 1) * STEP_S, wrong(i))
+        ends.keep(Kept((i + 1) * STEP_S, counts))
+        past.judged(ends, held_s, wrong(i))
         there.append(past.exposure is not None)
     return past, there
 
@@ -58,14 +70,23 @@ def test_when_that_is_over_collecting_starts_again() -> None:
     assert used(past) == list(range(40, 80))
 
 
-@given(wrong=st.lists(st.sets(st.sampled_from("abc")), min_size=1, max_size=60), cut=st.integers(0, 60))
-def test_a_restarted_past_is_compared_with_as_far_as_it_had_been(wrong: list[set[str]], cut: int) -> None:
-    cut = min(cut, len(wrong))
-    past, _ = past_of(lambda i: wrong[i], cut)
-    again = Past(np.zeros(cut, np.int64))
-    again.restore(past.state())
-    assert (again.exposure is None) == (past.exposure is None)
-    if past.exposure is not None and again.exposure is not None:
-        assert again.exposure.seconds == pytest.approx(past.exposure.seconds)
-        assert (again.exposure.counts == past.exposure.counts).all()
-    assert again.state()["excused"] == past.state()["excused"]
+@pytest.mark.parametrize("held_s", [30.0, 90.0, 300.0])
+def test_a_loss_that_takes_long_to_be_seen_is_not_taken_for_what_is_usual(held_s: float) -> None:
+    """Words are lost from step 200 on, and it takes as long as the stretch that is compared to see it."""
+    seen = 200 + int(held_s / STEP_S)
+    past, _ = past_of(lambda i: {"noise: Chamber 2"} if i >= seen else set(), 400, held_s=held_s)
+    assert used(past) == list(range(max(used(past)) + 1))
+    assert 200 - 60 / STEP_S <= max(used(past)) < 200
+
+
+@given(
+    wrong=st.lists(st.sets(st.sampled_from("abc")), min_size=1, max_size=60),
+    restarts=st.sets(st.integers(1, 60), max_size=3),
+    held_s=st.sampled_from([0.0, 60.0]),
+)
+def test_a_restarted_past_is_that_of_one_that_ran_on(wrong: list[set[str]], restarts: set[int], held_s: float) -> None:
+    past, there = past_of(lambda i: wrong[i], len(wrong), held_s=held_s)
+    again, there_again = past_of(lambda i: wrong[i], len(wrong), held_s=held_s, restarts=restarts)
+    assert there_again == there
+    for mine, others in zip(past.state().values(), again.state().values(), strict=True):
+        assert np.array_equal(mine, others)

@@ -8,18 +8,20 @@ from functools import cache
 import faults
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
+from muonstream.run.checkpoint import pack, unpack
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Verdicts, as_plain, of_plain
 from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc
 
 DETECTOR = Detector.default()
+SCINTILLATOR = DETECTOR.scintillators[0]
 NAMES = [chamber.name for chamber in DETECTOR.chambers]
 
 
@@ -62,6 +64,18 @@ def faulty() -> Words:
     wild = rng.integers(0, n, 300)
     orbits = rng.integers(0, 1 << 32, 300)
     return np.insert(moved, wild, encode(head=2, fpga=0, channel=3, orbit=orbits, bx=5, tdc=1))
+
+
+@cache
+def shifting() -> Words:
+    """Fifty seconds, in which a board falls silent and comes back, and the scintillator is late for a while."""
+    words = faults.simulated(50.0)
+    seconds = time_tdc(words) / 1.2e9
+    fields = decode(words)
+    words = faults.later(words, (fields.head == 2) & (fields.fpga == 0) & (seconds > 34) & (seconds < 44), 30)
+    of_scintillator = (fields.fpga == SCINTILLATOR.board) & (fields.channel == SCINTILLATOR.channel)
+    words = faults.later(words, of_scintillator & (seconds > 25), 20)
+    return words[(fields.fpga != 1) | (seconds < 10) | (seconds > 20)]
 
 
 @settings(deadline=None, max_examples=12)
@@ -192,22 +206,26 @@ def test_a_quiet_telescope_is_judged_by_all_of_its_run() -> None:
     assert set(verdicts.chambers.values()) <= {Level.GOOD, Level.MEDIUM}
 
 
-def test_a_time_line_goes_on_from_a_state() -> None:
-    words = faulty()
-    with Pipeline(DETECTOR, workers=0, timeline=Timeline) as first:
-        first.push(words[:150_000])
-        state = first.state()
-        before = first.snapshot().verdicts
-    with Pipeline(DETECTOR, workers=0, timeline=Timeline) as second:
-        second.restore(state)
-        assert second.snapshot().verdicts == before
-        second.push(words[150_000:])
-        second.finish()
-        after = second.snapshot("ended").verdicts
-    assert before is not None
-    assert after is not None
-    assert after.history[: len(before.history)] == before.history
-    assert alarms(after) == alarms(whole(faulty))
+@settings(deadline=None, max_examples=5)
+@given(
+    ends=st.lists(st.integers(1, 250_000), min_size=1, max_size=4), which=st.sampled_from([healthy, faulty, shifting])
+)
+@example(ends=[60_000, 61_000, 62_000, 180_000], which=shifting)
+@example(ends=[125_000, 140_000, 180_000, 240_000], which=faulty)
+def test_the_time_line_of_an_engine_that_was_killed_is_that_of_one_that_ran_on(
+    ends: list[int], which: Callable[[], Words]
+) -> None:
+    state = None
+    for piece in np.split(which(), sorted(set(ends))):
+        with Pipeline(DETECTOR, workers=0, timeline=Timeline) as pipeline:
+            if state is not None:
+                pipeline.restore(unpack(state))
+            pipeline.push(piece)
+            state = pack(pipeline.state())
+    with Pipeline(DETECTOR, workers=0, timeline=Timeline) as last:
+        last.restore(unpack(state or b""))
+        last.finish()
+        assert last.snapshot("ended").verdicts == whole(which)
 
 
 def test_verdicts_come_back_from_plain_types() -> None:

@@ -14,14 +14,15 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.errors import MuonstreamError
 
 MAGIC: Final = b"muonstate\x00"
-VERSION: Final = 1
+VERSION: Final = 2
 COMPRESS_BELOW_BYTES: Final = 1 << 22
 """Larger arrays are held words, which compress badly, and time is short."""
 _ARRAY: Final = "\x00array"
-_DTYPES: Final = ("<i8", "<u8", "<f8")
+_DTYPES: Final = ("<i8", "<u8", "<f8", "|u1")
 
 StateDict = dict[str, Any]
-"""Names to numbers, texts, None, lists of these, arrays of 64-bit numbers, and further dictionaries."""
+"""Names to numbers, texts, None, lists of these, arrays of 64-bit numbers or of bytes, and further
+dictionaries. Bytes have been compressed by whoever gives them."""
 
 
 class CheckpointError(MuonstreamError):
@@ -52,7 +53,7 @@ def pack(state: StateDict) -> bytes:
     parts = [np.uint64(len(header)).tobytes(), header]
     for array in arrays:
         raw = array.tobytes()
-        packed = zlib.compress(raw, 1) if len(raw) <= COMPRESS_BELOW_BYTES else raw
+        packed = zlib.compress(raw, 1) if array.itemsize > 1 and len(raw) <= COMPRESS_BELOW_BYTES else raw
         if len(packed) >= len(raw):
             packed = raw
         parts += [np.array([len(packed), len(raw)], "<u8").tobytes(), packed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -34,6 +34,21 @@ class Aftermath:
         self._odd_s = [np.full(chamber.cells, -inf) for chamber in detector.chambers]
         self._silent_s = {chamber.name: -inf for chamber in detector.chambers}
         self._late_s, self._late_ns = -inf, 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What a restarted engine goes on from, as plain numbers and arrays."""
+        return {
+            "odd_s": [last_s.copy() for last_s in self._odd_s],
+            "silent_s": dict(self._silent_s),
+            "late_s": self._late_s,
+            "late_ns": self._late_ns,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state of the same detector."""
+        self._odd_s = [np.array(last_s, np.float64) for last_s in state["odd_s"]]
+        self._silent_s = {str(name): float(last_s) for name, last_s in state["silent_s"].items()}
+        self._late_s, self._late_ns = float(state["late_s"]), float(state["late_ns"])
 
     def of(self, judgement: Judgement, windows: Windows, live_s: float) -> Judgement:
         """The judgement of a step that ends now, without what is left of faults that are over."""

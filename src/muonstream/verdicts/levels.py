@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from muonstream.detector.level import Level
 from muonstream.verdicts.findings import Finding
@@ -41,9 +41,16 @@ class Moment:
 class Levels:
     """The findings that are shown, by check and subject."""
 
-    def __init__(self, statuses: Iterable[Status] = ()) -> None:
+    def __init__(self, statuses: Iterable[Status] = (), pending: Iterable[Sequence[Any]] = ()) -> None:
+        """statuses: that are shown; pending: what `pending` gave beside them."""
         self.statuses: dict[Key, Status] = {status.finding.key: status for status in statuses}
-        self._pending: dict[Key, tuple[Level, float]] = {}
+        self._pending: dict[Key, tuple[Level, float]] = {
+            (str(check), str(subject)): (Level(level), float(begun_s)) for check, subject, level, begun_s in pending
+        }
+
+    def pending(self) -> list[list[Any]]:
+        """Levels that have not lasted long enough yet, as plain types: check, subject, level, since when."""
+        return [[*key, int(level), begun_s] for key, (level, begun_s) in self._pending.items()]
 
     def take(self, findings: Iterable[Finding], at: Moment) -> list[Change]:
         """Take all findings of a moment; give the levels that are shown differently from now on."""

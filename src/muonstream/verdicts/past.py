@@ -1,26 +1,26 @@
-"""What later data are compared with: the run so far, without its last half minute and without what was not good."""
+"""What later data are compared with: the run so far, without its newest part and without what was not good."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Set
 from typing import Any, Final
 
-import numpy as np
-
 from muonstream.counting.catalogue import Counts
 from muonstream.verdicts.judge import Exposure
+from muonstream.verdicts.kept import Ends, Kept
 
 BEFORE_S: Final = 30.0
 """What is compared with is older than this, and at least this long."""
 
 
 class Past:
-    """Collects the steps of a run that later ones are compared with.
+    """Collects the part of a run that later data are compared with.
 
-    A step at which something is wrong is left out, with the BEFORE_S before it: a fault that is over does not stay in
-    what later data are compared with. What is wrong from the beginning is excused, or a run with one dead cell would
-    have nothing to compare with. When that is over for BEFORE_S, collecting starts again.
+    Data are held back until the stretches that are compared no longer reach back to them: a loss that takes minutes to
+    be seen is not taken for what is usual before it is seen. A step at which something is wrong is left out, with all
+    that was held back then: a fault that is over does not stay in what later data are compared with. What is wrong from
+    the beginning is excused, or a run with one dead cell would have nothing to compare with. When that is over for
+    BEFORE_S, collecting starts again.
     """
 
     def __init__(self, nothing: Counts) -> None:
@@ -28,45 +28,48 @@ class Past:
         """What is compared with; None until there is enough."""
         self._nothing = nothing
         self._good = Exposure(nothing, 0.0)
-        self._recent: deque[tuple[float, Exposure]] = deque()
+        self._start = Kept(0.0, nothing)  # up to where the run has been taken, or left out
         self._excused: dict[str, float] = {}  # when each was last there, in seconds of live time
 
-    def add(self, live_s: float, step: Exposure) -> None:
-        """A step that ended at this live time."""
-        self._recent.append((live_s, step))
+    def judged(self, ends: Ends, held_s: float, wrong: Set[str]) -> None:
+        """Take a step that ended just now.
 
-    def judged(self, live_s: float, wrong: Set[str]) -> None:
-        """What is wrong at the newest step, by names that stay the same while it lasts."""
+        ends: of steps, this the last; held_s: how far back the stretches reach that are compared
+        wrong: what is wrong at it, by names that stay the same while it lasts
+        """
+        now = ends.last
         excused = set(wrong) if self.exposure is None else wrong & self._excused.keys()
-        self._excused |= dict.fromkeys(excused, live_s)
-        over = [name for name, last_s in self._excused.items() if live_s - last_s > BEFORE_S]
-        for name in over:
-            del self._excused[name]
+        self._excused |= dict.fromkeys(excused, now.live_s)
+        over = [name for name, last_s in self._excused.items() if now.live_s - last_s > BEFORE_S]
         if over:
+            last_s = max(self._excused.pop(name) for name in over)
             self._good, self.exposure = Exposure(self._nothing, 0.0), None
+            self._start = next(end for end in ends if end.live_s >= max(last_s, self._start.live_s))
         if wrong - self._excused.keys():
-            self._recent.clear()
+            self._start = now
             return
-        while self._recent and self._recent[0][0] <= live_s - BEFORE_S:
-            _, step = self._recent.popleft()
-            self._good = Exposure(self._good.counts + step.counts, self._good.seconds + step.seconds)
+        until = ends.until(now.live_s - max(held_s, BEFORE_S))
+        if until is not None and until.live_s > self._start.live_s:
+            start, self._start = self._start, until
+            seconds = until.live_s - start.live_s
+            self._good = Exposure(self._good.counts + until.counts - start.counts, self._good.seconds + seconds)
         if self._good.seconds >= BEFORE_S:
             self.exposure = self._good
 
     def state(self) -> dict[str, Any]:
         """What a restarted engine goes on from, as plain numbers and arrays."""
-        good = self._good
         return {
-            "before": good.counts.copy() if good.seconds else np.empty(0, np.int64),
-            "before_s": good.seconds,
+            "good": self._good.counts.copy(),
+            "good_s": self._good.seconds,
+            "there": self.exposure is not None,
+            "start": self._start.counts.copy(),
+            "start_s": self._start.live_s,
             "excused": dict(self._excused),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same catalogue."""
-        seconds = float(state["before_s"])
-        if seconds:
-            self._good = Exposure(state["before"].copy(), seconds)
-        self.exposure = self._good if seconds >= BEFORE_S else None
-        # states written before there was such a thing have none
-        self._excused = {str(name): float(last_s) for name, last_s in state.get("excused", {}).items()}
+        self._good = Exposure(state["good"].copy(), float(state["good_s"]))
+        self.exposure = self._good if state["there"] else None
+        self._start = Kept(float(state["start_s"]), state["start"].copy())
+        self._excused = {str(name): float(last_s) for name, last_s in state["excused"].items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erf, sqrt
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,16 @@ class TimeBox:
     def width_error_ns(self) -> float:
         """Standard deviation of the width."""
         return sqrt(self.begin.error_ns**2 + self.end.error_ns**2)
+
+    def as_plain(self) -> list[float]:
+        """The box as plain numbers, for `of_plain`."""
+        return [self.begin.position_ns, self.begin.error_ns, self.end.position_ns, self.end.error_ns, self.hits]
+
+    @classmethod
+    def of_plain(cls, plain: Sequence[float]) -> Self:
+        """The box that `as_plain` gave. Raises ValueError or TypeError for anything else."""
+        begin_ns, begin_error_ns, end_ns, end_error_ns, hits = map(float, plain)
+        return cls(Edge(begin_ns, begin_error_ns), Edge(end_ns, end_error_ns), int(hits))
 
 
 def fit_time_box(
