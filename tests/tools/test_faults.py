@@ -21,7 +21,7 @@ from muonstream.simulation.truth import Truth, with_truth
 from muonstream.words import NS_PER_TDC, TDC_PER_ORBIT, Fields, Head, Words, decode
 from tools.faults import FAULTS, Fault, by_time, simulated, with_fault
 from tools.faults.__main__ import main
-from tools.faults.changes import BLOCK_WORDS
+from tools.faults.changes import BLOCK_WORDS, BURST_HITS
 
 SECONDS = 12.0
 AT_S = 5.0
@@ -207,6 +207,17 @@ def test_an_oscillating_cell_is_periodic(hz: float) -> None:
     seconds = (times(words).max() - AT_TDC) / SECOND_TDC
     assert abs(len(added) - hz * seconds) <= 3
     np.testing.assert_allclose(np.diff(added), SECOND_TDC / hz, rtol=0, atol=1)
+
+
+@pytest.mark.parametrize("hz", [0.5, 10.0])
+def test_a_bursting_cell_has_its_bursts_within_an_orbit_each(hz: float) -> None:
+    found = with_size_of("bursting cell", hz)
+    more = Counter(hits_of(found, cells([CELL]))) - Counter(hits_of(healthy(), cells([CELL])))
+    added = np.array(sorted(more.elements()))
+    bursts = Counter((added // TDC_PER_ORBIT).tolist())
+    assert set(bursts.values()) == {BURST_HITS}
+    assert abs(len(bursts) - hz * AFTER_S) <= 1
+    assert elsewhere(found, cells([CELL])) == elsewhere(healthy(), cells([CELL]))
 
 
 @pytest.mark.parametrize(

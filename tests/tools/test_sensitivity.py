@@ -41,7 +41,6 @@ NEVER_TRIPPED = {
     "malformed input",
     "occupancy",  # needs a reference
     "stalled",  # needs a clock: see test_quality
-    "given up",  # of words that a board cannot send at these rates: see test_crowding
     "hits",  # see test_timeline
     "crosstalk",  # says which pair shares most; its alarms are those of crosstalking cells
     "efficiency",

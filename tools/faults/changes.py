@@ -21,6 +21,7 @@ from muonstream.words import (
     ORBIT_MASK,
     ORBIT_SECONDS,
     ORBIT_SHIFT,
+    TDC_PER_ORBIT,
     Words,
 )
 from tools.faults.stream import (
@@ -43,6 +44,9 @@ LATE_S: Final = 1.0
 """By how much of data time late words come late: several windows, so that theirs have been closed."""
 STRAY_ORBITS: Final = (round(3600 / ORBIT_SECONDS), 1 << 31)
 """By how much the orbits of stray words are ahead: an hour and more."""
+BURST_HITS: Final = 150
+BURST_TDC: Final = 600
+"""A burst has so many hits, 500 ns apart, which is less than an orbit."""
 SLAB_HITS: Final = 1 << 14
 SLAB_TDC: Final = (round(0.1 * SECOND_TDC), round(100 * SECOND_TDC))
 """Random hits are drawn by slabs of about so many hits, at least and at most so long."""
@@ -166,6 +170,26 @@ class PeriodicHits(Change):
         begin, end = max(piece.before_tdc, piece.at_tdc), int(piece.newest_tdc[-1])
         number = np.arange(max(int((begin - phase) / period) - 1, 0), int((end - phase) / period) + 2)
         time = np.floor(phase + number * period).astype(np.int64)
+        time = time[(time >= begin) & (time < end)]
+        return inserted(piece, with_time(np.repeat(self.cell, len(time)), time), time)
+
+
+@dataclass(frozen=True)
+class Bursts(Change):
+    """A cell sends BURST_HITS hits within an orbit, so many times a second; cell: uint64[1], a word without a time."""
+
+    cell: Words
+    hz: float
+    seed: int
+
+    def __call__(self, piece: Piece) -> Words:
+        period = SECOND_TDC / self.hz
+        phase = piece.at_tdc + period * float(uniform(np.zeros(1, np.uint64), self.seed)[0])
+        begin, end = max(piece.before_tdc, piece.at_tdc), int(piece.newest_tdc[-1])
+        # a burst of an orbit may have begun before the piece
+        number = np.arange(max(int((begin - TDC_PER_ORBIT - phase) / period), 0), int((end - phase) / period) + 2)
+        orbit = np.ceil((phase + number * period) / TDC_PER_ORBIT).astype(np.int64)
+        time = (orbit[:, None] * TDC_PER_ORBIT + np.arange(BURST_HITS) * BURST_TDC).reshape(-1)
         time = time[(time >= begin) & (time < end)]
         return inserted(piece, with_time(np.repeat(self.cell, len(time)), time), time)
 

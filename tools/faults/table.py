@@ -8,6 +8,7 @@ from typing import Final
 from muonstream.detector.model import Detector
 from muonstream.words import Words
 from tools.faults.changes import (
+    Bursts,
     Change,
     Delayed,
     Echoed,
@@ -152,6 +153,14 @@ _ALL: Final = (
         (3, 10, 30, 100, 300, 1000, 5e3, 20e3, 100e3, 200e3),
         lambda size, seed, detector: PeriodicHits(one_cell(detector), size, seed),
         most=1e7,
+    ),
+    Fault(
+        "bursting cell",
+        "a cell sends 150 hits within an orbit, so many times a second",
+        "a second",
+        (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+        lambda size, seed, detector: Bursts(one_cell(detector), size, seed),
+        most=1000,
     ),
     Fault(
         "dead row",
