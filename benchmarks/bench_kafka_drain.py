@@ -107,7 +107,7 @@ def _discard(connection: Connection, messages: int, config: Mapping[str, Any]) -
 
 def _drain(connection: Connection, words: int) -> None:
     reader = TopicReader(connection)
-    assert reader.open(Event(), print)
+    assert reader.open(Event())
     with Pipeline(Detector.default()) as pipeline:
         engine = TopicEngine(reader, pipeline, Deliveries())
         engine.begin()
@@ -161,7 +161,7 @@ def _latency(broker: Broker, rate_hz: float) -> None:
     connection, _ = _topic(broker, f"latency-{rate_hz:.0f}", [])
     # a topic that is at its end: reading begins behind the end that `_topic` has told
     reader = TopicReader(connection, begin=None)
-    assert reader.open(Event(), print)
+    assert reader.open(Event())
     context = multiprocessing.get_context("spawn")
     times: Any = context.Queue()
     shown: list[tuple[float, dict[int, int]]] = []

@@ -140,7 +140,7 @@ def latencies(address: str, topic: str, rate_hz: float, trigger_s: float) -> lis
     ):
         warm_up(Detector.default())
         ends = TopicOffsets(Connection(KafkaAddress(address, topic)))
-        assert ends.open(Event(), print)
+        assert ends.open(Event())
         query = Query(session, QueryOptions(ends.connection.address.servers, topic, folder, trigger_s))
         engine = SparkEngine(ends, pipeline, Deliveries(), query)
         engine.begin()

@@ -122,7 +122,7 @@ def messages_in(address: str, topic: str) -> int:
     """How many messages a topic holds, but for the run's end."""
     connection = Connection(KafkaAddress(address, topic))
     ends = TopicOffsets(connection)
-    assert ends.open(Event(), print)
+    assert ends.open(Event())
     n = sum(high - low for low, high in ends.all_watermarks().values())
     ends.close()
     return n - PARTITIONS
@@ -133,7 +133,7 @@ def local_drain(address: str, topic: str) -> Drained:
     reader = TopicReader(Connection(KafkaAddress(address, topic)))
     warm_up(Detector.default())
     began = time.perf_counter()
-    assert reader.open(Event(), print)
+    assert reader.open(Event())
     with Pipeline(Detector.default()) as pipeline:
         engine = TopicEngine(reader, pipeline, Deliveries())
         engine.begin()
@@ -160,7 +160,7 @@ def spark_drain(
     if cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     ends = TopicOffsets(Connection(KafkaAddress(address, topic)))
-    assert ends.open(Event(), print)
+    assert ends.open(Event())
     size = ends.words_per_message()
     with (
         tempfile.TemporaryDirectory(prefix="muonstream-") as folder,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from kafka_fixtures import TopicMaker, make_topic
+from log_lines import heard
 
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -60,10 +61,11 @@ def message(snapshot: Snapshot, sequence: int, run: str = "run 7") -> tuple[str,
 def test_who_comes_late_sees_the_present_first(broker: Broker, new_topic: TopicMaker, snapshot: Snapshot) -> None:
     topic = new_topic(cleanup_policy="compact")
     send(broker.address, topic, *(message(snapshot, sequence) for sequence in range(1, 101)))
-    snapshots = follow_snapshots(connection(broker.address, topic), Event(), say=pytest.fail)
-    assert next_snapshot(snapshots).sequence == 100
-    send(broker.address, topic, message(snapshot, 101))
-    assert next_snapshot(snapshots).sequence == 101
+    snapshots = follow_snapshots(connection(broker.address, topic), Event())
+    with heard(pytest.fail):
+        assert next_snapshot(snapshots).sequence == 100
+        send(broker.address, topic, message(snapshot, 101))
+        assert next_snapshot(snapshots).sequence == 101
 
 
 def test_a_run_can_be_named_though_others_are_newer(broker: Broker, new_topic: TopicMaker, snapshot: Snapshot) -> None:
@@ -71,7 +73,7 @@ def test_a_run_can_be_named_though_others_are_newer(broker: Broker, new_topic: T
     send(broker.address, topic, message(snapshot, 1), message(snapshot, 2), message(snapshot, 9, "run 8"))
     for run, sequence in (("run 7", 2), ("", 9)):
         stop = Event()
-        snapshots = follow_snapshots(connection(broker.address, topic), stop, run=run, say=pytest.fail)
+        snapshots = follow_snapshots(connection(broker.address, topic), stop, run=run)
         assert next_snapshot(snapshots).sequence == sequence
         stop.set()
         assert list(snapshots) == []
@@ -83,13 +85,14 @@ def test_what_is_no_snapshot_is_said_and_blocks_nothing(
     topic = new_topic()
     said: list[str] = []
     send(broker.address, topic, message(snapshot, 1))
-    snapshots = follow_snapshots(connection(broker.address, topic), Event(), say=said.append)
+    snapshots = follow_snapshots(connection(broker.address, topic), Event())
     assert next_snapshot(snapshots).sequence == 1
     poison: list[bytes | None] = [None, b"", b"{}", encode(snapshot)[:-9], b"MUSN\x09", b"\x00" * 500_000]
     for value in poison:
         send(broker.address, topic, ("run 7", value), ("\udcff".encode("utf-8", "replace").decode(), value))
     send(broker.address, topic, message(snapshot, 2))
-    assert next_snapshot(snapshots).sequence == 2
+    with heard(said.append):
+        assert next_snapshot(snapshots).sequence == 2
     assert [line.split("offset ")[1] for line in said] == [
         "3: found 0 bytes that are not a snapshot",
         "5: found 2 bytes that are not a snapshot",
@@ -102,14 +105,16 @@ def test_what_is_no_snapshot_is_said_and_blocks_nothing(
 def test_a_topic_of_something_else_fills_no_screen(broker: Broker, new_topic: TopicMaker, snapshot: Snapshot) -> None:
     topic, said, now = new_topic(), list[str](), [0.0]
     send(broker.address, topic, message(snapshot, 1))
-    snapshots = follow_snapshots(connection(broker.address, topic), Event(), say=said.append, clock=lambda: now[0])
+    snapshots = follow_snapshots(connection(broker.address, topic), Event(), clock=lambda: now[0])
     assert next_snapshot(snapshots).sequence == 1
     send(broker.address, topic, *[("run 7", b"{}")] * 100, message(snapshot, 2))
-    assert next_snapshot(snapshots).sequence == 2
+    with heard(said.append):
+        assert next_snapshot(snapshots).sequence == 2
     assert len(said) == 5
     now[0] += 61
     send(broker.address, topic, ("run 7", b"{}"), message(snapshot, 3))
-    assert next_snapshot(snapshots).sequence == 3
+    with heard(said.append):
+        assert next_snapshot(snapshots).sequence == 3
     assert said[5] == "and 95 more that are not snapshots: is this a topic of snapshots?"
     assert len(said) == 7
 
@@ -117,7 +122,7 @@ def test_a_topic_of_something_else_fills_no_screen(broker: Broker, new_topic: To
 def test_a_broker_that_dies_is_a_problem_until_it_is_back(own_broker: Broker, snapshot: Snapshot) -> None:
     topic, errors = make_topic(own_broker.address), list[str]()
     send(own_broker.address, topic, message(snapshot, 1))
-    snapshots = follow_snapshots(connection(own_broker.address, topic, errors), Event(), say=pytest.fail)
+    snapshots = follow_snapshots(connection(own_broker.address, topic, errors), Event())
     assert next_snapshot(snapshots).sequence == 1
     own_broker.kill()
     while not errors:
@@ -130,7 +135,7 @@ def test_a_broker_that_dies_is_a_problem_until_it_is_back(own_broker: Broker, sn
 
 def test_a_missing_topic_is_named(broker: Broker) -> None:
     with pytest.raises(KafkaAccessError, match="/nowhere: no such topic"):
-        next(follow_snapshots(connection(broker.address, "nowhere"), Event(), say=pytest.fail))
+        next(follow_snapshots(connection(broker.address, "nowhere"), Event()))
 
 
 def test_the_shown_run_is_kept_while_it_goes_on(snapshot: Snapshot) -> None:
@@ -222,7 +227,7 @@ def test_a_secret_is_in_no_page_log_summary_or_message(broker: Broker, new_topic
     with command(*run, "--results-interval", "0.2") as (process, url):
         seen = [get(url + path)[1] for path in ("/", "/healthz", "/api/snapshot", "/plots.json")]
         stop = Event()
-        published = follow_snapshots(connection(broker.address, snapshots), stop, say=pytest.fail)
+        published = follow_snapshots(connection(broker.address, snapshots), stop)
         seen.append(encode(next_snapshot(published)))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)

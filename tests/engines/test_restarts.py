@@ -149,7 +149,7 @@ def test_snapshots_of_a_topic_carry_its_muons_and_the_store_is_of_runs_with_them
     made = run(broker, topic, tmp_path, "--reconstruct", "--snapshots", to)
     assert made.exit_code == 0, made.output
     connection = Connection(KafkaAddress(broker.address, snapshots), timeout_s=60)
-    shown = next(found for found in follow_snapshots(connection, Event(), say=pytest.fail) if found is not None)
+    shown = next(found for found in follow_snapshots(connection, Event()) if found is not None)
     assert (shown.state, len(shown.muons)) == ("ended", RING)
     assert shown.rates.muons is not None
     assert json.loads(json.dumps(muon_summary(shown))) == read_summary(tmp_path / "out.json")["muons"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from log_lines import heard
 
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
@@ -54,8 +55,8 @@ def test_a_certificate_nobody_vouches_for_is_refused(broker: Broker) -> None:
 def test_an_absent_broker_is_waited_for_then_given_up(kafka_available: None) -> None:
     said: list[str] = []
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    with pytest.raises(KafkaAccessError, match=r"no broker answered in 0\.5 s .*is it running"):
-        connection(address, timeout_s=0.5).wait(say=said.append)
+    with heard(said.append), pytest.raises(KafkaAccessError, match=r"no broker answered in 0\.5 s .*is it running"):
+        connection(address, timeout_s=0.5).wait()
     assert len(said) == 1
     assert f"Waiting for kafka://{address}, up to 0.5 s" in said[0]
 
@@ -66,7 +67,8 @@ def test_a_broker_that_comes_late_is_found(kafka_available: None, tmp_path: Path
     late.stop()
     try:
         # it starts only when we have said that we wait
-        assert connection(late.address, timeout_s=60).wait(say=lambda line: late.start()) is not None
+        with heard(lambda line: late.start()):
+            assert connection(late.address, timeout_s=60).wait() is not None
     finally:
         late.stop()
 
@@ -74,7 +76,8 @@ def test_a_broker_that_comes_late_is_found(kafka_available: None, tmp_path: Path
 def test_waiting_ends_when_it_is_told_to(kafka_available: None) -> None:
     stop = Event()
     waiting = connection(f"127.0.0.1:{free_ports(1)[0]}", timeout_s=1e6)
-    assert waiting.wait(say=lambda line: stop.set(), stop=stop) is None
+    with heard(lambda line: stop.set()):
+        assert waiting.wait(stop=stop) is None
 
 
 def test_a_missing_topic_is_named_with_those_that_are_there(broker: Broker) -> None:

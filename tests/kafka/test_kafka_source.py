@@ -49,7 +49,7 @@ WORDS = simulate_words(312 * 128, rate_hz=20_000, seed=3)
 
 def reader(address: str, topic: str, begin: str = "") -> TopicReader:
     made = TopicReader(Connection(KafkaAddress(address, topic), timeout_s=30), begin=Begin.parse(begin))
-    assert made.open(Event(), print)
+    assert made.open(Event())
     return made
 
 

@@ -29,7 +29,7 @@ def opened(broker: Broker) -> Iterator[Opened]:
     def open_one(topic: str) -> TopicOffsets:
         ends = TopicOffsets(Connection(KafkaAddress(broker.address, topic), timeout_s=30))
         made.append(ends)
-        assert ends.open(Event(), print)
+        assert ends.open(Event())
         return ends
 
     yield open_one

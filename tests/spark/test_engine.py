@@ -94,7 +94,7 @@ class Spark:
         connection = Connection(KafkaAddress(self.address, self.topic), self.login)
         ends = TopicOffsets(connection)
         stop = Event()
-        assert ends.open(stop, print)
+        assert ends.open(stop)
         self.folder.mkdir(exist_ok=True)
         store = Store(self.folder / "s.db") if self.store else None
         options = QueryOptions(
@@ -275,7 +275,7 @@ def test_what_is_malformed_is_counted_as_the_local_engine_counts_it(new_run: New
     run = new_run([*hits[:3000], *poison, *hits[3000:], *ends(PARTITIONS, words=20_000, malformed=2)], messages=4000)
     found = run.run()
     reader = TopicReader(Connection(KafkaAddress(run.address, run.topic)))
-    assert reader.open(Event(), print)
+    assert reader.open(Event())
     with Pipeline(DETECTOR) as pipeline:
         engine = TopicEngine(reader, pipeline, Deliveries(wanted=RUN))
         engine.begin()
@@ -420,7 +420,7 @@ def test_the_local_engine_goes_on_with_a_run_of_spark(new_run: NewRun, form: str
     run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
     run.run(lambda engine, snapshot: snapshot.account.words > 10_000)
     reader = TopicReader(Connection(KafkaAddress(run.address, run.topic)))
-    assert reader.open(Event(), print)
+    assert reader.open(Event())
     with Pipeline(DETECTOR) as pipeline, Store(run.folder / "s.db") as store:
         engine = TopicEngine(reader, pipeline, Deliveries(wanted=RUN), store=store, name=NAME)
         saved = store.load(NAME)

@@ -61,7 +61,7 @@ def show(
         server.feed.say(f"Nothing has been published to {connection.address} yet.")
         with stop.listening():
             common.say(f"The page of {connection.address} is at {server.notice} (Ctrl-C ends it)")
-            for snapshot in follow_snapshots(connection, stop, run=run, say=common.say):
+            for snapshot in follow_snapshots(connection, stop, run=run):
                 if snapshot is not None:
                     trouble.over()
                     server.publish(snapshot)

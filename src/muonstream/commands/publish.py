@@ -33,7 +33,7 @@ def _ready(option: str, address: str, default_topic: str, kafka: KafkaOptions) -
         properties=kafka.properties,
         timeout_s=kafka.timeout_s,
     )
-    admin = connection.wait(say=common.say)
+    admin = connection.wait()
     if admin is not None:
         connection.partitions(admin)
     return connection
@@ -75,7 +75,7 @@ class Publishing:
         for sink in (self._results, self._snapshots):
             try:
                 if sink is not None:
-                    sink.finish(say=common.say)
+                    sink.finish()
             except KafkaAccessError as error:
                 common.complain(str(error))
                 complete = False

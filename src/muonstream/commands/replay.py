@@ -160,7 +160,7 @@ def replay_files(files: list[str], options: ReplayOptions) -> None:
     )
     stop = StopSignal()
     with stop.listening():
-        admin = connection.wait(say=common.say, stop=stop)
+        admin = connection.wait(stop=stop)
         if admin is None:
             raise ToldError(INTERRUPTED)
         tails = read_tails(connection, connection.partitions(admin), run)

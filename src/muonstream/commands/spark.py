@@ -78,7 +78,7 @@ def run_spark(options: RunOptions) -> None:
         if source.follow and not wait_reached(settings.master, _secret(settings), live.stop, common.say):
             return
         ends = live.keep(closing(TopicOffsets(connection, begin=begin)))
-        if not ends.open(live.stop, common.say):
+        if not ends.open(live.stop):
             return
         choice = RunSelection(ends, store, str(connection.address), source)
         queries = _Queries(live, settings, ends, trigger_s, java)

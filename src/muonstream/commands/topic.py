@@ -67,7 +67,7 @@ def run_topic(options: RunOptions) -> None:
         store = live.keep(Store(keeping.store)) if keeping.store is not None else None
         live.serve()
         reader = live.keep(closing(TopicReader(connection, begin=begin)))
-        if not reader.open(live.stop, common.say):
+        if not reader.open(live.stop):
             return
         choice = RunSelection(reader, store, str(connection.address), source)
         watch_runs(live, choice, partial(_engine, live, reader, choice, store))

@@ -47,7 +47,7 @@ def create_topics(
 ) -> None:
     """Make our topics where they are missing. Raises KafkaAccessError."""
     connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
-    admin = connection.wait(say=common.say)
+    admin = connection.wait()
     assert admin is not None
     wanted = topics.specs(prefix=prefix, retention_hours=retention_hours, replication=replication)
     for line in topics.create(connection, admin, wanted, replication):
@@ -57,7 +57,7 @@ def create_topics(
 def list_topics(address: str, *, properties: Path | None, timeout_s: float, group: str) -> None:
     """Show the cluster's topics. Raises KafkaAccessError."""
     connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
-    admin = connection.wait(say=common.say)
+    admin = connection.wait()
     assert admin is not None
     found = topics.states(connection, admin, group=group)
     table = Table(box=None, pad_edge=False)

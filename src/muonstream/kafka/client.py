@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
 
+LOGGER: Final = logging.getLogger(__name__)
 MISSING: Final = "Kafka needs the extra: pip install '.[kafka]'"
 GROUP: Final = "muonstream"
 """The consumer group under whose name is told how far was read; `topics list` shows its lag."""
@@ -161,15 +163,15 @@ class Connection:
         if self._refusal is not None:
             raise self._refusal
 
-    def wait(self, *, say: Callable[[str], None] | None = None, stop: Event | None = None) -> AdminClient | None:
+    def wait(self, *, stop: Event | None = None) -> AdminClient | None:
         """Wait until a broker answers, and give an administrator's client; None when `stop` was set first.
 
-        say: gets one line when the broker does not answer at once
-        Raises KafkaAccessError when it refuses us, or has not answered in the time allowed.
+        Logs one line when the broker does not answer at once. Raises KafkaAccessError when it refuses us, or has not
+        answered in the time allowed.
         """
         admin = self.admin()
         end = time.monotonic() + self.timeout_s
-        said = False
+        logged = False
         while stop is None or not stop.is_set():
             try:
                 if admin.list_topics(timeout=min(ASK_S, max(self.timeout_s, 0.1))).brokers:
@@ -178,9 +180,9 @@ class Connection:
                 pass
             admin.poll(0)
             self.check()
-            if not said and say is not None:
-                said = True
-                say(f"Waiting for {self.address.brokers}, up to {self.timeout_s:g} s ({self._latest})")
+            if not logged:
+                logged = True
+                LOGGER.info("Waiting for %s, up to %g s (%s)", self.address.brokers, self.timeout_s, self._latest)
             if time.monotonic() >= end:
                 raise self.fault(
                     f"{self.address.brokers}: no broker answered in {self.timeout_s:g} s ({self._latest}); is it "

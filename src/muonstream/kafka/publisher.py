@@ -7,6 +7,7 @@ however long the broker is away, and what could not be delivered is named.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from muonstream.run.snapshot_codec import SnapshotError, encode
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
+LOGGER: Final = logging.getLogger(__name__)
 FINISH_TIMEOUT_S: Final = 30.0
 MOMENT_S: Final = 1.0
 LATE_S: Final = 10.0
@@ -108,16 +110,14 @@ class Outlet:
             return f"{self._connection.address}: {waiting} messages wait for the broker"
         return None
 
-    def finish(
-        self, *, unsent: int = 0, timeout_s: float = FINISH_TIMEOUT_S, say: Callable[[str], None] | None = None
-    ) -> None:
+    def finish(self, *, unsent: int = 0, timeout_s: float = FINISH_TIMEOUT_S) -> None:
         """Wait until all is delivered. Raises KafkaAccessError when some could not be.
 
-        unsent: messages that could not even be sent; say: gets a line when it takes longer than a moment
+        unsent: messages that could not even be sent. Logs a line when delivery takes longer than a moment.
         """
         left = self._served(self._producer.flush, min(timeout_s, MOMENT_S))
-        if left and say is not None and not self._broken:
-            say(f"Waiting for {self._connection.address} to take {left} messages, up to {timeout_s:g} s")
+        if left and not self._broken:
+            LOGGER.info("Waiting for %s to take %d messages, up to %g s", self._connection.address, left, timeout_s)
         if not self._broken:
             left = self._served(self._producer.flush, max(timeout_s - MOMENT_S, 0))
         left += unsent
@@ -166,10 +166,10 @@ class ResultsSink:
             self._unsent.popleft()
         self.outlet.poll()
 
-    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S, say: Callable[[str], None] | None = None) -> None:
+    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S) -> None:
         """Wait until all is delivered, see `Outlet.finish`. Raises KafkaAccessError when some could not be."""
         self.publish("", ())
-        self.outlet.finish(unsent=len(self._unsent), timeout_s=timeout_s, say=say)
+        self.outlet.finish(unsent=len(self._unsent), timeout_s=timeout_s)
 
 
 class SnapshotsSink:
@@ -201,6 +201,6 @@ class SnapshotsSink:
         """What is wrong now, in one line, or None."""
         return self._problem or self.outlet.problem()
 
-    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S, say: Callable[[str], None] | None = None) -> None:
+    def finish(self, *, timeout_s: float = FINISH_TIMEOUT_S) -> None:
         """Wait until all is delivered, see `Outlet.finish`. Raises KafkaAccessError when some could not be."""
-        self.outlet.finish(timeout_s=timeout_s, say=say)
+        self.outlet.finish(timeout_s=timeout_s)

@@ -101,12 +101,12 @@ class TopicReader:
         self._told: dict[int, int] = {}
         self._tell_due = 0.0
 
-    def open(self, stop: Event, say: Callable[[str], None]) -> bool:
+    def open(self, stop: Event) -> bool:
         """Connect; say whether the topic is there and reading can begin (not when `stop` was set first).
 
         Raises KafkaAccessError when there is no broker, no access or no topic.
         """
-        self._admin = self.connection.wait(say=say, stop=stop)
+        self._admin = self.connection.wait(stop=stop)
         if self._admin is None:
             return False
         self.partitions = self.connection.partitions(self._admin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -15,6 +16,7 @@ from muonstream.run.snapshot_codec import SnapshotError, decode
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
+LOGGER: Final = logging.getLogger(__name__)
 POLL_S: Final = 0.25
 SAID_AT_ONCE: Final = 5
 SAID_AGAIN_S: Final = 60.0
@@ -46,10 +48,9 @@ class SnapshotFilter:
 
 
 class _Passed:
-    """Says what is passed over, some lines a minute, then how many more: other topics shall not fill the screen."""
+    """Logs a few lines a minute on messages that are not snapshots, then only their number: the log stays readable."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._say = say
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._begun = -SAID_AGAIN_S
         self._said = self._more = 0
@@ -57,11 +58,11 @@ class _Passed:
     def __call__(self, line: str) -> None:
         if self._clock() - self._begun >= SAID_AGAIN_S:
             if self._more:
-                self._say(f"and {self._more:,} more that are not snapshots: is this a topic of snapshots?")
+                LOGGER.info("and %s more that are not snapshots: is this a topic of snapshots?", f"{self._more:,}")
             self._begun, self._said, self._more = self._clock(), 0, 0
         if self._said < SAID_AT_ONCE:
             self._said += 1
-            self._say(line)
+            LOGGER.info("%s", line)
         else:
             self._more += 1
 
@@ -71,20 +72,20 @@ def follow_snapshots(
     stop: Event,
     *,
     run: str = "",
-    say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Snapshot | None]:
     """The newest snapshot that the topic holds, at once, then each new one as it comes, until `stop` is set.
 
-    Yields None when there was nothing new for a moment. `run` names the run to show; without it, the newest. What is no
-    snapshot is said and passed over. Raises KafkaAccessError when Kafka refuses us or the topic is not there.
+    Yields None when there was nothing new for a moment. `run` names the run to show; without it, the newest. A
+    message that is not a snapshot is logged and passed over. Raises KafkaAccessError when Kafka refuses us or the topic
+    is not there.
     """
-    admin = connection.wait(say=say, stop=stop)
+    admin = connection.wait(stop=stop)
     if admin is None:
         return
     partitions = connection.partitions(admin)
     consumer = connection.consumer(auto_offset_reset="latest", enable_partition_eof=True)
-    tell = _Passed(say, clock)
+    tell = _Passed(clock)
     choice = SnapshotFilter(run, clock=clock)
     try:
         _go_to_tail(connection, consumer, partitions, whole=bool(run))
