@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muonstream.detector.model import Detector
+from muonstream.formats.block import Block
 from muonstream.kafka.gateway import Form, Framing, Scattering
 from muonstream.kafka.messages import EndMessage, Kind
 from muonstream.kafka.progress import SentSoFar
@@ -102,7 +103,7 @@ def test_malformed_rows_are_words_of_the_source() -> None:
     end = EndMessage(RUN, words=3, malformed=3)
     tails = [SentSoFar().after(end.headers(), end.value(), RUN)] * PARTITIONS
     rehearsal = Rehearsal(RUN, Kind.FRAME, tails, boards=BOARDS)
-    rehearsal.count_malformed(2)
+    rehearsal.account_for(Block(malformed=2))
     assert not rehearsal.settled
-    rehearsal.count_malformed(1)
+    rehearsal.account_for(Block(malformed=1))
     assert rehearsal.finish() == ""

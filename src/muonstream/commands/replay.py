@@ -29,6 +29,7 @@ from muonstream.kafka.messages import EndMessage, Kind
 from muonstream.kafka.progress import SentSoFar, read_tails
 from muonstream.kafka.rehearsal import Rehearsal
 from muonstream.kafka.topics import FRAMES, HITS
+from muonstream.sources.delivery import announced
 from muonstream.sources.files import is_stream, read_parts
 from muonstream.sources.follow import follow
 from muonstream.sources.identity import Run
@@ -198,13 +199,8 @@ def replay_files(files: list[str], options: ReplayOptions) -> None:
 def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, stop: StopSignal) -> str:
     """Why what the topic has of a run is not of this source, or "" if it is."""
     rehearsal = Rehearsal(run, kind, tails, boards=source.detector.boards)
-    begun, idle = False, 0
-    for block in source.blocks(stop):
-        if block.begins:
-            if begun:
-                rehearsal.boundary()
-            begun = True
-        rehearsal.count_malformed(block.malformed)
+    idle = 0
+    for block in announced(source.blocks(stop), rehearsal):
         rehearsal.push(block.words)
         # one that grows has what was sent of it, unless it is another one
         idle = idle + 1 if block.idle else 0
@@ -217,7 +213,6 @@ def _send(
     gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[SentSoFar], stop: StopSignal, where: str
 ) -> None:
     """Everything of a source into the gateway. Raises ToldError when it was stopped and the run stays open."""
-    begun = False
     began = time.monotonic()
     blocks = source.timed(options, max(tail.position for tail in tails), stop)
     columns = (
@@ -227,15 +222,9 @@ def _send(
     )
     with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
         task = bar.add_task("words", total=None, rate=0.0)
-        for block in blocks:
-            if block.begins:
-                if begun:
-                    gateway.boundary()
-                begun = True
+        for block in announced(blocks, gateway):
             for line in block.notes:
                 common.say(line)
-            if block.malformed:
-                gateway.count_malformed(block.malformed, block.faults)
             gateway.push(block.words)
             rate = gateway.words / max(time.monotonic() - began, 1e-9)
             bar.update(task, completed=gateway.words, rate=rate)

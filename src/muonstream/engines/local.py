@@ -9,6 +9,7 @@ from typing import Final
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block
 from muonstream.run.monitor import Snapshot
+from muonstream.sources.delivery import announced
 
 PIECE_WORDS: Final = 1 << 21
 """Blocks are pushed in pieces of at most so many words, so that snapshots come on time."""
@@ -51,13 +52,7 @@ def _feed(
     clock: Callable[[], float],
 ) -> None:
     due = clock()
-    begun = False
-    for block in blocks:
-        if block.begins:
-            if begun:
-                pipeline.boundary(block.source)
-            begun = True
-        pipeline.account_for(block)
+    for block in announced(blocks, pipeline):
         if say is not None:
             for line in (*block.notes, *block.faults):
                 say(line)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from muonstream.formats.block import FAULTS_KEPT
+from muonstream.formats.block import FAULTS_KEPT, Block
 from muonstream.formats.loose_hits import hits_json
 from muonstream.frames import KEY_WINDOW_MASK, Frames
 from muonstream.framing.builder import FrameBuilder
@@ -277,20 +277,21 @@ class Gateway:
         self._malformed = 0
         self._faults: list[str] = []
 
-    def push(self, words: Words) -> None:
-        """Take words (uint64[n]) in order of arrival. Raises KafkaAccessError."""
+    def push(self, words: Words, source: int = 0) -> None:
+        """Take words (uint64[n]) in order of arrival; a gateway has one source. Raises KafkaAccessError."""
         self.words += len(words)
         self._form.push(words)
         self.outbox.poll()
 
-    def boundary(self) -> None:
+    def boundary(self, source: int = 0) -> None:
         """A new file of the same run begins."""
         self._form.boundary()
 
-    def count_malformed(self, n: int, faults: Sequence[str]) -> None:
-        """Count what could not be made words."""
-        self._malformed += n
-        self._faults += faults[: FAULTS_KEPT - len(self._faults)]
+    def account_for(self, block: Block) -> None:
+        """Count the rows of a block that could not be made words, and keep the first faults."""
+        self._malformed += block.malformed
+        if block.malformed:
+            self._faults += block.faults[: FAULTS_KEPT - len(self._faults)]
 
     def leave(self) -> None:
         """Deliver what was sent and leave the run open, so that it can be resumed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from muonstream.formats.block import Block
 from muonstream.kafka.gateway import Form, Framing, Scattering
 from muonstream.kafka.messages import Kind
 from muonstream.kafka.progress import SentSoFar
@@ -47,18 +48,18 @@ class Rehearsal:
         self.words = 0
         self._malformed = 0
 
-    def push(self, words: Words) -> None:
-        """Take words (uint64[n]) in order of arrival."""
+    def push(self, words: Words, source: int = 0) -> None:
+        """Take words (uint64[n]) in order of arrival; the run has one source."""
         self.words += len(words)
         self._form.push(words)
 
-    def boundary(self) -> None:
+    def boundary(self, source: int = 0) -> None:
         """A new file of the same run begins."""
         self._form.boundary()
 
-    def count_malformed(self, n: int) -> None:
-        """Count what could not be made words."""
-        self._malformed += n
+    def account_for(self, block: Block) -> None:
+        """Count the rows of a block that could not be made words."""
+        self._malformed += block.malformed
 
     @property
     def settled(self) -> bool:
