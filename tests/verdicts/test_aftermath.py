@@ -50,7 +50,8 @@ def test_what_a_chamber_lacks_since_it_was_silent_is_that_silence() -> None:
     segments = replace(rate, check="segments")
     far = next(c.name for c in DETECTOR.chambers if c.board != DETECTOR.chambers[1].board)
     elsewhere = replace(rate, subject=far, part=far)
-    assert after.of(judgement(silent), windows(), 100.0).findings == (silent,)
+    for live_s in (97.0, 100.0):
+        assert after.of(judgement(silent), windows(), live_s).findings == (silent,)
     found = after.of(judgement(rate, segments, elsewhere), windows(), 105.0).findings
     assert [finding.level for finding in found] == [Level.NULL, Level.NULL, Level.BAD]
     assert found[0].reason == "not judged: the chamber was silent until 5 s ago"
@@ -59,6 +60,15 @@ def test_what_a_chamber_lacks_since_it_was_silent_is_that_silence() -> None:
     # what is good is good whatever was before
     good = replace(rate, level=Level.GOOD)
     assert after.of(judgement(good), windows(), 101.0).findings == (good,)
+
+
+def test_a_silence_too_short_to_be_shown_hides_nothing() -> None:
+    after = Aftermath(DETECTOR)
+    silent = Finding("silent", NAMES[1], Level.BAD, "no hits", NAMES[1])
+    rate = Finding("rate", NAMES[1], Level.BAD, "3 Hz", NAMES[1], 0.8, 0.6)
+    for live_s in (100.0, 200.0):
+        after.of(judgement(silent), windows(), live_s)
+        assert after.of(judgement(rate), windows(), live_s + 3).findings == (rate,)
 
 
 def test_a_chamber_that_shows_the_scintillators_lateness_for_longer_is_not_late_itself() -> None:

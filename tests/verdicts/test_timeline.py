@@ -198,6 +198,29 @@ def test_words_of_unknown_channels_are_judged() -> None:
     assert alarms(judged(unknown))["unmapped words", "Stream"] is Level.BAD
 
 
+def test_a_time_without_words_is_found_however_fast_they_are_read() -> None:
+    """A pause of a minute: it is no live time, and the rates before and after it are the same."""
+    before, after = faults.simulated(75.0), faults.simulated(20.0, start_s=135.0)
+    verdicts = judged(np.concatenate([before, after]))
+    assert [(spell.check, spell.subject) for spell in verdicts.spells] == [("gaps", "Stream")]
+    assert verdicts.worst is Level.BAD
+    assert verdicts.alarms[0].finding.reason.endswith("of data time, 0% usually")
+    # the pauses of a beam are usual
+    spills = np.concatenate([faults.simulated(5.0, start_s=12.0 * n) for n in range(30)])
+    found = judged(spills)
+    assert "gaps" not in {spell.check for spell in found.spells}
+    (of_gaps,) = (one.finding for one in found.statuses if one.finding.check == "gaps")
+    assert of_gaps.level is Level.GOOD
+
+
+def test_a_few_late_words_are_no_alarm_however_few_there_are() -> None:
+    words = healthy()[:4000]
+    verdicts = judged(np.concatenate([words, words[:5]]))
+    (late,) = (one.finding for one in verdicts.statuses if one.finding.check == "late words")
+    assert late.value == pytest.approx(5 / 4005)
+    assert verdicts.spells == ()
+
+
 def test_a_quiet_telescope_is_judged_by_all_of_its_run() -> None:
     """A cell has a hit in four seconds: the fewest hits take eight minutes."""
     words = simulate_words(60_000, seed=4, rate_hz=64.0, muon_rate_hz=0.5, dead_cell=(2, 17))

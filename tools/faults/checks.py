@@ -101,12 +101,12 @@ MAY_FIND: Final[dict[str, tuple[Pattern, ...]]] = {
         ("occupancy", "{chamber}"),
     ),
     "crosstalk everywhere": (("crosstalking cells", "{chamber} cells *"), *_RATES),
-    "lost words": _ALL_RATES,
+    "lost words": (("gaps", "Stream"), *_ALL_RATES),
     "late words": (("late words", "Stream"), *_ALL_RATES),
     "stray words": (("stray words", "Stream"), *_ALL_RATES),
     "malformed words": (("malformed words", "Stream"), *_ALL_RATES),
     "unmapped words": (("unmapped words", "Stream"), *_ALL_RATES),
-    "stalled read-out": (("stalled", "Stream"),),
+    "stalled read-out": (("stalled", "Stream"), ("gaps", "Stream")),
 }
 
 ANY: Final = 1e9
@@ -137,6 +137,7 @@ FOR_CHECK: Final[dict[str, tuple[str, float]]] = {
     "x-t relation": ("rt bend", ANY),
     "scintillator": ("silent scintillator", ANY),
     "active cells": ("crosstalk everywhere", ANY),
+    "gaps": ("stalled read-out", 60),
     "given up": ("bursting cell", ANY),
     "late words": ("late words", ANY),
     "stray words": ("stray words", ANY),

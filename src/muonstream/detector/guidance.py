@@ -58,6 +58,11 @@ GUIDANCE: Final[dict[str, str]] = {
         "So many hits came at once that some were not compared or not tried; all of them are counted. Look for a noisy "
         "cell at Occupancy, and for a board whose orbit counter stands still at System."
     ),
+    "gaps": (
+        "For a part of the time no words came at all, though hits were due. Check whether the readout stood still or "
+        "words were lost on the way: its log, the network, Kafka's retention. Where a beam has irregular spills, raise "
+        "gaps in the detector file's thresholds."
+    ),
     "hit resolution": (
         "Hits scatter more than they should about straight tracks. Check gas and high voltage, then the drift "
         "velocity; `muonstream calibrate` finds it from a run."

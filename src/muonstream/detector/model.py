@@ -247,6 +247,8 @@ class Thresholds(_Table):
     """Share of words late, stray or malformed."""
     unmapped_words: Limits = (0.01, 0.1)
     """Share of words of channels that the detector file does not know."""
+    gaps: Limits = (0.1, 0.3)
+    """Part of the data time without words, beyond what is usual in the run."""
     stalled_s: Limits = (5.0, 10.0)
     """Time without any new words."""
     min_hits: Annotated[int, _whole(10, 1_000_000)] = 100

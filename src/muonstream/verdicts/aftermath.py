@@ -33,6 +33,7 @@ class Aftermath:
         self._detector = detector
         self._odd_s = [np.full(chamber.cells, -inf) for chamber in detector.chambers]
         self._silent_s = {chamber.name: -inf for chamber in detector.chambers}
+        self._silent_before: set[str] = set()
         self._late_s, self._late_ns = -inf, 0.0
 
     def state(self) -> dict[str, Any]:
@@ -40,6 +41,7 @@ class Aftermath:
         return {
             "odd_s": [last_s.copy() for last_s in self._odd_s],
             "silent_s": dict(self._silent_s),
+            "silent_before": sorted(self._silent_before),
             "late_s": self._late_s,
             "late_ns": self._late_ns,
         }
@@ -48,18 +50,23 @@ class Aftermath:
         """Continue from a state of the same detector."""
         self._odd_s = [np.array(last_s, np.float64) for last_s in state["odd_s"]]
         self._silent_s = {str(name): float(last_s) for name, last_s in state["silent_s"].items()}
+        self._silent_before = {str(name) for name in state["silent_before"]}
         self._late_s, self._late_ns = float(state["late_s"]), float(state["late_ns"])
 
     def of(self, judgement: Judgement, windows: Windows, live_s: float) -> Judgement:
         """The judgement of a step that ends now, without what is left of faults that are over."""
+        silent: set[str] = set()
         for finding in judgement.findings:
             if finding.check == "silent" and finding.level is Level.BAD:
                 for chamber in self._detector.chambers:
                     if finding.subject in (chamber.name, f"Board {chamber.board}"):
-                        self._silent_s[chamber.name] = live_s
+                        silent.add(chamber.name)
             if finding.check == "scintillator time" and finding.level > Level.GOOD and finding.value is not None:
                 # the boxes of all chambers have moved the other way
                 self._late_s, self._late_ns = live_s, -finding.value
+        # a silence of a single step is not shown: then what it leaves behind is what tells of it
+        self._silent_s |= dict.fromkeys(silent & self._silent_before, live_s)
+        self._silent_before = silent
         findings = tuple(self._left(judgement, windows, live_s))
         for last_s, levels in zip(self._odd_s, judgement.cells, strict=True):
             last_s[levels > Level.GOOD] = live_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,11 @@ from muonstream.verdicts.timing import judge_timing
 
 SCINTILLATOR_HITS = 50
 """A chamber with so many times the fewest hits has muons among them, some of which cross the scintillator."""
+
+GAPS_FEWEST_S: Final = 30.0
+FEWEST_LOST: Final = 20
+"""Fewer words that are late or make no sense are no alarm, however few others came: a run's last words, which nothing
+follows, or a flipped bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,15 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """Data time of a stretch in seconds; the part of it without words, and the usual one, None where it is unknown."""
+
+    data_s: float = 0.0
+    share: float = 0.0
+    usual: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Windows:
     """The stretches of a run that checks look at; all but `before` and `reference` end now.
 
@@ -87,14 +102,15 @@ class Windows:
         return self.reference or self.before
 
 
-def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], lost: Lost) -> Judgement:
+def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], lost: Lost, gaps: Gaps) -> Judgement:
     """All verdicts that the words alone decide.
 
     boxes: the time boxes of chambers, by index, as far as there are
     """
     detector = catalogue.detector
     compared, brief = windows.compared, windows.brief
-    findings = [judge_hits(catalogue, windows), *judge_lost(catalogue, lost)]
+    of_gaps = judge_gaps(catalogue, gaps)
+    findings = [judge_hits(catalogue, windows), *judge_lost(catalogue, lost), of_gaps]
     findings += judge_crowding(catalogue, windows.brief.counts)
     silent, silent_boards = _silent(catalogue, windows.instant)
     findings += silent_boards
@@ -132,7 +148,7 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
             if told is not None:
                 velocities[c] = told
     findings += judge_timing(catalogue, known, velocities)
-    wrong = {f"{finding.check}: {finding.subject}" for finding in rates if finding.level > Level.GOOD}
+    wrong = {f"{finding.check}: {finding.subject}" for finding in [*rates, of_gaps] if finding.level > Level.GOOD}
     wrong |= {f"silent: {detector.chambers[c].name}" for c in silent}
     for chamber, one in zip(detector.chambers, cells, strict=True):
         noisy = {finding.subject for finding in one.findings if finding.check == "noisy cell"}
@@ -187,7 +203,25 @@ def judge_lost(catalogue: Catalogue, lost: Lost) -> Iterator[Finding]:
         level, limit = graded(share, limits)
         if lost.words < thresholds.min_hits:
             level = Level.NULL
+        elif n < FEWEST_LOST:
+            level = Level.GOOD
         yield Finding(f"{kind} words", "Stream", level, f"{share:.3%} of the words are {kind}", "", share, limit)
+
+
+def judge_gaps(catalogue: Catalogue, gaps: Gaps) -> Finding:
+    """How much of the data time is without words, beyond what is usual, as it is between the spills of a beam.
+
+    A pause is a gap where the rate beside it makes it improbable: words were lost, or the readout stood still. Live
+    time, and so every rate, leaves gaps out, and no other check sees them.
+    """
+    limits = catalogue.detector.thresholds.gaps
+    reason = f"no words for {gaps.share:.0%} of {gaps.data_s:.0f} s of data time, "
+    if gaps.usual is None or gaps.data_s < GAPS_FEWEST_S:
+        return Finding("gaps", "Stream", Level.NULL, f"{reason}compared with nothing", "", None, limits[0])
+    more = gaps.share - gaps.usual
+    level, limit = graded(more, limits)
+    reason += f"{gaps.usual:.0%} usually"
+    return Finding("gaps", "Stream", level, reason, "", more, limit)
 
 
 def judge_rates(catalogue: Catalogue, now: Exposure, silent: Set[int]) -> Iterator[Finding]:

@@ -23,12 +23,14 @@ so large a part of their age: some 100 of a run of days."""
 
 @dataclass(slots=True)
 class Kept:
-    """The run up to the end of a step: its live seconds, its counts (int64[size]), its late and stray words."""
+    """The run up to the end of a step: its live seconds, its counts (int64[size]), its late and stray words, its data
+    time in seconds."""
 
     live_s: float
     counts: Counts
     late: int = 0
     stray: int = 0
+    data_s: float = 0.0
     _packed: tuple[Kept, NDArray[np.uint8]] | None = field(default=None, repr=False, compare=False)
 
     def packed(self, before: Kept) -> NDArray[np.uint8]:
@@ -104,6 +106,7 @@ class Ends:
         packed = [end.packed(before) for before, end in zip(self._ends, self._ends[1:], strict=False)]
         return {
             "live_s": [end.live_s for end in self._ends[1:]],
+            "data_s": [end.data_s for end in self._ends[1:]],
             "lost": [[end.late, end.stray] for end in self._ends[1:]],
             "packed": packed,
         }
@@ -111,8 +114,9 @@ class Ends:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same catalogue. Raises ValueError or TypeError for anything else."""
         ends = [self._ends[0]]
-        for live_s, (late, stray), packed in zip(state["live_s"], state["lost"], state["packed"], strict=True):
+        times = zip(state["live_s"], state["data_s"], state["lost"], state["packed"], strict=True)
+        for live_s, data_s, (late, stray), packed in times:
             before = ends[-1]
             counts = before.counts + _unpacked(packed, len(before.counts))
-            ends.append(Kept(float(live_s), counts, int(late), int(stray), (before, packed)))
+            ends.append(Kept(float(live_s), counts, int(late), int(stray), float(data_s), (before, packed)))
         self._ends = ends

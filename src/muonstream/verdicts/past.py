@@ -28,6 +28,7 @@ class Past:
         """What is compared with; None until there is enough."""
         self._nothing = nothing
         self._good = Exposure(nothing, 0.0)
+        self._good_data_s = 0.0
         self._start = Kept(0.0, nothing)  # up to where the run has been taken, or left out
         self._excused: dict[str, float] = {}  # when each was last there, in seconds of live time
 
@@ -43,7 +44,7 @@ class Past:
         over = [name for name, last_s in self._excused.items() if now.live_s - last_s > BEFORE_S]
         if over:
             last_s = max(self._excused.pop(name) for name in over)
-            self._good, self.exposure = Exposure(self._nothing, 0.0), None
+            self._good, self._good_data_s, self.exposure = Exposure(self._nothing, 0.0), 0.0, None
             self._start = next(end for end in ends if end.live_s >= max(last_s, self._start.live_s))
         if wrong - self._excused.keys():
             self._start = now
@@ -53,17 +54,27 @@ class Past:
             start, self._start = self._start, until
             seconds = until.live_s - start.live_s
             self._good = Exposure(self._good.counts + until.counts - start.counts, self._good.seconds + seconds)
+            self._good_data_s += until.data_s - start.data_s
         if self._good.seconds >= BEFORE_S:
             self.exposure = self._good
+
+    @property
+    def gap_share(self) -> float | None:
+        """Which part of its data time was without words; None as long as there is nothing to compare with."""
+        if self.exposure is None or self._good_data_s <= 0:
+            return None
+        return max(0.0, 1 - self.exposure.seconds / self._good_data_s)
 
     def state(self) -> dict[str, Any]:
         """What a restarted engine goes on from, as plain numbers and arrays."""
         return {
             "good": self._good.counts.copy(),
             "good_s": self._good.seconds,
+            "good_data_s": self._good_data_s,
             "there": self.exposure is not None,
             "start": self._start.counts.copy(),
             "start_s": self._start.live_s,
+            "start_data_s": self._start.data_s,
             "excused": dict(self._excused),
         }
 
@@ -71,5 +82,6 @@ class Past:
         """Continue from a state of the same catalogue."""
         self._good = Exposure(state["good"].copy(), float(state["good_s"]))
         self.exposure = self._good if state["there"] else None
-        self._start = Kept(float(state["start_s"]), state["start"].copy())
+        self._good_data_s = float(state["good_data_s"])
+        self._start = Kept(float(state["start_s"]), state["start"].copy(), data_s=float(state["start_data_s"]))
         self._excused = {str(name): float(last_s) for name, last_s in state["excused"].items()}

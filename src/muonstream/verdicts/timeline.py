@@ -16,7 +16,7 @@ from muonstream.detector.level import Level
 from muonstream.verdicts.aftermath import Aftermath
 from muonstream.verdicts.cells import typical_hits
 from muonstream.verdicts.findings import median
-from muonstream.verdicts.judge import Exposure, Lost, Windows, judge
+from muonstream.verdicts.judge import FEWEST_LOST, Exposure, Gaps, Lost, Windows, judge
 from muonstream.verdicts.kept import LONG_S, Ends, Kept
 from muonstream.verdicts.levels import Levels, Moment
 from muonstream.verdicts.past import Past
@@ -29,6 +29,8 @@ BOXES_EACH_STEPS: Final = 3
 """Time boxes are fitted every so many steps, those of all chambers together: a shift that they share is one."""
 ENOUGH: Final = 1.5
 """A stretch is long enough for cells when a typical cell has so many times the fewest hits."""
+LOST_S: Final = 10.0
+"""Shares of lost words are of at least so long, and of so many words that FEWEST_LOST of them make an alarm."""
 BUSY_CELLS, BUSY_SEGMENTS = 0.25, 0.05
 """Chambers with less than this part of a typical chamber's hits, or segments, are not waited for."""
 HISTORY: Final = 500
@@ -67,7 +69,8 @@ class Timeline:
         previous = self._now
         # two steps may be told apart by less live time than none: a pause is a gap or not by all the data there are
         live_s = max(step.live_s, previous.live_s)
-        self._now = Kept(live_s, previous.counts + step.counts, step.late, step.stray)
+        data_s = max(step.data_time_s, previous.data_s)
+        self._now = Kept(live_s, previous.counts + step.counts, step.late, step.stray, data_s)
         self._lasted(live_s - previous.live_s)
         return self._judged(max(step.data_time_s, self._data_time_s), ended=False)
 
@@ -81,7 +84,7 @@ class Timeline:
         if self._judged_steps % BOXES_EACH_STEPS == 0 or ended:
             self._fit_boxes()
         self._judged_steps += 1
-        judgement = judge(self.catalogue, windows, self._boxes, self._lost(windows.brief))
+        judgement = judge(self.catalogue, windows, self._boxes, self._lost(windows.brief), self._gaps())
         judgement = self._aftermath.of(judgement, windows, self._now.live_s)
         self._ends.keep(self._now)
         self._past.judged(self._ends, self._held_s(windows), judgement.wrong)
@@ -177,13 +180,29 @@ class Timeline:
 
         return self._ends.newest(enough)
 
-    def _lost(self, window: Exposure) -> Lost:
-        """Words that were lost or not used, in the newest data with enough to judge by."""
-        start = next((entry for entry in self._ends if self._now.live_s - entry.live_s <= window.seconds), self._now)
-        kinds = self.catalogue.words_by_kind(window.counts)
+    def _lost(self, brief: Exposure) -> Lost:
+        """Words that were lost or not used, in the newest data with enough to judge by: those for cells, or fewer."""
+        now, medium = self._now, self.catalogue.detector.thresholds.lost_words[0]
+
+        def enough(end: Kept) -> bool:
+            words = sum(self.catalogue.words_by_kind(now.counts - end.counts).values())
+            return now.live_s - end.live_s >= LOST_S and words * medium >= FEWEST_LOST
+
+        start = self._ends.newest(enough)
+        if now.live_s - start.live_s > brief.seconds:
+            start = self._ends.until(now.live_s - brief.seconds) or self._ends.first
+        kinds = self.catalogue.words_by_kind(now.counts - start.counts)
         words = sum(kinds.values())
         late, stray = self._now.late - start.late, self._now.stray - start.stray
         return Lost(words + late + stray, late, stray, kinds["unmapped"], kinds["malformed"])
+
+    def _gaps(self) -> Gaps:
+        """How much of the newest LONG_S of data time was without words."""
+        now = self._now
+        start = self._ends.newest(lambda end: now.data_s - end.data_s >= LONG_S)
+        data_s = now.data_s - start.data_s
+        share = max(0.0, 1 - (now.live_s - start.live_s) / data_s) if data_s > 0 else 0.0
+        return Gaps(data_s, share, self._past.gap_share)
 
     def _fit_boxes(self) -> None:
         chambers, live_s = self.catalogue.detector.chambers, self._now.live_s
