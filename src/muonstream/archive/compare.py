@@ -99,11 +99,11 @@ def shape_differences(one: Snapshot, other: Snapshot) -> list[ShapeDifference]:
     found = []
     for name in SHAPES:
         if name in one.catalogue.entries and name in other.catalogue.entries:
-            for subject, a, b in zip(_subjects(one, name), _rows(one, name), _rows(other, name), strict=True):
+            for subject, a, b in zip(subjects(one, name), rows(one, name), rows(other, name), strict=True):
                 if a.sum() and b.sum():
                     chi2, degrees = chi2_of_shapes(a, b)
                     sigma = sigma_of(chi2, degrees)
-                    title = "Hits by cell" if name == "counts" else one.catalogue.entries[name].title
+                    title = title_of(one, name)
                     found.append(ShapeDifference(title, subject, (int(a.sum()), int(b.sum())), chi2, degrees, sigma))
     return sorted(found, key=lambda shape: -shape.sigma)
 
@@ -139,11 +139,17 @@ def compare(one: Snapshot, other: Snapshot) -> tuple[list[Difference], list[Shap
     return differences(quantities(one), quantities(other)), shape_differences(one, other)
 
 
+def title_of(snapshot: Snapshot, name: str) -> str:
+    """A histogram's title for people."""
+    return "Hits by cell" if name == "counts" else snapshot.catalogue.entries[name].title
+
+
 def _chambers(catalogue: Catalogue) -> list[tuple[int, int]]:
     return [(chamber.layers, chamber.cells) for chamber in catalogue.detector.chambers]
 
 
-def _rows(snapshot: Snapshot, name: str) -> Iterable[NDArray[np.int64]]:
+def rows(snapshot: Snapshot, name: str) -> Iterable[NDArray[np.int64]]:
+    """A histogram of the catalogue as one of int64[bins] for each of its `subjects`."""
     catalogue = snapshot.catalogue
     entry = catalogue.entries[name]
     if entry.per == "cell":
@@ -153,7 +159,8 @@ def _rows(snapshot: Snapshot, name: str) -> Iterable[NDArray[np.int64]]:
         yield from np.atleast_2d(catalogue.view(snapshot.total, name))
 
 
-def _subjects(snapshot: Snapshot, name: str) -> list[str]:
+def subjects(snapshot: Snapshot, name: str) -> list[str]:
+    """What a histogram has a row of each: chambers by their names, views, or "" for the detector."""
     entry = snapshot.catalogue.entries[name]
     if entry.per in ("cell", "chamber"):
         return [chamber.name for chamber in snapshot.detector.chambers]
