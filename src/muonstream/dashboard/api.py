@@ -34,10 +34,11 @@ def nothing_yet() -> Response:
 
 
 class Api:
-    """The answers of the API."""
+    """The answers of the API; runs: whether the page has archived runs, too."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, *, runs: bool = False) -> None:
         self.feed = feed
+        self._runs = runs
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -56,6 +57,11 @@ class Api:
             Route("/api/retract", self.retract, methods=["POST"]),
             Route("/api/access", self.access),
         ]
+
+    def reading_routes(self) -> list[Route]:
+        """Those of a run that is over: nothing that changes it, nor what is of the server."""
+        over = {"/metrics", "/api/access", "/api/openapi.json"}
+        return [route for route in self.routes() if route.path not in over and "POST" not in (route.methods or ())]
 
     async def metrics(self, _: Request) -> Response:
         """For Prometheus."""
@@ -156,7 +162,9 @@ class Api:
     async def access(self, request: Request) -> Response:
         """Who the sender is, and whether it may acknowledge, else why not."""
         caller = caller_of(request)
-        answer = {"user": caller.user, "may_act": caller.may_act, "why_not": caller.why_not}
+        answer: dict[str, Any] = {"user": caller.user, "may_act": caller.may_act, "why_not": caller.why_not}
+        if self._runs:
+            answer["runs"] = "runs/"
         return JSONResponse(answer, headers=NOT_KEPT)
 
 
@@ -172,13 +180,27 @@ def _described(snapshot: Snapshot, name: str) -> dict[str, Any]:
     return {"title": entry.title, "per": entry.per, "shape": list(entry.shape), "axis": axis}
 
 
-async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Response:
-    """The texts that a request brings as JSON, a name among them, "" without one; or the answer that refuses it."""
+async def given_object(request: Request, expected: str = "an object") -> dict[str, Any] | Response:
+    """The object that a request brings as JSON; or the answer that refuses it, and says what is expected."""
     # a form of another site cannot send JSON
     if request.headers.get("content-type", "").split(";")[0] != "application/json":
         return PlainTextResponse("expected application/json\n", 415, NOT_KEPT)
     try:
         given = json.loads(await _limited(request))
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        return PlainTextResponse(f"expected {expected}\n", 400, NOT_KEPT)
+    return given
+
+
+async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Response:
+    """The texts that a request brings as JSON, a name among them, "" without one; or the answer that refuses it."""
+    expected = f"{', '.join(keys)}, each text of 1 to {LONGEST_TEXT} characters, and a name of at most {LONGEST_USER}"
+    given = await given_object(request, expected)
+    if isinstance(given, Response):
+        return given
+    try:
         texts = {key: given[key] for key in keys}
         if not all(isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT for text in texts.values()):
             raise ValueError("text")
@@ -186,9 +208,8 @@ async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Re
         if not isinstance(name, str) or len(name) > LONGEST_USER:
             raise ValueError("name")
         "".join((*texts.values(), name)).encode()  # JSON may have half a pair of UTF-16, which nothing can show
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        text = f"expected {', '.join(keys)}, each text of 1 to {LONGEST_TEXT} characters, and a name of at most "
-        return PlainTextResponse(f"{text}{LONGEST_USER}\n", 400, NOT_KEPT)
+    except (ValueError, KeyError):
+        return PlainTextResponse(f"expected {expected}\n", 400, NOT_KEPT)
     return {**texts, "name": name.strip()}
 
 

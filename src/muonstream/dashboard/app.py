@@ -14,13 +14,15 @@ from typing import Final, cast, get_args
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from muonstream.dashboard.access.guard import Guard
 from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.api import NOT_KEPT, Api, nothing_yet
+from muonstream.dashboard.archived.pages import ArchivedPages
+from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import STALE_AFTER_S
@@ -49,28 +51,42 @@ def create_app(
     stale_after_s: float = STALE_AFTER_S,
     problems: Callable[[], Sequence[str]] | None = None,
     connections: Callable[[], Mapping[str, int]] | None = None,
+    archive: ArchiveView | None = None,
 ) -> Starlette:
     """The application; `access` says who may see it and which Host names are its own: without it, this machine's users.
 
     stale_after_s, problems, connections: what /healthz reports, see `muonstream.dashboard.health`
+    archive: whose runs are shown as well
     """
     pages = Pages(feed, stale_after_s, problems, connections)
-    routes = [
-        Route("/", pages.page),
+    routes: list[BaseRoute] = [
+        Route("/", pages.page if archive is None or archive.live else pages.to_runs),
         Route("/static/{name}", pages.static),
         Route("/bokeh/{name}", pages.bokeh),
-        Route("/plots.json", pages.plots),
-        Route("/telescope.json", pages.telescope),
-        Route("/reference", pages.reference),
         Route("/healthz", pages.health),
-        *Api(feed).routes(),
-        WebSocketRoute("/ws", pages.socket),
+        *_of_one_run(pages),
+        *Api(feed, runs=archive is not None).routes(),
     ]
+    if archive is not None:
+        # programs ask an archived run as they ask the live one; what is over has no alarms to be acknowledged
+        archived = ArchivedPages(archive, feed, lambda of: [*_of_one_run(Pages(of)), *Api(of).reading_routes()])
+        routes += archived.routes()
+        feed.on_close(archived.close)
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, access=access)],
         exception_handlers={ClientDisconnect: _disconnected},
     )
+
+
+def _of_one_run(pages: Pages) -> list[BaseRoute]:
+    """What a page asks for of its run."""
+    return [
+        Route("/plots.json", pages.plots),
+        Route("/telescope.json", pages.telescope),
+        Route("/reference", pages.reference),
+        WebSocketRoute("/ws", pages.socket),
+    ]
 
 
 class Pages:
@@ -79,9 +95,9 @@ class Pages:
     def __init__(
         self,
         feed: Feed,
-        stale_after_s: float,
-        problems: Callable[[], Sequence[str]] | None,
-        connections: Callable[[], Mapping[str, int]] | None,
+        stale_after_s: float = STALE_AFTER_S,
+        problems: Callable[[], Sequence[str]] | None = None,
+        connections: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         self.feed = feed
         self._stale_after_s = stale_after_s
@@ -93,6 +109,10 @@ class Pages:
     async def page(self, request: Request) -> Response:
         """The page itself."""
         return _found(static_asset("index.html"), request)
+
+    async def to_runs(self, _: Request) -> Response:
+        """Where there is no run but archived ones, their table comes first."""
+        return RedirectResponse("runs/", 307)
 
     async def static(self, request: Request) -> Response:
         """A file of ours."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from muonstream.dashboard.message.message import encode
 from muonstream.run.board import Board
@@ -36,6 +36,8 @@ class Feed:
         self.snapshot: Snapshot | None = None
         self.board = board or Board()
         self.reference_message: bytes | None = None
+        self.reference_about: dict[str, Any] | None = None
+        """Which runs it is made of, who set it and when, for people; None without one."""
         self.starting = ""
         """What is being done until the first snapshot comes, for people."""
         self.viewers = 0
@@ -46,12 +48,20 @@ class Feed:
         self._encoded: tuple[Snapshot, Verdicts, bytes] | None = None
         self._encoded_at = 0.0
         self._number = 0
+        self._references = 0
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._closed = False
+        self._closing: list[Callable[[], None]] = []
 
-    def refer_to(self, reference: Snapshot) -> None:
-        """Let viewers compare with this snapshot of another run."""
-        self.reference_message = encode(reference)
+    def refer_to(self, reference: Snapshot, about: dict[str, Any] | None = None) -> None:
+        """Let viewers compare with this snapshot of another run, or of several; about: which, who set it and when."""
+        self.reference_message, self.reference_about = encode(reference), about or {"runs": [reference.run]}
+        self._references += 1
+        self._wake()
+
+    def share_reference(self, other: Feed) -> None:
+        """Let viewers compare with what those of another feed do."""
+        self.reference_message, self.reference_about = other.reference_message, other.reference_about
 
     def say(self, text: str) -> None:
         """What is being done before there is anything to show."""
@@ -86,6 +96,12 @@ class Feed:
         """No more messages: viewers' streams end."""
         self._closed = True
         self._wake()
+        for also in self._closing:
+            also()
+
+    def on_close(self, also: Callable[[], None]) -> None:
+        """Have something else closed with it."""
+        self._closing.append(also)
 
     def _wake(self) -> None:
         with self._lock:
@@ -123,13 +139,14 @@ class Feed:
         with self._lock:
             self._waiting.add(entry)
             self.viewers += 1
-        seen, told = 0, ""
+        seen, told, references = 0, "", self._references
         try:
             while not self._closed:
                 event.clear()
                 number, message, wait_s = self._current()
-                if message is None and self.starting != told:
-                    told = self.starting
+                if (message is None and self.starting != told) or self._references != references:
+                    # a text is a greeting, after which pages ask for the reference
+                    told, references = self.starting, self._references
                     yield told
                     continue
                 if message is not None and number != seen:

@@ -15,6 +15,7 @@ import uvicorn
 from muonstream.dashboard.access.connections import Connection, Counts, Door, Limits, Visit, raise_file_limit
 from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.app import create_app, prepare_plots
+from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.feed import Feed
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.detector.model import Detector
@@ -77,12 +78,14 @@ class Dashboard:
         stale_after_s: float = STALE_AFTER_S,
         problems: Callable[[], Sequence[str]] | None = None,
         limits: Limits | None = None,
+        archive: ArchiveView | None = None,
     ) -> None:
         self.feed = Feed(board=board)
         self._access = access or Access()
         self._stale_after_s = stale_after_s
         self._problems = problems
         self._limits = limits or Limits()
+        self._archive = archive
         self._host = self._access.bound_to
         self._port = port
         self._server: _Server | None = None
@@ -111,6 +114,7 @@ class Dashboard:
             stale_after_s=self._stale_after_s,
             problems=self._all_problems,
             connections=self.connections,
+            archive=self._archive,
         )
         config = uvicorn.Config(
             app,

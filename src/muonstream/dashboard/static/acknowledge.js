@@ -6,19 +6,23 @@ import { element, setText } from "./format.js";
 const NAME = "muonstream-name";
 const byId = (id) => document.getElementById(id);
 
-let access = null; // { user, may_act, why_not }; null until the server has said it: nothing is offered that it may refuse
+let access = null; // { user, may_act, why_not, … }; null until the server has said it: nothing is offered that it may refuse
 let learned = () => {};
 
 /** Learn whether whoever looks may act; changed() is called when that is something else than before. */
-export async function learnAccess(changed = learned) {
+export async function learnAccess(changed = learned, address = "api/access") {
   learned = changed;
-  const answer = await fetch("api/access", { cache: "no-store" });
+  const answer = await fetch(address, { cache: "no-store" });
   if (!answer.ok) return; // 401 is shown elsewhere, and what was known may be true again
   const found = await answer.json();
   if (JSON.stringify(found) === JSON.stringify(access)) return;
   access = found;
   changed();
 }
+
+/** Who looks, and what they may do; of an archived run also which one it is; null while that is not known. */
+export const caller = () => access;
+const mayAcknowledge = () => Boolean(access?.may_act && !access.archived); // what is over has no alarms to be acknowledged
 
 /** What a row must show again when it changes. */
 export const answerKey = (acknowledged) => JSON.stringify([acknowledged, access]);
@@ -28,7 +32,7 @@ export function showAnswer(place, { check, subject, acknowledged }) {
   const known = acknowledged ? `known: ${acknowledged.why}${acknowledged.name ? ` (${acknowledged.name})` : ""}` : "";
   place.title = known ? `since ${dateTime(acknowledged.time)}` : "";
   const parts = known ? [element("span", "known", known), " "] : [];
-  if (access?.may_act) parts.push(...(known ? undo(check, subject) : [acknowledgeButton(check, subject, place)]));
+  if (mayAcknowledge()) parts.push(...(known ? undo(check, subject) : [acknowledgeButton(check, subject, place)]));
   place.replaceChildren(...parts);
 }
 
@@ -39,11 +43,11 @@ export function showAnswer(place, { check, subject, acknowledged }) {
 export function showAll(alarms) {
   const open = alarms.filter(({ acknowledged }) => !acknowledged).length;
   const why = byId("may-not-act");
-  why.hidden = !access?.why_not || alarms.length === 0;
+  why.hidden = !access?.why_not || Boolean(access.archived) || alarms.length === 0;
   setText(why, access?.why_not ?? "");
   const place = byId("all-alarms");
-  place.hidden = open < 2 || !access?.may_act;
-  if (!access?.may_act) place.replaceChildren();
+  place.hidden = open < 2 || !mayAcknowledge();
+  if (!mayAcknowledge()) place.replaceChildren();
   else if (!place.hidden && !place.childElementCount) place.replaceChildren(allButton(place));
 }
 
@@ -64,7 +68,7 @@ function undo(check, subject) {
 }
 
 /** Send what somebody decided; gives "", or why it was not taken. */
-async function send(address, content) {
+export async function send(address, content) {
   try {
     const headers = { "Content-Type": "application/json" };
     const response = await fetch(address, { method: "POST", headers, body: JSON.stringify(content) });
@@ -76,7 +80,7 @@ async function send(address, content) {
 }
 
 /** The name under which somebody acknowledges, asked for once and kept in this browser; a proxy's user is asked nothing. */
-function nameField() {
+export function nameField() {
   const field = element("input", "name");
   field.maxLength = 100;
   field.placeholder = "your name";

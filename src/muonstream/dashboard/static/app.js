@@ -1,12 +1,13 @@
 // The page: what a shifter sees of the newest message, and the choices they make.
 
-import { learnAccess } from "./acknowledge.js";
+import { caller, learnAccess } from "./acknowledge.js";
 import { clockTime, dateTime, moment, Pulse, zoneName } from "./clock.js";
 import { format, runName, setText } from "./format.js";
 import { listen } from "./keys.js";
 import { Muons } from "./muons.js";
 import { showNumbers } from "./numbers.js";
 import { onPaper } from "./paper.js";
+import { showArchive } from "./people.js";
 import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { follow } from "./stream.js";
@@ -141,6 +142,12 @@ function showNow() {
   root.dataset.judged = newest.numbers.sequence;
   showReference();
   showState();
+}
+
+/** Who looks is known now: what they may do, and whether there are archived runs. */
+function learned() {
+  showArchive(caller());
+  showNow();
 }
 
 /** Bring the open tab's plots up to date, after what is under way; calls meanwhile are one. */
@@ -372,7 +379,7 @@ setInterval(showState, 250);
 reference.restore().then(chosen, console.error);
 initAttention();
 // who has shown the operators' token in another tab may act in this one too
-addEventListener("visibilitychange", () => connected && !document.hidden && learnAccess(showNow).catch(console.error));
+addEventListener("visibilitychange", () => connected && !document.hidden && learnAccess(learned).catch(console.error));
 follow({
   opened: (greeting) => {
     connected = true;
@@ -380,7 +387,7 @@ follow({
     starting = greeting.starting;
     pulse.opened(greeting.server_time);
     reference.fetch().then(refresh, console.error);
-    learnAccess(showNow).catch(console.error);
+    learnAccess(learned).catch(console.error);
     showState();
   },
   message: (decoded) => {

@@ -136,7 +136,7 @@ function compare(data, column, reference) {
 }
 
 /** Draw a plot in a place, its texts and its height so many times as large: { view, model, document, source, ... }. */
-async function drawing(plot, place, factors) {
+export async function drawing(plot, place, factors) {
   const room = place.clientWidth || innerWidth / (plot.size === "map" ? 3 : 2); // out of sight it has no width
   const view = await Bokeh.embed.embed_item(enlarged(plot.item, factors, Math.floor(room / (TICK_PX * factors.text))), place);
   const model = view.roots[0].model;

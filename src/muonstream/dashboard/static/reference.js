@@ -62,7 +62,7 @@ export class Reference {
     const { current, trouble } = this;
     if (!current) return `There is no reference yet: Set reference keeps what is shown now; run --reference brings another run.${trouble}`;
     const { numbers, set, period } = current;
-    const from = set === null ? "given with --reference" : `set in this browser ${dateTime(set)}`;
+    const from = set === null ? "the engine's, for verdicts and everybody" : `set in this browser ${dateTime(set)}`;
     const what = `${PERIODS[period]}, ${format(numbers.account.hits)} hits in the run as of ${dateTime(numbers.wall_time)}`;
     const other = this.fits(detector) ? "" : " It is of another detector file, and not shown.";
     return `Reference: ${runName(numbers.run)} (${what}), ${from}.${other}${trouble}`;

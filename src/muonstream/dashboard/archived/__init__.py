@@ -1,0 +1,1 @@
+"""Archived runs on the page."""
