@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -36,9 +37,13 @@ def dashboard(
     source: Annotated[
         str,
         typer.Argument(
-            help="Where snapshots are (kafka://host:port/snapshots), an archived run's file, or an archive's folder."
+            help="Where snapshots are (kafka://host:port/snapshots), an archived run's file, or an archive's folder; "
+            "not needed with --archive."
         ),
-    ],
+    ] = "",
+    archive: Annotated[
+        Path | None, source_option("--archive", help="Show the runs of this archive, too, or alone.")
+    ] = None,
     run: Annotated[str, source_option("--run", help="The run to show; without it, the newest.")] = "",
     stale_after: StaleOption = 30.0,
     kafka_properties: KafkaOption = None,
@@ -50,10 +55,17 @@ def dashboard(
 
     Example: muonstream dashboard kafka://localhost:9092/snapshots
     """
-    refuse_missing([source], what="file or folder")
-    from muonstream.commands.dashboard import show, show_archived
+    if not source and archive is None:
+        raise typer.BadParameter("found nothing to show, expected SOURCE or --archive", param_hint="SOURCE")
+    if source and "://" not in source and archive is not None:
+        raise typer.BadParameter("found a file or folder and --archive, expected one of them", param_hint="--archive")
+    refuse_missing([source, *([str(archive)] if archive else [])], what="file or folder")
+    from muonstream.commands.dashboard import show, show_archive, show_archived
     from muonstream.commands.page import PageOptions
 
+    if not source and archive is not None:
+        show_archive(archive, PageOptions(**page_options))
+        return
     if "://" not in source:
         show_archived(source, PageOptions(**page_options), run=run)
         return
@@ -64,6 +76,7 @@ def dashboard(
         stale_after_s=stale_after,
         properties=kafka_properties,
         timeout_s=kafka_timeout,
+        archive=archive,
     )
 
 

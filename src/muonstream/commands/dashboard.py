@@ -11,6 +11,7 @@ from muonstream.archive.contents import snapshot_of
 from muonstream.commands import common
 from muonstream.commands.page import LivePage, PageOptions, open_dashboard
 from muonstream.commands.signals import StopSignal
+from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
 from muonstream.kafka.client import Connection
 from muonstream.kafka.snapshots import follow_snapshots
@@ -45,8 +46,13 @@ def show(
     stale_after_s: float,
     properties: Path | None,
     timeout_s: float,
+    archive: Path | None = None,
 ) -> None:
-    """Serve the page of the snapshots in a topic, until Ctrl-C. Raises CommandError or KafkaAccessError."""
+    """Serve the page of the snapshots in a topic, until Ctrl-C. Raises CommandError, ArchiveError or KafkaAccessError.
+
+    archive: whose runs are shown as well
+    """
+    view = None if archive is None else ArchiveView(Archive(archive))
     page = LivePage.of(page_options, stale_after_s=stale_after_s)
     trouble = _Trouble()
     connection = Connection(
@@ -56,7 +62,7 @@ def show(
         on_error=trouble.met,
     )
     stop = StopSignal()
-    with open_dashboard(page, trouble.lines) as server:
+    with open_dashboard(page, trouble.lines, archive=view) as server:
         server.start()
         server.feed.say(f"Nothing has been published to {connection.address} yet.")
         with stop.listening():
@@ -81,9 +87,21 @@ def show_archived(place: str, page_options: PageOptions, *, run: str) -> None:
     # who wrote it may be at it still: what is shown is the run as it stood then
     snapshot = replace(snapshot_of(archive.path(row)), state="ended")
     stop = StopSignal()
-    with open_dashboard(page, list) as server:
+    with open_dashboard(page, list, archive=ArchiveView(archive)) as server:
         server.start()
         server.publish(snapshot)
         with stop.listening():
             common.say(f"The page of {row.file} ({state_of(row)}) is at {server.notice} (Ctrl-C ends it)")
+            stop.wait()
+
+
+def show_archive(folder: Path, page_options: PageOptions) -> None:
+    """Serve the page of an archive's runs, without a live one, until Ctrl-C. Raises CommandError or ArchiveError."""
+    page = LivePage.of(page_options)
+    archive = Archive(folder)
+    stop = StopSignal()
+    with open_dashboard(page, list, archive=ArchiveView(archive, live=False)) as server:
+        server.start()
+        with stop.listening():
+            common.say(f"The runs of {folder} are at {server.notice} (Ctrl-C ends it)")
             stop.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from muonstream.archive.archive import Archive
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
 from muonstream.commands.archiving import Archiving
@@ -17,6 +18,7 @@ from muonstream.commands.page import LivePage, open_dashboard
 from muonstream.commands.publish import Publishing
 from muonstream.commands.signals import StopSignal
 from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
+from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.server import Dashboard
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.framing.builder import FrameBuilder
@@ -86,13 +88,18 @@ class LiveRun:
         """Serve the page, where one is asked for. Raises CommandError."""
         if self._page is None:
             return
-        server = self._stack.enter_context(open_dashboard(self._page, self._problems, self.alarms.board))
+        server = self._stack.enter_context(open_dashboard(self._page, self._problems, self.alarms.board, self._view()))
         if self.alarms.reference is not None:
             server.feed.refer_to(self.alarms.reference)
         server.start()
         self.alarms.page = self.alarms.page or server.url.partition("?")[0]
         common.say(f"The live page is at {server.notice} (Ctrl-C ends the run)")
         self.server = server
+
+    def _view(self) -> ArchiveView | None:
+        """The archive's runs, for the page."""
+        folder = self.options.keeping.archive
+        return None if folder is None else ArchiveView(Archive(folder))
 
     def pipeline(
         self, source: str, *, run: str = "", workers: int | None = None, builder: FrameBuilder | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from muonstream.commands import common
 from muonstream.dashboard.access.options import Access, AccessError, PageOptions
+from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.health import STALE_AFTER_S
 from muonstream.dashboard.server import Dashboard, DashboardError
 from muonstream.run.board import Board
@@ -34,10 +35,20 @@ class LivePage:
 
 @contextmanager
 def open_dashboard(
-    page: LivePage, problems: Callable[[], Sequence[str]], board: Board | None = None
+    page: LivePage,
+    problems: Callable[[], Sequence[str]],
+    board: Board | None = None,
+    archive: ArchiveView | None = None,
 ) -> Iterator[Dashboard]:
     """A server of the page, not yet started, stopped at the end. Raises CommandError if it cannot be served."""
-    server = Dashboard(page.port, access=page.access, board=board, stale_after_s=page.stale_after_s, problems=problems)
+    server = Dashboard(
+        page.port,
+        access=page.access,
+        board=board,
+        stale_after_s=page.stale_after_s,
+        problems=problems,
+        archive=archive,
+    )
     try:
         yield server
     except DashboardError as error:
