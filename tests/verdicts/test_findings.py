@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from muonstream.counting.catalogue import Counts
 from muonstream.detector.level import Level
-from muonstream.verdicts.findings import Finding, change, chi_squared, graded, kolmogorov, significant, worst
+from muonstream.verdicts.findings import (
+    Finding,
+    change,
+    chi_squared,
+    graded,
+    kolmogorov,
+    significant,
+    spread_between,
+    worst,
+)
 
 
 def test_kolmogorov_and_chi_squared_tell_shapes_apart() -> None:
@@ -130,3 +139,21 @@ def test_chance_in_what_is_compared_with_raises_nothing(usual: int) -> None:
     assert levels == [Level.GOOD] * len(levels)
     # and what is more than chance is found all the same
     assert change(10.0 * usual, 4.0 * usual, (0.3, 0.6), 5.0, 4.0)[0] is Level.BAD
+
+
+def test_the_spread_between_runs_is_what_chance_does_not_explain() -> None:
+    generator = np.random.default_rng(1)
+    seconds = generator.uniform(50.0, 150.0, 200)
+    same = generator.poisson(200.0 * seconds)
+    assert spread_between(same.tolist(), seconds.tolist()) < 0.002
+    wandering = generator.poisson(200.0 * seconds * generator.normal(1.0, 0.05, 200))
+    assert spread_between(wandering.tolist(), seconds.tolist()) == pytest.approx(0.05, abs=0.006)
+    assert spread_between([500.0], [1.0]) == spread_between([], []) == 0.0
+
+
+def test_a_rate_that_wanders_as_good_runs_do_is_no_finding() -> None:
+    limits = (0.1, 0.3)
+    assert change(115_000, 100_000, limits, 5.0)[0] is Level.MEDIUM
+    level, relative, limit = change(115_000, 100_000, limits, 5.0, spread=0.05)
+    assert (level, relative, limit) == (Level.GOOD, pytest.approx(0.15), pytest.approx(0.25))
+    assert change(140_000, 100_000, limits, 5.0, spread=0.05)[0] is Level.BAD

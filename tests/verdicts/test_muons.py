@@ -120,7 +120,9 @@ def test_a_drift_velocity_is_judged_by_segments_where_there_is_no_scintillator()
 def test_fewer_segments_than_before_are_a_change() -> None:
     nothing = CATALOGUE.zeros()
     levels = [
-        next(f for f in judge_muons(CATALOGUE, 0, nothing, nothing, (n, 1000.0, 0.1)) if f.check == "segments").level
+        next(
+            f for f in judge_muons(CATALOGUE, 0, nothing, nothing, (n, 1000.0, 0.1, 0.0)) if f.check == "segments"
+        ).level
         for n in (1000, 850, 500, 100)
     ]
     assert levels == [Level.GOOD, Level.GOOD, Level.MEDIUM, Level.BAD]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite, sqrt
 from typing import Any, Self
@@ -85,6 +85,32 @@ def graded(value: float, limits: tuple[float, float], *, chance: bool = False) -
     return (Level.MEDIUM, medium) if value > medium else (Level.GOOD, medium)
 
 
+def spread_between(counts: Sequence[float], seconds: Sequence[float]) -> float:
+    """How much the rate of a new run differs from that of some runs together by more than chance, as a share of it.
+
+    counts, seconds: of each run. The variance between runs is what the counts' own (Poisson's) leave over, by moments
+    (R. DerSimonian and N. Laird, Controlled Clinical Trials 7 (1986) 177), so that numbers are negative binomial, and
+    a run's against the others' beta-binomial; a new run's and that of the others' mean are both in it. 0 for one run.
+    """
+    total, time_s = sum(counts), sum(seconds)
+    if len(counts) < 2 or total <= 0 or time_s <= 0:
+        return 0.0
+    expected = [total * one / time_s for one in seconds]
+    chi2 = sum((n - mean) ** 2 / mean for n, mean in zip(counts, expected, strict=True) if mean > 0)
+    together = sum(mean**2 for mean in expected) / total
+    between = max(chi2 - (len(counts) - 1), 0.0) / (total - together)
+    return sqrt(between * (1 + together / total))
+
+
+def spread_of_means(means: Sequence[float], variances: Sequence[float]) -> float:
+    """The same of means of which each has its variance; 0 for fewer than two."""
+    n = len(means)
+    if n < 2 or not (centre := sum(means) / n):
+        return 0.0
+    between = sum((mean - centre) ** 2 for mean in means) / (n - 1) - sum(variances) / n
+    return sqrt(max(between, 0.0) * (1 + 1 / n)) / centre
+
+
 def significant(n: float, expected: float, sigmas: float, scale: float = 0.0) -> bool:
     """Whether a number of hits is that many standard deviations from what was expected.
 
@@ -96,12 +122,21 @@ def significant(n: float, expected: float, sigmas: float, scale: float = 0.0) ->
 
 
 def change(
-    n: float, expected: float, limits: tuple[float, float], sigmas: float, scale: float = 0.0
+    n: float, expected: float, limits: tuple[float, float], sigmas: float, scale: float = 0.0, spread: float = 0.0
 ) -> tuple[Level, float, float]:
-    """Level, relative change and limit of a number of hits against what was expected; scale: see `significant`."""
+    """Level, relative change and limit of a number of hits against what was expected; scale: see `significant`.
+
+    spread: how good runs differ among themselves, see `spread_between`: no limit is below so many sigmas of it
+    """
     relative = n / expected - 1 if expected > 0 else 0.0
+    limits = widened(limits, sigmas * spread)
     level, limit = graded(abs(relative), limits, chance=not significant(n, expected, sigmas, scale))
     return level, relative, limit
+
+
+def widened(limits: tuple[float, float], least: float) -> tuple[float, float]:
+    """The limits, neither of them below what good runs reach among themselves."""
+    return max(limits[0], least), max(limits[1], least)
 
 
 def kolmogorov(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float]:

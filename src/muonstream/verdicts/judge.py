@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,9 @@ from muonstream.verdicts.findings import (
     kolmogorov,
     median,
     significant,
+    spread_between,
+    spread_of_means,
+    widened,
 )
 from muonstream.verdicts.muons import judge_muons, segment_velocity, segments_of
 from muonstream.verdicts.timebox import TimeBox
@@ -40,10 +43,20 @@ follows, or a flipped bit."""
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Counts (int64[size] by the catalogue) of a stretch of data, and its live seconds."""
+    """Counts (int64[size] by the catalogue) of a stretch of data, and its live seconds.
+
+    runs: of several runs together, each of them
+    """
 
     counts: Counts
     seconds: float
+    runs: tuple[Exposure, ...] = ()
+
+    def spread(self, number: Callable[[Exposure], float]) -> float:
+        """How much a number of things a second differs between the runs by more than chance, as a share."""
+        if len(self.runs) < 2:
+            return 0.0
+        return spread_between([number(run) for run in self.runs], [run.seconds for run in self.runs])
 
     def cells(self, catalogue: Catalogue, chamber: int) -> CellCounts:
         """The hits by cell of a chamber; those in orbits with a passage time, or on segments, are not noise."""
@@ -128,7 +141,8 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
         findings += judge_echoes(catalogue, windows.paired.counts, c)
         if catalogue.muon_shapes:
             findings += _muons(catalogue, c, windows, cells[-1].odd)
-        rates += judge_noise(catalogue, c, now, usual, cells[-1])
+        spread = _noise_spread(catalogue, c, compared, cells[-1].odd)
+        rates += judge_noise(catalogue, c, now, usual, cells[-1], spread)
         if compared is not None:
             rates += judge_active_cells(catalogue, c, brief, compared)
         if windows.reference is not None:
@@ -170,6 +184,7 @@ def _muons(catalogue: Catalogue, chamber: int, windows: Windows, odd: NDArray[np
             segments_of(catalogue, now.counts, chamber),
             segments_of(catalogue, usual.counts, chamber) * scale,
             scale,
+            usual.spread(lambda run: segments_of(catalogue, run.counts, chamber)),
         )
     return judge_muons(catalogue, chamber, now.counts, windows.long.counts, of_rate, odd)
 
@@ -272,9 +287,17 @@ def _silent(catalogue: Catalogue, instant: Exposure) -> tuple[set[int], list[Fin
 
 
 def judge_noise(
-    catalogue: Catalogue, chamber: int, now: CellCounts, usual: CellCounts | None, cells: CellVerdicts
+    catalogue: Catalogue,
+    chamber: int,
+    now: CellCounts,
+    usual: CellCounts | None,
+    cells: CellVerdicts,
+    spread: float = 0.0,
 ) -> Iterator[Finding]:
-    """A chamber's noise against what was; cells that are out of line individually are left out."""
+    """A chamber's noise against what was; cells that are out of line individually are left out.
+
+    spread: that of good runs, see `spread_between`
+    """
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     n = float(now.noise[~cells.odd].sum())
     hz = n / now.seconds if now.seconds else 0.0
@@ -286,7 +309,7 @@ def judge_noise(
     if expected < thresholds.min_hits:
         yield Finding("noise", name, Level.NULL, f"{hz:.0f} Hz, too few hits to compare", name, None)
         return
-    level, relative, limit = change(n, expected, thresholds.noise_change, thresholds.significance, scale)
+    level, relative, limit = change(n, expected, thresholds.noise_change, thresholds.significance, scale, spread)
     reason = f"{hz:.0f} Hz, {relative:+.0%} against what it was"
     yield Finding("noise", name, level, reason, name, relative, limit)
 
@@ -302,7 +325,8 @@ def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Findi
     scale = now.seconds / usual.seconds if usual and usual.seconds else 0.0
     was = catalogue.special(usual.counts, SCINTILLATOR) * scale if usual else 0.0
     if was >= thresholds.min_hits:
-        level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance, scale)
+        spread = usual.spread(lambda run: catalogue.special(run.counts, SCINTILLATOR)) if usual else 0.0
+        level, relative, limit = change(n, was, thresholds.scintillator_change, thresholds.significance, scale, spread)
         reason = f"{hz:.1f} Hz, {relative:+.0%} against what it was"
         yield Finding("scintillator", "Scintillator", level, reason, value=relative, limit=limit)
         return
@@ -319,22 +343,41 @@ def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Findi
 def judge_active_cells(catalogue: Catalogue, chamber: int, now: Exposure, usual: Exposure) -> Iterator[Finding]:
     """The mean number of active cells in a chamber's orbits against what was."""
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
-    means, errors = [], []
-    for window in (now, usual):
-        orbits = catalogue.view(window.counts, "active_cells")[chamber, 1:]
-        number = np.arange(1, len(orbits) + 1)
-        total = int(orbits.sum())
+    means: list[float] = []
+    errors: list[float] = []
+    for window in (now, usual, *usual.runs):
+        mean, variance, total = _active_cells(catalogue, chamber, window)
         if total < thresholds.min_hits:
+            if len(means) > 1:  # a run that is too short says nothing of the spread
+                continue
             yield Finding("active cells", name, Level.NULL, "too few orbits", name)
             return
-        mean = float((orbits * number).sum() / total)
         means.append(mean)
-        errors.append(float((orbits * (number - mean) ** 2).sum() / total**2))
+        errors.append(variance)
     relative = means[0] / means[1] - 1
-    chance = abs(means[0] - means[1]) < thresholds.significance * sum(errors) ** 0.5
-    level, limit = graded(abs(relative), thresholds.active_cells_change, chance=chance)
+    chance = abs(means[0] - means[1]) < thresholds.significance * sum(errors[:2]) ** 0.5
+    least = thresholds.significance * spread_of_means(means[2:], errors[2:])
+    level, limit = graded(abs(relative), widened(thresholds.active_cells_change, least), chance=chance)
     reason = f"{means[0]:.2f} cells an orbit, {relative:+.0%} against what it was"
     yield Finding("active cells", name, level, reason, name, relative, limit)
+
+
+def _active_cells(catalogue: Catalogue, chamber: int, window: Exposure) -> tuple[float, float, int]:
+    """The mean number of active cells in a chamber's orbits, its variance, and the number of orbits."""
+    orbits = catalogue.view(window.counts, "active_cells")[chamber, 1:]
+    number = np.arange(1, len(orbits) + 1)
+    total = int(orbits.sum())
+    if not total:
+        return 0.0, 0.0, 0
+    mean = float((orbits * number).sum() / total)
+    return mean, float((orbits * (number - mean) ** 2).sum() / total**2), total
+
+
+def _noise_spread(catalogue: Catalogue, chamber: int, compared: Exposure | None, odd: NDArray[np.bool_]) -> float:
+    """How much a chamber's noise differs between the runs that are compared with."""
+    if compared is None:
+        return 0.0
+    return compared.spread(lambda run: float(run.cells(catalogue, chamber).noise[~odd].sum()))
 
 
 def judge_occupancy(
@@ -349,7 +392,12 @@ def judge_occupancy(
         return
     distance, scaled = kolmogorov(a, b)
     # chance stays below 1.6 but once in a hundred times
-    level, limit = graded(distance, thresholds.occupancy_distance, chance=scaled < thresholds.significance / 2)
+    among = 0.0
+    for run in reference.runs:
+        one = catalogue.hits_per_cell(run.counts, chamber)[~cells.odd]
+        among = max(among, kolmogorov(one, b - one)[0])
+    limits = widened(thresholds.occupancy_distance, among)
+    level, limit = graded(distance, limits, chance=scaled < thresholds.significance / 2)
     chi2, free = chi_squared(a, b)
     reason = f"Kolmogorov distance {distance:.3f} from the reference, chi squared {chi2:.0f} of {free} bins"
     yield Finding("occupancy", name, level, reason, name, distance, limit)

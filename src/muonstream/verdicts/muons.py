@@ -33,14 +33,14 @@ def judge_muons(
     chamber: int,
     now: Counts,
     long: Counts,
-    change_of_rate: tuple[float, float, float] | None,
+    change_of_rate: tuple[float, float, float, float] | None,
     odd: NDArray[np.bool_] | None = None,
 ) -> Iterator[Finding]:
     """The verdicts on a chamber, by index.
 
     now, long: int64[size], of the newest data with enough segments, and of up to some minutes
     change_of_rate: segments, how many were expected by what was before, and how many times the number of before that
-        is; None without anything to compare with
+        is, and the spread between runs; None without anything to compare with
     odd: bool[cells], cells that have a finding of their own by their hits; their efficiency is not judged again
     """
     yield _segments(catalogue, chamber, change_of_rate)
@@ -53,12 +53,13 @@ def segments_of(catalogue: Catalogue, counts: Counts, chamber: int) -> int:
     return int(catalogue.view(counts, "segment_hits")[chamber].sum())
 
 
-def _segments(catalogue: Catalogue, chamber: int, change_of_rate: tuple[float, float, float] | None) -> Finding:
+def _segments(catalogue: Catalogue, chamber: int, change_of_rate: tuple[float, float, float, float] | None) -> Finding:
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     if change_of_rate is None or change_of_rate[1] < thresholds.min_hits:
         return Finding("segments", name, Level.NULL, "compared with nothing", name)
-    n, expected, scale = change_of_rate
-    level, relative, limit = change(n, expected, thresholds.segment_rate_change, thresholds.significance, scale)
+    n, expected, scale, spread = change_of_rate
+    limits, sigmas = thresholds.segment_rate_change, thresholds.significance
+    level, relative, limit = change(n, expected, limits, sigmas, scale, spread)
     reason = f"{n:.0f} segments, {relative:+.0%} against what it was"
     return Finding("segments", name, level, reason, name, relative, limit)
 
