@@ -42,11 +42,22 @@ is one standard deviation. A level is null (too little data), good, medium or ba
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceRun:
+    """A run that verdicts were compared with: its name, file and id, and who set it when, "" and 0 for an option."""
+
+    name: str
+    file: str = ""
+    id: str = ""
+    by: str = ""
+    since_wall_time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a run's numbers come from.
 
     engine: local or spark; command: the program and its command; host, pid, boot: who writes the file, and since which
-    start of that machine; id: the same for all that is written of one run
+    start of that machine; id: the same for all that is written of one run; references: what verdicts are compared with
     """
 
     id: str
@@ -56,6 +67,7 @@ class Provenance:
     host: str
     pid: int
     boot: str
+    references: tuple[ReferenceRun, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot, *, command: str, engine: str, number: int = 0) -> Provenance:
@@ -184,6 +196,8 @@ def anonymous(entries: Mapping[str, bytes], path: Path) -> dict[str, bytes]:
     run = container.of_json(path, container.RUN, entries[container.RUN])
     for key in ("host", "command", "pid", "boot"):
         run["provenance"].pop(key, None)
+    for reference in run["provenance"].get("references", []):
+        reference["by"], reference["file"] = "", _bare(reference["file"])
     run["source"] = _bare(run["source"])
     run["inputs"] = [{**one, "name": _bare(one["name"])} for one in run["inputs"]]
     snapshot = snapshot_of(path)

@@ -125,11 +125,12 @@ def run(
         float, publishing_option(min=0.09, max=1e6, help="Seconds of data in each of the results, in whole windows.")
     ] = 5.0,
     reference: Annotated[
-        str,
+        list[str] | None,
         alarms_option(
-            help="Compare with this good run: its file in an archive, or what its page gives at /api/snapshot.musn."
+            help="Compare with good runs, one or several: a file, or with --archive a run's name, or last:10, the "
+            "newest ten flagged good."
         ),
-    ] = "",
+    ] = None,
     webhook: WebhookOption = "",
     notify: NotifyOption = None,
     remind_after: RemindOption = 30.0,
@@ -160,7 +161,9 @@ def run(
     if problem:
         refuse(problem)
     refuse_missing([source], what="file or folder")
-    refuse_missing([reference])
+    references = tuple(reference or ())
+    if archive is None:
+        refuse_missing([name for name in references if not name.startswith("last:")])
     from muonstream.commands.alarms import AlarmOptions
     from muonstream.commands.options import (
         AnalysisOptions,
@@ -181,7 +184,7 @@ def run(
         ViewOptions(PageOptions(**page_options) if page else None, stay, interval, stale_after),
         KeepingOptions(summary, store, store_every, archive),
         PublishOptions(results, snapshots, results_interval),
-        AlarmOptions(reference, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link),
+        AlarmOptions(references, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link, archive),
         KafkaOptions(kafka_properties, kafka_timeout),
         SparkOptions(master, trigger, checkpoint, most, conf, spark_log) if on_spark else None,
     )

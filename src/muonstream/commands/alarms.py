@@ -9,21 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import numpy as np
-
-from muonstream.archive.container import SUFFIX
-from muonstream.archive.contents import snapshot_of
+from muonstream.archive.contents import ReferenceRun
 from muonstream.commands import common
+from muonstream.commands.references import Reference, resolved
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.guidance import guidance_of
 from muonstream.detector.known import why_known
 from muonstream.detector.model import Detector
 from muonstream.run.board import Board
-from muonstream.run.monitor import Snapshot
-from muonstream.run.snapshot_codec import SnapshotError, decode
 from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
-from muonstream.verdicts.judge import Exposure
 from muonstream.verdicts.notices import Event, Key, Notices
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Change
@@ -36,18 +31,20 @@ REMIND_AFTER_MIN: Final = 30.0
 class AlarmOptions:
     """What `run` was told; empty texts and tuples for none.
 
-    reference: an archived run's file, or a snapshot's; webhook: where to post changes of verdicts
+    reference: archived runs, files or last:N, see `references.resolved`; archive: where runs are named
+    webhook: where to post changes of verdicts
     notify: addresses of people, for apprise
     notify_limit: messages an hour to each at most; remind_after_min: 0 for no reminders
     link: the page's address for messages, where it is not the one that is served
     """
 
-    reference: str = ""
+    reference: tuple[str, ...] = ()
     webhook: str = ""
     notify: tuple[str, ...] = ()
     notify_limit: int = NOTIFY_LIMIT
     remind_after_min: float = REMIND_AFTER_MIN
     link: str = ""
+    archive: Path | None = None
 
 
 class Alarms:
@@ -58,7 +55,8 @@ class Alarms:
 
         live: see `Board`
         """
-        self.reference = _reference(options.reference, detector) if options.reference else None
+        self.reference = resolved(options.reference, options.archive, detector)
+        self._timeline: Timeline | None = None
         try:
             self._webhook = Webhook(options.webhook, run, failed=common.say) if options.webhook else None
         except WebhookError as error:
@@ -71,12 +69,20 @@ class Alarms:
 
     def timeline(self, catalogue: Catalogue) -> Timeline:
         """What judges a run's steps, against the reference where there is one."""
-        window = None
-        if self.reference is not None:
-            total = self.reference.total[: catalogue.size]
-            padded = np.pad(total, (0, catalogue.size - len(total)))
-            window = Exposure(padded, self.reference.live_time_s)
-        return Timeline(catalogue, reference=window, clock=time.time)
+        window = None if self.reference is None else self.reference.exposure(catalogue)
+        self._timeline = Timeline(catalogue, reference=window, clock=time.time)
+        return self._timeline
+
+    def refer(self, reference: Reference) -> None:
+        """From the next step on, compare with other runs; may be called from any thread."""
+        self.reference = reference
+        if self._timeline is not None:
+            self._timeline.reference = reference.exposure(self._timeline.catalogue)
+
+    @property
+    def references(self) -> tuple[ReferenceRun, ...]:
+        """The runs that are compared with, for the archived file."""
+        return () if self.reference is None else self.reference.runs
 
     def __enter__(self) -> Self:
         return self
@@ -135,25 +141,3 @@ class Alarms:
         if found is None:
             return Event(*key, change.after, change.time, change.reason)
         return Event(*key, change.after, change.time, change.reason, found.value, found.limit, found.unit)
-
-
-def _reference(name: str, detector: Detector) -> Snapshot:
-    if name.endswith(SUFFIX):
-        snapshot = snapshot_of(Path(name))
-    else:
-        try:
-            snapshot = decode(Path(name).read_bytes())
-        except OSError as error:
-            raise common.CommandError(f"{name}: cannot be read: {error.strerror or error}") from None
-        except SnapshotError as error:
-            text = f"{name}: {error}; expected an archived run, or a snapshot as a page gives it at /api/snapshot.musn"
-            raise common.CommandError(text) from None
-    shapes = [[(c.name, c.layers, c.cells) for c in one.chambers] for one in (snapshot.detector, detector)]
-    if shapes[0] != shapes[1] or snapshot.catalogue.counted_size != Catalogue(detector).counted_size:
-        raise common.CommandError(
-            f"{name}: found a snapshot of detector {snapshot.detector.name}, expected one with the chambers of "
-            f"{detector.name}"
-        )
-    if snapshot.live_time_s <= 0:
-        raise common.CommandError(f"{name}: found a snapshot without data, expected one with some")
-    return snapshot

@@ -6,12 +6,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from muonstream.archive.archive import REFRESH_S, Archive
 from muonstream.archive.container import ArchiveError
-from muonstream.archive.contents import Provenance
+from muonstream.archive.contents import Provenance, ReferenceRun
 from muonstream.run.monitor import Snapshot
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -32,12 +33,14 @@ class Archiving:
         engine: str = "local",
         number: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        references: Callable[[], tuple[ReferenceRun, ...]] = tuple,
     ) -> None:
-        """Raise ArchiveError for a folder that cannot be made."""
+        """Raise ArchiveError for a folder that cannot be made; references: what verdicts are compared with by now."""
         self._archive = Archive(folder, make=True)
         self._engine = engine
         self._number = number
         self._clock = clock
+        self._references = references
         self._due = clock() + REFRESH_S
         self.problem = ""
         """Why the run could not be kept the last time, "" if it could."""
@@ -54,6 +57,7 @@ class Archiving:
 
     def _save(self, snapshot: Snapshot) -> Path | None:
         provenance = Provenance.of(snapshot, command=command_line(), engine=self._engine, number=self._number)
+        provenance = replace(provenance, references=self._references())
         try:
             path = self._archive.save(snapshot, provenance)
         except ArchiveError as error:

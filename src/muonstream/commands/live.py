@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from muonstream.archive.archive import Archive
+from muonstream.archive.index import Row
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
 from muonstream.commands.archiving import Archiving
@@ -16,6 +18,7 @@ from muonstream.commands.compiling import compiling
 from muonstream.commands.options import RunOptions
 from muonstream.commands.page import LivePage, open_dashboard
 from muonstream.commands.publish import Publishing
+from muonstream.commands.references import of_rows
 from muonstream.commands.signals import StopSignal
 from muonstream.commands.summary_file import SummaryFile, conclude, summary_file
 from muonstream.dashboard.archived.view import ArchiveView
@@ -58,7 +61,12 @@ class LiveRun:
         self._archiving: Archiving | None = None
         if keeping.archive is not None:
             engine = "local" if options.spark is None else "spark"
-            self._archiving = Archiving(keeping.archive, engine=engine, number=options.source.number or 0)
+            self._archiving = Archiving(
+                keeping.archive,
+                engine=engine,
+                number=options.source.number or 0,
+                references=lambda: self.alarms.references,
+            )
         self._last: Snapshot | None = None
         self._stack = ExitStack()
 
@@ -90,7 +98,7 @@ class LiveRun:
             return
         server = self._stack.enter_context(open_dashboard(self._page, self._problems, self.alarms.board, self._view()))
         if self.alarms.reference is not None:
-            server.feed.refer_to(self.alarms.reference)
+            server.feed.refer_to(self.alarms.reference.together(), self.alarms.reference.about())
         server.start()
         self.alarms.page = self.alarms.page or server.url.partition("?")[0]
         common.say(f"The live page is at {server.notice} (Ctrl-C ends the run)")
@@ -99,7 +107,18 @@ class LiveRun:
     def _view(self) -> ArchiveView | None:
         """The archive's runs, for the page."""
         folder = self.options.keeping.archive
-        return None if folder is None else ArchiveView(Archive(folder))
+        if folder is None:
+            return None
+        archive = Archive(folder)
+
+        def refer(rows: Sequence[Row], by: str) -> None:
+            reference = of_rows(archive, rows, self.detector, by=by, since=time.time())
+            self.alarms.refer(reference)
+            common.say(f"The reference is now {reference.name}{f', set by {by}' if by else ''}")
+            if self.server is not None:
+                self.server.feed.refer_to(reference.together(), reference.about())
+
+        return ArchiveView(archive, refer=refer)
 
     def pipeline(
         self, source: str, *, run: str = "", workers: int | None = None, builder: FrameBuilder | None = None
