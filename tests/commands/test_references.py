@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from archived_runs import PROVENANCE, counted
 
@@ -54,7 +55,7 @@ def test_several_runs_are_named_in_any_way_and_counted_together(archive: Archive
     catalogue = counted(1).catalogue
     exposure = chosen.exposure(catalogue)
     assert exposure.seconds == pytest.approx(sum(counted(seed).live_time_s for seed in (1, 2, 3)))
-    assert exposure.counts.tolist() == sum(counted(seed).total for seed in (1, 2, 3)).tolist()
+    assert exposure.counts.tolist() == np.sum([counted(seed).total for seed in (1, 2, 3)], axis=0).tolist()
     assert len(exposure.runs) == 3
     assert chosen.together().run == "3 runs: sim1, sim2, sim3"
 
@@ -75,7 +76,7 @@ def test_a_reference_that_is_set_holds_for_the_engine_and_stands_in_the_file(arc
     alarms = Alarms(AlarmOptions(), DETECTOR, "run")
     catalogue = counted(1).catalogue
     timeline = alarms.timeline(catalogue)
-    assert timeline.reference is None
+    assert not timeline.reference
     alarms.refer(of_rows(archive, archive.find_all(["591", "592"]), DETECTOR, by="ann", since=5.0))
     assert timeline.reference is not None
     assert len(timeline.reference.runs) == 2

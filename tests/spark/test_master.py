@@ -6,6 +6,7 @@ import socket
 from threading import Event, Thread
 
 import pytest
+from log_lines import heard
 
 from muonstream.spark.master import check_master, check_reached, wait_reached
 from muonstream.spark.session import SparkError
@@ -79,8 +80,9 @@ def test_a_master_that_is_not_started_yet_is_waited_for() -> None:
             said.append(line)
             master.listen()
 
-        assert wait_reached(address, "secret", stop, start)
+        with heard(start):
+            assert wait_reached(address, "secret", stop)
     assert len(said) == 1
     assert "refused" in said[0]
     stop.set()
-    assert not wait_reached(address, "secret", stop, said.append)
+    assert not wait_reached(address, "secret", stop)

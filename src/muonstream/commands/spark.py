@@ -75,7 +75,7 @@ def run_spark(options: RunOptions) -> None:
         store = live.keep(Store(keeping.store)) if keeping.store is not None else None
         live.serve()
         # with --follow a service is started, which waits for what is started beside it
-        if source.follow and not wait_reached(settings.master, _secret(settings), live.stop, common.say):
+        if source.follow and not wait_reached(settings.master, _secret(settings), live.stop):
             return
         ends = live.keep(closing(TopicOffsets(connection, begin=begin)))
         if not ends.open(live.stop):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import socket
 import struct
-from collections.abc import Callable
 from threading import Event
 from typing import Final
 
 from muonstream.spark.session import SECRET_VARIABLE, SparkError
 
+LOGGER: Final = logging.getLogger(__name__)
 STANDALONE_PORT: Final = 7077
 CONNECT_TIMEOUT_S: Final = 5.0
 SECRET_TIMEOUT_S: Final = 2.0
@@ -47,16 +48,16 @@ def check_reached(master: str, secret: str = "") -> None:
         raise SparkError(problem)
 
 
-def wait_reached(master: str, secret: str, stop: Event, say: Callable[[str], None]) -> bool:
+def wait_reached(master: str, secret: str, stop: Event) -> bool:
     """Wait until a standalone master answers; False when `stop` was set first. Raises SparkError for a missing secret.
 
-    say: gets one line if there is something to wait for
+    Logs one line if there is something to wait for.
     """
-    told = False
+    logged = False
     while problem := _unreached(master, secret):
-        if not told:
-            say(f"{problem} Waiting for it")
-            told = True
+        if not logged:
+            LOGGER.info("%s Waiting for it", problem)
+            logged = True
         if stop.wait(ASK_EVERY_S):
             return False
     return True
