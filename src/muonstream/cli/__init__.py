@@ -1,1 +1,1 @@
-"""The command line: options, help, errors in one line."""
+"""The command line: options, help, one-line errors."""

@@ -78,7 +78,7 @@ def _options(
 @app.command(cls=Command)
 @with_general_options
 def process(
-    files: Annotated[list[str], typer.Argument(help="Files in the order they were taken; - is standard input.")],
+    files: Annotated[list[str], typer.Argument(help="Files, in the order they were taken; - reads standard input.")],
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
     summary: SummaryOption = None,
@@ -94,13 +94,13 @@ def process(
     merge: Annotated[bool, source_option("--merge", help="The files are one run, whatever they are called.")] = False,
     run_number: RunNumberOption = None,
     verdicts: Annotated[
-        bool, analysis_option("--verdicts", help="Judge every 3 s of data, as run does, and give the time line.")
+        bool, analysis_option("--verdicts", help="Judge every 3 s of data, as run does, and print the time line.")
     ] = False,
 ) -> None:
     """Analyse files as fast as they can be read.
 
     Files are parts of one run, read in the order given, if they are in one folder and only their last number differs,
-    if their transfers have the same run word, or if their orbit counter goes on; else they are runs of their own.
+    if their transfers have the same run word, or if their orbit counter continues; otherwise each file is a run.
 
     Example: muonstream process Run000591/data_*.dat --summary out.json
     """
@@ -127,12 +127,12 @@ def process(
 
 @app.command(cls=Command)
 def inspect(
-    files: Annotated[list[str], typer.Argument(help="Files, each inspected by itself; - is standard input.")],
+    files: Annotated[list[str], typer.Argument(help="Files, each inspected separately; - reads standard input.")],
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Say what is in files and what looks wrong: boards, channels, counters, order, repeats, rates, odd stretches.
+    """Show what files contain and what looks wrong: boards, channels, counters, order, repeats, rates, odd stretches.
 
     Example: muonstream inspect run000123.dat
     """
@@ -143,28 +143,32 @@ def inspect(
 
 @app.command(cls=Command)
 def simulate(
-    output: Annotated[str, typer.Argument(help="Where to write; - is standard output.")],
-    words: Annotated[int | None, typer.Option(min=1, help="How many; without --duration 1,000,000.")] = None,
+    output: Annotated[str, typer.Argument(help="Output file; - writes to standard output.")],
+    words: Annotated[
+        int | None, typer.Option(min=1, help="Number of words; 1,000,000 if --duration is not given either.")
+    ] = None,
     duration: Annotated[
         float | None, typer.Option(min=1e-3, help="Seconds of data; --words may end it sooner.")
     ] = None,
-    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second, those of muons among them.")] = 5000.0,
+    rate_hz: Annotated[float, typer.Option(min=1, max=4e7, help="Words a second, including those of muons.")] = 5000.0,
     muon_rate_hz: Annotated[float, typer.Option(min=0, max=1e6, help="Muons a second.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same words.")] = 1,
     start_orbit: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The orbit counter at the beginning.")] = 0,
     block_words: Annotated[int, typer.Option(min=1, max=4096, help="Words in a board's packet.")] = 4,
-    dead_cell: Annotated[str, typer.Option(help="A cell without hits, as CHAMBER:CELL.")] = "",
-    hot_cell: Annotated[str, typer.Option(help="A cell with 20 times the noise, as CHAMBER:CELL.")] = "",
-    gap: Annotated[float, typer.Option(min=0, max=3e5, help="Seconds of a pause in the middle.")] = 0.0,
+    dead_cell: Annotated[str, typer.Option(help="A cell without hits, given as CHAMBER:CELL.")] = "",
+    hot_cell: Annotated[str, typer.Option(help="A cell with 20 times the noise, given as CHAMBER:CELL.")] = "",
+    gap: Annotated[float, typer.Option(min=0, max=3e5, help="Length in seconds of a pause in the middle.")] = 0.0,
     truth: Annotated[
         Path | None,
-        typer.Option(help="Also write what brought each word, and where the muon was, to this Parquet file."),
+        typer.Option(help="Also write the origin of each word, and the path of its muon, to this Parquet file."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-    text: Annotated[bool, typer.Option("--text", help="Write a course table, not binary words.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="Write a table in the course's format instead of binary words.")
+    ] = False,
     detector: DetectorOption = "telescope",
 ) -> None:
-    """Make data: muons, noise, scintillator, boards' packets as real ones come.
+    """Simulate data: muons, noise, scintillator, in packets of the boards as in real data.
 
     Example: muonstream simulate sim.dat --words 1000000 --hot-cell 2:17
     """
@@ -191,8 +195,10 @@ def simulate(
 
 @app.command(cls=Command)
 def calibrate(
-    files: Annotated[list[str], typer.Argument(help="Files of a run, in the order they were taken.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new detector file; never one that is there.")],
+    files: Annotated[list[str], typer.Argument(help="Files of one run, in the order they were taken.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The new detector file; an existing file is never overwritten.")
+    ],
     detector: DetectorOption = "telescope",
     format: FormatOption = None,
     pictures: Annotated[Path | None, typer.Option(help="Draw each fit as an SVG file in this folder.")] = None,
@@ -211,7 +217,7 @@ def calibrate(
 def bench(
     words: Annotated[int, typer.Option(min=100_000, max=200_000_000, help="How many words.")] = 20_000_000,
 ) -> None:
-    """Measure this machine: words in memory to a finished monitor, beside copying the same words.
+    """Measure this machine's speed: words in memory to finished histograms, compared with copying the same words.
 
     Example: muonstream bench
     """
@@ -222,7 +228,7 @@ def bench(
 
 @detector_app.command("check", cls=Command)
 def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or a bundled detector.")]) -> None:
-    """Say whether a detector file is right, and if not, which key, what was found, and what is allowed.
+    """Check a detector file; an error names the key, what was found and what is expected.
 
     Example: muonstream detector check mydetector.toml
     """
@@ -233,7 +239,7 @@ def detector_check(file: Annotated[str, typer.Argument(help="A detector file, or
 
 def main() -> None:
     """Entry point."""
-    # what numba and pydantic are made of is there to stay: looking through it for garbage costs a third of a second
+    # the objects of numba and pydantic live until the end: searching them for garbage costs a third of a second
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     try:
@@ -242,6 +248,6 @@ def main() -> None:
         if error.errno not in NO_ROOM:
             raise
         print(f"muonstream: standard output: cannot be written: {error.strerror}", file=sys.stderr)
-        # what waits to be written would be tried again at the end, and complained of
+        # Python would try to flush the buffered output again at exit, and print another error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -12,18 +12,22 @@ from muonstream.cli.help import Command
 
 runs_app = typer.Typer(help="Archived runs: table, comparison, comments, flags, trends.", no_args_is_help=True)
 report_app = typer.Typer()
-ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The folder that --archive named.")]
+ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive: the folder given to --archive.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, number or file, or last.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
-NameOption = Annotated[str, typer.Option("--name", help="Who says so; else the user of this terminal.")]
+NameOption = Annotated[str, typer.Option("--name", help="Author; by default the user of this terminal.")]
 
 
 @runs_app.command("list", cls=Command)
 def list_(
     archive: ArchiveArgument,
-    matching: Annotated[str, typer.Option("--matching", help="Only runs with this in name, number or source.")] = "",
-    sort: Annotated[str, typer.Option("--sort", help="A column, such as words; -words turns the order round.")] = "",
+    matching: Annotated[
+        str, typer.Option("--matching", help="Only runs with this text in their name, number or source.")
+    ] = "",
+    sort: Annotated[
+        str, typer.Option("--sort", help="Column to sort by, such as words; -words reverses the order.")
+    ] = "",
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
@@ -50,7 +54,9 @@ def show(archive: ArchiveArgument, run: RunArgument, as_json: JsonOption = False
 @runs_app.command("compare", cls=Command)
 def compare(
     archive: ArchiveArgument,
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="The first is compared with the others.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Runs; the first is compared with each of the others.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Compare runs: quantities in standard deviations, and the shapes of histograms, what differs most first.
@@ -68,7 +74,7 @@ def compare(
 def comment(
     archive: ArchiveArgument,
     run: RunArgument,
-    text: Annotated[str, typer.Argument(help="What there is to say.")],
+    text: Annotated[str, typer.Argument(help="The text of the comment.")],
     name: NameOption = "",
 ) -> None:
     """Add a comment to a run.
@@ -86,14 +92,14 @@ def flag(
     run: RunArgument,
     effect: Annotated[str, typer.Argument(help="bad, limited, good, or keep (never pruned).")],
     cause: Annotated[str, typer.Option("--cause", help="Why.")] = "",
-    part: Annotated[str, typer.Option("--part", help="A chamber or cell by name; else the whole detector.")] = "",
+    part: Annotated[str, typer.Option("--part", help="A chamber or cell by name; by default the whole detector.")] = "",
     from_s: Annotated[
-        float | None, typer.Option("--from", help="Data time in seconds; else from the beginning.")
+        float | None, typer.Option("--from", help="Data time in seconds; by default the run's beginning.")
     ] = None,
-    to_s: Annotated[float | None, typer.Option("--to", help="Data time in seconds; else to the end.")] = None,
+    to_s: Annotated[float | None, typer.Option("--to", help="Data time in seconds; by default the run's end.")] = None,
     name: NameOption = "",
 ) -> None:
-    """Say what of a run may be used, from when to when, and why.
+    """Flag a run, or a stretch of its data time, as usable or not, with the cause.
 
     Example: muonstream runs flag /data/archive 591 bad --from 120 --to 300 --cause "high voltage off"
     """
@@ -108,7 +114,7 @@ def flag(
 @runs_app.command("good", cls=Command)
 def good(
     archive: ArchiveArgument,
-    part: Annotated[str, typer.Option("--part", help="A chamber by name; else of any flag.")] = "",
+    part: Annotated[str, typer.Option("--part", help="Only flags of this chamber; by default all flags.")] = "",
 ) -> None:
     """Print the good-time list as JSON: for each run the data time, in seconds, that no flag calls bad.
 
@@ -123,7 +129,7 @@ def good(
 def trend(
     archive: ArchiveArgument,
     quantity: Annotated[str, typer.Argument(help='Such as "hit rate"; `runs show` prints all.')],
-    subject: Annotated[str, typer.Option("--of", help="A chamber by name; else the whole detector.")] = "",
+    subject: Annotated[str, typer.Option("--of", help="A chamber by name; by default the whole detector.")] = "",
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
@@ -141,10 +147,11 @@ def prune(
     archive: ArchiveArgument,
     older_than: Annotated[str, typer.Option("--older-than", help="Remove runs that began before: 90d, 12h.")] = "",
     larger_than: Annotated[
-        str, typer.Option("--larger-than", help="Remove the oldest until so much is left: 50GB.")
+        str,
+        typer.Option("--larger-than", help="Remove the oldest runs until the archive has at most this size: 50GB."),
     ] = "",
 ) -> None:
-    """Remove old runs, never one that runs or is flagged as keep.
+    """Remove old runs, except those still running or flagged as keep.
 
     Example: muonstream runs prune /data/archive --older-than 365d
     """
@@ -155,7 +162,7 @@ def prune(
 
 @runs_app.command("rebuild", cls=Command)
 def rebuild(archive: ArchiveArgument) -> None:
-    """Make the archive's index again from the runs' files. It is also made when it is missing or damaged.
+    """Rebuild the archive's index from the runs' files. A missing or damaged index is rebuilt automatically.
 
     Example: muonstream runs rebuild /data/archive
     """
@@ -170,10 +177,10 @@ def export(
     run: RunArgument,
     output: Annotated[Path, typer.Argument(help="The new file.")],
     anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="Without names of people and machines, comments, and folders.")
+        bool, typer.Option("--anonymous", help="Leave out names of people and machines, comments, and folders.")
     ] = False,
 ) -> None:
-    """Copy a run's file, to give it to others.
+    """Copy a run's file so that it can be shared.
 
     Example: muonstream runs export /data/archive 591 run591.muonrun --anonymous
     """
@@ -187,11 +194,11 @@ def report(
     archive: ArchiveArgument,
     runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Names, numbers or files.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
-    last: Annotated[str, typer.Option("--last", help="Instead of runs: those of the last 8h, 2d.")] = "",
+    last: Annotated[str, typer.Option("--last", help="Instead of naming runs: all runs of the last 8h, 2d.")] = "",
     reference: Annotated[str, typer.Option("--reference", help="Compare each with this run.")] = "",
-    title: Annotated[str, typer.Option("--title", help="A title of your own.")] = "",
+    title: Annotated[str, typer.Option("--title", help="Title of the report.")] = "",
 ) -> None:
-    """Write a report of runs as one HTML file, good on paper: verdicts, alarms, quantities, pictures, provenance.
+    """Write a report on runs as one printable HTML file: verdicts, alarms, quantities, pictures, provenance.
 
     Example: muonstream report /data/archive --last 8h -o shift.html
     """

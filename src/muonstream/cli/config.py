@@ -22,14 +22,14 @@ OTHER_VARIABLES: Final = (
     "MUONSTREAM_SPARK_JARS",
     "MUONSTREAM_CHROMIUM",
 )
-"""Environment variables of ours that set no option; the last is for the tests."""
+"""Environment variables of muonstream that do not set an option; the last is for the tests."""
 SECRET: Final = ("webhook", "notify")
-"""Options whose values may hold a password: their addresses are shown without."""
+"""Options whose addresses may contain a password, which is not shown."""
 SECRET_KEY: Final = re.compile(r"secret|passw|token|credential|key", re.IGNORECASE)
 
 
 class ConfigError(MuonstreamError):
-    """A configuration file, or a key of it, that is not right."""
+    """An error in a configuration file or one of its keys."""
 
     exit_code = USAGE
 
@@ -108,7 +108,7 @@ def where_from(ctx: Any, param: Any) -> str:
 
 
 def unknown_variables(root: Any) -> list[str]:
-    """Environment variables that look like ours and set nothing."""
+    """Environment variables that look like muonstream's but set nothing."""
     known = {variable_of(param) for command in _leaves(root) for param in command.params}
     known.update(OTHER_VARIABLES)
     return sorted(name for name in os.environ if name.startswith(ENVIRONMENT) and name not in known)

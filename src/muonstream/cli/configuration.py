@@ -11,19 +11,19 @@ from muonstream.cli.config import OTHER_VARIABLES, parameters, shown_value, wher
 from muonstream.cli.errors import refuse
 from muonstream.cli.help import Command, option_name
 
-config_app = typer.Typer(help="Options from files and the environment.", no_args_is_help=True)
+config_app = typer.Typer(help="Options set in files and the environment.", no_args_is_help=True)
 
 
 @config_app.command("show", cls=Command, context_settings={"ignore_unknown_options": True})
 def show(
     ctx: typer.Context,
     command: Annotated[str, typer.Argument(help="A command.")] = "run",
-    arguments: Annotated[list[str] | None, typer.Argument(help="What would be typed after it.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="The arguments and options of that command.")] = None,
 ) -> None:
-    """Print each option of a command, its value, and where that comes from; nothing is run.
+    """Print each option of a command, its value, and where the value comes from, without running the command.
 
-    What is typed goes before environment variables (MUONSTREAM_…), these before the file that --config names, and that
-    before defaults. Passwords are not shown.
+    The command line overrides environment variables (MUONSTREAM_…), which override the file given to --config, which
+    overrides the defaults. Passwords are not shown.
 
     Example: muonstream config show run sim: --config run.toml
     """
@@ -43,7 +43,7 @@ def show(
         param: Any = error.param
         if type(error) is typer.BadParameter or param is None or param.param_type_name != "argument":
             raise
-        # a source need not be typed to see the options
+        # the options can be shown without a source
         missing = str(param.name)
         made = found.make_context(command, [*typed, "-"], parent=root)
     rows = []

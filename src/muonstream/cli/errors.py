@@ -1,4 +1,4 @@
-"""What is wrong with an option, or with options together, in words that say what was found and what is allowed."""
+"""Errors in options, alone or combined: each message says what was found and what is expected."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ KAFKA_ONLY: Final = ("kafka_properties", "kafka_timeout")
 FILE_ONLY: Final = ("format", "pace", "idle_seconds")
 NOTIFY_ONLY: Final = ("remind_after", "notify_limit", "notify_link")
 LOCAL_ONLY: Final = ("workers", "store_every")
-"""Parameters of `run` that only some sources and engines know."""
+"""Parameters of `run` that only some sources and engines support."""
 
 
 class Commands(TyperGroup):
-    """Commands whose options complain as ours do: typer's own message does not say what was found."""
+    """Commands with our wording of option errors: typer's own messages do not say what was found."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Commands in the order in which help shows them."""
         return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for; what users can cause becomes lines and an exit code, here and only here.
+        """Run a command; errors that users can cause become one-line messages and an exit code here, and only here.
 
         Raises typer.BadParameter for a wrong option, typer.Exit for what went wrong later.
         """
@@ -58,13 +58,13 @@ class Commands(TyperGroup):
             LOGGER.error("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # the reader of our output has gone
+            # the reader of our output has closed it
             sys.stderr.close()
             raise typer.Exit(FAILED) from None
 
 
 def told(found: str, message: str) -> str:
-    """The message of a value that is not allowed."""
+    """The message for a value that is not allowed."""
     if message.startswith(_SHOULD):
         return f"found {found!r}, expected {message.removeprefix(_SHOULD).partition(',')[0]}"
     _, one_of, choices = message.partition(" is not one of ")
@@ -104,14 +104,14 @@ def unfit(
 
 
 def refuse(*problems: str) -> NoReturn:
-    """Say what is wrong before anything is loaded that takes long, a line each, and end the program."""
+    """Report what is wrong, a line each, before any slow import, and end the program."""
     for problem in problems:
         LOGGER.error("%s", problem)
     raise typer.Exit(1)
 
 
 def refuse_missing(files: Iterable[str], *, what: str = "file") -> None:
-    """End the program when files are missing, with a line each, before anything is loaded that takes long.
+    """End the program when files are missing, with a line each, before any slow import.
 
     Names that are not paths are passed over: standard input, URLs, topics, simulations, and "" for none.
     """
@@ -125,6 +125,6 @@ def _missing(path: str) -> bool:
         os.stat(path)
     except FileNotFoundError:
         return True
-    except (OSError, ValueError):  # what else is wrong with it is said when it is opened
+    except (OSError, ValueError):  # any other error is reported when it is opened
         pass
     return False

@@ -18,7 +18,7 @@ HEADINGS: Final = (
     "Spark",
     "Options",
 )
-"""In the order in which help shows them: what is used every day comes first."""
+"""In the order in which help shows them: those for everyday use first."""
 REST: Final = HEADINGS[-1]
 ONLY_TYPED: Final = ("force",)
 """Options that no environment variable sets."""
@@ -46,11 +46,11 @@ class Command(TyperCommand):
             variable = variable_of(param)
             if variable:
                 param.envvar = variable
-                # the rule is told once, not with each option
+                # the rule is stated once, not for each option
                 param.show_envvar = False  # type: ignore[attr-defined]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments, then options by heading."""
+        """Write arguments, then options under their headings."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)

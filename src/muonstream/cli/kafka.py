@@ -26,7 +26,7 @@ from muonstream.cli.options import (
 )
 
 kafka_app = typer.Typer()
-topics_app = typer.Typer(help="Kafka topics: make ours, show what is in them.", no_args_is_help=True)
+topics_app = typer.Typer(help="Kafka topics: create muonstream's topics, show their state.", no_args_is_help=True)
 kafka_app.add_typer(topics_app, name="topics")
 
 
@@ -44,7 +44,7 @@ def dashboard(
     archive: Annotated[
         Path | None, source_option("--archive", help="Show the runs of this archive, too, or alone.")
     ] = None,
-    run: Annotated[str, source_option("--run", help="The run to show; without it, the newest.")] = "",
+    run: Annotated[str, source_option("--run", help="The run to show; by default the newest.")] = "",
     stale_after: StaleOption = 30.0,
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
@@ -90,11 +90,18 @@ def replay(
     form: Annotated[
         FormName, publishing_option("--as", help="Whole windows of words, loose JSON hits, or raw DMA transfers.")
     ] = FormName.frames,
-    fast: Annotated[bool, publishing_option("--fast", help="As fast as possible, not in the data's own time.")] = False,
+    fast: Annotated[
+        bool, publishing_option("--fast", help="Send as fast as possible instead of at the data's own pace.")
+    ] = False,
     rate: Annotated[
-        float | None, publishing_option("--rate", min=1, max=1e9, help="Words a second, not the data's own time.")
+        float | None,
+        publishing_option(
+            "--rate", min=1, max=1e9, help="Send this many words a second instead of at the data's own pace."
+        ),
     ] = None,
-    follow: Annotated[bool, source_option("--follow", help="Go on as the file grows; a folder always does.")] = False,
+    follow: Annotated[
+        bool, source_option("--follow", help="Keep reading as the file grows; a folder is always followed.")
+    ] = False,
     run_number: RunNumberOption = None,
     run_name: RunOption = "",
     format: FormatOption = None,
@@ -102,10 +109,10 @@ def replay(
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
 ) -> None:
-    """Send a run to Kafka. Started again after whatever fault, the same command sends only what is missing.
+    """Send a run to Kafka. Started again after a failure, the same command sends only what is missing.
 
-    Without a topic, frames go to `frames`, all else to `Experiment_measurements`. Ctrl-C ends a source that has no end
-    of its own, and tells its end; any other run stays open and is resumed by the same command.
+    Without a topic in the address, frames go to `frames`, hits and transfers to `Experiment_measurements`. Ctrl-C ends
+    a source that has no end of its own and sends its end; any other run stays open and is resumed by the same command.
 
     What the topic has of a run of this name and number is compared with the files first: another run is refused.
 
@@ -132,16 +139,19 @@ def replay(
 @topics_app.command("create", cls=Command)
 def topics_create(
     brokers: BrokersArgument,
-    prefix: Annotated[str, typer.Option(help="Put this before the names, for several telescopes on one Kafka.")] = "",
+    prefix: Annotated[str, typer.Option(help="Prefix of the topics' names, for several telescopes on one Kafka.")] = "",
     retention_hours: Annotated[
         float,
         typer.Option(min=0.01, max=1e6, help="Hours that hits and frames are kept; words at 1 MHz are 29 GB each."),
     ] = 168.0,
-    replication: Annotated[int, typer.Option(min=-1, max=99, help="Copies of each; -1 is Kafka's default.")] = -1,
+    replication: Annotated[
+        int, typer.Option(min=-1, max=99, help="Replicas of each topic; -1 is the broker's default.")
+    ] = -1,
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
 ) -> None:
-    """Make our topics where they are missing, and say how those that are there differ. Nothing is changed or deleted.
+    """Create muonstream's topics where they are missing, and report how existing ones differ. Nothing is changed or
+    deleted.
 
     Example: muonstream topics create kafka://localhost:9092
     """

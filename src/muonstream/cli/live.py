@@ -53,7 +53,7 @@ live_app = typer.Typer()
 @with_general_options
 @with_page_options
 def demo(
-    duration: Annotated[float | None, source_option(min=0.1, help="Seconds after which it ends by itself.")] = None,
+    duration: Annotated[float | None, source_option(min=0.1, help="Seconds after which the run ends.")] = None,
     rate_hz: Annotated[float, source_option(min=1, max=4e7, help="Words a second.")] = 5000.0,
     reconstruct: ReconstructOption = False,
     archive: ArchiveOption = None,
@@ -83,20 +83,21 @@ def run(
     ],
     format: FormatOption = None,
     pace: Annotated[
-        str, source_option(help="max, or how many times as fast as the data were taken (1: at their own pace).")
+        str, source_option(help="max, or a multiple of the pace at which the data were taken (1: their own pace).")
     ] = "",
     follow: Annotated[
-        bool | None, source_option(help="Go on as the file or folder grows; of a topic, with the runs to come.")
+        bool | None,
+        source_option(help="Keep reading as the file or folder grows; on a topic, continue with the runs to come."),
     ] = None,
     run: RunOption = "",
     run_number: Annotated[
-        int | None, source_option(min=0, help="The topic's run to take; without it, the newest.")
+        int | None, source_option(min=0, help="Number of the run to take from a topic; by default the newest.")
     ] = None,
     begin: Annotated[
         str,
         source_option(
             "--from",
-            help="Where to begin in a topic, and to go on where messages are gone: earliest, latest, 0:OFFSET,…",
+            help="Where to begin in a topic, and to continue where messages were deleted: earliest, latest, 0:OFFSET,…",
         ),
     ] = "",
     idle_seconds: IdleOption = IDLE_SECONDS,
@@ -105,14 +106,16 @@ def run(
     workers: WorkersOption = WORKERS,
     strict: StrictOption = False,
     page: Annotated[bool, page_option(help="Serve the live page.")] = True,
-    stay: Annotated[bool, page_option(help="Leave the page open when the source has ended.")] = True,
+    stay: Annotated[bool, page_option(help="Keep serving the page after the source has ended.")] = True,
     interval: Annotated[float, page_option(min=0.05, max=60, help="Seconds between snapshots.")] = 0.5,
     stale_after: StaleOption = 30.0,
     summary: SummaryOption = None,
     archive: ArchiveOption = None,
     store: Annotated[
         Path | None,
-        keeping_option(help="Keep the run's state in this file: a restarted engine goes on, nothing twice."),
+        keeping_option(
+            help="Keep the run's state in this file: a restarted engine resumes from it and counts nothing twice."
+        ),
     ] = None,
     store_every: Annotated[
         float, keeping_option(min=0.01, max=3600, help="Seconds between writes to the store.")
@@ -122,7 +125,7 @@ def run(
     ] = "",
     snapshots: Annotated[str, publishing_option(help="Publish snapshots here: kafka://host:port/snapshots.")] = "",
     results_interval: Annotated[
-        float, publishing_option(min=0.09, max=1e6, help="Seconds of data in each of the results, in whole windows.")
+        float, publishing_option(min=0.09, max=1e6, help="Seconds of data in each result, in whole windows.")
     ] = 5.0,
     reference: Annotated[
         list[str] | None,
@@ -151,7 +154,8 @@ def run(
     """Watch a source live: count, histogram, and show it on a page. Ctrl-C ends the run with its account.
 
     Each option can also be set by a key of the file that --config names (store-every = 2), or by an environment
-    variable (MUONSTREAM_STORE_EVERY=2); `muonstream config show run …` prints what holds, and why.
+    variable (MUONSTREAM_STORE_EVERY=2); `muonstream config show run …` prints which values are in force and where each
+    was set.
 
     Example: muonstream run /data/run000123.dat
     """

@@ -1,4 +1,4 @@
-"""What commands say while they work: on a terminal as plain lines, for machines as JSON, by Python's logging."""
+"""Messages of running commands, by Python's logging: plain lines on a terminal, JSON for machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOGGER: Final = logging.getLogger("muonstream")
 
 
 class LogLevel(StrEnum):
-    """From which level on lines are shown."""
+    """The lowest level of lines that are shown."""
 
     debug = "debug"
     info = "info"
@@ -24,7 +24,7 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How lines look: as on a terminal, with time and level, or one JSON object each."""
+    """The format of lines: plain text, text with time and level, or one JSON object each."""
 
     plain = "plain"
     stamped = "stamped"
@@ -32,7 +32,7 @@ class LogFormat(StrEnum):
 
 
 class _Lines(logging.Formatter):
-    """Plain: the line alone; what went wrong bears the program's name, on each of its lines."""
+    """Plain: the line alone; warnings and errors carry the program's name on each line."""
 
     def format(self, record: logging.LogRecord) -> str:
         lines = printable_lines(record.getMessage())
@@ -66,18 +66,18 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what standard error is at the moment: a progress bar, for instance, takes its place for a while."""
+    """Writes to the current sys.stderr, which a progress bar, for instance, replaces for a while."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A standard error that is closed cannot be complained to."""
+        """Ignored: an error on standard error itself cannot be reported anywhere."""
 
 
 def begin_logging(level: LogLevel = LogLevel.info, format: LogFormat = LogFormat.plain) -> None:
-    """Have what muonstream says go to standard error; called again, with other options from now on."""
+    """Send muonstream's log to standard error; a second call replaces the options of the first."""
     for old in [one for one in LOGGER.handlers if isinstance(one, _Stderr)]:
         LOGGER.removeHandler(old)
     handler = _Stderr()

@@ -37,7 +37,7 @@ class FormName(StrEnum):
 
 
 def _spare_processors() -> int:
-    """Processors beside that of the thread that builds frames, from 1 to 3: more could not be measured."""
+    """Processors besides the one of the thread that builds frames, from 1 to 3: more were not measured."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(processors - 1, 1), 3)
 
@@ -61,10 +61,11 @@ DetectorOption = Annotated[
 ]
 FormatOption = Annotated[
     FormatName | None,
-    source_option("--format", "-f", help="What the files hold; recognised by content if not named."),
+    source_option("--format", "-f", help="Format of the files; recognised from their content by default."),
 ]
 SummaryOption = Annotated[
-    Path | None, keeping_option("--summary", "-s", help="Write all counts to this JSON file; - is standard output.")
+    Path | None,
+    keeping_option("--summary", "-s", help="Write all counts to this JSON file; - writes to standard output."),
 ]
 ArchiveOption = Annotated[
     Path | None, keeping_option("--archive", help="Keep the run in this folder, for `muonstream runs` and reports.")
@@ -72,15 +73,15 @@ ArchiveOption = Annotated[
 StrictOption = Annotated[bool, analysis_option("--strict", help="Malformed, late or stray words are an error.")]
 PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "host": (
-        Annotated[str, page_option(help="Address of the page; beyond loopback a token is asked for.")],
+        Annotated[str, page_option(help="Address to serve the page on; a token is required on any but loopback.")],
         "127.0.0.1",
     ),
-    "port": (Annotated[int, page_option(min=0, max=65535, help="Port of the page; 0 takes a free one.")], 8765),
+    "port": (Annotated[int, page_option(min=0, max=65535, help="Port of the page; 0 chooses a free one.")], 8765),
     "token_file": (
         Annotated[
             Path | None,
             page_option(
-                help="Ask for the token in this file, made if missing; else for that in $MUONSTREAM_TOKEN, if set."
+                help="Require the token in this file, created if missing; by default that of $MUONSTREAM_TOKEN, if set."
             ),
         ],
         None,
@@ -88,7 +89,7 @@ PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "operator_token_file": (
         Annotated[
             Path | None,
-            page_option(help="Ask for this file's token of whoever acts, such as acknowledges an alarm."),
+            page_option(help="Require this file's token for actions, such as acknowledging an alarm."),
         ],
         None,
     ),
@@ -123,7 +124,7 @@ PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
         None,
     ),
     "tls_cert": (Annotated[Path | None, page_option(help="Serve TLS with this certificate, in PEM.")], None),
-    "tls_key": (Annotated[Path | None, page_option(help="And its key.")], None),
+    "tls_key": (Annotated[Path | None, page_option(help="The private key of --tls-cert, in PEM.")], None),
 }
 """The options of a page's address and access, with their defaults: the fields of `dashboard.access.PageOptions`."""
 IDLE_SECONDS: Final = 5.0
@@ -138,22 +139,26 @@ IdleOption = Annotated[
 ]
 RunOption = Annotated[
     str,
-    source_option("--run", "--run-name", help="The run's name; else that of its file or folder.", show_default=False),
+    source_option(
+        "--run", "--run-name", help="The run's name; by default that of its file or folder.", show_default=False
+    ),
 ]
 RunNumberOption = Annotated[
     int | None,
-    source_option(min=0, max=10**18 - 1, help="The run's number; else that of its transfers or in its name."),
+    source_option(min=0, max=10**18 - 1, help="The run's number; by default that of its transfers or in its name."),
 ]
 ReconstructOption = Annotated[
     bool,
-    analysis_option("--reconstruct/--no-reconstruct", help="Look for muons: segments, tracks, residuals, efficiency."),
+    analysis_option(
+        "--reconstruct/--no-reconstruct", help="Reconstruct muons: segments, tracks, residuals, efficiency."
+    ),
 ]
 WorkersOption = Annotated[
     int,
     analysis_option(
         min=0,
         max=64,
-        help="Threads that count hits, beside the one that builds frames, which helps them.",
+        help="Threads that count hits, besides the one that builds frames, which helps them.",
         show_default="as many as there are processors to spare, up to 3",
     ),
 ]
@@ -177,24 +182,26 @@ class EngineName(StrEnum):
 
 
 EngineOption = Annotated[
-    EngineName, spark_option("--engine", help="What counts a topic: this process, or Apache Spark (extra spark).")
+    EngineName,
+    spark_option("--engine", help="Engine that counts a topic: this process, or Apache Spark (extra spark)."),
 ]
 MasterOption = Annotated[
-    str, spark_option("--master", help="Spark's master: local[2], spark://host:port, yarn, k8s://…; else local[*].")
+    str,
+    spark_option("--master", help="Spark's master: local[2], spark://host:port, yarn, k8s://…; by default local[*]."),
 ]
-TriggerOption = Annotated[str, spark_option("--trigger", help="Time between Spark's micro-batches; without it, 1s.")]
+TriggerOption = Annotated[str, spark_option("--trigger", help="Time between Spark's micro-batches; by default 1s.")]
 CheckpointOption = Annotated[
-    str, spark_option("--checkpoint", help="Folder of Spark's checkpoints; without it, beside the store.")
+    str, spark_option("--checkpoint", help="Folder of Spark's checkpoints; by default beside the store.")
 ]
 MostWordsOption = Annotated[
     int | None,
-    spark_option("--max-words-per-trigger", min=1, help="About so many words in a micro-batch at most."),
+    spark_option("--max-words-per-trigger", min=1, help="Largest number of words in a micro-batch, approximately."),
 ]
 SparkConfOption = Annotated[
-    list[str] | None, spark_option("--spark-conf", help="A setting of Spark's own, KEY=VALUE; may be repeated.")
+    list[str] | None, spark_option("--spark-conf", help="A Spark setting, KEY=VALUE; repeatable.")
 ]
 SparkLogOption = Annotated[
-    Path | None, spark_option("--spark-log", help="Spark's log; without it, among the checkpoints.")
+    Path | None, spark_option("--spark-log", help="Spark's log file; by default in the folder of checkpoints.")
 ]
 WebhookOption = Annotated[str, alarms_option(help="Post changes of verdicts here as JSON: https://...")]
 NotifyOption = Annotated[
@@ -207,16 +214,19 @@ NotifyOption = Annotated[
 RemindOption = Annotated[
     float,
     alarms_option(
-        "--remind-after", min=0, max=1e5, help="Minutes until an unacknowledged alarm is sent again; 0: not."
+        "--remind-after", min=0, max=1e5, help="Minutes until an unacknowledged alarm is sent again; 0 for never."
     ),
 ]
 NotifyLimitOption = Annotated[
-    int, alarms_option("--notify-limit", min=1, max=1000, help="Messages an hour at most; more alarms share one.")
+    int,
+    alarms_option(
+        "--notify-limit", min=1, max=1000, help="Largest number of messages an hour; further alarms share one."
+    ),
 ]
 NotifyLinkOption = Annotated[
-    str, alarms_option("--notify-link", help="Address of the page in messages, where it is not the one printed.")
+    str, alarms_option("--notify-link", help="Address of the page to put in messages, if not the one printed.")
 ]
-BrokersArgument = Annotated[str, typer.Argument(help="Where Kafka is: kafka://host:port[,host:port].")]
+BrokersArgument = Annotated[str, typer.Argument(help="Kafka's brokers: kafka://host:port[,host:port].")]
 
 
 GENERAL_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
@@ -227,18 +237,19 @@ GENERAL_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
                 "--config",
                 is_eager=True,
                 callback=use_config,
-                help="Take options from this TOML file, by their names; the command line and environment override it.",
+                help="Read options from this TOML file, by their names; the command line and environment override it.",
             ),
         ],
         None,
     ),
     "log_level": (
-        Annotated[LogLevel, typer.Option(help="Say what is at least of this level, on standard error.")],
+        Annotated[LogLevel, typer.Option(help="Lowest level of messages on standard error.")],
         LogLevel.info,
     ),
     "log_format": (
         Annotated[
-            LogFormat, typer.Option(help="plain for a terminal, stamped with time and zone, or json, an object a line.")
+            LogFormat,
+            typer.Option(help="plain for a terminal, stamped with time and zone, or json, one object a line."),
         ],
         LogFormat.plain,
     ),
