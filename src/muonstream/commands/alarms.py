@@ -29,7 +29,7 @@ REMIND_AFTER_MIN: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class AlarmOptions:
-    """What `run` was told; empty texts and tuples for none.
+    """The options of alarms; empty texts and tuples for none.
 
     reference: archived runs, files or last:N, see `references.resolved`; archive: where runs are named
     webhook: where to post changes of verdicts
@@ -48,10 +48,10 @@ class AlarmOptions:
 
 
 class Alarms:
-    """The board of a run, whose changes go to the terminal, the webhook, and people; a context manager."""
+    """A context manager: the board of a run, whose changes go to the terminal, the webhook, and people."""
 
     def __init__(self, options: AlarmOptions, detector: Detector, run: str, *, live: bool = True) -> None:
-        """Raise CommandError for a reference that cannot be used, or an address that is none.
+        """Raise CommandError for a reference that cannot be used, or a malformed address.
 
         live: see `Board`
         """
@@ -96,12 +96,12 @@ class Alarms:
                     stack.callback(sink.close)
 
     def problems(self) -> list[str]:
-        """What keeps people from being told, a line each, for /healthz."""
+        """Why people cannot be notified, a line each, for /healthz."""
         return [notifier.problem for notifier in self._notifiers if notifier.problem]
 
     def _notify(self, options: AlarmOptions, detector: Detector, run: str) -> list[Notifier]:
         try:
-            # all of them are looked at before the first thread is started
+            # all addresses are checked before the first thread is started
             services = [Service(url, number) for number, url in enumerate(options.notify, 1)]
         except NotifyError as error:
             raise common.CommandError(str(error)) from None
@@ -128,14 +128,14 @@ class Alarms:
         if self._webhook is not None:
             self._webhook(change)
         known = why_known(self._known, change.check, change.subject, change.after)
-        # of a known problem people hear when it gets worse than is known, and then to its end
+        # people are notified of a known problem once it is worse than known, and from then on until it ends
         if self._notifiers and not (known and change.after > change.before):
             event = self._event(change)
             for notifier in self._notifiers:
                 notifier(event)
 
     def _event(self, change: Change) -> Event:
-        """A change with the value and the limit that the board shows with it."""
+        """A change, with its value and limit as the board shows them."""
         key = change.check, change.subject
         found = next((one.finding for one in self.board.verdicts.statuses if one.finding.key == key), None)
         if found is None:

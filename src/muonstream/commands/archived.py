@@ -1,4 +1,4 @@
-"""`muonstream runs` and `muonstream report`: what an archive has, and what people add to it."""
+"""`muonstream runs` and `muonstream report`: the contents of an archive, and what people add to it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SPARKS: Final = "▁▂▃▄▅▆▇█"
 UNITS_S: Final = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 UNITS_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 out = clean_console(width=240)
-"""Wide enough for every table: names and times are not cut or broken."""
+"""Wide enough for every table, so that names and times are never cut or broken."""
 
 
 class RunsError(MuonstreamError):
-    """An option of `runs` that is not right, in one line."""
+    """An error in an option of `runs`, in one line."""
 
 
 def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: bool) -> None:
@@ -88,7 +88,7 @@ def _print_table(rows: Sequence[Sequence[str]], *, right: Sequence[str]) -> None
 
 
 def show_run(folder: str, run: str, *, as_json: bool) -> None:
-    """Print what an archive has of a run. Raises ArchiveError."""
+    """Print a run of an archive. Raises ArchiveError."""
     archive = Archive(folder)
     row = archive.find(run)
     header, people = container.read_header(archive.path(row))
@@ -215,12 +215,12 @@ def prune_runs(folder: str, *, older_than: str, larger_than: str) -> None:
 
 
 def rebuild_index(folder: str) -> None:
-    """Make the index again from the files. Raises ArchiveError."""
+    """Rebuild the index from the files. Raises ArchiveError."""
     LOGGER.info("%d runs in the index", Archive(folder).rebuild())
 
 
 def export_run(folder: str, run: str, output: Path, *, anonymous: bool) -> None:
-    """Copy a run's file, without what people and machines are called if asked. Raises ArchiveError or RunsError."""
+    """Copy a run's file, without names of people and machines if asked. Raises ArchiveError or RunsError."""
     archive = Archive(folder)
     path = archive.path(archive.find(run))
     if output.exists():
@@ -268,7 +268,7 @@ def report_runs(folder: str, runs: Sequence[str], output: Path, *, last: str, re
 
 
 def user() -> str:
-    """Who is at this terminal, "" where nothing tells."""
+    """The user of this terminal, "" if unknown."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""A run kept in an archive: a live one each minute and at its end, others when they are done."""
+"""Runs kept in an archive: a live one each minute and at its end, others once they are complete."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LOGGER: Final = logging.getLogger(__name__)
 
 
 def command_line() -> str:
-    """The program and its command, without what was typed after it: options may hold passwords."""
+    """The program and its command, without its options, which may contain passwords."""
     return " ".join(["muonstream", *[word for word in sys.argv[1:2] if not word.startswith("-")]])
 
 
 class Archiving:
-    """Keeps one run in an archive; a fault is told once and does not end the run."""
+    """Keeps one run in an archive; a fault is reported once and does not end the run."""
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ def calibrate_files(
 
 
 def _detector_file(name: str, calibration: Calibration, remarks: list[str]) -> str:
-    """The detector file that was begun with, edited, comments and all; a fresh one where it cannot be edited."""
+    """The original detector file with its comments, edited; a new file where it cannot be edited."""
     try:
         return edited_toml(
             source_text(name), calibration.detector, remarks=remarks, chamber_remarks=_remarks(calibration)
@@ -80,7 +80,7 @@ def _detector_file(name: str, calibration: Calibration, remarks: list[str]) -> s
 
 
 def _converged(files: list[str], detector: Detector, format_name: str | None) -> Refined:
-    """The calibration that no further round changes."""
+    """The calibration, repeated until another round changes nothing."""
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} words"), TimeElapsedColumn())
     with Progress(*columns, console=common.err, transient=True, disable=not common.err.is_terminal) as bar:
         rounds = count(1)
@@ -129,7 +129,7 @@ def _report(calibration: Calibration) -> None:
         )
         for row in calibration.chambers
     ]
-    # lined up by ourselves: a table would cut numbers short where the terminal is narrow
+    # aligned here, since a table would truncate numbers on a narrow terminal
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     for row in (headings, *rows):
         line = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -139,7 +139,7 @@ def _report(calibration: Calibration) -> None:
 
 
 def _say_resolution(refined: Refined) -> None:
-    """Core and tail of the misfit, each half of the data with what the other half says."""
+    """Core and tail of the misfit, each half of the data with the relation from the other half."""
     for name, fit in (("as found", refined.before), ("corrected", refined.after)):
         if fit is not None and (name == "as found" or refined.after != refined.before):
             common.out.print(

@@ -25,15 +25,15 @@ from muonstream.verdicts.verdicts import headline
 spare_extensions()
 
 LINES: Final = 20
-"""So many lines of notes and faults are shown at the end of a run."""
+"""Number of lines of notes and faults shown at the end of a run."""
 
 
 class CommandError(MuonstreamError):
-    """What a user did wrong, in one line."""
+    """An error of the user's, in one line."""
 
 
 class LossError(CommandError):
-    """With --strict: something was lost, malformed, left out or counted twice."""
+    """With --strict: words were lost, malformed, left out or counted twice."""
 
     exit_code = LOST
 
@@ -46,18 +46,18 @@ LOGGER: Final = logging.getLogger("muonstream.commands")
 
 
 def say(line: str) -> None:
-    """A line of progress, which the command line shows on standard error."""
+    """Log a line of progress, which the command line shows on standard error."""
     LOGGER.info("%s", line)
 
 
 def complain(message: str) -> None:
-    """What went wrong, which does not end the command; one line of standard error for each line of the message."""
+    """Log an error that does not end the command, one line of standard error for each line of the message."""
     LOGGER.error("%s", message)
 
 
 @contextmanager
 def named_output(name: object) -> Iterator[None]:
-    """Say which output cannot be written. Raises CommandError, unless a pipe is closed or a file is there."""
+    """Name the output that cannot be written. Raises CommandError, except for a closed pipe or an existing file."""
     try:
         yield
     except (BrokenPipeError, FileExistsError):
@@ -73,12 +73,12 @@ def load_detector(name: str) -> Detector:
 
 
 def format_of(name: str | None) -> Format | None:
-    """The format an option named."""
+    """The format that an option names."""
     return None if name is None else Format(name)
 
 
 def report(snapshot: Snapshot, console: Console) -> None:
-    """The run's account and rates, readably."""
+    """Print the run's account and rates."""
     account = snapshot.account
     console.print(printable(snapshot.run or snapshot.source or "run"), style="bold", markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -107,7 +107,7 @@ def report(snapshot: Snapshot, console: Console) -> None:
         for number, name, more in (
             (snapshot.gaps, "gap", ""),
             (snapshot.resets, "counter reset", ""),
-            (snapshot.forced, "window", " closed early for want of memory"),
+            (snapshot.forced, "window", " closed early to save memory"),
         )
         if number
     ]
@@ -123,7 +123,7 @@ def report(snapshot: Snapshot, console: Console) -> None:
 
 
 def _report_inputs(snapshot: Snapshot, console: Console) -> None:
-    """What the bytes of the run's inputs became."""
+    """Print the account of the bytes of the run's inputs."""
     if not snapshot.inputs:
         return
     console.print(InputTotals.of(snapshot.inputs).line, markup=False)
@@ -136,13 +136,13 @@ def _report_inputs(snapshot: Snapshot, console: Console) -> None:
 
 
 def check_published(published: bool) -> None:
-    """Raise CommandError when not all was published."""
+    """Raise CommandError when not everything was published."""
     if not published:
         raise CommandError("not everything could be published")
 
 
 def fail_if_misread(snapshot: Snapshot) -> None:
-    """Raise CommandError when most of an input was not what it was read as; its other words are counted."""
+    """Raise CommandError when most of an input did not fit the form it was read as; its other words are counted."""
     if line := misread(snapshot):
         raise CommandError(line)
 

@@ -1,4 +1,4 @@
-"""Kernels that have to be compiled first: said on the terminal and the page, as soon as the first one is."""
+"""Compilation of kernels, announced on the terminal and the page as soon as the first one starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMPILING: Final = "Compiling the kernels, once on this machine: this takes up t
 
 
 class _First(Listener):
-    """Calls `tell` when numba compiles the first function; functions loaded from its cache do not count."""
+    """Calls `tell` when numba compiles its first function; functions loaded from its cache do not count."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell: Callable[[], None] | None = tell
@@ -30,7 +30,7 @@ class _First(Listener):
 
 @contextmanager
 def compiling(tell_page: Callable[[str], None] | None = None) -> Iterator[None]:
-    """While the context lasts, say it when a kernel is compiled: nothing is said where all come from the cache."""
+    """While the context lasts, announce that kernels are being compiled, unless all come from the cache."""
 
     def tell() -> None:
         common.say(COMPILING)

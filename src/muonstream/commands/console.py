@@ -1,4 +1,4 @@
-"""Consoles that print to people: nothing that comes from outside reaches a terminal as more than text."""
+"""Consoles whose output is safe: text from outside never reaches a terminal as control characters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from muonstream.errors import printable
 
 
 class _Printable:
-    """Something to print without what would steer a terminal: names in it come from elsewhere."""
+    """Something to print without control characters, which names from outside may contain."""
 
     def __init__(self, inner: ConsoleRenderable) -> None:
         self._inner = inner
@@ -27,7 +27,7 @@ class _Printable:
 
 
 class _Cleaning(RenderHook):
-    """Has everything that a console prints cleaned."""
+    """Cleans everything that a console prints."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Printable(one) for one in renderables]

@@ -84,7 +84,7 @@ def show_archived(place: str, page_options: PageOptions, *, run: str) -> None:
     folder = Path(place) if Path(place).is_dir() else Path(place).parent
     archive = Archive(folder)
     row = archive.find((run or "last") if Path(place).is_dir() else Path(place).name)
-    # who wrote it may be at it still: what is shown is the run as it stood then
+    # the run may still be in progress: the page shows it as it was last written
     snapshot = replace(snapshot_of(archive.path(row)), state="ended")
     stop = StopSignal()
     with open_dashboard(page, list, archive=ArchiveView(archive)) as server:

@@ -1,4 +1,4 @@
-"""`muonstream detector`: detector files checked."""
+"""`muonstream detector`: check detector files."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def open_source(options: SourceOptions, detector: Detector, stop: Event) -> Iter
 
 
 def comes_live(options: SourceOptions) -> bool:
-    """Whether words come as time goes by, so that their absence says something; not from a file read at once."""
+    """Whether words arrive in real time, so that their absence means something; not so for a file read at once."""
     source = options.name
     if source.startswith("sim:") or not is_local(source) or is_stream(source) or os.path.isdir(source):
         return True

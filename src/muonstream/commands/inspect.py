@@ -28,7 +28,7 @@ from muonstream.survey.suggestion import Suggestion, suggest
 from muonstream.survey.survey import Survey
 
 SCHEMA: Final = 1
-"""Of the JSON; it rises when a key changes its meaning or goes, not when one comes."""
+"""Version of the JSON; it rises when a key changes its meaning or is removed, not when one is added."""
 NOTES_KEPT: Final = 100
 
 
@@ -49,11 +49,11 @@ class Inspection:
     format: str = ""
 
     def unnamed(self, line: str) -> str:
-        """A line without the input's name before it."""
+        """A line without the input's name in front."""
         return line.removeprefix(f"{self.file}: ")
 
     def see(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The blocks as they go by."""
+        """Passes blocks on and keeps what the inspection needs of them."""
         for block in blocks:
             self.places.add(len(block.words), block.bytes)
             self.survey.feed(block.words)
@@ -71,7 +71,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What an inspection found, for the tables and for JSON."""
+    """The result of an inspection, for the tables and for JSON."""
 
     inspection: Inspection
     detector: Detector
@@ -112,7 +112,7 @@ class Findings:
 def inspect_files(files: list[str], *, detector_name: str, format_name: str | None, as_json: bool = False) -> None:
     """Print what is in files, one after another.
 
-    Raises DetectorError; and ToldError at the end if one of them could not be read, whose line was printed in its turn.
+    Raises DetectorError; and ToldError at the end if a file could not be read, which was reported in its turn.
     """
     detector = common.load_detector(detector_name)
     results: list[dict[str, Any]] = []
@@ -167,7 +167,7 @@ def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings
 
 
 def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterator[Remark]:
-    """Remarks on what the reader and the builder made of the input."""
+    """Remarks on what the reader and the builder found in the input."""
     account = snapshot.account
     if seen.report is not None and not seen.report.balanced:
         yield Remark("bad", f"{seen.report.residual:,} bytes are not accounted for")
@@ -186,7 +186,7 @@ def _intake(seen: Inspection, snapshot: Snapshot, found: SurveyDigest) -> Iterat
     for number, what in ((account.late, "late"), (account.stray, "stray")):
         if number:
             yield Remark("bad", f"{number:,} words are {what}: they are in no histogram")
-    # a repeated piece does not move the survey's clocks, but counting sees the counter fall
+    # a repeated piece does not move the survey's clocks, but the frame builder sees the counter fall
     falls = sum(one.kind in ("reset", "wrap", "board fall") for one in found.events) + found.repeats.pieces
     if snapshot.resets > falls:
         resets = counted(snapshot.resets, "counter reset")
@@ -218,7 +218,7 @@ def _show(findings: Findings) -> None:
 
 
 def _header(findings: Findings) -> list[tuple[str, str]]:
-    """What the file is: names and values."""
+    """Properties of the file: names and values."""
     seen, account = findings.inspection, findings.snapshot.account
     lines = []
     if seen.format:
@@ -238,7 +238,7 @@ def _header(findings: Findings) -> list[tuple[str, str]]:
 
 def _notes(findings: Findings) -> list[str]:
     seen, account = findings.inspection, findings.snapshot.account
-    # a decoder may give a fault as a note too
+    # a decoder may report a fault as a note too
     lines = list(dict.fromkeys(seen.unnamed(line) for line in [*seen.notes, *seen.faults[:5]]))
     if seen.notes_in_all > len(seen.notes):
         lines.append(f"{seen.notes_in_all - len(seen.notes):,} more notes")

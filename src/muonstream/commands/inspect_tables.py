@@ -1,4 +1,4 @@
-"""An inspection on the terminal: what the input is, its parts in tables, and last what to look at first."""
+"""An inspection on the terminal: the input's properties, tables of its parts, and at the end what to look at first."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def bars(values: Sequence[float], width: int, *, top: float | None = None) -> st
     highest = max(means) if top is None else top
     if highest <= 0:
         return signs[0] * n
-    # what is there at all is not shown as nothing
+    # a value above 0 is never drawn as an empty bar
     return "".join(signs[min(8, max(round(8 * mean / highest), 1))] if mean > 0 else signs[0] for mean in means)
 
 
@@ -91,7 +91,7 @@ def _line(name: str, value: str) -> None:
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
-    """On a terminal, lines that fit; a pipe gets one, so that it can be searched."""
+    """On a terminal, lines that fit its width; for a pipe one line, so that it can be searched."""
     if not common.out.is_terminal:
         return [text]
     return textwrap.wrap(text, common.out.width - indent, break_on_hyphens=False, break_long_words=False) or [""]
@@ -301,7 +301,7 @@ def _departures(found: SurveyDigest, places: Places) -> None:
 def _cells(found: SurveyDigest) -> None:
     cells = [one for one in found.channels if " cell " in one.what]
     alive = sorted((one for one in cells if one.hits), key=lambda one: -one.hits)
-    # without a really cold one, the coldest are chance
+    # unless a cell is clearly cold, the lowest ones are statistical fluctuations
     median = alive[len(alive) // 2].hits if alive else 0
     cold = [one for one in reversed(alive) if one.hits < COLD * median] if median >= ENOUGH_HITS else []
     for title, which in (("Coldest cells", cold[:CELLS_SHOWN]), ("Hottest cells", alive[:CELLS_SHOWN])):

@@ -1,4 +1,4 @@
-"""One run watched live, whatever its source and engine: what surrounds the counting of its words."""
+"""One live run, for every source and engine: all that surrounds the counting of its words."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class LiveRun:
         self._stack.__exit__(kind, error, trace)
 
     def keep(self, opened: AbstractContextManager[_Opened]) -> _Opened:
-        """Have a context last as long as the run."""
+        """Enter a context that lasts as long as the run."""
         return self._stack.enter_context(opened)
 
     def catch_signals(self) -> None:
@@ -93,7 +93,7 @@ class LiveRun:
         self._stack.enter_context(self.stop.listening())
 
     def serve(self) -> None:
-        """Serve the page, where one is asked for. Raises CommandError."""
+        """Serve the page, if the options ask for one. Raises CommandError."""
         if self._page is None:
             return
         server = self._stack.enter_context(open_dashboard(self._page, self._problems, self.alarms.board, self._view()))
@@ -123,9 +123,9 @@ class LiveRun:
     def pipeline(
         self, source: str, *, run: str = "", workers: int | None = None, builder: FrameBuilder | None = None
     ) -> Pipeline:
-        """The pipeline of a run, and where it is published. Raises KafkaAccessError.
+        """Make the pipeline of a run, and connect the topics to which it is published. Raises KafkaAccessError.
 
-        run: its name, "" where the source tells it later; workers: None for as many as the options say
+        run: its name, "" where the source gives it later; workers: None for as many as the options say
         """
         analysis = self.options.analysis
         made = Pipeline(
@@ -141,10 +141,10 @@ class LiveRun:
         return made
 
     def watch(self, pipeline: Pipeline, feed: Callable[[Publish], object], *, even_empty: bool = True) -> None:
-        """Feed a pipeline, which publishes snapshots as it goes on; write and show what was counted, whatever ended it.
+        """Feed a pipeline, which publishes snapshots meanwhile; then write and show its counts, whatever ended it.
 
         feed: called with what takes a snapshot
-        A run without any word has an account too, unless an error ended it, or even_empty says otherwise.
+        A run without any words is shown too, unless an error ended it or even_empty is false.
         """
         publishing = self._publishing
         assert publishing is not None, "the pipeline is made by `pipeline`"
@@ -173,14 +173,14 @@ class LiveRun:
                 self._complete = publishing.finish()
 
     def compile(self, pipeline: Pipeline) -> None:
-        """Have the kernels compiled before the first word, and say so where that takes long."""
+        """Have the kernels compiled before the first word, and announce it where that takes long."""
         if self.server is not None:
             self.server.prepare(pipeline.detector)
         with compiling(None if self.server is None else self.server.feed.say):
             warm_up(pipeline.detector, reconstruct=bool(pipeline.catalogue.muon_shapes))
 
     def conclude(self) -> None:
-        """Leave the page open as long as is asked for; then raise CommandError for what went wrong in the run."""
+        """Keep the page open as the options say; then raise CommandError for what went wrong in the run."""
         if self.options.view.stay and self.server is not None and not self.stop.is_set():
             common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C")
             self.stop.wait()
@@ -193,7 +193,7 @@ class LiveRun:
                 common.fail_if_lossy(self._last)
 
     def _problems(self) -> list[str]:
-        """What is wrong now with where the run is published and with who is told, a line each."""
+        """Current problems of publishing and of notifying people, a line each."""
         publishing = self._publishing.problems() if self._publishing is not None else []
         archiving = [self._archiving.problem] if self._archiving is not None and self._archiving.problem else []
         return [*publishing, *archiving, *self.alarms.problems()]

@@ -1,4 +1,4 @@
-"""What the command line says of a run that is watched live, in the groups under which `run --help` shows it."""
+"""The options of a live run, in the groups under which `run --help` shows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muonstream.engines.topic import STORE_EVERY_S
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What is read, and how.
+    """The source, and how it is read.
 
     run: the run's name, "" for that of its source; pace: "" for that of the source
     follow: None for what suits the source; number: the topic's run to take, None for the newest
@@ -40,7 +40,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisOptions:
-    """How it is counted; strict: whether anything lost is an error."""
+    """How the words are counted; strict: whether anything lost is an error."""
 
     detector_name: str = "telescope"
     reconstruct: bool = False
@@ -60,7 +60,7 @@ class ViewOptions:
 
 @dataclass(frozen=True, slots=True)
 class KeepingOptions:
-    """What stays when the run has ended: its summary, its file in an archive, and the state from which a restarted
+    """What is kept after the run: its summary, its file in an archive, and the state from which a restarted
     engine goes on."""
 
     summary: Path | None = None
@@ -71,7 +71,7 @@ class KeepingOptions:
 
 @dataclass(frozen=True, slots=True)
 class SparkOptions:
-    """How Spark counts a topic; "" and None are what the command line does not say.
+    """How Spark counts a topic; "" and None stand for options that are not given.
 
     trigger: as 1s or 500ms; checkpoint: folder, of any of Hadoop's file systems; conf: KEY=VALUE
     """
@@ -86,7 +86,7 @@ class SparkOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """All that is said of a live run; spark: None for the local engine."""
+    """All options of a live run; spark: None for the local engine."""
 
     source: SourceOptions
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions)

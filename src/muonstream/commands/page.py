@@ -1,4 +1,4 @@
-"""The live page of a command: who may see it, as options say, and serving it while something runs."""
+"""The live page of a command: access to it by the options, and a server for as long as the command runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["LivePage", "PageOptions", "open_dashboard"]
 
 @dataclass(frozen=True, slots=True)
 class LivePage:
-    """What was checked of a page's options: who may see it, its port, and when data are stale."""
+    """A page's options, checked: access, port, and the age from which data are stale."""
 
     access: Access
     port: int = 8765

@@ -1,4 +1,4 @@
-"""Where in an input a word is, in bytes of its content; words are numbered from 0, and from 1 in what people read."""
+"""The place of a word in an input, in bytes of its content; words are numbered from 0, in texts for people from 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Stretch:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing but words of 8 bytes lies in it."""
+        """Whether it holds nothing but words of 8 bytes."""
         return self.bytes == WORD_BYTES * self.words
 
 
@@ -32,7 +32,7 @@ class Places:
         self._word = self._byte = 0
 
     def add(self, words: int, account: ByteAccount) -> None:
-        """The next block has so many words, and its bytes became that."""
+        """Add the next block: its number of words and its account of bytes."""
         n = account.total
         last = self._stretches[-1] if self._stretches else None
         joined = last is not None and last.byte + last.bytes == self._byte

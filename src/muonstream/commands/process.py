@@ -16,7 +16,7 @@ from muonstream.run.summary import CountedRun, total_of
 
 @dataclass(frozen=True, slots=True)
 class ProcessOptions(CountOptions):
-    """What the command line says: how to count, with which detector, and where the summary goes."""
+    """The options: how to count, with which detector, and where the summary goes."""
 
     detector_name: str
     summary_path: Path | None = None
@@ -25,7 +25,7 @@ class ProcessOptions(CountOptions):
 
 
 def process_files(files: list[str], options: ProcessOptions) -> None:
-    """Process files; what was good before an error is counted and shown. Raises CommandError, SourceError or others."""
+    """Process files; the words before an error are counted and shown. Raises CommandError, SourceError or others."""
     with summary_file(options.summary_path, files) as file:
         check_there(files)
         detector = common.load_detector(options.detector_name)
@@ -48,7 +48,7 @@ def process_files(files: list[str], options: ProcessOptions) -> None:
 
 def _keep(folder: Path, counted: list[CountedRun]) -> None:
     """Write each run into the archive. Raises CommandError."""
-    # only where it is wanted: it takes a while to load
+    # imported only where it is needed, since it is slow to load
     from muonstream.commands.archiving import Archiving
 
     for one in counted:
@@ -60,7 +60,7 @@ def _keep(folder: Path, counted: list[CountedRun]) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many more words were counted; elsewhere what draws that is not even loaded."""
+    """Show on a terminal how many words were counted; elsewhere rich's progress bars are not even imported."""
     if not common.err.is_terminal:
         yield lambda n: None
         return

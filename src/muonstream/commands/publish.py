@@ -1,4 +1,4 @@
-"""Where a run's results and snapshots go, beside its page."""
+"""Topics to which a run's results and snapshots are published."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from muonstream.run.monitor import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """What the command line says of publishing: addresses, "" for none; interval_s is data time."""
+    """The options of publishing: addresses, "" for none; interval_s is data time."""
 
     results: str = ""
     snapshots: str = ""
@@ -40,7 +40,7 @@ def _ready(option: str, address: str, default_topic: str, kafka: KafkaOptions) -
 
 
 class Publishing:
-    """The results and snapshots of one pipeline, as far as they are asked for."""
+    """Publishes the results and snapshots of one pipeline, whichever the options ask for."""
 
     def __init__(self, options: PublishOptions, kafka: KafkaOptions, pipeline: Pipeline) -> None:
         """Raises KafkaAccessError when an address, its broker or its topic is not available."""
@@ -57,20 +57,20 @@ class Publishing:
             self._snapshots = SnapshotsSink(_ready("--snapshots", options.snapshots, SNAPSHOTS, kafka))
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Send what is new. Waits for nothing."""
+        """Send what is new, without waiting for delivery."""
         if self._results is not None and self._pipeline.intervals is not None:
             self._results.publish(snapshot.run, self._pipeline.intervals.take())
         if self._snapshots is not None:
             self._snapshots.publish(snapshot)
 
     def problems(self) -> list[str]:
-        """What is wrong now, a line each."""
+        """The current problems, a line each."""
         found = [self._results.outlet.problem() if self._results else None]
         found.append(self._snapshots.problem() if self._snapshots else None)
         return [problem for problem in found if problem is not None]
 
     def finish(self) -> bool:
-        """Wait until all is delivered; say what is lost, and whether nothing is."""
+        """Wait until all is delivered, report what is lost, and give whether nothing was."""
         complete = True
         for sink in (self._results, self._snapshots):
             try:

@@ -1,4 +1,4 @@
-"""`muonstream replay`: a run into Kafka, as its data acquisition would send it, or as a gateway beside that."""
+"""`muonstream replay`: send a run to Kafka, as its data acquisition would, or as a gateway beside that."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from muonstream.sources.simulated import parse, simulated
 FORMS: Final = {"frames": Kind.FRAME, "json": Kind.JSON, "dma": Kind.DMA}
 SAID_AGAIN_S: Final = 30.0
 MOST_IDLE: Final = 20
-"""So often in a row a source that grows gives nothing, until it is taken to have no more than that."""
+"""A growing source is taken to be read up to its present end after this many idle blocks in a row."""
 ANOTHER: Final = "another run needs another --run-name or --run-number"
 
 
@@ -64,7 +64,7 @@ class ReplayOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is sent: endless when only Ctrl-C ends it; rewinds when it gives the same words once more."""
+    """The source to send. endless: only Ctrl-C ends it; rewinds: it gives the same words when read again."""
 
     files: list[str]
     format: Format | None
@@ -98,7 +98,7 @@ class _Source:
         return self.growing or not self.rewinds
 
     def identity(self, options: ReplayOptions) -> Run:
-        """Name and number of the run. Raises CommandError for files that are of several runs by all they show."""
+        """Name and number of the run. Raises CommandError for files that appear to be of several runs."""
         if not options.run_name and not self.growing:
             runs = runs_of(self.files, run_word=peek_run_word, identity=file_identity)
             for one, other in pairwise(runs):
@@ -120,7 +120,7 @@ class _Source:
             yield from read_parts(self.files, self.format, expected=expected, live=True)
 
     def timed(self, options: ReplayOptions, sent: int, stop: Event) -> Iterator[Block]:
-        """The blocks in the time that is asked for; what was sent before does not wait for its time once more."""
+        """The blocks at the pace of the options; words that were sent before do not wait again."""
         blocks, rate_hz = self.blocks(stop), options.rate_hz
         if rate_hz is not None:
             return held_after(blocks, sent, lambda rest: rated(rest, rate_hz, stop))
@@ -130,7 +130,7 @@ class _Source:
 
 
 class _Trouble:
-    """Says what the connection meets, not the same line again and again."""
+    """Reports errors of the connection, without repeating the same line all the time."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -197,12 +197,12 @@ def replay_files(files: list[str], options: ReplayOptions) -> None:
 
 
 def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, stop: StopSignal) -> str:
-    """Why what the topic has of a run is not of this source, or "" if it is."""
+    """How the topic's messages of a run differ from this source, or "" if they agree."""
     rehearsal = Rehearsal(run, kind, tails, boards=source.detector.boards)
     idle = 0
     for block in announced(source.blocks(stop), rehearsal):
         rehearsal.push(block.words)
-        # one that grows has what was sent of it, unless it is another one
+        # a growing source that is idle has no more to compare: what was sent of it has been read
         idle = idle + 1 if block.idle else 0
         if rehearsal.settled or stop.is_set() or (source.growing and idle > MOST_IDLE):
             break
@@ -212,7 +212,7 @@ def _difference(run: Run, kind: Kind, tails: list[SentSoFar], source: _Source, s
 def _send(
     gateway: Gateway, source: _Source, options: ReplayOptions, tails: list[SentSoFar], stop: StopSignal, where: str
 ) -> None:
-    """Everything of a source into the gateway. Raises ToldError when it was stopped and the run stays open."""
+    """Send all of a source through the gateway. Raises ToldError when it was stopped and the run stays open."""
     began = time.monotonic()
     blocks = source.timed(options, max(tail.position for tail in tails), stop)
     columns = (
@@ -228,7 +228,7 @@ def _send(
             gateway.push(block.words)
             rate = gateway.words / max(time.monotonic() - began, 1e-9)
             bar.update(task, completed=gateway.words, rate=rate)
-            if stop.is_set() and not source.growing:  # one that grows is read to what is there by now
+            if stop.is_set() and not source.growing:  # a growing source is read up to its present end
                 break
     if stop.is_set() and not (source.endless and stop.number == signal.SIGINT):
         gateway.leave()

@@ -1,4 +1,4 @@
-"""`muonstream run` and `muonstream demo`: a source other than a topic watched live."""
+"""`muonstream run` and `muonstream demo`: watch a source other than a topic live."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _watch(live: LiveRun, blocks: Iterator[Block], name: str) -> None:
     builder = FrameBuilder(live.detector.boards, idle_seconds=options.source.idle_seconds)
     pipeline = live.pipeline(options.source.name, run=name, builder=builder)
     live.serve()
-    # until the first word there is nothing to finish: Ctrl-C just ends it
+    # before the first word there is nothing to finish: Ctrl-C simply ends the program
     live.compile(pipeline)
     live.catch_signals()
     live.watch(pipeline, feed)

@@ -12,7 +12,7 @@ from muonstream.errors import INTERRUPTED, TERMINATED
 
 
 class StopSignal(Event):
-    """Set by Ctrl-C or SIGTERM; `number` is that of the signal, 0 when something else has set it."""
+    """An event set by Ctrl-C or SIGTERM; `number`: of the signal, 0 when the program itself has set it."""
 
     number = 0
 
@@ -28,7 +28,7 @@ class StopSignal(Event):
 
     @property
     def exit_code(self) -> int:
-        """Of a command that such a signal has ended."""
+        """The exit code of a command that such a signal has ended."""
         return TERMINATED if self.number == signal.SIGTERM else INTERRUPTED
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

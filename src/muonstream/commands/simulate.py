@@ -43,7 +43,7 @@ def table_of(words: Words) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SimulateOptions:
-    """What the command line says of a simulation and of the file for it.
+    """The options of a simulation and of the file it is written to.
 
     words, duration_s: how long, whichever is reached first; dead_cell, hot_cell: as CHAMBER:CELL, "" for none
     gap_s: of a pause in the middle; force: overwrite an existing file; truth_path: of the truth table, if wanted
@@ -113,7 +113,7 @@ def _taken(name: str | Path) -> common.CommandError:
 
 
 def _check_new(output: str, truth_path: Path | None, force: bool) -> None:
-    """Raise CommandError when something is there that would be written over, or one output is the other."""
+    """Raise CommandError when an existing file would be overwritten, or both outputs are the same file."""
     taken = None if output == "-" else output
     if truth_path is not None and taken is not None and same_file(taken, truth_path):
         raise common.CommandError(f"--truth: found {truth_path}, which is for the words, expected another file")
@@ -151,7 +151,7 @@ def _blocks(simulation: Simulation, truth: TruthFile | None, truth_path: Path | 
 
 @contextmanager
 def _opened(output: str, force: bool) -> Iterator[BinaryIO]:
-    """What to write to. Raises CommandError, also when it is full."""
+    """The output to write to. Raises CommandError, also when its disk is full."""
     if output == "-":
         output, handle = "standard output", sys.stdout.buffer
     else:
@@ -167,5 +167,5 @@ def _opened(output: str, force: bool) -> Iterator[BinaryIO]:
             yield handle
             handle.flush()
     finally:
-        with suppress(OSError):  # of what could not be written it was said already
+        with suppress(OSError):  # the write error has already been reported
             handle.close()

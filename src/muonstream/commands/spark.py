@@ -43,18 +43,18 @@ from muonstream.spark.session import (
 UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 FRAMES_WORDS: Final = 100_000_000
 LOOSE_WORDS: Final = 2_000_000
-"""Of a micro-batch at most, unless told otherwise: about two seconds' work."""
+"""The most words of a micro-batch by default: about two seconds' work."""
 RECORD_BATCH_WORDS: Final = 400_000
 LOOSE_RECORDS: Final = 50_000
 UNKNOWN_RECORDS: Final = 1000
 """Messages of a record batch: some MB, of frames and of loose words; the last where no message tells its words."""
 MOST_HELD_WORDS: Final = 1 << 26
-"""A whole micro-batch comes at once, and partitions cannot be told to wait: more is held than by the local engine."""
+"""A micro-batch arrives as a whole, and single partitions cannot be paused: more waits than in the local engine."""
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def trigger_seconds(text: str) -> float:
-    """A trigger, as 1s, 500ms, 2min, in seconds. Raises CommandError."""
+    """A trigger such as 1s, 500ms or 2min, in seconds. Raises CommandError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min|h)?", text or "1s")
     seconds = float(found[1]) * UNITS_S[found[2] or "s"] if found else -1.0
     if not 0 <= seconds <= 24 * 3600:
@@ -138,7 +138,7 @@ class _Queries:
 
 
 def _limits(most_words: int | None, words_per_message: float) -> tuple[int, int]:
-    """The messages of a micro-batch and of a record batch at most, which are said."""
+    """The most messages of a micro-batch and of a record batch, which are also reported."""
     messages, record_batch = sizes(words_per_message, most_words)
     words = round(messages * max(words_per_message, 1))
     common.say(f"A micro-batch takes up to {messages:,} messages, about {words:,} words")
@@ -165,7 +165,7 @@ def _secret(settings: SparkSettings) -> str:
 
 
 def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int, int]:
-    """How many messages a micro-batch may have, and a record batch; 0 words where no message says."""
+    """How many messages a micro-batch may have, and a record batch; 0 words if no message shows it."""
     framed = words_per_message > 1
     most = most_words or (FRAMES_WORDS if framed else LOOSE_WORDS)
     records = LOOSE_RECORDS if words_per_message else UNKNOWN_RECORDS
@@ -176,7 +176,7 @@ def sizes(words_per_message: float, most_words: int | None = None) -> tuple[int,
 
 @contextmanager
 def _folder(spark: SparkOptions, store: Path | None) -> Iterator[str]:
-    """Where checkpoints are kept: as told, else beside the store, else only while the run lasts."""
+    """The folder of checkpoints: the option's, else beside the store, else a temporary one for the run."""
     if spark.checkpoint:
         yield spark.checkpoint.rstrip("/")
     elif store is not None:
@@ -190,7 +190,8 @@ def _folder(spark: SparkOptions, store: Path | None) -> Iterator[str]:
 
 @contextmanager
 def _log_file(spark: SparkOptions, store: Path | None, folder: str) -> Iterator[Path]:
-    """The log: where it was told, beside checkpoints that stay on this machine, else one that stays if Spark fails."""
+    """The log: the option's file, else beside local checkpoints that are kept, else a file that is kept if Spark
+    fails."""
     local = Path(folder.removeprefix("file://"))
     if spark.log:
         yield spark.log
@@ -215,7 +216,7 @@ def _logging(path: Path) -> Iterator[None]:
         raise SparkError(f"--spark-log: {path}: cannot be written: {error.strerror}") from None
     handler.setFormatter(logging.Formatter(LOG_LINE))
     LOGGER.setLevel(logging.INFO)
-    # what pyspark's own libraries say when Java ends goes there too
+    # messages of pyspark's own libraries when Java ends go there too
     root = logging.getLogger()
     root.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""Where a run's summary goes: a file of its own, a pipe, or standard output."""
+"""The output of a run's summary: a file of its own, a pipe, or standard output."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_o
 from muonstream.sources.files import is_local
 
 _BEGINNING: Final = re.compile(rb'\s*\{\s*"run"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"source"\s*:')
-"""How a summary begins, also one that was cut off while it was written."""
+"""How a summary begins, even an incomplete one."""
 _LOOKED_AT_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryFile:
-    """What is open for the summary, and what it is called in messages."""
+    """The open output of the summary, and its name in messages."""
 
     handle: IO[str]
     name: str
 
     @property
     def on_standard_output(self) -> bool:
-        """Whether the summary is all that may be written there."""
+        """Whether nothing but the summary may be written there."""
         return self.handle is sys.stdout
 
     def write(self, snapshot: Snapshot) -> None:
@@ -56,8 +56,8 @@ def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) ->
     """Open an output before work begins, so that one that cannot be written is found at once; `-` is standard output.
 
     others: names of what the run reads, or writes besides; those that are not files do not matter
-    A new file to which nothing came to be written is taken away again.
-    Raises CommandError, also for what holds anything but an earlier summary: data are never written over.
+    A new file to which nothing was written is removed again.
+    Raises CommandError, also for a file that holds anything but an earlier summary: data are never overwritten.
     """
     if path is None:
         yield None
@@ -84,7 +84,7 @@ def summary_file(path: Path | None, others: Iterable[str | Path | None] = ()) ->
 
 
 def conclude(file: SummaryFile | None, snapshot: Snapshot) -> None:
-    """Write the summary, if it is asked for, and show the account; also when the one cannot be written."""
+    """Write the summary, if it is asked for, and show the account, even when the summary cannot be written."""
     try:
         if file is not None:
             file.write(snapshot)
@@ -93,7 +93,7 @@ def conclude(file: SummaryFile | None, snapshot: Snapshot) -> None:
 
 
 def conclude_runs(file: SummaryFile | None, runs: Sequence[CountedRun]) -> None:
-    """The same for several runs: the account of each, then that of all together."""
+    """Write one summary of several runs; show the account of each, then that of all together."""
     try:
         if file is not None:
             file.write_runs(runs)
@@ -103,13 +103,13 @@ def conclude_runs(file: SummaryFile | None, runs: Sequence[CountedRun]) -> None:
             title = f"{one.run.name} (run {one.run.number})" if one.run.number else one.run.name
             common.report(replace(one.snapshot, run=title), console)
         if len(runs) > 1:
-            # what is to be said of inputs was said of the run that read them
+            # notes on inputs were shown with the run that read them
             total = replace(total_of([one.snapshot for one in runs]), run=f"all {len(runs)} runs", faults=())
             common.report(total, console)
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two names are of one file, which need not be there yet."""
+    """Whether two names are of one file, which need not exist yet."""
     if os.path.exists(one) and os.path.exists(other):
         return os.path.samefile(one, other)
     return os.path.realpath(one) == os.path.realpath(other)

@@ -21,7 +21,7 @@ from muonstream.sources.identity import Run
 
 
 class RunSelection:
-    """Which run is taken, and from where: as it was stored, as it was asked for, else the newest."""
+    """Which run is read, and from where: as stored, else as the options say, else the newest."""
 
     def __init__(self, reader: TopicReader, store: Store | None, name: str, options: SourceOptions) -> None:
         self.saved: Saved | None = None
@@ -44,7 +44,7 @@ class RunSelection:
             self._newest(reader, options)
 
     def _newest(self, reader: TopicReader, options: SourceOptions) -> None:
-        """No run is under way in the store: take the newest, or with --follow the next."""
+        """The store has no unfinished run: take the newest, or with --follow the next."""
         goes_on = self.saved is not None and options.follow
         if not goes_on and options.begin not in ("", "earliest"):
             return
@@ -105,7 +105,7 @@ def topic_deliveries(live: LiveRun, choice: RunSelection) -> Deliveries:
 
 
 def topic_feed(live: LiveRun, engine: TopicEngine, choice: RunSelection) -> Callable[[Publish], object]:
-    """What feeds an engine its topic, from where the choice says, publishing as it goes on."""
+    """The function that feeds an engine its topic, from where the choice says, and publishes meanwhile."""
     interval_s, store_every_s = live.options.view.interval_s, live.options.keeping.store_every_s
 
     def feed(publish: Publish) -> None:

@@ -45,7 +45,7 @@ def connect(
 def create_topics(
     address: str, *, properties: Path | None, timeout_s: float, prefix: str, retention_hours: float, replication: int
 ) -> None:
-    """Make our topics where they are missing. Raises KafkaAccessError."""
+    """Create muonstream's topics where they are missing. Raises KafkaAccessError."""
     connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
     admin = connection.wait()
     assert admin is not None
@@ -61,7 +61,7 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
     assert admin is not None
     found = topics.states(connection, admin, group=group)
     table = Table(box=None, pad_edge=False)
-    # names are never cut short: they are copied into addresses
+    # names are never truncated: they are copied into addresses
     table.add_column("topic", no_wrap=True, min_width=max((len(state.name) for state in found), default=0))
     for heading in ("partitions", "kept", "messages", "lag"):
         table.add_column(heading, justify="left" if heading == "kept" else "right")
@@ -75,7 +75,7 @@ def list_topics(address: str, *, properties: Path | None, timeout_s: float, grou
 
 
 def _kept(state: TopicState) -> str:
-    """How long messages are kept, in words."""
+    """How long messages are kept, as text."""
     if "compact" in state.cleanup:
         return "newest a key"
     if state.retention_ms < 0:
