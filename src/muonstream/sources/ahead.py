@@ -9,7 +9,7 @@ from muonstream.formats.block import Block
 
 
 def ahead(blocks: Iterator[Block]) -> Generator[Block]:
-    """The same blocks, the next one always under way in a thread; an error comes where the block would have come."""
+    """Read blocks one ahead in a thread; an error is raised where its block would have come."""
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
         under_way = pool.submit(next, blocks, None)
         while (block := under_way.result()) is not None:

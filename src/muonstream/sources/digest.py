@@ -1,4 +1,4 @@
-"""Hits that were read and may be gone: how many, and a digest of each stretch of them, so that a copy can be known."""
+"""Digests of hits already read, one a stretch, by which a copy is recognised even when the original is gone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HitDigest:
 
     @property
     def missing(self) -> int:
-        """How many hits the present stretch has left."""
+        """Hits still missing from the present stretch."""
         return STRETCH_HITS - self.hits % STRETCH_HITS
 
     def add(self, hits: Words) -> None:
@@ -38,9 +38,9 @@ class HitDigest:
                 self._newest = hashlib.sha256()
 
     def same(self, other: HitDigest, known: int = 0) -> int:
-        """Up to which hit both are known to be the same: whole stretches, and the last one where both end there.
+        """The number of hits known to be the same: whole stretches, and the last one where both end there.
 
-        known: up to which one that is known already, so that a file that comes in pieces is compared but once
+        known: the number known already, so that a file that comes in pieces is compared only once
         """
         n = known // STRETCH_HITS * STRETCH_HITS
         for i in range(n // STRETCH_HITS, min(len(self._stretches), len(other._stretches))):
@@ -76,7 +76,7 @@ class DigestComparison:
                 return
 
     def finish(self) -> None:
-        """The file does not grow any more: compare what waited for more bytes, and close it."""
+        """The file no longer grows: compare what waited for more bytes, and close it."""
         self.advance()
         if not (self.different or self.longer):
             self._take(self._stream.finish())

@@ -24,14 +24,14 @@ from muonstream.sources.sameness import KnownInputs, Twin
 
 READ_BYTES: Final = 1 << 24
 SLICE_BYTES: Final = 1 << 21
-"""Read and decoded at a time, so that the decoder finds it in the cache."""
+"""Bytes read and decoded at a time, few enough to stay in the processor's cache."""
 _ALIGNED: Final = 64
 BUFFERS: Final = 8
-"""Pieces of a file that are in use at once: one that is read, some that kernels count."""
+"""Pieces of a file in use at once: one being read, some being counted by kernels."""
 IDLE_S: Final = 0.1
-"""Live standard input is idle when nothing has come for so long."""
+"""Live standard input is idle when nothing has come for this long."""
 ASK_S: Final = 10.0
-"""A live input whose format is still undecided after so long is reported, with what is missing."""
+"""A live input whose format is still undecided after this long is reported, with what would decide it."""
 EVERY: Final = Expected.any()
 
 
@@ -41,7 +41,7 @@ def is_local(name: str) -> bool:
 
 
 def is_stream(name: str) -> bool:
-    """Whether a name stands for what can be read but once, as standard input and named pipes can."""
+    """Whether a name stands for something that can be read only once, such as standard input or a named pipe."""
     there = is_local(name) and os.path.exists(name)
     return name == "-" or (there and not (os.path.isfile(name) or os.path.isdir(name)))
 
@@ -49,7 +49,7 @@ def is_stream(name: str) -> bool:
 def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
     """Open a file, `-` for standard input, or a URL such as s3://bucket/file for reading.
 
-    wait: open a named pipe only when somebody writes to it
+    wait: open a named pipe only once a process writes to it
 
     Raises SourceError in one line.
     """
@@ -57,7 +57,7 @@ def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
         if name.startswith(scheme):
             raise SourceError(f"{name}: expected a file, found {what}; muonstream run reads it")
     if name == "-":
-        # unbuffered, so that a live stream is not waited for until a whole piece is there
+        # unbuffered, so that reading a live stream does not wait for a whole piece
         return open(0, "rb", buffering=0, closefd=False)
     if "://" in name:
         return _open_url(name)
@@ -69,7 +69,7 @@ def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
                 f"muonstream run {name}"
             )
         if not wait and path.is_fifo():
-            # once open it is waited for with select, until somebody writes
+            # once open, it is polled with select until a process writes to it
             pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             os.set_blocking(pipe, True)
             return open(pipe, "rb", buffering=0)
@@ -93,9 +93,8 @@ def _open_url(name: str) -> BinaryIO:
 
 
 def raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
-    """A file's bytes in pieces; if live, an empty one whenever nothing has come for a while.
-
-    A piece stays as it is as long as anything has a view of it; afterwards its memory is used again.
+    """A file's bytes in pieces; if live, an empty one whenever nothing has come for a while. A piece's memory is reused
+    once there is no view of it left.
     """
     buffers = Buffers(BUFFERS)
     room, at = memoryview(b""), 0
@@ -135,7 +134,7 @@ def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bo
     Raises SourceError as `read_blocks` does.
     """
     blocks = _input_blocks(name, reader, live and is_stream(name), finish)
-    # what comes from a pipe is given at once: the next of it may be long in coming
+    # data from a pipe are passed on at once: the next may be a long time coming
     yield from blocks if is_stream(name) else gathered(blocks, READ_BYTES // 8)
 
 
@@ -196,8 +195,7 @@ def read_parts(
 ) -> Iterator[Block]:
     """All blocks of files that are parts of one run, one after another.
 
-    known: what else was read, of other runs; it comes to know these files too. Without it they are compared with one
-    another
+    known: inputs of other runs; these files are added to it. Without it they are compared with each other
 
     The form of the first part helps to recognise the others, and a word, row or transfer that was cut between two parts
     is put together again. A file that is the same as one before it, by identity or word for word, is passed over with a

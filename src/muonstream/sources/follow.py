@@ -29,12 +29,12 @@ from muonstream.sources.watched import PASSING, Identity, WatchedFile, identity_
 
 POLL_S: Final = 0.1
 SCAN_SHARE: Final = 20
-"""A folder that takes long to list is listed so seldom that it takes at most one part in so many of the time."""
+"""A folder that is slow to list is listed so rarely that listing takes at most 1 / this of the time."""
 KEPT_OPEN: Final = 16
 LONGER_S: Final = 2.0
-"""A copy that is longer than the file it copies waits for so long before it is read on, for the file may grow too."""
+"""A copy longer than its original waits for this long before its rest is read, since the original may grow too."""
 TRIED_S: Final = 30.0
-"""A file that cannot be read for the moment is reported once in so long."""
+"""Time between two reports of a file that cannot be read for the moment."""
 NAMED: Final = 10
 
 
@@ -99,7 +99,7 @@ class _Followed:
         self._names: Counter[str] = Counter()
         self._first: FirstHits[WatchedFile] = FirstHits()
         self._content = ContentCheck(str(path))
-        self._at = 0  # the files before this one have nothing to read, as far as the last look went
+        self._at = 0  # the files before this one had nothing to read at the last look
         self._open: deque[WatchedFile] = deque()
         self._last: WatchedFile | None = None
         self._began = 0.0
@@ -109,7 +109,7 @@ class _Followed:
         self._missing = False
 
     def notes(self) -> Iterator[Block]:
-        """What is to be reported of the source itself."""
+        """What to report of the source itself."""
         if self._lines:
             lines, self._lines = self._lines, []
             yield Block(notes=lines)
@@ -178,7 +178,7 @@ class _Followed:
         self._by_identity[file.identity] = file
 
     def _retire(self, file: WatchedFile) -> None:
-        """A file that has no name any more, and nothing to read: its inode may be used again."""
+        """Forget a file that has lost its name and has nothing to read: its inode may be reused."""
         if self._alone and self._by_identity and len(self._files) == 1:
             return  # it may come back
         self._files.remove(file)
@@ -194,7 +194,7 @@ class _Followed:
             self._try_again(file.name, error)
 
     def step(self) -> Iterator[Block]:
-        """Read some of the first file that has something to read; nothing where none has."""
+        """Read some of the first file that has unread bytes; no blocks where none has."""
         yield from self.notes()
         while self._at < len(self._files):
             file = self._files[self._at]
@@ -209,7 +209,7 @@ class _Followed:
                     if read:
                         return
             except FileNotFoundError:
-                pass  # renamed or removed since the last look; the next one says which
+                pass  # renamed or removed since the last look; the next look shows which
             except OSError as error:
                 if error.errno not in PASSING and self._alone:
                     raise
@@ -264,7 +264,8 @@ class _Followed:
         return Block(notes=[f"{file.name}: {why}; the rest is passed over"], report=file.report)
 
     def _begin(self, file: WatchedFile) -> Block | None:
-        """Get ready to read a file from its beginning, unless it holds the words of another one; what to report."""
+        """Get ready to read a file from its beginning, unless it holds the words of another one; gives what to
+        report."""
         block = None
         if not self._alone:
             twin = self._twin_of(file)
@@ -346,7 +347,7 @@ class _Followed:
             self._open.popleft().close()
 
     def finish(self) -> Iterator[Block]:
-        """The end of the run: what was held back of each file, then what was passed over, and why."""
+        """At the end of the run: the words held back of each file, then what was passed over, and why."""
         for file in [*self._retired, *self._files]:
             if file.comparison is not None:
                 yield from self._conclude(file)
@@ -363,7 +364,7 @@ class _Followed:
         yield from self._name_passed_over()
 
     def _conclude(self, file: WatchedFile) -> Iterator[Block]:
-        """The last word on a file that was compared with another."""
+        """Conclude the comparison of a file with another."""
         assert file.comparison is not None
         name, comparison = file.comparison
         file.comparison = None

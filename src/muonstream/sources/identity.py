@@ -1,4 +1,4 @@
-"""What a run is known by: its number and its name."""
+"""The identity of a run: its number and its name."""
 
 from __future__ import annotations
 

@@ -15,16 +15,16 @@ from muonstream.sources.runs import InputRun, Orbits, goes_on, joined, may_join
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words, decode
 
 HITS: Final = 101
-"""Orbits are compared by the medians of so many hits: a wild orbit among them does not matter."""
+"""Orbits are compared by the medians of this many hits, so that a wild orbit among them does not matter."""
 _LOOK_WORDS: Final = 1 << 20
-"""How far into a run its first hits are looked for."""
+"""Number of words at a run's beginning among which its first hits are looked for."""
 _SLICE: Final = 1 << 10
 
 Hits = NDArray[np.uint64]
 
 
 class HitSpan:
-    """The first and the last hits of some words, which come in pieces."""
+    """The first and the last hits of words that come in pieces."""
 
     def __init__(self) -> None:
         self.first: Hits = np.empty(0, np.uint64)
@@ -35,7 +35,7 @@ class HitSpan:
         at, size = 0, _SLICE
         while at < len(words) and len(self.first) < HITS:
             self.first = np.concatenate([self.first, _hits(words[at : at + size])])[:HITS]
-            at, size = at + size, 4 * size  # usually the first slice is enough, and few are needed without hits
+            at, size = at + size, 4 * size  # usually the first slice is enough; without hits a few more are needed
         end, size, found = len(words), _SLICE, self._last[:0]
         while end > 0 and len(found) < HITS:
             found = np.concatenate([_hits(words[max(0, end - size) : end]), found])
@@ -67,8 +67,8 @@ class JoinedRuns:
     """Runs, each as blocks, in order: `take` begins the next, `blocks` reads it whole, `run` is what it is.
 
     A run that follows is read as a part of the one before where its orbit counter goes on and nothing else speaks
-    against it; so `run` may grow until its blocks have ended. One whose files only repeat the words of others is not a
-    run of its own: what is reported of it comes with the blocks of the run before.
+    against it; so `run` may grow until its blocks have ended. A run whose files only repeat the words of others is not
+    a run of its own: its reports come with the blocks of the run before.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class JoinedRuns:
             self.run = joined(self.run, after, self._name, self._number)
 
     def _look(self) -> tuple[InputRun, Iterator[Block], HitSpan]:
-        """Read the next run as far as its first hits; `_repeats`: it has nothing but the words of files before it."""
+        """Read the next run up to its first hits; sets `_repeats` if it only repeats words of earlier files."""
         run = self._waiting.popleft()
         blocks = self._read(list(run.files))
         held: list[Block] = []

@@ -23,7 +23,7 @@ NaturalKey = tuple[tuple[int, int, str], ...]
 
 
 def natural_key(name: str) -> NaturalKey:
-    """The key by which names sort as people count: run_2 before run_10."""
+    """The key for sorting names in natural order: run_2 before run_10."""
     parts = re.split(r"(\d+)", name)
     return tuple((0, int(part), part) if part.isdigit() and part.isascii() else (1, 0, part) for part in parts if part)
 
@@ -38,7 +38,7 @@ class Listing:
 
 
 def list_source(path: Path) -> Listing:
-    """What there is of a source now. Raises OSError where the source itself cannot be looked at."""
+    """The present files of a source. Raises OSError where the source itself cannot be looked at."""
     status = os.stat(path)
     if not stat.S_ISDIR(status.st_mode):
         return Listing([(path, status)])
@@ -70,7 +70,7 @@ def _list_folder(folder: Path, found: Listing, folders: list[Path]) -> None:
             continue
         try:
             status = entry.stat()
-        except OSError:  # it went away just now, or a link leads nowhere
+        except OSError:  # it was removed a moment ago, or is a broken link
             continue
         if stat.S_ISDIR(status.st_mode):
             folders.append(path)
@@ -81,7 +81,7 @@ def _list_folder(folder: Path, found: Listing, folders: list[Path]) -> None:
 
 
 def _not_looked_at(entry: os.DirEntry[str]) -> str:
-    """Why an entry is not looked at, or ""."""
+    """Why an entry is ignored, or ""."""
     if entry.name.startswith("."):
         return "is hidden"
     suffix = os.path.splitext(entry.name)[1].lower()

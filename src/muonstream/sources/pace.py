@@ -15,7 +15,7 @@ from muonstream.formats.block import Block
 from muonstream.words import HEAD_SHIFT, ORBIT_MASK, ORBIT_SECONDS, ORBIT_SHIFT, Head
 
 STEP_S: Final = 0.05
-"""Words are let through in steps of so much time by the wall clock."""
+"""Words are released in steps of this much wall-clock time."""
 JUMP_ORBITS: Final = round(1.0 / ORBIT_SECONDS)
 
 
@@ -46,7 +46,7 @@ def paced(
 ) -> Iterator[Block]:
     """Blocks held back so that data time runs `multiple` times as fast as the clock; ends when `stop` is set.
 
-    Idle blocks come in between, so that the one who reads can do other things on time.
+    Idle blocks come in between, so that the caller can do other things on time.
     """
     started = clock()
     gone_s, reference = 0.0, -1

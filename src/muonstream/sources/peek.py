@@ -37,10 +37,10 @@ def peek_run_word(file: str) -> int | None:
 
 
 def file_identity(file: str) -> object:
-    """What is equal for all names of one file; for what is not a file, the name."""
+    """A key equal for all names of one file; the name itself for anything that is not a file."""
     try:
         at = os.stat(file) if is_local(file) and os.path.isfile(file) else None
-    except OSError:  # it went away just now
+    except OSError:  # it was removed a moment ago
         at = None
     return file if at is None else (at.st_dev, at.st_ino)
 
@@ -60,6 +60,6 @@ def run_word_of(words: Words) -> int | None:
     same = (table == table[0]).all(axis=0) & ~hits[:DMA_WORDS]
     if rows == 1:
         same[1:] = False
-    # a run word is a number: a word of the boards that stands there by chance has a channel or a high orbit
+    # a run word is a plain number: a board's word in that place by chance has a channel or a high orbit
     values = [int(value) for value in table[0, same] if value < np.uint64(1 << 32)]
     return values[0] if len(values) == 1 else None

@@ -63,7 +63,7 @@ class InputReader:
 
     @property
     def report(self) -> InputReport:
-        """What became of the input so far; each block carries it."""
+        """The input's report so far; each block carries it."""
         return self._report if self._earlier is None else self._report.after(self._earlier)
 
     @property
@@ -83,7 +83,7 @@ class InputReader:
 
     @property
     def rest(self) -> bytes:
-        """Bytes of content that wait for those behind them."""
+        """Bytes of content that wait for the bytes after them."""
         return getattr(self._decoder, "rest", b"")
 
     def leave_out(self, hits: int) -> None:
@@ -120,7 +120,7 @@ class InputReader:
         yield from self._notes()
 
     def settle(self) -> Iterator[Block]:
-        """Decide the form by what is there, as if no more came. Raises SourceError where the content shows none."""
+        """Decide the form by the content so far, as if it were all. Raises SourceError where the content shows none."""
         if self._previous is not None:
             yield from self._join(last=True)
         if self._recogniser is not None and self._recogniser.end():
@@ -128,7 +128,7 @@ class InputReader:
         yield from self._release()
 
     def _release(self) -> Iterator[Block]:
-        """Decode what waited behind an odd value: the compressed data are sound, so their content is like that."""
+        """Decode what waited behind an odd value: since the compressed data are intact, the content really holds it."""
         binary = self._decoder
         if not isinstance(binary, BinaryDecoder) or not binary.halted:
             return
@@ -168,7 +168,7 @@ class InputReader:
         return self._account(block, 0)
 
     def pass_over(self, why: str, size: int | None = None) -> Block:
-        """The whole input, of so many bytes, is left out: a block without words that says so."""
+        """Leave out the whole input: gives a block without words that says why. size: in bytes"""
         size = max(self._report.size, self._unpack.content) if size is None else size
         self._report = InputReport(
             self.name, status="passed over", why=why, size=size, bytes=ByteAccount(passed_over=size)
@@ -198,7 +198,7 @@ class InputReader:
             return
         recogniser = self._recogniser
         if recogniser is None:
-            # another input goes on with its decoder: what comes now has no place in the stream
+            # another input continues with its decoder, so these bytes no longer have a place in the stream
             over = Block(bytes=ByteAccount(passed_over=len(piece)))
             over.notes = [
                 f"{self.name}: grew by {counted(len(piece), 'byte')} after the input that follows it had completed its "
@@ -212,7 +212,7 @@ class InputReader:
             yield from self._decode_held()
 
     def _join(self, *, last: bool) -> Iterator[Block]:
-        """The first bytes are there: go on with the part before, or finish it and begin by oneself."""
+        """With the first bytes: continue the decoder of the part before, or finish that part and begin a new one."""
         previous, self._previous = self._previous, None
         pieces, self._joint = self._joint, []
         assert previous is not None
@@ -250,7 +250,7 @@ class InputReader:
         self._report = replace(
             self._report, status="read", format=str(self.form.format), why=packed + self.form.why, size=0, waiting=0
         )
-        # the content check must not take for repeated what is left out here
+        # the content check must not count what is left out here as repeated
         content = None if self._left_out else self._content_check
         self._decoder, self._recogniser = decoder(self.form, self.name, content), None
         self._checks = content is None
@@ -269,12 +269,12 @@ class InputReader:
         return self._account(self._checked(self._decoder.feed(piece)), len(piece))
 
     def _checked(self, block: Block) -> Block:
-        """A block of the decoder, with what is found of its words."""
+        """A block of the decoder, with the findings about its words."""
         self._check(block)
         return block
 
     def _check(self, block: Block) -> None:
-        """Leave out what is left out, and follow the rest where the decoder does not."""
+        """Leave out hits that another input had, and check the others' content where the decoder does not."""
         if self._left_out:
             self._drop(block)
         if self._checks:

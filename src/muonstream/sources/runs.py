@@ -18,7 +18,7 @@ _PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 _FORMATS: Final = (".dat", ".data", ".bin", ".raw", ".dma", ".words", ".hits", ".txt", ".csv", ".tsv")
 _OTHERS: Final = (".json", ".jsonl", ".ndjson", ".part", ".tmp")
 SUFFIXES: Final = frozenset((*_PACKED, *_FORMATS, *_OTHERS))
-"""What is taken off a file's name, again and again."""
+"""Suffixes that are removed from a file's name, repeatedly."""
 
 _RUN_NUMBER: Final = re.compile(r"(?<![a-z])run[ _.\-]*(\d+)", re.IGNORECASE)
 _ONLY_RUN: Final = re.compile(r"run[ _.\-]*\d+", re.IGNORECASE)
@@ -28,10 +28,10 @@ _GENERIC: Final = re.compile(
 )
 _PLAIN_FOLDER: Final = re.compile(r"(data|raw|files?|parts?|words|daq|\d*)", re.IGNORECASE)
 _CLIMB: Final = 3
-"""So many folders are looked at for one that has a run's number."""
+"""Number of folders, upwards, that are searched for a run's number."""
 
 _SPLIT: Final = re.compile(r"(.+\.|x)([a-z]{2})")
-"""As `split` names what it writes: xaa, xab, or run.dat.aa, run.dat.ab."""
+"""Names as `split` gives them: xaa, xab, or run.dat.aa, run.dat.ab."""
 _PART_LETTER: Final = re.compile(r"(?<=part)[ _.\-]*([a-z])$", re.IGNORECASE)
 _LAST_NUMBER: Final = re.compile(r"(\d+)\D*$")
 _BEHIND_RUN: Final = re.compile(r"(?<![a-z])run[ _.\-]*$", re.IGNORECASE)
@@ -45,7 +45,7 @@ STEPS_BACK_ORBITS: Final = _ORBITS_PER_S // 10
 
 @dataclass(frozen=True, slots=True)
 class Orbits:
-    """The orbits with which some words begin and end: medians of their first and of their last hits."""
+    """The first and last orbits of some words: medians of their first and of their last hits."""
 
     first: int
     newest: int
@@ -101,7 +101,8 @@ def _name_of_file(folders: Sequence[str], file: str) -> str:
 
 
 def _name_of_folder(folders: Sequence[str], *, numbered: bool = False) -> str:
-    """The nearest folder with a run's number, behind none but plain ones such as `data`; else the nearest folder."""
+    """The nearest folder with a run's number, if only plain ones such as `data` are in between; else the nearest
+    folder."""
     for folder in list(reversed(folders))[:_CLIMB]:
         if _RUN_NUMBER.search(folder):
             return folder
@@ -191,7 +192,7 @@ def _different_numbers(one: str, other: str) -> bool:
 
 
 def part_key(file: str) -> tuple[str, str] | None:
-    """What is equal for parts of one run: the folder, and the name without the number that counts parts.
+    """A key equal for parts of one run: the folder, and the name without the number that counts parts.
 
     None for a name that counts nothing, or that counts runs.
     """
@@ -237,7 +238,7 @@ def goes_on(before: Orbits | None, after: Orbits | None) -> bool:
     """Whether the orbit counter of some words goes on in the words that follow."""
     if before is None or after is None:
         return False
-    # words that took less time than the tolerance would else be followed by words that begin like them
+    # otherwise words of less time than the tolerance would be continued by a copy of themselves
     back = min(STEPS_BACK_ORBITS, max(before.newest - before.first, 0) // 2)
     return before.newest - back <= after.first <= before.newest + GOES_ON_ORBITS
 

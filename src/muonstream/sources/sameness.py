@@ -24,7 +24,7 @@ FIRST_HITS: Final = 256
 """Hits of a file's beginning that are remembered."""
 PEEK_BYTES: Final = 1 << 16
 LONGEST_PEEK: Final = 1 << 26
-"""How far into a file its first hits are looked for."""
+"""Number of words at a file's beginning among which its first hits are looked for."""
 
 
 def first_hits(path: str, wanted: Wanted) -> Words:
@@ -141,7 +141,7 @@ class Twin:
 
     @property
     def why(self) -> str:
-        """What to say of it."""
+        """The line that reports it."""
         if self.same_file:
             return f"is the same file as {self.name}" if self.name else "was given before"
         same = f"the same {counted(self.hits, 'hit')} as {self.name}"
@@ -158,7 +158,7 @@ Key = TypeVar("Key")
 
 
 class FirstHits(Generic[Key]):
-    """Which inputs began with which hits."""
+    """The first hits of each input."""
 
     def __init__(self) -> None:
         self._by_first: dict[int, list[tuple[Key, Words]]] = {}

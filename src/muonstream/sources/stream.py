@@ -25,7 +25,7 @@ class HitStream:
         self.ended = False
 
     def read(self, size: int = COMPARE_BYTES) -> Words:
-        """Some more hits; none does not mean that the file has no more, unless `ended` says so for now."""
+        """The next hits; none does not mean that the file has no more, unless `ended` is set."""
         data = self._handle.read(size)
         self.ended = not data
         return _joined(self._reader.feed(data) if data else iter(()))

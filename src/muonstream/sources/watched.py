@@ -20,7 +20,7 @@ from muonstream.sources.reader import InputReader, hits_of
 from muonstream.sources.sameness import Comparison
 
 REMEMBERED_BYTES: Final = 4096
-"""So much of a file's beginning is remembered, to see whether it is still the same file."""
+"""Number of bytes of a file's beginning that are remembered, to see whether it is still the same file."""
 PASSING: Final = frozenset(
     {errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY, errno.EMFILE, errno.ENFILE, errno.EREMOTEIO}
 )
@@ -61,7 +61,7 @@ class WatchedFile:
         self.digest: HitDigest | None = None
         self.reader: InputReader | None = None
         self._wanted = wanted
-        self._earlier: InputReport | None = None  # of content that was overwritten, or what names the input
+        self._earlier: InputReport | None = None  # the report of content that was overwritten, or of the name alone
         self._named = False
         self._report: InputReport | None = None  # while there is no reader, once there was one
         self._descriptor = -1
@@ -87,23 +87,23 @@ class WatchedFile:
 
     @property
     def unread(self) -> bool:
-        """Whether it has bytes that were not read, as far as is known."""
+        """Whether it is known to have unread bytes."""
         if self.passed_over:
             return self.comparison is not None and self.size != self.passed_size
         return self.size > self.position
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open: then it can be read even where it has no name any more."""
+        """Whether it is open: then it can be read even after its name is gone."""
         return self._descriptor >= 0
 
     def open(self) -> None:
-        """Have it open. Raises OSError."""
+        """Open it, unless it is open. Raises OSError."""
         if self._descriptor < 0:
             self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
     def close(self) -> None:
-        """Have it closed until it is read again."""
+        """Close it until it is read again."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -114,11 +114,11 @@ class WatchedFile:
             self.see(os.fstat(self._descriptor))
 
     def see(self, status: os.stat_result) -> None:
-        """Take over its size and when it was written last."""
+        """Note its size and when it was last written."""
         self.size, self.modified_ns = status.st_size, status.st_mtime_ns
 
     def changed(self) -> bool:
-        """Whether it became shorter than what was seen of it, or begins otherwise than it did. Raises OSError."""
+        """Whether it is shorter than it was, or its beginning has changed. Raises OSError."""
         if not self.seen or (not self.is_open and self._checked == (self.size, self.modified_ns)):
             return False
         self.open()
@@ -165,7 +165,7 @@ class WatchedFile:
             self.comparison = None
 
     def stop_reading(self) -> None:
-        """Read no more of it: what was read is counted, the rest is broken."""
+        """Read no more of it: what was read stays counted, the rest is broken."""
         report, self.reader = self.report, None
         self._report = replace(
             report,
