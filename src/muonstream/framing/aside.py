@@ -1,6 +1,6 @@
 """Words that the frame builder sets aside, compiled: jumps ahead and falls, until others agree or contradict.
 
-What is here is done for the few words that change something; `scan.py` passes the others.
+This module handles the few words that change something; `scan.py` passes the others.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ from muonstream.framing.windows import add_run
 from muonstream.words import WINDOW_ORBIT_BITS, WINDOW_SHIFT
 
 IN_A_ROW: Final = 8
-"""So many words of an input in a row, rising and none where it was before, are believed."""
+"""Number of rising words in a row, none of them where the input was before, that are believed."""
 IN_A_ROW_ORBITS: Final = 3
-"""They must be of so many orbits, as a single wild orbit may have many words."""
+"""They must be of this many orbits, since a single wild orbit may have many words."""
 ALL_TOGETHER: Final = 16
-"""So many words below their inputs' times are believed when every input has some."""
+"""Number of words below their inputs' times that are believed when every input has some."""
 ROW_LINK: Final = 1 << 15
-"""No further apart than this, 50 minutes, are windows of words in a row."""
+"""Words in a row have windows no further apart than this, 50 minutes."""
 
 
 @compiled
@@ -176,13 +176,13 @@ def _begin(c: Any, table: Any, runs: Any, i: int, window: int) -> None:
         if c[j + SOURCE] == c[i + SOURCE] and c[j + EPOCH] == c[i + EPOCH]:
             beside = max(beside, c[j + TOP])
     if c[i + EPOCH] > 0 and key > c[ALL_TOP] + c[LINK]:
-        # others have been reset already, this input's first words are from before it
+        # others have been reset already; this input's first words are from before the reset
         c[i + EPOCH] -= 1
     elif beside >= 0 and (
         c[CLOSED] < key < beside - ROW_LINK
         or (key > beside + HOUR_WINDOWS and c[c[i + SOURCE] + S_PROGRESS] <= c[JUMP])
     ):
-        # what the source has had so far are leftovers of the run before
+        # the source's words so far are leftovers of the run before
         fall(c, table, runs, i, window)
 
 
@@ -207,7 +207,7 @@ def _follow(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int) -> No
 
 @compiled
 def _forget(c: Any, pending: Any, i: int, p: int) -> None:
-    """A word set aside that nothing confirmed: behind closed windows it is late, ahead it is stray."""
+    """Count a word set aside that nothing confirmed: behind closed windows as late, ahead of them as stray."""
     key = c[i + EPOCH] << KEY_WINDOW_BITS | window_of(pending[c[i + PENDING_AT], p])
     if key <= c[i + NEWEST]:
         count_late(c, i, key)
@@ -218,7 +218,7 @@ def _forget(c: Any, pending: Any, i: int, p: int) -> None:
 
 @compiled
 def _row(c: Any, pending: Any, i: int) -> int:
-    """Where the words in a row that end the ones set aside begin, if they are enough to be believed, else -1."""
+    """Where the last words in a row among those set aside begin, if they are enough to be believed, else -1."""
     last = c[i + PENDING] - 1
     window = window_of(pending[c[i + PENDING_AT], last])
     lowest = counter_of(pending[c[i + PENDING_AT], last])
@@ -278,7 +278,7 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
     if first >= 0:
         _accept(c, table, runs, pending, log, i, window, ROW_LINK, first)
         return
-    # unsigned, so that several words are compared at once
+    # unsigned, so that the comparison is vectorised
     agree, mine = 0, pending[c[i + PENDING_AT]]
     lowest, reach_of = np.uint64(max(window - c[LINK], 0)), np.uint64(min(window, c[LINK]) + c[LINK])
     shift, mask = np.uint64(WINDOW_SHIFT), np.uint64(KEY_WINDOW_MASK)
@@ -290,7 +290,7 @@ def _set_aside(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, wo
 
 @compiled
 def _follows_a_fall(c: Any, pending: Any, i: int, word: Any) -> bool:
-    """Whether a word out of order by no more than it may be is nearer to a fall set aside than to the input's time."""
+    """Whether a word within the allowed lateness is nearer to a fall set aside than to the input's time."""
     if c[i + PENDING] <= c[i + CONTRADICTED]:
         return False
     last = pending[c[i + PENDING_AT], c[i + PENDING] - 1]
@@ -303,7 +303,7 @@ def _follows_a_fall(c: Any, pending: Any, i: int, word: Any) -> bool:
 
 @compiled
 def place(c: Any, table: Any, runs: Any, pending: Any, log: Any, i: int, word: Any, words: Any) -> int:
-    """Where a hit word goes: the key of its window, or -1 when it is late or set aside."""
+    """The key of the window that a hit word goes to, or -1 when it is late or set aside."""
     window = window_of(word)
     if c[i + NEWEST] < 0 and c[ALL_TOP] >= 0:
         # an input without a time takes that of the others

@@ -38,17 +38,17 @@ from muonstream.framing.windows import (
 from muonstream.words import WINDOW_SECONDS, Words
 
 BUFFERS = 8
-"""Buffers for frames that are kept to be used again."""
+"""Number of buffers for frames that are kept for reuse."""
 CHUNK_WORDS = 1 << 18
-"""Words are looked at in chunks that stay in the processor's cache."""
+"""Words are processed in chunks that stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuilderCounts:
-    """What the builder has been given and what it did not put into frames.
+    """The builder's counts of words: pushed, and not put into frames.
 
     words: all words pushed; late: for windows already closed; stray: wild orbits that nothing confirmed;
-    held: waiting in open windows, or set aside until others agree; forced: windows closed for want of memory;
+    held: waiting in open windows, or set aside until others agree; forced: windows closed early to save memory;
     resets: counter resets; late_by_input: late words by "source/board", where there are any
     """
 
@@ -68,8 +68,8 @@ class FrameBuilder:
     past it by `lateness_windows`. An input that others of its source have passed by `idle_seconds` of data, or that has
     nothing waiting to be read (`caught_up`) while others passed it by as much, does not hold the watermark. A jump
     ahead of more than `jump_seconds` moves time only when `agree_words` hit words of that input agree on it. When all
-    inputs fall back together it is a counter reset and a new epoch begins. No more than `max_held_words` are held, and
-    fewer than `max_open_windows` stay open: past that, the oldest close, and words for them are late.
+    inputs fall back together it is a counter reset and a new epoch begins. At most `max_held_words` are held, and fewer
+    than `max_open_windows` windows stay open: beyond that the oldest close, and words for them are late.
 
     The frames depend on each input's sequence of words only, not on how it was cut into pushes.
     """
@@ -85,7 +85,7 @@ class FrameBuilder:
         max_held_words: int = 16 << 20,
         max_open_windows: int = fr.OPEN_WINDOWS,
     ) -> None:
-        """Raise ValueError naming the option, what was found and what is allowed."""
+        """Raise ValueError naming the option, what was found and what is expected."""
         for name, value, low, high in (
             ("lateness_windows", lateness_windows, 0, 1 << 20),
             ("idle_seconds", idle_seconds, WINDOW_SECONDS, 1e6),
@@ -158,7 +158,7 @@ class FrameBuilder:
             self._state = self._state._replace(table=table)
 
     def add_source(self, source: int = 0) -> None:
-        """Announce a source, so that it is waited for; `push` does it by itself for one not yet known."""
+        """Announce a source, so that windows wait for it; `push` announces an unknown source automatically."""
         if source in self._names:
             return
         new = np.zeros((len(self._boards), fr.INPUT_COLUMNS), np.int64)
@@ -193,7 +193,7 @@ class FrameBuilder:
         row, kept = self._row(index), int(self._state.control[fr.RUNS])
         for begin in range(0, len(words), CHUNK_WORDS):
             end = min(begin + CHUNK_WORDS, len(words))
-            # what was set aside before or in this chunk may be released in it
+            # words set aside before or in this chunk may be released in it
             self._reserve(end - begin, end - begin)
             st, at = self._state, begin
             while at < end:
@@ -209,7 +209,8 @@ class FrameBuilder:
         closing, runs = int(st.control[fr.CLOSING]), int(st.control[fr.RUNS])
         if not closing:
             return False
-        # sorted here: numba takes seconds to compile a sort; what closes later has higher keys and no fewer words lost
+        # sorted here, since numba takes seconds to compile a sort; windows that close later have higher keys and no
+        # fewer lost words
         rows = st.table[:, :closing]
         for row in (fr.T_CLOSING, fr.T_LATE, fr.T_STRAY):
             rows[row].sort()
@@ -245,7 +246,7 @@ class FrameBuilder:
         return lost
 
     def _keep(self, words: Words, first: int) -> None:
-        """Copy what is held of words that were pushed, in runs from `first` on: they are not ours."""
+        """Copy held words out of the caller's array, in runs from `first` on."""
         st = self._state
         if st.control[fr.DROPPED_RUNS]:
             self._forget_dropped()
@@ -256,7 +257,7 @@ class FrameBuilder:
         keep(st.control, st.runs, st.log, words, first)
 
     def _forget_dropped(self) -> None:
-        """Take runs out whose words are held no more: they would fill a log that is sized for what is held."""
+        """Remove runs whose words are no longer held: they would fill the log, which is sized for held words."""
         st = self._state
         runs = st.runs[: int(st.control[fr.RUNS])]
         held = runs[runs[:, 2] != fr.DROPPED]
@@ -312,7 +313,7 @@ class FrameBuilder:
         return fr.WHOLE_FIELDS + index * fr.SOURCE_COLUMNS
 
     def caught_up(self, source: int, caught_up: bool = True) -> None:
-        """Say whether the source has nothing waiting to be read."""
+        """Set whether the source has nothing waiting to be read."""
         self.add_source(source)
         self._sources[self._names.index(source), fr.S_CAUGHT_UP] = int(caught_up)
 
@@ -351,7 +352,7 @@ class FrameBuilder:
         return closed.frames().gather()
 
     def held(self) -> Frames:
-        """A copy of the windows still open, as they are now; words set aside are not among them."""
+        """A copy of the windows still open, without words set aside."""
         st = self._state
         runs = st.runs[: int(st.control[fr.RUNS])]
         runs = runs[(runs[:, 2] >= 0) & (runs[:, 2] < fr.NO_KEY)]
@@ -397,7 +398,7 @@ class FrameBuilder:
         )
 
     def remarks(self, *, damaged: bool = False) -> list[str]:
-        """What there is to say of the inputs, a line each: late words with what to set, narrow orbit counters.
+        """Remarks on the inputs, a line each: late words with the option to set, narrow orbit counters.
 
         damaged: some words were read from damaged data
         """
@@ -416,7 +417,7 @@ class FrameBuilder:
         return lines
 
     def state(self) -> dict[str, Any]:
-        """All that the builder remembers, as plain numbers and arrays, for `restore`."""
+        """The builder's whole state, as plain numbers and arrays, for `restore`."""
         st = self._state
         compact(st.control, st.runs, st.log, in_log(st))
         c = st.control
@@ -435,7 +436,7 @@ class FrameBuilder:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; its options hold. Raises ValueError when it is of other boards or another version."""
+        """Resume from a state, with its options. Raises ValueError when it is of other boards or another version."""
         if tuple(state["layout"]) != fr.LAYOUT:
             raise ValueError(f"found a builder's state laid out as {state['layout']}, expected {list(fr.LAYOUT)}")
         if tuple(state["boards"]) != self._boards:

@@ -59,7 +59,7 @@ ONE_EPOCH: Final = 1 << KEY_WINDOW_BITS
 
 @compiled
 def is_reset(c: Any, i: int, key: int) -> bool:
-    """Whether the input's time, when it goes to a key of its present epoch, has been reset: not only when it falls.
+    """Whether the input's move to a key of its present epoch is a reset, which need not be a fall.
 
     A jump of more than half the counter's range is rather a fall. One of more than an hour that follows on less than a
     second of data leaves behind what the run before had not yet sent.
@@ -86,9 +86,8 @@ def fall(c: Any, table: Any, runs: Any, i: int, window: int) -> None:
 
 @compiled
 def _adopt(c: Any, table: Any, runs: Any, i: int, window: int) -> None:
-    """Take inputs along that began after the reset: they are where the input falls to, and far from where it was.
-
-    So leftovers of one board do not leave the others, which had none, in the epoch before.
+    """Move inputs that began after the reset into the new epoch: they are near the time the input falls to, and far
+    from its old one. So leftovers of one board do not keep the others, which had none, in the epoch before.
     """
     epoch = c[i + EPOCH]
     key = epoch << KEY_WINDOW_BITS | window
@@ -189,7 +188,7 @@ def take_back(c: Any, table: Any, runs: Any, log: Any, words: Any) -> None:
 
 @compiled
 def _drop(c: Any, table: Any, runs: Any, log: Any, words: Any, r: int) -> None:
-    """Count the words of a run as late, by input as far as a word tells its board."""
+    """Count the words of a run as late, by input where the word shows its board."""
     offset, length, key = runs[r]
     held = (
         words[offset - IN_CHUNK : offset - IN_CHUNK + length] if offset >= IN_CHUNK else log[offset : offset + length]

@@ -52,13 +52,14 @@ from muonstream.framing.windows import set_closed
 from muonstream.words import ORBIT_MASK, ORBIT_SHIFT, WINDOW_SECONDS, WINDOW_SHIFT
 
 PATIENCE_WINDOWS: Final = round(120 / WINDOW_SECONDS)
-"""No input is waited for longer than this, 2 minutes of data, unless the idle time itself is longer."""
+"""No input holds the watermark longer than this, 2 minutes of data, unless the idle time itself is longer."""
 UNHEARD_WORDS: Final = 1 << 14
-"""An input that has not spoken yet is waited for at least until so many words came: past the idle time it is cheap."""
+"""An input without words yet holds the watermark at least until this many words came, which costs little after the idle
+time."""
 LAGGING_WORDS: Final = 1 << 20
 """An input known to come in long packets is waited for while fewer words than this came since."""
 STEPS_BELIEVED: Final = 8
-"""A jump of so many mean steps of an input's own time is believed at once."""
+"""A jump of at most this many mean steps of an input's own time is believed at once."""
 STEPS_AVERAGED: Final = 16
 FEWEST_TURNED_ORBITS: Final = 64
 EARLY_FALL_ORBITS: Final = 512
@@ -83,10 +84,8 @@ def own_jump(c: Any, i: int) -> int:
 
 @compiled
 def patience(c: Any, i: int) -> int:
-    """For how many windows of data an input is waited for.
-
-    By its own pattern: twice the longest lag with which it came back so far, and as long as a pause is usual for it
-    or for the one that leads.
+    """Number of windows for which an input holds the watermark. By its own pattern: twice the longest lag with which it
+    came back so far, and as long as a pause is usual for it or for the one that leads.
     """
     longest = 2 * c[i + LAG] if c[i + NEWEST] >= 0 else PATIENCE_WINDOWS
     return int(max(c[IDLE], min(longest, PATIENCE_WINDOWS), own_jump(c, i), c[LEAD_JUMP]))
@@ -94,7 +93,7 @@ def patience(c: Any, i: int) -> int:
 
 @inlined
 def _passed(c: Any, i: int, windows: int) -> bool:
-    """Whether an input that the others are past by so many windows is waited for no longer."""
+    """Whether an input that the others have passed by this many windows no longer holds the watermark."""
     if windows <= c[IDLE]:
         return False
     most = LAGGING_WORDS if c[i + NEWEST] >= 0 else UNHEARD_WORDS
@@ -112,7 +111,7 @@ def _idle(c: Any, i: int) -> bool:
 
 @compiled
 def update_closed(c: Any, table: Any) -> None:
-    """Close what every holding input is confirmed past by the lateness."""
+    """Close the windows that every holding input is confirmed past by the lateness."""
     hold = NO_KEY
     for i in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
         if c[i + ENDED] == 0 and not _idle(c, i):
@@ -140,7 +139,7 @@ def moved(c: Any, i: int, newest: int, jumped: bool) -> None:
     if newest > c[ALL_TOP]:
         if newest >> KEY_WINDOW_BITS > c[ALL_TOP] >> KEY_WINDOW_BITS:
             for j in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
-                # one that lags has to come to where the first fell before it can fall itself
+                # a lagging input must first reach the place where the first one fell
                 behind = c[ALL_TOP] - c[j + NEWEST]
                 c[j + AT_FALL] = c[j + OWN] + max(0, min(behind, c[LINK]))
         c[ALL_PROGRESS] += min(newest - c[ALL_TOP], limit)

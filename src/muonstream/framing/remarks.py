@@ -1,4 +1,4 @@
-"""What a frame builder has to say of its inputs: why words came late, and orbit counters that are too narrow."""
+"""A frame builder's remarks on its inputs: why words came late, and orbit counters that are too narrow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from muonstream.words import ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDOW_SECONDS
 
 COUNTER_BITS: Final = 32
 FEWEST_FALLS: Final = 2
-"""Two falls at exactly the end of a counter's range are not chance."""
+"""Two falls at exactly the end of a counter's range are not a coincidence."""
 FALLS_IF_SPARSE: Final = 8
-"""With few words a counter's last windows may be empty; then so many falls are wanted."""
+"""With few words a counter's last windows may be empty; then this many falls are required."""
 FEWEST_TURNS: Final = 4
 
 

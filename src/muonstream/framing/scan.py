@@ -50,7 +50,7 @@ from muonstream.framing.windows import add_run, give_time, make_room, slot_of, t
 from muonstream.words import FPGA_SHIFT, HEAD_MASK, HEAD_SHIFT, WINDOW_SHIFT, Head
 
 AT_ONCE: Final = 16
-"""So many words are looked at together, without branching."""
+"""Number of words compared together, without branching."""
 EARLY_MARK: Final = -2
 _HIT: Final = np.uint64(Head.HIT) << np.uint64(HEAD_SHIFT)
 _HEAD_AND_WINDOW: Final = np.uint64(HEAD_MASK) << np.uint64(HEAD_SHIFT) | np.uint64(KEY_WINDOW_MASK) << np.uint64(
@@ -62,7 +62,7 @@ _HEAD_AND_WINDOW: Final = np.uint64(HEAD_MASK) << np.uint64(HEAD_SHIFT) | np.uin
 def _all_usual(words: Any, n: int, usual: Any) -> bool:
     """Whether all of the words from n on are hit words that continue the run.
 
-    Unsigned: where numba must ask whether an index is negative, nothing is done several words at a time.
+    Indices are unsigned: numba's wrap-around check for negative indices would prevent vectorisation.
     """
     other = np.uint64(0)
     first = np.uint64(n)
@@ -73,7 +73,7 @@ def _all_usual(words: Any, n: int, usual: Any) -> bool:
 
 @inlined
 def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, lowest: Any, newest: Any) -> None:
-    """Say from which key up to which words of an input change nothing, and their epoch's key.
+    """Set the range of keys in which words of an input change nothing, and their epoch's key.
 
     In the first windows of an epoch every word's orbit counts: they are marked by a lowest key below 0.
     """
@@ -86,7 +86,7 @@ def _steady(c: Any, i: int, code: int, mask: Any, epoch: Any, lowest: Any, newes
 
 @inlined
 def _continue(current: int, boards: int, want: Any, epoch: Any, lowest: Any, newest: Any) -> Any:
-    """Say which window bits continue the run of the key `current`, for the first so many boards.
+    """Set which window bits continue the run of the key `current`, for the first boards.
 
     Gives what the head and window bits of hit words are that continue it, whichever board they are of: all ones, which
     none has, where boards differ.
@@ -103,7 +103,7 @@ def _continue(current: int, boards: int, want: Any, epoch: Any, lowest: Any, new
 
 @inlined
 def _stop(c: Any, table: Any, current: int, begin: int, end: int) -> int:
-    """How far a run that begins at `begin` may go before more is held than may be, or too many windows are open.
+    """How far a run that begins at `begin` may go before the limit of held words or of open windows is reached.
 
     A run that opens the last window there may be ends with its first word: what closes then must not depend on where
     the run ends, as that is where a push may be cut.
@@ -141,7 +141,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
     while True:
         closed = c[CLOSED]
         if current < NO_KEY:
-            # the run moves on if its window has been closed
+            # the run moves to another window if its own has been closed
             current = max(current, closed + 1)
         if c[RESETS] != resets:
             # only a reset, or one taken back, changes other inputs' epochs
@@ -201,7 +201,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
         c[SCANNED] = scanned + n + 1
         one_epoch = closed >> KEY_WINDOW_BITS == c[ALL_TOP] >> KEY_WINDOW_BITS
         if 0 <= newest[code] < key <= reach(c, i) and closed < key and one_epoch:
-            # time goes on, what happens most: the same as the whole way, with fewer arrays to hand on
+            # time advances, the most frequent case: like the general one, with fewer arrays to pass
             reached(c, i, key)
             update_closed(c, table)
             if key <= c[CLOSED]:
@@ -213,7 +213,7 @@ def scan(c: Any, table: Any, runs: Any, pending: Any, log: Any, source: int, wor
         if key < 0:
             begin = n
             if current < NO_KEY and current >> KEY_WINDOW_BITS > max(c[ALL_TOP], 0) >> KEY_WINDOW_BITS:
-                # the epoch has been taken back
+                # the epoch has been undone
                 current = c[ALL_TOP]
         else:
             if current >= NO_KEY:

@@ -39,7 +39,7 @@ LATE, CONTRADICTED, PENDING_AT = 14, 15, 16
 MARK_SCANNED, LAG, STEP, ALONE, LATE_BY, EARLY, EARLY_TOP, LAST, TURNS, INPUT_COLUMNS = range(17, 27)
 STEP_UNIT: Final = 256
 LAYOUT: Final = (3, WHOLE_FIELDS, SOURCE_COLUMNS, INPUT_COLUMNS, PENDING_WORDS)
-"""A number of its own, to be raised when the meaning of a field changes, and the sizes: states of others do not fit."""
+"""Version of the layout, to be raised when a field's meaning changes, and the sizes; states with others are refused."""
 # rows of `table`: key and count of open windows, by hash; open keys as a heap, the oldest first, and a list of closing
 # keys, which rise; by hash again, while
 # windows are taken out: runs in them, then where the next run goes; beside closing keys: late words, and stray ones,
@@ -59,7 +59,7 @@ def table_size(most_open: int, inputs: int) -> int:
 
 
 class State(NamedTuple):
-    """All that the builder remembers."""
+    """The builder's whole state."""
 
     control: NDArray[np.int64]
     table: NDArray[np.int64]

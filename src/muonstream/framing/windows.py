@@ -46,7 +46,7 @@ from muonstream.framing.state import (
 
 @inlined
 def slot_of(table: Any, key: int) -> int:
-    """Where the key is in the table of open windows, or where it would be."""
+    """The place of a key in the table of open windows, or where it would be inserted."""
     last: int = table.shape[1] - 1
     slot = key & last
     while table[T_KEY, slot] != -1 and table[T_KEY, slot] != key:
@@ -121,7 +121,7 @@ def set_closed(c: Any, table: Any, closed: int) -> None:
 
 @inlined
 def count_words(c: Any, table: Any, key: int, n: int) -> None:
-    """Count n more words in an open window, opening it if need be."""
+    """Count n more words in a window, opening it if needed."""
     slot = slot_of(table, key)
     if table[T_KEY, slot] == -1:
         table[T_KEY, slot] = key
@@ -133,20 +133,21 @@ def count_words(c: Any, table: Any, key: int, n: int) -> None:
 
 @inlined
 def too_much(c: Any) -> bool:
-    """Whether more is held than may be."""
+    """Whether more is held than the limits allow."""
     return bool(c[HELD] > c[MAX_HELD] or c[OPEN] >= c[MOST_OPEN])
 
 
 @compiled
 def make_room(c: Any, table: Any, runs: Any) -> None:
-    """Bound what is held: past the limits the oldest windows close, and who held them back comes late.
+    """Bound what is held: past the limits the oldest windows close, and words of the inputs that held them back are
+    late.
 
     It is called at the very word that passes a limit, and when called again does nothing, so that what closes depends
     on the words alone.
     """
     while too_much(c):
         if c[OPEN] == 0:
-            # words without a time must not pile up for ever; words set aside are bounded themselves
+            # words without a time must not pile up; words set aside are bounded elsewhere
             for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
                 give_time(c, table, runs, NO_KEY + source, c[CLOSED] + 1)
             if c[OPEN] == 0:
@@ -189,7 +190,7 @@ def close_all(c: Any, table: Any, runs: Any) -> None:
     for i in range(c[OPEN]):
         last = max(last, table[T_OPEN, i])
     set_closed(c, table, last)
-    # whatever comes after the end of all is another epoch's concern
+    # any word after the end belongs to another epoch
     for source in range(c[SOURCES_AT], c[SOURCES_END], SOURCE_COLUMNS):
         c[source + S_CURRENT] = NO_KEY + source
 

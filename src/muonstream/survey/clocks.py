@@ -27,7 +27,7 @@ GAP_ORBITS: Final = 11 << 10
 AGREEING: Final = 8
 """Words of a board in a row that must agree before its clock falls or jumps."""
 LONGEST_PACKET: Final = 1024
-"""Packets of so many words or more are counted together."""
+"""Packets of at least this many words are counted together."""
 EVENTS_KEPT: Final = 256
 GAP, FALL = 0, 1
 
@@ -91,11 +91,11 @@ class Clocks:
         return out
 
     def longest_packet(self) -> int:
-        """Hit words in a row of one board, at most."""
+        """The longest row of hit words of one board."""
         return int(max(self.scalars[LONGEST_RUN], self.scalars[RUN]))
 
     def wild(self, board: int) -> tuple[int, int, int]:
-        """A board's words with orbits that no words beside them agreed with: how many, place and orbit of the first.
+        """A board's words with orbits that no neighbouring word agreed with: how many, place and orbit of the first.
 
         Place and orbit are -1 where there are none. Words at the very end count too, unless they are only as far ahead
         as words of this board were before.
@@ -130,7 +130,7 @@ def follow_clocks(words: Words, kinds: NDArray[np.uint8], first: int, state: Any
                 packets[s[RUN_BOARD], min(s[RUN], LONGEST_PACKET)] += 1
                 s[LONGEST_RUN] = max(s[LONGEST_RUN], s[RUN])
             s[RUN_BOARD], s[RUN] = b, 1
-        # words that come twice would look like falls of the counter
+        # repeated words would look like falls of the counter
         if kind == REPEAT:
             continue
         time = np.int64(w & _TIME_MASK)
@@ -181,7 +181,7 @@ def follow_clocks(words: Words, kinds: NDArray[np.uint8], first: int, state: Any
 
 @compiled
 def _candidate(c: Any, s: Any, events: Any, row: Any, b: Any, orbit: Any, place: Any) -> None:
-    """A word far from its board's clock: one more that agrees with those before it, or the first of others."""
+    """Take a word far from its board's clock: it agrees with the candidate, or begins a new one."""
     if c[CHAIN] and orbit >= c[CHAIN_LAST] - BACK_ORBITS:
         step = orbit - c[CHAIN_LAST]
         if step > GAP_ORBITS:

@@ -1,4 +1,4 @@
-"""Which channels' hits come in company: with hits of other channels within the same 800 ns, as a muon's do."""
+"""Which channels' hits coincide with hits of other channels within 800 ns, as a muon's hits do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from muonstream.words import CHANNEL_SHIFT, Words
 COMPANY_BX: Final = 32
 """A slot of time is 32 bunch crossings."""
 OTHERS: Final = 3
-"""A hit is in company when so many other channels have hits in its slot."""
+"""A hit is in company when this many other channels have hits in its slot."""
 
 _SLOTS: Final = 4096
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -67,7 +67,7 @@ def meet(words: Words, kinds: NDArray[np.uint8], state: Any) -> None:
             m[0] = n + 1
             continue
         if n == OTHERS:
-            # those that came first have company only now
+            # the earlier hits of this slot are in company from now on
             for k in range(1, OTHERS + 1):
                 accompanied[m[k]] += 1
             m[0] = n + 1

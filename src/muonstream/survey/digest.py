@@ -20,7 +20,7 @@ from muonstream.words import CHANNEL_MASK, FPGA_MASK, ORBIT_SECONDS, Head
 RATE_BARS: Final = 120
 PACKETS_SHOWN: Final = 6
 FEW_FOR_SILENCE: Final = 30.0
-"""Hits that are expected of a channel before its silence is reported."""
+"""Number of expected hits of a channel from which its silence is reported."""
 
 Array = NDArray[np.int64]
 
@@ -181,7 +181,7 @@ class SurveyDigest:
 
 
 def channel_names(detector: Detector) -> dict[tuple[int, int], str]:
-    """What the detector file calls each (board, channel) it has."""
+    """The detector file's name of each of its (board, channel)."""
     names = {
         (chamber.board, chamber.first_channel + cell): f"{chamber.name} cell {cell}"
         for chamber in detector.chambers
@@ -193,7 +193,7 @@ def channel_names(detector: Detector) -> dict[tuple[int, int], str]:
 
 
 def digest(survey: Survey, detector: Detector) -> SurveyDigest:
-    """What a survey has found so far, by the names of a detector."""
+    """The findings of a survey so far, by the names of a detector."""
     state = survey.clocks
     time_s, live_s = (float(state.scalars[k]) * ORBIT_SECONDS for k in (clocks.TIME_SUM, clocks.LIVE_SUM))
     hits = int(survey.heads[Head.HIT])
@@ -256,7 +256,7 @@ def _board(survey: Survey, detector: Detector, board: int) -> BoardDigest:
     words = max(int(c[clocks.WORDS]), 1)
     packets = state.packets()[board]
     often = sorted(((int(n), int(packets[n])) for n in np.flatnonzero(packets)), key=lambda one: (-one[1], one[0]))
-    # half of the words, not of the packets: a single word now and then says little
+    # the median over words, not over packets: an occasional single word says little
     weight = np.cumsum(packets * np.arange(LONGEST_PACKET + 1))
     addresses = slice(board * (CHANNEL_MASK + 1), (board + 1) * (CHANNEL_MASK + 1))
     seen = survey.seen[addresses]

@@ -1,4 +1,4 @@
-"""Whether TDC and BX values of a board look like those of a TDC: every code, evenly, no bit that stands still."""
+"""Whether the TDC and BX values of a board are plausible: all codes occur, evenly, and no bit is stuck."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BX_BITS: Final = 12
 BX_BIN: Final = 99
 """Evenness of the BX is judged in 36 bins of 99."""
 ENOUGH: Final = 20.0
-"""Hits expected of a code before its absence counts."""
+"""Number of expected hits of a code from which its absence counts."""
 MUON_HITS: Final = 16
 """Hits that come at nearly the same time."""
 SIGMA: Final = 6.0

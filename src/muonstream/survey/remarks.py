@@ -1,4 +1,4 @@
-"""What is worth a look in a survey, in order of importance: one line each, with the number and the place."""
+"""Remarks on a survey, in order of importance: one line each, with numbers and the place."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def remarks(found: SurveyDigest, place: Place = word_place) -> list[Remark]:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, never 0 % or 100 % when it is not."""
+    """A share as a percentage, never rounded to 0 % or 100 %."""
     if share in (0, 1):
         return f"{100 * share:.0f} %"
     value = 100 * share
@@ -342,7 +342,7 @@ def _hot(found: SurveyDigest) -> Iterator[Remark]:
 
 
 def _departures(found: SurveyDigest, place: Place) -> Iterator[Remark]:
-    # where one board's share falls, the others' rises
+    # where one board's share falls, those of the others rise
     fallen = {
         (one.first_word, one.words)
         for one in found.departures
@@ -365,7 +365,7 @@ def _departures(found: SurveyDigest, place: Place) -> Iterator[Remark]:
 
 
 def departure_text(one: Departure) -> str:
-    """What departs, and from what."""
+    """What departs, and from which usual value."""
     if one.what == "rate":
         return f"{one.found:,.0f} hits/s, elsewhere {one.usual:,.0f}"
     return f"{percent(one.found)} {one.what}, elsewhere {percent(one.usual)}"

@@ -16,14 +16,14 @@ OTHER, GOOD, MALFORMED, REPEAT = range(4)
 """Kinds of words in a survey: not a hit; a hit with a possible BX; one without; one that repeats an earlier hit."""
 
 WINDOW_HITS: Final = 8192
-"""A hit is a repeat when the same word is among so many hits before it."""
+"""A hit is a repeat when the same word is among this many hits before it."""
 LOOKS: Final = 64
-"""Hits of one hash that are compared at most, so that no input makes the search quadratic."""
+"""The most hits of one hash that are compared, so that no input makes the search quadratic."""
 RUN_HITS: Final = 8
-"""Repeats in a row, all from equally far before, that are listed as a repeated piece."""
+"""Number of repeats in a row at the same distance that are listed as a repeated piece."""
 RUNS_KEPT: Final = 64
 SAMPLE_HITS: Final = 1 << 13
-"""Different hits in the sample at most; when there are more, every second one is forgotten."""
+"""The most different hits in the sample; beyond that every second one is dropped."""
 
 _HASHES: Final = 1 << 15
 _SLOTS: Final = 1 << 14
@@ -86,7 +86,7 @@ class Repeats:
         return self._scalars, self._ring, self._chain, self._heads, self._runs, self._sample, self._seen
 
     def counts(self) -> RepeatCounts:
-        """What was found so far."""
+        """The repeats found so far."""
         s = self._scalars
         there = self._seen[self._seen[:, 2] > 0]
         occurrences = int(there[:, 2].sum())
@@ -186,7 +186,7 @@ def _sample(w: Any, mixed: Any, place: int, s: Any, sample: Any, seen: Any) -> N
 
 @compiled
 def _thin(s: Any, sample: Any, seen: Any) -> None:
-    """Keep those of the sample that the next bit of their hash admits; what they counted stays exact."""
+    """Keep the hits of the sample that the next bit of their hash selects; their counts stay exact."""
     old_sample, old_seen = sample.copy(), seen.copy()
     seen[:] = 0
     s[SAMPLED] = 0

@@ -1,4 +1,4 @@
-"""What a survey counts by stretches of words, and the stretches that depart strongly from the rest."""
+"""A survey's counts by stretches of words, and the stretches that depart strongly from the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from muonstream.words import ORBIT_SECONDS
 
 FIRST_STRETCH_WORDS: Final = 256
 MOST_STRETCHES: Final = 2048
-"""Past so many stretches, neighbours are merged and stretches become twice as long, so that memory stays bounded."""
+"""Beyond this many stretches, neighbours are merged into stretches twice as long, so that memory stays bounded."""
 
 HEADS: Final = 0
 """Columns of a stretch: words by HEAD (8), then good hits by board (8), then the rest, all of which may be added."""
@@ -23,9 +23,9 @@ COLUMNS: Final = 24
 SIGMA: Final = 6.0
 """Standard deviations by which a share or a rate must depart, however large the departure is."""
 SHARE: Final = 0.05
-"""And the least departure of a share that is reported."""
+"""The smallest departure of a share that is reported."""
 RATE_FACTOR: Final = 3.0
-"""And the least factor between a rate and the usual one."""
+"""The smallest factor between a rate and the usual one that is reported."""
 
 Array = NDArray[np.int64]
 
@@ -135,7 +135,7 @@ def _shares(stretches: Stretches, what: str, part: Array, whole: Array) -> list[
     with np.errstate(invalid="ignore", divide="ignore"):
         share = part / whole
         usual = float(np.median(share[whole > 0])) if (whole > 0).any() else 0.0
-        # a board's packets come whole, so words are not independent: some of them count as one
+        # a board's packets arrive whole, so their words are not independent: each packet counts as one
         spread = np.sqrt(np.maximum(usual * (1 - usual), 0.25 / np.maximum(whole, 1)) * 4 / np.maximum(whole, 1))
         odd = (whole >= 64) & (np.abs(share - usual) > np.maximum(SIGMA * spread, SHARE))
     side = np.where(odd, np.where(share > usual, 1, -1), 0)
@@ -146,7 +146,7 @@ def _shares(stretches: Stretches, what: str, part: Array, whole: Array) -> list[
 
 
 def _rates(stretches: Stretches, hits: Array, live: Array) -> list[Departure]:
-    # of the last stretch, which is cut, little is known
+    # the last stretch is incomplete, so it says little
     timed = (live > 0) & (hits >= 64)
     if timed.sum() < 8:
         return []

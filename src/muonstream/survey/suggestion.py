@@ -16,7 +16,7 @@ COLUMN_CHANNELS: Final = 16
 """Chambers begin and end at multiples of this: four columns of four layers."""
 CHAMBER_CHANNELS: Final = 64
 FEWEST_ACTIVE: Final = 8
-"""Active channels that a chamber must have to be suggested."""
+"""Number of active channels that a chamber must have to be suggested."""
 FEW_OF_COLUMN: Final = 3
 ENOUGH_HITS: Final = 20
 COMPANY: Final = 0.5
@@ -91,13 +91,13 @@ def _singles(detector: Detector) -> dict[str, list[BoardChannel]]:
 
 
 def _wired(chambers: list[Chamber], singles: dict[str, list[BoardChannel]]) -> set[tuple[str, int, int, int]]:
-    """What is connected where, without names and positions."""
+    """The connections of a detector, without names and positions."""
     cells = {("chamber", one.board, one.first_channel, one.cells) for one in chambers}
     return cells | {(what, one.board, one.channel, 1) for what, ones in singles.items() for one in ones}
 
 
 def _specials(mine: list[ChannelDigest]) -> list[tuple[ChannelDigest, str, str]]:
-    """Channels that are not cells: named so already, or by how they behave."""
+    """Channels that are not cells: by the present detector file, or by their behaviour."""
     many = [one for one in mine if one.hits >= ENOUGH_HITS]
     usual = float(np.median([one.in_company for one in many])) if many else 0.0
     active = {one.channel for one in mine}

@@ -30,7 +30,7 @@ from muonstream.words import (
 )
 
 PIECE_WORDS: Final = 1 << 13
-"""Words that all kernels pass before the next are looked at, so that they stay in the cache."""
+"""Number of words that all kernels process before the next ones, so that they stay in the cache."""
 ADDRESSES: Final = (FPGA_MASK + 1) * (CHANNEL_MASK + 1)
 """Board and channel as one number: board * 512 + channel."""
 EXAMPLES: Final = 3
