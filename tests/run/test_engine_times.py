@@ -1,4 +1,4 @@
-"""What an engine's time goes to."""
+"""How an engine's time is measured."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Words in, and what became of each; `held` are not yet counted anywhere else."""
+    """Words received, by what became of them; `held` are not yet counted anywhere else."""
 
     words: int = 0
     hits: int = 0
@@ -22,7 +22,7 @@ class Account:
 
     @property
     def residual(self) -> int:
-        """Words in less the sum of all else: 0, or something was lost."""
+        """Words received minus the sum of all else: 0 unless something was lost."""
         parts = asdict(self)
         return int(parts.pop("words") - sum(parts.values()))
 

@@ -1,4 +1,4 @@
-"""The verdict board of a live run: what its words say, what only the clock says, and who knows of it."""
+"""The verdict board of a live run: verdicts from its words and from the clock, and their acknowledgements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from muonstream.verdicts.levels import Key, Levels, Moment
 from muonstream.verdicts.verdicts import Acknowledgement, Change, Status, Verdicts, as_plain, of_plain, with_known
 
 INTERVAL_S: Final = 0.9
-"""Snapshots that come sooner after the one before are not judged."""
+"""Snapshots that follow the previous one sooner than this are not judged."""
 HISTORY: Final = 500
 OF_READING: Final = frozenset({"stalled", "account", "malformed input", "forced windows", "inputs"})
 """Checks of how words are read; in "stalled", which only the clock can tell, two readings of the same words differ."""
@@ -52,7 +52,7 @@ class Board:
         made = snapshot.verdicts or Verdicts(chambers={c.name: Level.NULL for c in snapshot.detector.chambers})
         if snapshot.run != self._run or made.changes < self._seen:
             for status in self.verdicts.alarms:
-                # whoever was told of it is told that it is over
+                # listeners that were told of it are told that it is over
                 was, key = status.finding.level, status.finding.key
                 self._say(Change(snapshot.wall_time, snapshot.data_time_s, *key, was, Level.NULL, "another run begins"))
             self._begin(snapshot.run)
@@ -83,7 +83,7 @@ class Board:
         self.verdicts = replace(verdicts, worst=max(made.worst, self._worst))
 
     def _shown(self, status: Status) -> Status:
-        """The status with its acknowledgement, which holds while the alarm is not worse than it was then."""
+        """The status with its acknowledgement, which is valid until the alarm gets worse."""
         key, level = status.finding.key, status.finding.level
         if key not in self._known:
             return status
@@ -98,7 +98,7 @@ class Board:
             self._listener(change)
 
     def acknowledge(self, check: str, subject: str, why: str, time: float, name: str = "") -> bool:
-        """Note that somebody, of this name, knows of an alarm; False when there is none such."""
+        """Acknowledge an alarm in this person's name; False when there is no such alarm."""
         with self._lock:
             of_key = [status for status in self.verdicts.statuses if status.finding.key == (check, subject)]
             if not of_key or of_key[0].finding.level <= Level.GOOD:
@@ -109,12 +109,12 @@ class Board:
         return True
 
     def acknowledge_all(self, why: str, time: float, name: str = "") -> int:
-        """Note that somebody knows of every alarm that has not been acknowledged; gives how many these are."""
+        """Acknowledge every alarm that has not been acknowledged; gives how many."""
         open_ones = [status.finding.key for status in self.verdicts.alarms if status.acknowledged is None]
         return sum(self.acknowledge(*key, why, time, name) for key in open_ones)
 
     def retract(self, check: str, subject: str) -> bool:
-        """Take an acknowledgement back; False when there is none."""
+        """Withdraw an acknowledgement; False when there is none."""
         with self._lock:
             if self._known.pop((check, subject), None) is None:
                 return False
@@ -128,7 +128,7 @@ class Board:
         return True
 
     def state(self) -> dict[str, Any]:
-        """What a restarted engine goes on from, as plain types: alarms, history, and who knows of what."""
+        """The state from which a restarted engine resumes, as plain types: alarms, history, acknowledgements."""
         with self._lock:
             return {"run": self._run, "seen": self._seen, "verdicts": as_plain(self.verdicts)}
 
@@ -150,7 +150,7 @@ class Board:
 
 
 def _of_reading(snapshot: Snapshot, age_s: float, *, live: bool) -> Iterator[Finding]:
-    """What is not said by the words that were counted: whether any come, and how their reading went."""
+    """Findings that the counted words do not show: whether words arrive, and how reading them went."""
     thresholds, account = snapshot.detector.thresholds, snapshot.account
     if live and snapshot.state == "running":
         level, limit = graded(age_s, thresholds.stalled_s)
@@ -167,9 +167,9 @@ def _of_reading(snapshot: Snapshot, age_s: float, *, live: bool) -> Iterator[Fin
     text = f"{share:.3%} of the input's words are rows or bytes that could not be made words"
     yield Finding("malformed input", "Stream", level, text, "", share, limit)
     level = Level.MEDIUM if snapshot.forced else Level.GOOD
-    text = f"{snapshot.forced} windows were closed early for want of memory" if snapshot.forced else "none was forced"
+    text = f"{snapshot.forced} windows were closed early to save memory" if snapshot.forced else "none was forced"
     yield Finding("forced windows", "Stream", level, text, value=float(snapshot.forced), limit=0.0, unit="windows")
-    # what is undecided waits for more, until the run ends
+    # undecided bytes wait for more until the run ends
     decided = [report for report in snapshot.inputs if report.status != "waiting" or snapshot.state == "ended"]
     totals = InputTotals.of(decided)
     found = "; ".join(f"{number:,} {what}" for number, what in totals.suspect)

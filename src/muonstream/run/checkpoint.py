@@ -16,7 +16,7 @@ from muonstream.errors import MuonstreamError
 MAGIC: Final = b"muonstate\x00"
 VERSION: Final = 2
 COMPRESS_BELOW_BYTES: Final = 1 << 22
-"""Larger arrays are held words, which compress badly, and time is short."""
+"""Larger arrays are not compressed: they are held words, which compress badly, and saving must be fast."""
 _ARRAY: Final = "\x00array"
 _DTYPES: Final = ("<i8", "<u8", "<f8", "|u1")
 
@@ -26,11 +26,11 @@ dictionaries. Bytes have been compressed by whoever gives them."""
 
 
 class CheckpointError(MuonstreamError):
-    """A state that cannot be gone on from: one line with what was found and what is allowed."""
+    """A state that cannot be resumed: one line with what was found and what is expected."""
 
 
 def pack(state: StateDict) -> bytes:
-    """The state as bytes. Raises TypeError for a value that has no place in one."""
+    """The state as bytes. Raises TypeError for a value of any other type."""
     arrays: list[NDArray[Any]] = []
 
     def plain(value: Any) -> Any:
@@ -87,7 +87,7 @@ def unpack(data: bytes) -> StateDict:
 
 
 def _unpacked(data: bytes, begin: int) -> StateDict:
-    """The state behind the check sum, which says nothing of bytes that somebody else wrote."""
+    """The state behind the check sum, which does not protect against bytes written on purpose."""
     at = begin + 8 + int(np.frombuffer(data, "<u8", 1, begin)[0])
 
     def restored(value: Any) -> Any:
@@ -116,13 +116,13 @@ def _unpacked(data: bytes, begin: int) -> StateDict:
 
 
 _JUDGED_BY: Final = {"thresholds", "description", "estimated"}
-"""What a detector file says that changes no count: a state goes on when it changes, as it does with new guidance."""
+"""Parts of a detector file that change no counts, such as guidance: a state is resumed even if they change."""
 
 
 def identity(catalogue: Catalogue) -> StateDict:
     """What a state needs to be resumed: the same channels and geometry, and the same catalogue of histograms.
 
-    detector_sha256 is of all that identifies a detector, counted_sha256 of what changes counts.
+    detector_sha256 covers all that identifies a detector, counted_sha256 the parts that change counts.
     """
     layout = [(entry.name, entry.shape) for entry in catalogue.entries.values()]
     detector = catalogue.detector
@@ -142,7 +142,7 @@ def _sha256(text: str) -> str:
 def check_identity(found: StateDict, catalogue: Catalogue) -> None:
     """Raise CheckpointError when a state was made with another detector or another catalogue."""
     now = identity(catalogue)
-    # states of older versions have only the first: a threshold that was not there then makes them another's
+    # states of older versions have only the first, which a threshold added since then changes
     compared = "counted_sha256" if "counted_sha256" in found else "detector_sha256"
     if found[compared] != now[compared]:
         name = f"{found['detector']!r}" + (", as it was" if found["detector"] == now["detector"] else "")

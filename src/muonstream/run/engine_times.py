@@ -1,4 +1,4 @@
-"""What an engine's time goes to: seconds of each phase, seconds in kernels, and how long things took, as histograms."""
+"""How an engine spends its time: seconds in each phase, seconds in kernels, and histograms of durations."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ counting: kernels in the engine's own thread, and waiting for those in others; m
 judging: steps of data time; snapshot: making one, held words counted provisionally; saving: the run's state for the
 store; publishing: handing a snapshot to the page, alarms and topics"""
 Lasting = Literal["snapshot", "publishing", "delay"]
-"""What has a histogram: making a snapshot, publishing it, and how long its oldest new words waited to be in one."""
+"""Durations with a histogram: making a snapshot, publishing it, and how long its oldest new words waited for it."""
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 LASTING: Final[tuple[Lasting, ...]] = get_args(Lasting)
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper edges of a histogram's bins, seconds; one bin more is without an end."""
+"""Upper edges of a histogram's bins, seconds; one more bin is unbounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How long something took each time: numbers of times by bin of BOUNDS_S, and all seconds together."""
+    """A histogram of durations: how often by bin of BOUNDS_S, and their sum in seconds."""
 
     counts: tuple[int, ...] = (0,) * (len(BOUNDS_S) + 1)
     sum_s: float = 0.0
@@ -40,10 +40,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class EngineTimes:
-    """What an engine's time went to since it was started.
+    """How an engine spent its time since it was started.
 
     phases: seconds of the engine's own thread, which together are all of its time; kernels_s: seconds in kernels of all
-    threads; spreads: by what they are of
+    threads; spreads: histograms of durations, by name
     """
 
     phases: Mapping[str, float] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class EngineTimes:
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> EngineTimes:
-        """What `as_plain` gave. Raises ValueError, KeyError or TypeError for something else."""
+        """The inverse of `as_plain`. Raises ValueError, KeyError or TypeError for something else."""
         spreads = {
             str(name): Spread(tuple(int(n) for n in counts), float(sum_s))
             for name, (counts, sum_s) in dict(plain["spreads"]).items()
@@ -105,17 +105,17 @@ class Stopwatch:
         return before
 
     def phase(self, phase: Phase) -> _During:
-        """A context: what is done in it is this phase, but for phases within it."""
+        """A context whose time counts as this phase, except for phases within it."""
         return _During(self._switch, phase)
 
     def during(self, phase: Phase, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What a function gives, its time being this phase."""
+        """Call a function, with its time counted as this phase; gives its result."""
         with self.phase(phase):
             return function(*args, **kwargs)
 
     @contextmanager
     def lasting(self, what: Literal["snapshot", "publishing"]) -> Iterator[None]:
-        """The same of a phase that has a histogram of how long it took each time, with all that is within it."""
+        """A context of a phase with a histogram of durations, those of phases within it included."""
         begun = self._clock()
         with self.phase(what):
             yield
@@ -123,7 +123,7 @@ class Stopwatch:
 
     @contextmanager
     def kernel(self) -> Iterator[None]:
-        """What is done meanwhile is a kernel's work, in whatever thread."""
+        """A context whose time counts as a kernel's, in any thread."""
         begun = self._clock()
         try:
             yield

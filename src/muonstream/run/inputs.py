@@ -1,4 +1,4 @@
-"""What a run's inputs became, all together: files seen, read and passed over, and the account of their bytes."""
+"""Totals of a run's inputs: files seen, read and passed over, and the account of their bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from muonstream.formats.block import NO_BYTES, ByteAccount, InputReport, counted
 
 SHOWN: Final = 12
-"""So many of the newest inputs are shown one by one, and as many of those that were passed over."""
+"""Number of the newest inputs shown singly, and of those that were passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class InputTotals:
 
     @classmethod
     def of(cls, reports: Sequence[InputReport]) -> InputTotals:
-        """Add up what became of inputs."""
+        """Add up the reports of inputs."""
         read = [report for report in reports if report.status == "read"]
         return cls(
             seen=len(reports),
@@ -51,7 +51,7 @@ class InputTotals:
 
     @property
     def suspect(self) -> list[tuple[int, str]]:
-        """What should not be in good inputs: how many, of what."""
+        """Counts of what good inputs do not have, with their names."""
         found = [
             (self.bytes.padding, "bytes of padding"),
             (self.bytes.passed_over, "bytes passed over"),
@@ -71,7 +71,7 @@ class InputTotals:
 
     @property
     def line(self) -> str:
-        """One line: how many bytes of how many inputs, and what they became."""
+        """One line: how many bytes of how many inputs, and how they were used."""
         parts = [
             f"{number:,} {name.replace('_', ' ')}"
             for name, number in self.bytes.as_dict().items()

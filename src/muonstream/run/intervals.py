@@ -1,4 +1,4 @@
-"""Counts of equal intervals of data time, one after another: what the course's results are made of."""
+"""Counts of successive equal intervals of data time, from which the course's results are made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Intervals:
     """
 
     def __init__(self, catalogue: Catalogue, *, windows: int, in_order: bool = True) -> None:
-        """Intervals of so many windows. Raises ValueError when there are none."""
+        """Intervals of a number of windows. Raises ValueError when there are none."""
         if windows < 1:
             raise ValueError(f"windows: found {windows}, expected 1 or more")
         self.catalogue = catalogue
@@ -49,7 +49,7 @@ class Intervals:
 
     @staticmethod
     def windows_of(seconds: float) -> int:
-        """How many windows come nearest to so many seconds, at least 1."""
+        """The number of windows nearest to a time in seconds, at least 1."""
         return max(round(seconds / WINDOW_SECONDS), 1)
 
     @property
@@ -62,7 +62,7 @@ class Intervals:
         return (key >> KEY_WINDOW_BITS << KEY_WINDOW_BITS) + (key & KEY_WINDOW_MASK) // self.windows
 
     def pieces(self, frames: Frames) -> Iterator[Frames]:
-        """The same frames, cut where an interval begins."""
+        """The frames, cut where an interval begins."""
         keys = frames.keys
         numbers = (keys >> KEY_WINDOW_BITS << KEY_WINDOW_BITS) + (keys & KEY_WINDOW_MASK) // self.windows
         edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(keys)]
@@ -112,7 +112,7 @@ class Intervals:
         return new
 
     def drop(self, sequence: int) -> None:
-        """The intervals up to this one are where they should be, and need not be kept."""
+        """The intervals up to this one have been delivered and need not be kept."""
         while self.closed and self.closed[0].sequence <= sequence:
             self.closed.popleft()
 

@@ -1,4 +1,4 @@
-"""What makes a run's numbers doubtful: inputs that were read as what they are not, words that were lost."""
+"""Reasons to doubt a run's numbers: inputs read in the wrong form, words that were lost."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
 
 ENOUGH_ROWS: Final = 100
-"""From so many rows of a text on, most of them must be good."""
+"""From this many rows of a text on, most of them must be good."""
 
 
 def misread(snapshot: Snapshot) -> str:
-    """A line about the first input that mostly was not what it was read as, "" without such an input.
+    """A line about the first input that mostly did not fit the form it was read as, "" without such an input.
 
     Those are texts with mostly malformed rows, and binary files with mostly bytes out of step. All rows of a short text
     must be malformed for that.

@@ -22,20 +22,20 @@ from muonstream.run.engine_times import EngineTimes
 from muonstream.verdicts.verdicts import Verdicts
 
 UNMERGED, UNMERGED_ROWS = 64, 1 << 14
-"""So many contributions, or rate rows in them, wait to be merged together: more would not stay in the cache."""
+"""Number of contributions, or rate rows in them, that are merged together: more would not stay in the cache."""
 
 RATE_OVER_S = 10.0
-"""Throughput is that of so long by the wall clock: Spark's words come a micro-batch at a time."""
+"""Throughput is averaged over this much wall-clock time, since Spark's words come a micro-batch at a time."""
 
 State = Literal["waiting", "running", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What a builder and its reader say of the words that the kernel has not seen.
+    """Counts by a builder and its reader of words that the kernel has not seen.
 
     words: all that came in, malformed rows among them; late, stray, held: as the builder counts them;
-    malformed: rows or bytes that could not be words; forced: windows closed early for want of memory
+    malformed: rows or bytes that could not be words; forced: windows closed early to save memory
     lag_messages: how many messages wait at the source, None where that is not known; restarts: of this run's engine
     engine: what else the engine says of itself, as names and values; inputs: the files and streams behind the words
     """
@@ -57,7 +57,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run as it stands: absolute values, so that showing one twice does no harm.
+    """The state of a run in absolute values, so that showing one twice does no harm.
 
     data_time_s: of the newest hit, since the first, gaps included; live_time_s: gaps left out
     wall_time, data_wall_time: unix seconds, when this was made and when data last arrived
@@ -126,9 +126,9 @@ class Monitor:
         self._words_seen = 0
 
     def add(self, contribution: Contribution) -> None:
-        """Merge what some windows add."""
+        """Merge the contribution of some windows."""
         self.total += contribution.total
-        # only what is needed: the memory of the rest is used again at once
+        # keep only what is needed, so that the memory of the rest is reused at once
         self._unmerged.append((contribution.keys, contribution.rows))
         if isinstance(contribution, MuonContribution):
             self._muons = newest([*self._muons, *contribution.events])
@@ -179,7 +179,7 @@ class Monitor:
         return other
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain numbers and arrays, for `restore`."""
+        """The monitor's state as plain numbers and arrays, for `restore`."""
         self._merge_rates()
         slots = sorted(self._slots)
         recent = [self._slots[slot] for slot in slots]
@@ -197,7 +197,7 @@ class Monitor:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same catalogue."""
+        """Resume from a state of the same catalogue."""
         self.total = state["total"]
         self._rates.restore(state["rates"])
         self._recent_rates.restore(state["recent_rates"])
@@ -207,7 +207,7 @@ class Monitor:
         self._unmerged_rows = 0
         self._sequence = int(state["sequence"])
         self._data_wall_time = float(state["data_wall_time"])
-        # states written before there was such a time have none
+        # states written by older versions have no such time
         self._begun_wall_time = float(state.get("begun_wall_time", 0.0))
         self._words_seen = int(state["words_seen"])
         self._came = deque([(time.monotonic(), self._words_seen)])
@@ -221,7 +221,7 @@ class Monitor:
     def snapshot(
         self, intake: Intake, *, state: State = "running", provisional: Contribution | None = None
     ) -> Snapshot:
-        """The run as it stands, with what is still held added provisionally if it is given."""
+        """A snapshot of the run, with the words still held added provisionally if given."""
         self._sequence += 1
         now, wall_time = time.monotonic(), time.time()
         self._came.append((now, intake.words))

@@ -1,4 +1,4 @@
-"""What reconstruction has found in a run, as plain JSON types."""
+"""The results of reconstruction in a run, as plain JSON types."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from muonstream.statistics.core import fit_core
 def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
     """Segments, tracks, residuals, velocity and efficiency of a snapshot with muons.
 
-    Shares come with their Wilson interval of one standard deviation; what there was too little data for is None.
+    Shares come with their Wilson interval of one standard deviation; values for which there are too few data are None.
     """
     catalogue, total = snapshot.catalogue, snapshot.total
     counts = catalogue.view(total, "muon_counts")
@@ -41,7 +41,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "chambers": {
             str(chamber.number): {
                 **_chamber(catalogue, snapshot, c),
-                # by the line through other chambers of the view, or the one there is
+                # by the line through other chambers of the view, or through the only other one
                 "efficiency": _share(int(found[c]), int(expected[c])),
                 # of muons that every other chamber saw, in both views
                 "efficiency_tagged": _share(int(tagged_found[c]), int(tagged[c])),
@@ -79,7 +79,7 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
 
 
 def _resolution(catalogue: Catalogue, total: Counts, c: int) -> dict[str, float | None]:
-    """Of single hits: the width of the misfit's core, and the share of segments with a wrong hit."""
+    """The resolution of single hits: the width of the misfit's core, and the share of segments with a wrong hit."""
     fit = fit_core(catalogue.entries["misfit"].axis.centres, catalogue.view(total, "misfit")[c, 1:-1])
     return {
         "core_um": None if fit is None else 1000 * fit.sigma,

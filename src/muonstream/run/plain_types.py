@@ -1,4 +1,4 @@
-"""Values that came as JSON, checked against the types that a dataclass says."""
+"""Checks values read from JSON against the types of a dataclass's fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST: Final = 1 << 63
 
 
 def check_fields(value: Any, skipped: frozenset[str] = frozenset()) -> None:
-    """Check the fields of a dataclass, all but those skipped. Raises TypeError naming the first that is wrong."""
+    """Check the fields of a dataclass, except for those skipped. Raises TypeError naming the first that is wrong."""
     hints = get_type_hints(type(value))
     for field in fields(value):
         if field.name not in skipped and not _fits(getattr(value, field.name), hints[field.name]):

@@ -13,7 +13,7 @@ def course_results(interval: Interval, catalogue: Catalogue, *, run: str, unix_t
 
     Index (unix time), Run, Sequence, Total Count (hits of all chambers), and Chamber_N with Count and Hist_1 to Hist_4,
     each with Bins (left edges) and Counts: TDC channel, active cells by orbit, TDC channel with scintillator, drift
-    time in ns. A consumer that drops what it has had by Run and Sequence counts nothing twice.
+    time in ns. A consumer that drops repeated Run and Sequence counts nothing twice.
     """
     counts = interval.counts
     chambers = catalogue.chamber_hits(counts).tolist()

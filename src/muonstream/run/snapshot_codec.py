@@ -1,4 +1,4 @@
-"""Snapshots as bytes and back, whole: what the topic `snapshots` carries.
+"""Snapshots as bytes and back, complete: the messages of the topic `snapshots`.
 
 Layout: 4 bytes `MUSN`, a version byte, then zlib data of a header and arrays, little endian, as `packing` has them.
 The header has the snapshot's plain values, its detector, and the arrays' names, types and shapes. Numbers come back as
@@ -30,7 +30,7 @@ from muonstream.verdicts.verdicts import as_plain, of_plain
 MAGIC: Final = b"MUSN"
 VERSION: Final = 1
 RATE_BINS: Final = 600
-"""Rates are thinned to about so many bins, the number that the page shows."""
+"""Rates are thinned to about this many bins, the number that the page shows."""
 MOST_BYTES: Final = 512 << 10
 MOST_INFLATED_BYTES: Final = 256 << 20
 PLAIN: Final = (
@@ -54,11 +54,11 @@ PLAIN: Final = (
 )
 """The fields that JSON holds as they are; the others are converted field by field."""
 _CONVERTED: Final = frozenset({"detector", "catalogue", "total", "recent", "rates", "verdicts"})
-"""Fields that are made of what JSON has, and checked by that."""
+"""Fields of JSON's types, which are checked against them."""
 _BROKEN: Final = (ValueError, LookupError, AttributeError, OverflowError, RecursionError, DetectorError)
-"""What broken values lead to, but for the TypeError that names one."""
+"""Errors that broken values cause, besides the TypeError that names one."""
 INPUTS: Final = 50
-"""So many of the newest inputs travel with a snapshot."""
+"""Number of the newest inputs that a snapshot carries."""
 RATES: Final = ("time_s", "hits_hz", "scintillator_hz", "active_cells")
 RESETS: Final = "resets_s"
 """Not in snapshots of older versions."""

@@ -1,4 +1,4 @@
-"""The summary of a run: everything counted, as plain JSON types."""
+"""The summary of a run: all counts, as plain JSON types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from muonstream.verdicts.verdicts import verdicts_summary
 
 @dataclass(frozen=True, slots=True)
 class CountedRun:
-    """A run that was read: its name and number, its files, and what was counted."""
+    """A run that was read: its name and number, its files, and its counts."""
 
     run: Run
     files: tuple[str, ...]
@@ -25,13 +25,12 @@ class CountedRun:
 
 
 def total_of(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """What several runs of one detector have together: counts, account, live time, gaps, resets and others added up.
-
-    What a sum of runs does not have, such as rates against time, is the last run's.
+    """The sum of several runs of one detector: counts, account, live time, gaps, resets and others. Values that have no
+    sum, such as rates against time, are the last run's.
     Raises ValueError for no runs.
     """
     if not snapshots:
-        raise ValueError("found no runs, expected is at least one")
+        raise ValueError("found no runs, expected at least one")
     if len(snapshots) == 1:
         return snapshots[0]
     accounts = [snapshot.account.as_dict() for snapshot in snapshots]

@@ -46,7 +46,7 @@ export function showNumbers(numbers, colors) {
     byId("breaks"),
     [
       numbers.gaps || numbers.resets ? `${count(numbers.gaps, "gap")}, ${count(numbers.resets, "reset")}` : "no gap",
-      ...(numbers.forced ? [`${count(numbers.forced, "window")} closed early for want of memory`] : []),
+      ...(numbers.forced ? [`${count(numbers.forced, "window")} closed early to save memory`] : []),
     ].join(", "),
   );
   showChambers(numbers.chambers, colors);
