@@ -1,1 +1,1 @@
-"""What the counts say of the detector: findings, levels, the time line, notices."""
+"""Verdicts on the detector from its counts: findings, levels, the time line, notices."""

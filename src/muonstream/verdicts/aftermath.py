@@ -22,7 +22,7 @@ OF_LONG: Final = frozenset({"efficiency", "occupancy"})
 find is that silence."""
 OF_SCINTILLATOR: Final = frozenset({"t0", "board step"})
 LATE_FOR_S: Final = 120.0
-"""Chambers with few hits show for so long after the others that the scintillator is in time again."""
+"""Chambers with few hits show this much later than the others that the scintillator is in time again."""
 NEARLY_NS: Final = 5.0
 
 
@@ -73,7 +73,7 @@ class Aftermath:
         return replace(judgement, findings=findings)
 
     def _left(self, judgement: Judgement, windows: Windows, live_s: float) -> Iterator[Finding]:
-        # when a fault ended is known to a step
+        # the end of a fault is known to within a step
         reach_s = {
             **dict.fromkeys(OF_BRIEF, windows.brief.seconds + STEP_S),
             **dict.fromkeys(OF_CROSSED, windows.crossed.seconds + STEP_S),
@@ -98,7 +98,7 @@ class Aftermath:
             yield finding
 
     def _is_of_scintillator(self, finding: Finding, live_s: float) -> bool:
-        """Whether a shift of time is what the scintillator's was, or a part of it."""
+        """Whether a shift of time agrees with the scintillator's, or is a part of it."""
         if finding.check not in OF_SCINTILLATOR or finding.level <= Level.GOOD or finding.value is None:
             return False
         shift, late = finding.value, self._late_ns

@@ -17,14 +17,14 @@ Array = NDArray[np.int64]
 
 
 LIVING_SHARE: Final = 0.1
-"""A cell is alive, for the typical number of hits, with this part of the hits of its chamber's upper quartile."""
+"""For the typical number of hits, a cell is alive with this fraction of the hits of its chamber's upper quartile."""
 FEWEST_NAMED: Final = 4
-"""So many dead cells of a chamber are one alarm, of the chamber; fewer are one each."""
+"""From this many dead cells on a chamber has one alarm for all; fewer have one each."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellCounts:
-    """A chamber's hits by cell in some live time (int64[cells]): all, and those that are known to be no noise.
+    """A chamber's hits by cell in some live time (int64[cells]): all, and those known not to be noise.
 
     explained: hits in orbits with a passage time, or on segments
     """
@@ -85,11 +85,11 @@ def judge_cells(
             found.append(finding)
             levels[cell] = finding.level
             odd[cell] = True
-        # before a noisy cell is bad too
+        # first, since a noisy cell is bad too
         dead = levels == Level.BAD
     else:
         levels[:] = Level.NULL
-    # what is too much in hertz is too much whatever the others have
+    # the absolute limit in hertz holds whatever the other cells have
     for finding, cell in _noisy(chamber, thresholds, now, before if enough else None, known | dead, enough=enough):
         found.append(finding)
         levels[cell] = max(int(levels[cell]), finding.level)
@@ -109,7 +109,7 @@ def _gathered(
     dead: NDArray[np.bool_],
     known: NDArray[np.bool_],
 ) -> list[Finding]:
-    """The findings with one for each cause: cells of a dead layer or row, or of very many, are not named each."""
+    """One finding for each cause: cells of a dead layer or row, or of a large number, are not named singly."""
     alive = ~known
     rows, of_rows = _rows(chamber, thresholds, dead, known)
     single = dead & ~of_rows
@@ -131,7 +131,7 @@ def _gathered(
 
 
 def _ranges(numbers: Array) -> str:
-    """Rising numbers for people: 0 to 3, 7."""
+    """Rising numbers as text: 0 to 3, 7."""
     parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     return ", ".join(f"{part[0]}" if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts if len(part))
 
@@ -178,7 +178,7 @@ def _noisy(
         hz = n / now.seconds
         subject = cell_name(chamber, int(cell))
         judged = []
-        # the gravest of: too many a second, too many for its chamber, too many for what it was
+        # the gravest of: too many a second, for its chamber, or compared with before
         if n >= thresholds.min_hits:
             level, limit = graded(hz, thresholds.noisy_cell_hz)
             judged.append((level, limit, hz, "Hz", f"{hz:.1f} Hz of noise, beyond {limit:g} Hz"))

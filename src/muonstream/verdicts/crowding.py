@@ -1,4 +1,4 @@
-"""Verdicts on crowds: hits so many at once that some were not compared, or not tried, for the work to be bounded."""
+"""Verdicts on crowds: so many hits at once that some were left out to bound the work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from muonstream.verdicts.findings import Finding, graded
 
 
 def judge_crowding(catalogue: Catalogue, counts: Counts) -> Iterator[Finding]:
-    """The verdicts on what was given up, where anything was; counts: int64[size], of a stretch of data."""
+    """The verdicts on hits and choices that were given up, if any; counts: int64[size], of a stretch of data."""
     limits = catalogue.detector.thresholds.lost_words
     for c, chamber in enumerate(catalogue.detector.chambers):
         given_up = int(catalogue.view(counts, "pair_given_up")[c, 0])

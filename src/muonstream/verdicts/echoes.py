@@ -54,7 +54,7 @@ def _afterpulses(
 
 
 def _crosstalk(catalogue: Catalogue, chamber: int, hits: Counts, pairs: Counts, orbits: int) -> Iterator[Finding]:
-    """Pairs of neighbours, each kind beside those that lie alike: muons bring some together, by where wires are."""
+    """Pairs of neighbours, each kind compared with pairs of the same geometry, of which muons make some coincide."""
     room, thresholds = catalogue.detector.chambers[chamber], catalogue.detector.thresholds
     worst, where = 0.0, "no pair of cells"
     # of one layer the next channel is the next cell

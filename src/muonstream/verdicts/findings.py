@@ -1,4 +1,4 @@
-"""Findings: what a check says of a part of the detector, and how levels come about."""
+"""Findings: the result of a check on a part of the detector, and the rules for levels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def worst(levels: Iterable[Level]) -> Level:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found of one subject.
+    """The result of one check on one subject.
 
     check: its name, as `t0`; subject: as `Chamber 3`, or `Chamber 3 cell 40`; part: the chamber it belongs to, or ""
-    value, limit: the number and what it is held against, in `unit`; reason: one line for people
+    value, limit: the number and the limit it is compared with, in `unit`; reason: one line for people
     """
 
     check: str
@@ -37,7 +37,7 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it is about: check and subject."""
+        """Its key: check and subject."""
         return self.check, self.subject
 
     def as_plain(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Judgement:
     findings: tuple[Finding, ...]
     cells: tuple[NDArray[np.int8], ...]
     wrong: frozenset[str] = field(default=frozenset())
-    """What keeps these data from being what later data are compared with, by names that stay while it lasts."""
+    """Reasons not to compare later data with these, by names that stay the same while a problem lasts."""
 
 
 def median(values: NDArray[Any]) -> float:
@@ -75,7 +75,7 @@ def median(values: NDArray[Any]) -> float:
 def graded(value: float, limits: tuple[float, float], *, chance: bool = False) -> tuple[Level, float]:
     """The level of a value that should be small, and the limit that it passed or has next.
 
-    chance: whether chance alone may bring such a value: then it is Good, whatever it is
+    chance: whether such a value may be a fluctuation: then it is Good, whatever it is
     """
     medium, bad = limits
     if chance:

@@ -111,7 +111,7 @@ class Windows:
 
     @property
     def compared(self) -> Exposure | None:
-        """What is compared with."""
+        """The data to compare with."""
         return self.reference or self.before
 
 
@@ -172,7 +172,7 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
 
 
 def _muons(catalogue: Catalogue, chamber: int, windows: Windows, odd: NDArray[np.bool_]) -> Iterator[Finding]:
-    """What reconstruction tells of a chamber, whose rate of segments is compared with what it was.
+    """The verdicts from reconstruction on a chamber, whose rate of segments is compared with its earlier one.
 
     odd: cells that have a finding of their own, which are not judged again by their efficiency
     """
@@ -190,7 +190,7 @@ def _muons(catalogue: Catalogue, chamber: int, windows: Windows, odd: NDArray[np
 
 
 def judge_hits(catalogue: Catalogue, windows: Windows) -> Finding:
-    """Whether there are hits at all: without them nothing is known of the detector."""
+    """Whether there are any hits: without them nothing is known of the detector."""
     fewest = catalogue.detector.thresholds.min_hits
     run, step = windows.run, windows.step
     words = sum(catalogue.words_by_kind(run.counts).values())
@@ -209,7 +209,7 @@ def judge_hits(catalogue: Catalogue, windows: Windows) -> Finding:
 
 
 def judge_lost(catalogue: Catalogue, lost: Lost) -> Iterator[Finding]:
-    """Whether words are lost, make no sense, or are of channels that the detector file does not know."""
+    """Whether words are lost, invalid, or of channels that the detector file does not have."""
     thresholds = catalogue.detector.thresholds
     for kind in ("late", "stray", "malformed", "unmapped"):
         limits = thresholds.unmapped_words if kind == "unmapped" else thresholds.lost_words
@@ -315,7 +315,7 @@ def judge_noise(
 
 
 def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Finding]:
-    """The scintillator's rate against what was; and whether there is any word of it, which needs no time before."""
+    """The scintillator's rate compared with before, and whether it has any words, which needs no comparison."""
     thresholds = catalogue.detector.thresholds
     if not catalogue.detector.scintillators:
         return
@@ -341,7 +341,7 @@ def judge_scintillator(catalogue: Catalogue, windows: Windows) -> Iterator[Findi
 
 
 def judge_active_cells(catalogue: Catalogue, chamber: int, now: Exposure, usual: Exposure) -> Iterator[Finding]:
-    """The mean number of active cells in a chamber's orbits against what was."""
+    """The mean number of active cells in a chamber's orbits compared with before."""
     name, thresholds = catalogue.detector.chambers[chamber].name, catalogue.detector.thresholds
     means: list[float] = []
     errors: list[float] = []

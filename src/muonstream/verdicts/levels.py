@@ -1,4 +1,4 @@
-"""Levels with hysteresis: what has lasted long enough is shown, and what is shown does not flap."""
+"""Levels with hysteresis: a level is shown once it has lasted long enough, so that it does not flap."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.verdicts import Change, Status
 
 WORSE_AFTER_S: Final = 2.0
-"""A worse level has to last so long before it is shown: of steps of data time two have to show it."""
+"""A worse level must last this long before it is shown: two steps of data time must have it."""
 SLOWLY_WORSE_AFTER_S: Final = 10.0
 SLOWLY_WORSE: Final = frozenset({"velocity", "board step"})
 """These have to be worse for longer: while times jump, a box of before and after looks like a wider one, and where all
 have jumped some boxes show it before others."""
 BETTER_AFTER_S: Final = 10.0
-"""And a better one so long: verdicts do not flap."""
+"""A better level must last this long before it is shown."""
 RELEASE: Final = 0.8
 """A level is left when its value is below this part of the limit that it passed."""
 
@@ -89,7 +89,7 @@ class Levels:
 
 def _over(finding: Finding) -> Finding:
     """The finding in place of one that is no longer made: for cells, only what is not Good is found."""
-    if finding.check == "stalled":  # no words are due any more, which does not say that they came again
+    if finding.check == "stalled":  # no more words are due, which does not mean that they came again
         return replace(finding, level=Level.NULL, value=None, reason="the run has ended")
     return replace(finding, level=Level.GOOD, value=None, reason="back to normal")
 

@@ -21,11 +21,11 @@ from muonstream.verdicts.findings import Finding, change, graded
 FEWEST_OF_SIDES: Final = 30
 """Segments of one choice of sides, for their mean misfit."""
 BAND_MM: Final = 3
-"""Residuals by distance are looked at in bands of so many mm."""
+"""Residuals by distance are judged in bands of this width, mm."""
 VELOCITY_ERROR: Final = 0.004
-"""A drift velocity is judged by segments when they tell it so well."""
+"""A drift velocity is judged by segments if its relative error is below this."""
 SHARE_SIGMAS: Final = 3.0
-"""A share is out of line when its interval of so many standard deviations is."""
+"""A share is out of line when its interval of this many standard deviations is."""
 
 
 def judge_muons(
@@ -67,7 +67,7 @@ def _segments(catalogue: Catalogue, chamber: int, change_of_rate: tuple[float, f
 def _missing(
     check: str, subject: str, part: str, found: int, expected: int, limits: tuple[float, float], what: str
 ) -> Finding:
-    """The finding of a share that is missing; one that chance may bring is Good."""
+    """The finding on a missing share; one that may be a fluctuation is Good."""
     missing = 1 - found / expected
     chance = 1 - wilson(found, expected, SHARE_SIGMAS)[1] <= limits[0]
     level, limit = graded(missing, limits, chance=chance)
@@ -119,7 +119,7 @@ def _cells(catalogue: Catalogue, counts: Counts, name: str, chamber: int) -> NDA
 
 
 def _residuals(catalogue: Catalogue, chamber: int, now: Counts) -> Iterator[Finding]:
-    """How well single hits are measured, how many are wrong, and whether a layer is out of place.
+    """The resolution of single hits, the share of wrong ones, and whether a layer is displaced.
 
     By the misfit, the one combination of a segment's hits that vanishes for a straight track: its width is that of one
     hit. A fit's own residuals have a mean of 0 whatever is wrong, but the misfit's mean by sides tells of layers.
@@ -162,7 +162,7 @@ def _layer_shift(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
 
 
 def _xt_relation(catalogue: Catalogue, chamber: int, now: Counts) -> Finding:
-    """Whether drift times mean the distances that a constant velocity says: residuals by distance from the wire.
+    """Whether distance is drift time times a constant velocity, by residuals against the distance from the wire.
 
     A fit has residuals of its own hits, which are some 7 % of what the relation is off by.
     """

@@ -1,4 +1,4 @@
-"""A message's title and text: what, where, since when, value and limit, what to do, and where the page is."""
+"""A message's title and text: check, subject, since when, value and limit, what to do, and the page's address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from muonstream.verdicts.notices import Entry, Kind, Message
 
 MOST_LINES: Final = 25
-"""Alarms of a digest that are named; of more it says how many."""
+"""Number of alarms that a digest names; the rest are counted."""
 
 
 def when(time: float, zone: tzinfo | None = None) -> str:

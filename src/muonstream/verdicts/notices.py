@@ -1,8 +1,8 @@
 """Notices: which messages people get about alarms, and when. Pure: time and changes in, messages out.
 
 An alarm is mentioned when it begins, when it gets worse, when it is over, and now and then while it has not been
-acknowledged. At most `limit` messages are sent in an hour. What does not fit waits for a digest, so that every alarm
-is mentioned, and whoever was told that one is on is told that it is over.
+acknowledged. At most `limit` messages are sent in an hour. Alarms beyond that wait for a digest, so that every alarm is
+mentioned, and the end of each that was mentioned as on.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ HOUR_S: Final = 3600.0
 SINGLY: Final = 3
 """More alarms than these that wait at the same time share a message."""
 BURST_S: Final = 1.0
-"""An alarm waits so long for others that come with it, as all cells of a chamber do."""
+"""An alarm waits this long for others with the same cause, such as all cells of a chamber."""
 GATHER_S: Final = 300.0
-"""When single messages are used up, a digest waits so long for more alarms."""
+"""When the hour's single messages are used up, a digest waits this long for more alarms."""
 RETRY_S: Final = 60.0
 MOST_RETRY_S: Final = 900.0
 """After a message that could not be sent: the first pause, doubled each time, and the longest."""
 MOST_WAITING: Final = 2000
-"""Alarms that may wait; beyond that those that began first are only counted."""
+"""The most alarms that wait; beyond that those that began first are only counted."""
 
 Key = tuple[str, str]
 
 
 class Kind(Enum):
-    """What a message is about."""
+    """The kinds of messages."""
 
     BEGINS = "begins"
     WORSE = "worse"
@@ -99,13 +99,13 @@ class Message:
 
     @property
     def level(self) -> Level:
-        """The highest level that is on; Good when all of it is over."""
+        """The highest level that is on; Good when all alarms are over."""
         return max((entry.event.level for entry in self.entries if entry.event.on), default=Level.GOOD)
 
 
 @dataclass(slots=True)
 class _Alarm:
-    """An alarm that is on or has something to be said: as it is, and as the reader believes it to be."""
+    """An alarm that is on or has unreported changes: its present level, and the one last reported."""
 
     event: Event
     told: Level
@@ -141,7 +141,7 @@ class Notices:
 
     @property
     def waiting(self) -> int:
-        """Alarms of which something is still to be said."""
+        """Alarms with unreported changes."""
         return sum(alarm.waits_since is not None for alarm in self._alarms.values()) + self._uncounted
 
     def take(self, now: float, event: Event) -> None:
@@ -162,11 +162,11 @@ class Notices:
             if alarm.waits_since is None:
                 alarm.waits_since = now
         else:
-            alarm.waits_since = None  # got worse and better again before anything could be said of it
+            alarm.waits_since = None  # got worse and better again before it could be reported
         self._forget()
 
     def _forget(self) -> None:
-        """Keep the number of those that wait bounded; what is given up is counted."""
+        """Bound the number of waiting alarms; those given up are counted."""
         if len(self._alarms) <= MOST_WAITING:
             return
         for key, alarm in self._alarms.items():
@@ -211,7 +211,7 @@ class Notices:
             if used < self._singles and not self._held:
                 return self._digest(waiting, held=False) if together else self._single(waiting[0])
             if used < self._limit if last else now >= self._digest_at(now, first):
-                # single messages are used up: unless none was sent, these had to wait
+                # the hour's single messages are used up: unless none was sent, these had to wait
                 return self._digest(waiting, held=self._held or (bool(self._sent) and not last))
             self._held = True
             return None
@@ -222,7 +222,7 @@ class Notices:
         return None
 
     def sent(self, now: float, message: Message) -> None:
-        """The message went out."""
+        """The message was sent."""
         self._sent.append(now)
         self._failures, self._retry_at = 0, 0.0
         for entry in message.entries:
@@ -240,7 +240,7 @@ class Notices:
             self._held = any(alarm.waits_since is not None for alarm in self._alarms.values()) and self._held
 
     def failed(self, now: float) -> float:
-        """The message did not go out: its alarms go on waiting. Gives the seconds until it is tried again.
+        """The message was not sent: its alarms continue to wait. Gives the seconds until it is retried.
 
         This does not count against the hour's messages, since none was delivered.
         """
@@ -260,13 +260,13 @@ class Notices:
             self._sent.popleft()
 
     def _free_at(self, now: float, slots: int) -> float:
-        """When fewer than so many messages were sent in the hour before."""
+        """The time from which fewer than this many messages were sent in the hour before."""
         if slots < 1:
             return float("inf")
         return now if len(self._sent) < slots else max(now, self._sent[-slots] + HOUR_S)
 
     def _digest_at(self, now: float, first: float) -> float:
-        """When what has waited since `first` may go into a digest: at once if the last message is an hour ago."""
+        """When alarms waiting since `first` may go into a digest: at once if the last message is an hour ago."""
         gathered = first + GATHER_S if self._sent else first
         return max(gathered, self._free_at(now, self._digests))
 
@@ -300,5 +300,5 @@ def _entry(alarm: _Alarm, kind: Kind | None = None) -> Entry:
 
 
 def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Gravest first: those that are on, by level, then those that were, by what they had been."""
+    """Gravest first: those that are on, by level, then those that are over, by their former level."""
     return tuple(sorted(entries, key=lambda one: (-one.event.level, -one.worst, -one.event.since)))

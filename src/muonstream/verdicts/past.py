@@ -10,7 +10,7 @@ from muonstream.verdicts.judge import Exposure
 from muonstream.verdicts.kept import Ends, Kept
 
 BEFORE_S: Final = 30.0
-"""What is compared with is older than this, and at least this long."""
+"""Data to compare with are older than this, and at least this long."""
 
 
 class Past:
@@ -25,7 +25,7 @@ class Past:
 
     def __init__(self, nothing: Counts) -> None:
         self.exposure: Exposure | None = None
-        """What is compared with; None until there is enough."""
+        """The data to compare with; None until there are enough."""
         self._nothing = nothing
         self._good = Exposure(nothing, 0.0)
         self._good_data_s = 0.0

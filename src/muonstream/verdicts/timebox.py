@@ -16,13 +16,13 @@ MERGED: Final = 3
 """Fine bins are merged by 3: 2.5 ns."""
 SMOOTHED: Final = 7
 REACH_NS: Final = 45.0
-"""An edge is fitted to the bins this near to it."""
+"""Bins within this distance of an edge are fitted."""
 PASSES: Final = ((30.0, 2.0, (5.0,)), (8.0, 0.5, (2.5, 4.5, 8.0)))
-"""Places are tried within so many ns, in steps, with smearings; the second time around what the first found."""
+"""Positions are tried within this many ns, in steps, with smearings; the second time around the first result."""
 PULL: Final = 1.5
-"""Edges scatter so much more than their likelihood says, since they are not quite Gaussian."""
+"""Edges scatter by this factor more than by their likelihood, since they are not quite Gaussian."""
 AGREEMENT: Final = 2.0
-"""Edges of overlapping stretches differ by less than so many standard deviations of the shorter one's."""
+"""Edges of overlapping stretches differ by less than this many standard deviations of the shorter one's."""
 LEAST_HITS: Final = 500
 """Hits in the box before anything is fitted."""
 _Z: Final = np.linspace(-6.0, 6.0, 1201)
@@ -145,7 +145,7 @@ def _fit_edge(centres: Floats, counts: Floats, background: float, near_ns: float
         weights = np.exp(best - best.max())
         weights /= weights.sum()
         if int(np.argmax(best)) in (0, len(best) - 1):
-            return None  # it is somewhere else, or none
+            return None  # the edge is elsewhere, or there is none
         near_ns = float((weights * places).sum())
         error = sqrt(float((weights * (places - near_ns) ** 2).sum()))
     return Edge(near_ns, PULL * max(error, PASSES[-1][1] / 2))

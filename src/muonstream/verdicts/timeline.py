@@ -24,9 +24,9 @@ from muonstream.verdicts.timebox import TimeBox, newest_time_box
 from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
 
 BOX_S: Final = (10.0, 20.0, 40.0, 80.0, LONG_S)
-"""Stretches from which a time box may be taken."""
+"""Stretches in which a time box may be fitted."""
 BOXES_EACH_STEPS: Final = 3
-"""Time boxes are fitted every so many steps, those of all chambers together: a shift that they share is one."""
+"""Number of steps between fits of time boxes, all chambers at once, so that a common shift is seen as one."""
 ENOUGH: Final = 1.5
 """A stretch is long enough for cells when a typical cell has so many times the fewest hits."""
 LOST_S: Final = 10.0
@@ -67,7 +67,7 @@ class Timeline:
     def add(self, step: Step) -> list[Change]:
         """Judge a step and give the levels that changed. Steps come in order, each once."""
         previous = self._now
-        # two steps may be told apart by less live time than none: a pause is a gap or not by all the data there are
+        # live time may even fall between two steps: whether a pause is a gap is decided from all data so far
         live_s = max(step.live_s, previous.live_s)
         data_s = max(step.data_time_s, previous.data_s)
         self._now = Kept(live_s, previous.counts + step.counts, step.late, step.stray, data_s)
@@ -213,7 +213,7 @@ class Timeline:
         starts = [entry for i, entry in enumerate(starts) if i == 0 or entry is not starts[i - 1]]
         windows = [self._window(entry).counts for entry in starts]
         for c, chamber in enumerate(chambers):
-            # what is from before times changed is not mixed with what came after, however little of it there is
+            # data from before a change of times are never mixed with those after it, however few these are
             used = [n for n, entry in enumerate(starts) if n == 0 or entry.live_s >= self._box_from_s[c]]
             found = [self.catalogue.drift_histogram_ns(windows[n], c) for n in used]
             box, taken = newest_time_box(found[0][0], [counts for _, counts in found], chamber.t_max_ns)
@@ -233,7 +233,7 @@ class Timeline:
                 self._spells[key] = replace(spell, level=max(level, spell.level), seconds=spell.seconds + seconds)
 
     def _longest(self) -> tuple[Spell, ...]:
-        """The alarms of the run, those that were raised just now too."""
+        """The alarms of the run, including those raised just now."""
         spells = dict(self._spells)
         for key, status in self._levels.statuses.items():
             level = status.finding.level

@@ -12,7 +12,7 @@ from muonstream.verdicts.findings import Finding, graded
 from muonstream.verdicts.timebox import Edge, TimeBox
 
 TIMING_SIGMAS = 3.0
-"""Edges' errors are generous, so that three of them are enough."""
+"""Edges' errors are conservative, so that three of them are enough."""
 T0_SIGMAS = 4.0
 """The lower edge of a box with few hits tends to be found up to a nanosecond late."""
 
@@ -22,7 +22,7 @@ def judge_timing(
 ) -> Iterator[Finding]:
     """When time boxes begin and how wide they are, whether boards keep step, and whether the scintillator is late.
 
-    velocities: by segments, um/ns with errors, by chamber; they say more than the width of a box
+    velocities: by segments, um/ns with errors, by chamber; more precise than the width of a box
     """
     detector, thresholds = catalogue.detector, catalogue.detector.thresholds
     begins = {c: box.begin for c, box in boxes.items()}
@@ -50,7 +50,7 @@ def judge_timing(
 def _judge_velocities(
     catalogue: Catalogue, boxes: Mapping[int, TimeBox], by_segments: Mapping[int, tuple[float, float]]
 ) -> Iterator[Finding]:
-    """Drift velocities against the detector file's; one that all chambers share, as of gas, is one finding."""
+    """Drift velocities compared with the detector file's; a change in all chambers, as by the gas, is one finding."""
     chambers, limits = catalogue.detector.chambers, catalogue.detector.thresholds.velocity_change
     told: dict[int, tuple[float, float, str]] = {}
     for c, room in enumerate(chambers):
@@ -84,7 +84,7 @@ def _judge_velocities(
 
 
 def _limited(value: float, limits: tuple[float, float], error: float, sigmas: float) -> tuple[Level, float]:
-    """The level of a value with an error: what chance may bring is Good, and Null where even Bad might be chance."""
+    """The level of a value with an error: a possible fluctuation is Good, or Null where even Bad might be one."""
     level, limit = graded(abs(value), limits, chance=abs(value) < sigmas * error)
     if level is Level.GOOD and TIMING_SIGMAS * error > limits[1] * 1.5:
         level = Level.NULL
@@ -92,7 +92,7 @@ def _limited(value: float, limits: tuple[float, float], error: float, sigmas: fl
 
 
 def _common_shift(catalogue: Catalogue, begins: Mapping[int, Edge]) -> tuple[float, set[int], Finding | None]:
-    """By how much time boxes begin late together, which is the scintillator's doing, ns, and of which chambers.
+    """By how much time boxes begin late together, ns, for which the scintillator is the cause, and of which chambers.
 
     All that have moved must have moved alike, on the scintillator's own board as on the others, and be most of them:
     those that muons with a scintillator's signal cross seldom show it later.

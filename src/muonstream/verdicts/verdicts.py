@@ -13,12 +13,12 @@ from muonstream.detector.level import Level
 from muonstream.verdicts.findings import Finding, Judgement, worst
 
 BY_FILE: Final = "detector file"
-"""Who knows of the problems that a detector file names."""
+"""The name under which problems listed in the detector file are acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """That somebody knows of an alarm: why, when (unix seconds), and who ("" where no name was given)."""
+    """An acknowledgement of an alarm: its reason, when (unix seconds), and by whom ("" where no name was given)."""
 
     why: str
     time: float = field(compare=False)
@@ -26,13 +26,13 @@ class Acknowledgement:
 
     @property
     def by_file(self) -> bool:
-        """Whether the detector file says so, and not a person on shift."""
+        """Whether it comes from the detector file rather than from a person on shift."""
         return self.name == BY_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A finding as it is shown, and since when it has had its level: unix seconds, and data time in seconds."""
+    """A finding as shown, with the time since which it has its level: unix seconds, and data time in seconds."""
 
     finding: Finding
     since: float = field(compare=False)
@@ -41,7 +41,7 @@ class Status:
 
 
 def with_known(statuses: Iterable[Status], known: Iterable[Known]) -> tuple[Status, ...]:
-    """The statuses, those that a detector file knows of acknowledged by it, and no others."""
+    """The statuses; those listed in the detector file are acknowledged by it, and no others."""
     known = tuple(known)
     out = []
     for status in statuses:
@@ -108,19 +108,19 @@ class Verdicts:
 
     @property
     def alarms(self) -> list[Status]:
-        """What is Medium or Bad, gravest first, newest first."""
+        """The statuses at Medium or Bad, gravest first, newest first."""
         found = [status for status in self.statuses if status.finding.level > Level.GOOD]
         return sorted(found, key=lambda status: (-status.finding.level, -status.since))
 
     def with_statuses(self, statuses: Iterable[Status]) -> Verdicts:
-        """The same with other statuses; the levels of the whole and of the chambers follow from them."""
+        """The verdicts with other statuses, from which the levels of the whole and of the chambers follow."""
         statuses = tuple(statuses)
         level, reason, chambers = concluded(statuses, list(self.chambers))
         return replace(self, level=level, reason=reason, chambers=chambers, statuses=statuses)
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people: 12 s, 3 min, 8.5 h."""
+    """A length of time as text: 12 s, 3 min, 8.5 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
@@ -186,9 +186,9 @@ def verdicts_summary(verdicts: Verdicts) -> dict[str, Any]:
 
 
 NEEDED_OF_CHAMBERS: Final = "dead cells"
-"""The check without which nothing is known of a chamber: until it is made the chamber is Null."""
+"""The check without which nothing is known of a chamber: until it is done the chamber is Null."""
 NEEDED: Final = "hits"
-"""The same of the whole."""
+"""The check without which nothing is known of the detector."""
 
 
 def concluded(statuses: Iterable[Status], chambers: Iterable[str]) -> tuple[Level, str, dict[str, Level]]:
@@ -221,7 +221,7 @@ def concluded(statuses: Iterable[Status], chambers: Iterable[str]) -> tuple[Leve
 
 
 def _upward(finding: Finding) -> Level:
-    """What a finding is for its chamber: a single cell never makes it Bad."""
+    """The level that a finding gives its chamber: a single cell never makes it Bad."""
     return min(finding.level, Level.MEDIUM) if " cell" in finding.subject else finding.level
 
 
