@@ -1,1 +1,1 @@
-"""Segments, tracks and what is calibrated with them."""
+"""Segments and tracks of muons, and calibration with them."""

@@ -1,4 +1,4 @@
-"""The zenith angles that a telescope should see: cosmic muons' own, folded with what its chambers cover."""
+"""The zenith angles that a telescope should see: those of cosmic muons, folded with its chambers' acceptance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def expected_zenith(
     heights = [middle_mm(chamber) for chamber in chambers]
     plane_mm, half_mm = middle_mm(fewest[0]), abs(fewest[0].x_mm) + np.sqrt(2) * half_width_mm(fewest[0])
     if len(fewest) > 2:
-        # no one chamber is crossed by all of them, so the places have to be drawn wide
+        # no single chamber is crossed by all of them, so positions are drawn from a wide range
         half_mm += 2 * max(half_width_mm(chamber) for chamber in chambers) + STEEPEST * (max(heights) - min(heights))
     # cos4 is uniform for a flux that goes with cos3 of the angle, up to the steepest
     least = (1 + STEEPEST**2) ** -2.0

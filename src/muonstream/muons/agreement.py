@@ -7,7 +7,7 @@ from typing import Any, Final
 from muonstream.compiled import compiled
 
 LOOSE: Final = 3.0
-"""A chamber has seen a line when it has a segment within so many limits on t0, which three hits tell badly."""
+"""A chamber has seen a line when it has a segment within this many limits on t0, which three hits measure badly."""
 
 
 @compiled

@@ -1,7 +1,7 @@
 """Calibration: drift velocity, time offsets and alignment of a detector, from the muons of a run.
 
-All is read from the muon part of the catalogue, so a run may be taken in parts. What is found with one detector file
-serves to look again with the corrected one, until nothing changes that matters.
+All is read from the muon part of the catalogue, so a run may be taken in parts. The result is applied, and the data
+analysed again with the corrected file, until no change matters.
 
 What is held fixed: the cells' width, since free mean-timers alone fix only t0 + T_max/2; with scintillator times,
 nothing else in time. Without them the time offset of one chamber is held, and the others' are relative to it, as far as
@@ -26,7 +26,7 @@ FEWEST_SEGMENTS: Final = 500
 FEWEST_PAIRS: Final = 50
 CORE_SIGMAS: Final = 2.0
 CORE_SHARE: Final = 0.7737413
-"""Variance of a normal distribution cut at two standard deviations, of the whole one's."""
+"""Variance of a normal distribution cut at two standard deviations, relative to the uncut one's."""
 
 
 class CalibrationError(MuonstreamError, ValueError):
@@ -45,7 +45,7 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class ChamberCalibration:
-    """What was found for one chamber: values with their errors, None for what was held or could not be found.
+    """The results for one chamber: values with their errors, None for those held fixed or not found.
 
     segments: with hits in all layers; pairs: with such a one in the view's first chamber
     offset_is_absolute: against the scintillator, not against another chamber
@@ -65,7 +65,7 @@ class ChamberCalibration:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A detector as calibrated, what was found for each chamber, and remarks on what was held or left out."""
+    """A calibrated detector, the results for each chamber, and remarks on what was held fixed or left out."""
 
     detector: Detector
     chambers: tuple[ChamberCalibration, ...]
@@ -100,7 +100,7 @@ def core_of(centres: Numbers, counts: NDArray[np.int64]) -> Core | None:
     n = 0.0
     for _ in range(50):
         low, high = mean - CORE_SIGMAS * sigma, mean + CORE_SIGMAS * sigma
-        # bins at the edges count in part, and with what is inside
+        # bins at the edges count by the fraction that is inside
         begin, end = np.maximum(centres - step / 2, low), np.minimum(centres + step / 2, high)
         part = counts * np.maximum(end - begin, 0.0) / step
         middle = (begin + end) / 2
@@ -110,7 +110,7 @@ def core_of(centres: Numbers, counts: NDArray[np.int64]) -> Core | None:
         mean = float((part * middle).sum() / n)
         variance = float((part * (middle - mean) ** 2).sum() / n)
         sigma = max(float(np.sqrt(variance / CORE_SHARE)), step / 2)
-    # the mean of a cut distribution that is cut around itself follows its middle more slowly than the whole one's
+    # with the cut around the mean itself, the mean follows the middle more slowly than that of the uncut distribution
     return Core(mean, float(sigma / np.sqrt(n * CORE_SHARE)), sigma, round(n))
 
 
@@ -183,7 +183,7 @@ def _full_segments(catalogue: Catalogue, data: Counts, c: int) -> int:
 def _offsets(
     catalogue: Catalogue, data: Counts, first: dict[str, int], remarks: list[str]
 ) -> list[tuple[tuple[float, float] | None, bool]]:
-    """Each chamber's time offset with its error, and whether it is absolute; None for what is held."""
+    """Each chamber's time offset with its error, and whether it is absolute; None for one held fixed."""
     chambers = catalogue.detector.chambers
     passage = [core_in(catalogue, data, "t0_passage", c) for c in range(len(chambers))]
     if all(core is not None and core.n >= FEWEST_PAIRS for core in passage):
@@ -240,7 +240,7 @@ def _aligned(catalogue: Catalogue, data: Counts, c: int, row: ChamberCalibration
     # at the mean slope the height does not matter
     at_mean = miss.mean - (lower * tan / n if _is_estimated(catalogue.detector, c) else 0.0)
     cos2 = 1 / (1 + tan2 / n)
-    # the place hangs on the first chamber's slopes alone, since the tilt makes the others' agree with them
+    # the place depends on the first chamber's slopes alone, since the tilt makes the others agree with them
     first = next(one for one in catalogue.detector.chambers if one.view == chamber.view)
     lever_mm = abs(middle_mm(first) - middle_mm(chamber)) / 2
     tilt = chamber.tilt_deg - way * float(np.degrees(bend.mean * cos2))
@@ -257,7 +257,7 @@ def _is_estimated(detector: Detector, c: int) -> bool:
 
 
 def _changed(detector: Detector, c: int, row: ChamberCalibration) -> Chamber:
-    """The chamber with what was found; its height only where the file calls it an estimate."""
+    """The chamber with its results; its height changes only where the file calls it an estimate."""
     new: dict[str, Any] = {
         "drift_velocity_um_per_ns": row.velocity_um_per_ns[0],
         "t_max_ns": row.t_max_ns[0],
@@ -272,7 +272,7 @@ def _changed(detector: Detector, c: int, row: ChamberCalibration) -> Chamber:
 
 
 def _measured(key: str, rows: list[ChamberCalibration]) -> bool:
-    """Whether an estimate of the old file is a measurement now."""
+    """Whether an estimate in the old file has become a measurement."""
     for c, row in enumerate(rows):
         found = {"time_offset_ns": row.offset_ns, "x_mm": row.x_mm, "tilt_deg": row.tilt_deg}
         for name, value in found.items():

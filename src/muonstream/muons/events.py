@@ -1,6 +1,6 @@
 """Recent muons for an event display: their hits with both lateral images, segments and tracks, in both views.
 
-Kept is a ring of the newest; which they are depends on the data alone, not on the order in which parts of it come.
+A ring of the newest is kept, whose content depends on the data alone, not on the order in which parts arrive.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from muonstream.frames import Frames
 from muonstream.words import CHANNEL_SHIFT, NS_PER_TDC, ORBIT_SHIFT, TDC_PER_ORBIT, WINDOW_ORBITS, time_tdc
 
 if TYPE_CHECKING:
-    # a monitor without reconstruction does not wait for its kernels to load
+    # so that a monitor without reconstruction does not load its kernels
     from muonstream.muons.segments import Segments
     from muonstream.muons.tracks import Tracked, Tracks
 
 RING: Final = 24
-"""Muons that are kept."""
+"""Number of muons that are kept."""
 BEFORE_NS: Final = 50.0
 AFTER_NS: Final = 500.0
-"""Hits this much before and after a muon's t0 are shown with it."""
+"""Hits within this time of a muon's t0 are shown with it."""
 MOST_HITS: Final = 256
-"""Hits shown with one muon: its own and those nearest to its t0; how many others there are is said."""
+"""Most hits shown with one muon: its own and those nearest to its t0; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class MuonEvent:
 
     @property
     def order(self) -> tuple[int, int, float]:
-        """By which muons are new."""
+        """The key by which muons are ordered in time."""
         return self.key, self.orbit, self.t0_ns
 
     @property
@@ -125,7 +125,7 @@ class MuonContribution(Contribution):
 
 
 def newest(events: Iterable[MuonEvent], most: int = RING) -> tuple[MuonEvent, ...]:
-    """The newest of some muons, each once, the oldest of them first."""
+    """The newest of some muons, each once, in order of time."""
     by_order = {event.order: event for event in events}
     return tuple(by_order[order] for order in sorted(by_order)[-most:])
 
@@ -149,7 +149,7 @@ class _Muon:
 class EventMaker:
     """Makes the newest muons of frames for an event display.
 
-    All their hits at once: this is Python's work, which threads do one after another.
+    All their hits are taken together, since this is Python code, which threads run one at a time.
     """
 
     def __init__(self, catalogue: Catalogue, middle_height_mm: float) -> None:

@@ -10,9 +10,9 @@ from muonstream.compiled import compiled, inlined
 from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, CHANNEL_SHIFT, ORBIT_SHIFT, WINDOW_ORBITS
 
 SPARSE_WORDS: Final = 1024
-"""Hits of windows with at most so many words are sorted; those of others are put into buckets, one for each orbit."""
+"""Hits of windows with at most this many words are sorted; those of larger ones are put into buckets, one an orbit."""
 FEW: Final = 32
-"""So few keys are sorted faster by insertion."""
+"""Up to this many keys are sorted faster by insertion."""
 
 
 @inlined

@@ -51,7 +51,7 @@ def fewest_hits(layers: int) -> int:
 
 
 def reconstructed(chamber: Chamber) -> bool:
-    """Whether segments are looked for in this chamber."""
+    """Whether segments are searched for in this chamber."""
     return FEWEST_LAYERS <= chamber.layers <= MOST_LAYERS
 
 
@@ -75,7 +75,7 @@ def build_patterns(chamber: Chamber, *, t0_known: bool = False) -> Patterns:
             sign = np.where((sides >> chosen) & 1, 1.0, -1.0)
             design = np.stack([np.ones(len(chosen)), depth[chosen], sign], axis=1)[:, :unknowns]
             if np.linalg.matrix_rank(design) < unknowns:
-                continue  # all on one side: a later t0 is the same as another position
+                continue  # with all hits on one side, a later t0 cannot be told from another position
             where = layers << n | sides
             usable[where] = True
             inverse = np.linalg.inv(design.T @ design)

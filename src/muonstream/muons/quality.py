@@ -1,4 +1,4 @@
-"""How far a segment is to be believed: by its hits, and by whether another chamber saw a muon at the same time."""
+"""The quality of a segment: by its hits, and by whether another chamber saw a muon at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconstruction in the flow: whole windows in, and beside what the kernel counts, muons' histograms out."""
+"""Reconstruction of whole windows: fills histograms of muons besides those of the accumulating kernel."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Reconstruction:
         self._events = EventMaker(catalogue, self.find_tracks.middle_mm)
 
     def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> MuonContribution:
-        """What whole windows add, muons among it; newest: see `Accumulator`."""
+        """The contribution of whole windows, with muons; newest: see `Accumulator`."""
         if isinstance(frames, ScatteredFrames):
             frames = frames.gather()
         counted = self._accumulate(frames, newest)
@@ -200,7 +200,7 @@ class Reconstruction:
 
         wires = (chamber.wire_x_mm() - half_width_mm(chamber))[s.cell[:, :n]]
         normal = patterns.normal[where, 0]
-        # what the relation adds counts as known, so that the velocity is fitted to the rest
+        # the relation's part of a distance counts as known, so that the velocity is fitted to the rest
         wires = wires + sign * added_mm
         hits_mm = wires + sign * s.drift_ns[:, :n] * (chamber.drift_velocity_um_per_ns / 1000)
         for k in range(n - 3):

@@ -1,4 +1,4 @@
-"""Structured dtypes of the search for segments: what it knows of cells and chambers, and the segments it writes."""
+"""Structured dtypes of the search for segments: its tables of cells and chambers, and the segments it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CELL: Final = np.dtype(
         ("own_offset", np.int64),  # the cell's offset less that of the chamber's first cell, in 1/SUBTDC of a TDC count
     ]
 )
-"""What the search knows of a cell, by its code in the channel map."""
+"""A row of the table of cells, by the code in the channel map."""
 CHAMBER: Final = np.dtype(
     [
         ("layers", np.int64),  # 0 where no segments are looked for
@@ -33,7 +33,7 @@ CHAMBER: Final = np.dtype(
         ("t0_tan_ns", np.float64),
     ]
 )
-"""What the search knows of a chamber, by its index."""
+"""A row of the table of chambers, by index."""
 SEGMENT: Final = np.dtype(
     [
         ("frame", np.int64),

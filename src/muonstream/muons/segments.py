@@ -99,7 +99,7 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in some frames.
+    """The segments found in some frames.
 
     passage_ns: float64[n], the passage time of each segment's orbit, since the orbit's beginning, NaN for none
     given_up: int64[k, 3], by window: hits that were left out, hits with more choices than were tried, and fits that
@@ -133,7 +133,7 @@ def _relation_steps(detector: Detector) -> NDArray[np.float64]:
 
 
 def _cells(detector: Detector) -> NDArray[np.void]:
-    """What the search knows of each cell, CELL by cell code."""
+    """The search's table of cells, CELL by cell code."""
     channel_map = detector.channel_map()
     out = np.zeros(channel_map.n_cell_codes, CELL)
     out["offset_ns"] = time_offsets_ns(detector)

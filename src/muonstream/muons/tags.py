@@ -1,4 +1,4 @@
-"""Efficiency of chambers by tags: muons that every other chamber saw, in both views, and how often this one did."""
+"""Efficiency of chambers by tag and probe: how many muons that all others saw, in both views, each saw."""
 
 from __future__ import annotations
 
