@@ -1,1 +1,1 @@
-"""Kafka: addresses, connections, topics. What is read from them is in `sources`, what is written in `sinks`."""
+"""Everything of Kafka: addresses, connections, topics, messages; reader, gateway and publisher."""

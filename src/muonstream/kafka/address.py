@@ -1,4 +1,4 @@
-"""Where Kafka is and how to log in: `kafka://` addresses and properties files."""
+"""Addresses of Kafka, `kafka://...`, and logins from properties files."""
 
 from __future__ import annotations
 
@@ -33,30 +33,29 @@ OURS: Final = frozenset(
         "isolation.level",
     }
 )
-"""Properties on which the guarantees rest."""
+"""Properties that the guarantees depend on."""
 
 
 class KafkaAccessError(MuonstreamError):
-    """What is wrong with Kafka or with how we were told to reach it: one line, without secrets."""
+    """An error of Kafka or of the options to reach it: one line, without secrets."""
 
 
 def is_kafka(name: str) -> bool:
-    """Whether this names something in Kafka."""
+    """Whether this is an address of Kafka."""
     return name.startswith(SCHEME)
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """Where something is in Kafka: the brokers to ask first, and a topic, "" where none was named."""
+    """An address of Kafka: the brokers to connect to first, and a topic, "" where none was named."""
 
     servers: str
     topic: str = ""
 
     @classmethod
     def parse(cls, text: str, *, default_topic: str = "", brokers_only: bool = False, option: str = "") -> Self:
-        """Take an address apart; option: what it was given as, for messages.
-
-        Raises KafkaAccessError, which never repeats what stands before an @.
+        """Parse an address; option: its name in messages. Raises KafkaAccessError, which never repeats the part before
+        an @.
         """
         form = FORM.partition("/topic")[0] if brokers_only else FORM
         try:
@@ -144,7 +143,7 @@ class Login:
 
     @classmethod
     def read(cls, path: Path | None) -> Self:
-        """From a properties file; none without one. Raises KafkaAccessError."""
+        """Read a properties file; no properties without one. Raises KafkaAccessError."""
         return cls({} if path is None else read_properties(path))
 
     def redacted(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Connections to Kafka: clients made one way, brokers waited for, errors in one line. Needs the extra `kafka`."""
+"""Connections to Kafka: creating clients, waiting for brokers, errors in one line. Needs the extra `kafka`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 LOGGER: Final = logging.getLogger(__name__)
 MISSING: Final = "Kafka needs the extra: pip install '.[kafka]'"
 GROUP: Final = "muonstream"
-"""The consumer group under whose name is told how far was read; `topics list` shows its lag."""
+"""The consumer group whose offsets show how far was read; `topics list` shows its lag."""
 TIMEOUT_S: Final = 60.0
-"""How long a broker that does not answer is waited for, unless told otherwise."""
+"""The default time to wait for a broker that does not answer."""
 ASK_S: Final = 1.0
 COMMON: Final[Mapping[str, Any]] = {
     "client.id": "muonstream",
@@ -34,16 +34,16 @@ PRODUCER: Final[Mapping[str, Any]] = {
     "acks": "all",
     "enable.idempotence": True,
     "linger.ms": 5,
-    # a broker that is away is waited for: what was taken is delivered, in order, or named at the end
+    # wait for a broker that is away: messages are delivered in order, or named at the end
     "message.timeout.ms": 0,
 }
 CONSUMER: Final[Mapping[str, Any]] = {
     "group.id": GROUP,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # what a transaction that was aborted has sent counts nowhere
+    # messages of aborted transactions are not read
     "isolation.level": "read_committed",
-    # an offset that is gone is an error that says so
+    # a deleted offset is an error, not silently replaced
     "auto.offset.reset": "error",
 }
 
@@ -61,7 +61,7 @@ def client_library() -> Any:
 class Connection:
     """One Kafka cluster and how to log in there; makes clients.
 
-    on_error is told, by the clients that are polled, when no broker can be reached any more and when one refuses us;
+    on_error is called, from the clients that are polled, when no broker is reachable any more and when one refuses us;
     clients retry automatically.
     """
 
@@ -91,7 +91,7 @@ class Connection:
         return made
 
     def producer(self, **overrides: Any) -> Producer:
-        """An idempotent producer, acks=all, which never gives a message up; overrides as with `consumer`."""
+        """An idempotent producer, acks=all, which never gives up a message; overrides as with `consumer`."""
         made: Producer = self._make(self._library.Producer, PRODUCER, overrides)
         return made
 
@@ -115,7 +115,7 @@ class Connection:
             raise self.fault(f"--kafka-properties: {text}") from None
 
     def _take_error(self, error: KafkaError) -> None:
-        """What librdkafka meets in the background: refusals are final, anything else may pass."""
+        """Handle an error that librdkafka meets in the background: refusals are final, anything else may pass."""
         codes = self._library.KafkaError
         line = self._told(error)
         if error.code() in (codes._AUTHENTICATION, codes.SASL_AUTHENTICATION_FAILED):
@@ -140,7 +140,7 @@ class Connection:
             return False
 
     def _told(self, error: KafkaError) -> str:
-        """librdkafka's words, without the name and state of its connection before and behind them."""
+        """librdkafka's message without the name and state of its connection around it."""
         text = self.login.redacted(error.str() or error.name())
         text = re.sub(r"^(\w+://)?[^\s/]+/(bootstrap|\d+): ", "", text)
         return " ".join(text.split(" (after ")[0].split())
@@ -210,6 +210,6 @@ class Connection:
 
 
 def _text(error: BaseException) -> str:
-    """The words of an error of the client library."""
+    """The message of an error of the client library."""
     first = error.args[0] if error.args else error
     return str(first.str()) if hasattr(first, "str") else str(first)

@@ -1,4 +1,4 @@
-"""Messages as columns: a record batch of Kafka messages, read where it lies, and what such messages hold."""
+"""Messages as columns: a record batch of Kafka messages, read in place, and the words they hold."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Row:
         return self._rows.values[self._index]
 
     def view(self) -> memoryview | None:
-        """The value, where it lies."""
+        """The value, as a view."""
         return self._rows.values.view(self._index)
 
 

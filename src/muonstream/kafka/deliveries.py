@@ -1,4 +1,4 @@
-"""What messages hold: words and frames of one run, in order, each once; and what was wrong with the others, by name."""
+"""From messages to the words and frames of one run, in order, each once; all other messages are counted by name."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from muonstream.sources.identity import Run
 from muonstream.words import Words
 
 LARGEST_BYTES: Final = 1 << 22
-"""No message of ours is larger."""
+"""The largest message that muonstream sends."""
 TOLD: Final = frozenset({"duplicate", "another run", "run cut off", "incomplete window", "lost"})
-"""What is told, but is nothing malformed."""
+"""Findings that are reported but are not malformed words."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How often each thing was found, and the last of it."""
+    """How often each kind of fault was found, and the last of each."""
 
     counts: dict[str, int] = field(default_factory=dict)
     last: dict[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Part:
-    """How far one partition was taken: what `next`, the first message not taken, and the last frame are."""
+    """How far one partition was processed: `next`, the first message not processed, and the last frame."""
 
     next: int
     key: int = -1
@@ -72,7 +72,7 @@ class Part:
 
     @property
     def resume(self) -> tuple[int, int, int]:
-        """Where to go on after a restart, and the last frame taken whole: offset, key, piece."""
+        """Where to resume after a restart, and the last complete frame: offset, key, part."""
         if self.pieces:
             return self.first, *self.before
         return self.next, self.key, self.piece
@@ -82,7 +82,7 @@ class Part:
 
 
 class Deliveries:
-    """Takes one run's messages apart, partition by partition.
+    """Decodes one run's messages, partition by partition.
 
     The run is the one wanted, else the first that comes; loose words without headers are of any. In each partition
     frames rise by window and part, and loose words by their position: one not above the last is a repeat. A window in
@@ -97,7 +97,7 @@ class Deliveries:
         self.parts: dict[int, Part] = {}
         self.accounts: dict[int, EndMessage] = {}
         self.framed = False
-        """Whether frames have come, which tell that no loose words will."""
+        """Whether frames have come, after which no loose words are expected."""
         self.reset()
 
     def reset(self) -> None:
@@ -141,7 +141,7 @@ class Deliveries:
                 self.words.setdefault(partition, []).append(words)
 
     def skip(self, partition: int, first: int, last: int) -> None:
-        """Go on after messages that are gone, offsets first to last - 1; a window of which some came is given so."""
+        """Continue after deleted messages, offsets first to last - 1; an incomplete window is given as it is."""
         text = f"the last: partition {partition}, offsets {first} to {last - 1} were not read"
         self.tally.add("lost", text, last - first)
         part = self.parts.get(partition)
@@ -167,11 +167,11 @@ class Deliveries:
         self.tally.add(name, f"the last: partition {partition}, offset {offset}: {text}"[:300], n)
 
     def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[LooseHeaders, int, NDArray[np.int64]]]:
-        """Messages of one kind and run that follow one another: see `groups`."""
+        """Consecutive messages of one kind and run: see `groups`."""
         return groups(messages)
 
     def _value_of_frame(self, message: Message) -> bytes | memoryview | None:
-        """A message's value, which is only looked into."""
+        """A message's value, as a view."""
         value: bytes | None = message.value()
         return value
 
@@ -283,7 +283,7 @@ class Deliveries:
             self._let_go(partition, part)
 
     def _let_go(self, partition: int, part: Part) -> None:
-        """Give the pieces of a window, of which no more come."""
+        """Give the parts of a window, since no more will come."""
         if part.pieces and len(part.pieces) < part.pieces[0].parts:
             found, last = len(part.pieces), part.pieces[-1]
             self._fault(
@@ -305,12 +305,12 @@ class Deliveries:
 
     @property
     def account(self) -> EndMessage | None:
-        """What the gateway said at the end of the run."""
+        """The gateway's message at the end of the run."""
         return next(iter(self.accounts.values()), None)
 
 
 def _check_size(value: bytes | memoryview | None) -> None:
-    """Raise MessageError for what can be nothing of ours."""
+    """Raise MessageError for a message that muonstream cannot have sent."""
     if value is None:
         raise MessageError("tombstone", "found no value")
     if not len(value):

@@ -1,7 +1,7 @@
 """A gateway: one run's words into a topic, in order and once, whatever happens in between.
 
-What each partition has of the run already is not sent again: a gateway that is started again reads its source from the
-beginning, and sends what is missing. For that, what it sends depends on the source's words alone.
+Words that a partition already has are not sent again: a restarted gateway reads its source from the beginning and sends
+what is missing. To make that possible, its messages depend on the source's words alone.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
 QUEUE_KIB: Final = 1 << 17
-"""What waits for the broker at most; then the source waits."""
+"""The most that waits for the broker; beyond that the source waits (back-pressure)."""
 WAIT_S: Final = 0.1
 POLL_MESSAGES: Final = 256
 
 
 class Outbox:
-    """The producer of a gateway: each partition's messages in order and without a gap, or not at all any more."""
+    """The producer of a gateway: each partition's messages in order and without a gap, or no more messages at all."""
 
     def __init__(self, connection: Connection) -> None:
         """Raises KafkaAccessError for properties that are wrong."""
@@ -89,7 +89,7 @@ class Outbox:
             self.poll()
 
     def poll(self) -> None:
-        """Hear what has happened; to be called now and then. Raises KafkaAccessError."""
+        """Serve the client's callbacks; to be called from time to time. Raises KafkaAccessError."""
         with self._faults():
             self._producer.poll(0)
         self.check()
@@ -116,19 +116,19 @@ class Outbox:
             raise self._told(error) from None
 
     def _told(self, error: BaseException) -> KafkaAccessError:
-        """What an error of the client library comes from: a message that was refused before tells more."""
+        """The cause of an error of the client library: the first refused message tells more."""
         self.check()
         return self._fault(error.args[0].str())
 
 
 class Sending(Protocol):
-    """What a form sends its messages with."""
+    """The interface through which a form sends its messages."""
 
     def send(self, partition: int, value: bytes, headers: list[tuple[str, bytes]]) -> None: ...
 
 
 class Form(Protocol):
-    """A form in which words travel."""
+    """A form in which words are sent."""
 
     kind: Kind
 
@@ -171,7 +171,7 @@ class Framing:
         partitions = (frames.keys & KEY_WINDOW_MASK) % self._partitions
         sent = self._keys[partitions]
         parts = part_counts(np.diff(frames.starts))
-        # of the last window sent, some parts may be missing
+        # some parts of the last window sent may be missing
         first = np.where(frames.keys == sent, self._parts[partitions] + 1, 0)
         missing = (frames.keys >= sent) & (first < parts)
         for index in np.flatnonzero(missing).tolist():
@@ -246,7 +246,7 @@ class Scattering:
 
 
 def warm_up(kind: Kind, boards: Sequence[int]) -> None:
-    """Have what a form needs compiled, or loaded from disk, before any data waits for it."""
+    """Compile, or load from disk, the kernels of a form before any data wait for them."""
     words = np.zeros(1, np.uint64)
     if kind is Kind.FRAME:
         builder = FrameBuilder(boards)
@@ -262,7 +262,7 @@ class Gateway:
     def __init__(
         self, connection: Connection, run: Run, kind: Kind, tails: Sequence[SentSoFar], *, boards: Sequence[int]
     ) -> None:
-        """Raise KafkaAccessError when what the topic has of the run was sent in another way."""
+        """Raise KafkaAccessError when the topic's messages of the run were sent in another form."""
         self._connection = connection
         self._run = run
         self._tails = tails
@@ -326,7 +326,7 @@ class Gateway:
 
 
 def check_tails(connection: Connection, run: Run, kind: Kind, tails: Sequence[SentSoFar]) -> None:
-    """Raise KafkaAccessError when what a topic has of a run was not sent in this form to as many partitions."""
+    """Raise KafkaAccessError when a topic has a run in another form or on another number of partitions."""
     named = f"{connection.address}: has run {run.number} {run.name!r}"
     for partition, tail in enumerate(tails):
         if tail.kind is None:

@@ -1,4 +1,4 @@
-"""What messages of loose words say of themselves, and long rows of them that are alike."""
+"""Headers of messages of loose words, and long rows of messages with like headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERSION_HEADER: Final = b"%d" % VERSION
 
 
 class Message(Protocol):
-    """A message as the client library has it. Its headers are expensive to ask for."""
+    """A message as the client library gives it. Reading its headers is expensive."""
 
     def offset(self) -> int: ...
 
@@ -29,7 +29,7 @@ class Message(Protocol):
 
 
 class LooseHeaders(NamedTuple):
-    """What a message's headers say of loose words: their kind (None: look at it more closely), run, and place."""
+    """The headers of loose words: kind (None: to be examined more closely), run, and place."""
 
     kind: Kind | None
     number: bytes = b""
@@ -38,7 +38,7 @@ class LooseHeaders(NamedTuple):
 
     @property
     def run(self) -> Run | None:
-        """The run, where it is said."""
+        """The run, if it is given."""
         return Run(int(self.number), self.name.decode("utf-8", "replace")) if self.number else None
 
 
@@ -66,7 +66,7 @@ _BARE: Final = LooseHeaders(Kind.JSON)
 
 
 def _is_bare(message: Message) -> bool:
-    """Whether it is text of hits without headers, for which asking is cheap."""
+    """Whether it is text of hits without headers, which is cheap to find out."""
     if message.headers():
         return False
     value = message.value()

@@ -1,4 +1,4 @@
-"""Logins for clients in Java, which have other keys than librdkafka's."""
+"""Logins for Java clients, whose keys differ from librdkafka's."""
 
 from __future__ import annotations
 

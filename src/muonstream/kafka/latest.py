@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.1
 LOOK_S: Final = 10.0
-"""How long is looked for them at most."""
+"""The longest time to search for them."""
 GROWTH: Final = 16
 LOOK_BACK: Final = 1 << 16
 """How many offsets back in a partition: a commit marker or an aborted message takes an offset, and is not read."""

@@ -1,4 +1,4 @@
-"""What travels in Kafka, as bytes: frames, the end of a run, raw DMA transfers, loose hits.
+"""Kafka messages as bytes: frames, the end of a run, raw DMA transfers, loose hits.
 
 A frame message is one window's words, or a part of them; its value is the words alone, little endian, and all that is
 said about them is in headers. Nothing here knows Kafka: headers are pairs of text and bytes, as its clients have them.
@@ -28,7 +28,7 @@ _DMA_BYTES: Final = DMA_WORDS * WORD_BYTES
 BRACE: Final = 123
 """The byte with which a JSON object begins."""
 PART_WORDS: Final = 1 << 16
-"""Words of one message at most: a window with more goes in parts."""
+"""The most words of one message: a larger window is sent in parts."""
 BLOCK_WORDS: Final = 1024
 """Loose hits and DMA transfers go to one partition in blocks of so many words."""
 _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
@@ -36,14 +36,14 @@ _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
 _FRAME_NAMES: Final = ["kind", "version", "run-name", *_COUNTS, "position"]
 _VERSION_TEXT: Final = b"%d" % VERSION
 MOST_EPOCHS: Final = 1 << 20
-"""More resets of the orbit counter no run has: it wraps every four days."""
+"""The most resets of the orbit counter in a run: it wraps every four days."""
 
 Headers = Sequence[tuple[str, bytes | None]]
-"""Kafka allows headers without a value; ours all have one."""
+"""Kafka allows headers without a value; muonstream's all have one."""
 
 
 class MessageError(MuonstreamError, ValueError):
-    """A message that is not what it should be: `fault` names the kind, the text says what was found."""
+    """A malformed message: `fault` names the kind of fault, the text says what was found."""
 
     def __init__(self, fault: str, text: str) -> None:
         super().__init__(text)
@@ -79,11 +79,11 @@ class FrameMessage:
         return self.key, self.part
 
     def partition(self, partitions: int) -> int:
-        """Where it goes: its window modulo the count of partitions."""
+        """Its partition: the window modulo the number of partitions."""
         return (self.key & KEY_WINDOW_MASK) % partitions
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """All that is said about the words."""
+        """The description of the words."""
         counts = (
             self.run.number,
             self.key >> KEY_WINDOW_BITS,
@@ -106,7 +106,7 @@ class FrameMessage:
 
     @classmethod
     def decode(cls, headers: Headers, value: bytes | memoryview | None) -> Self:
-        """Take a message apart. Raises MessageError for one that is not whole or not of this version."""
+        """Decode a message. Raises MessageError for one that is incomplete or of another version."""
         numbers = _usual(headers)
         if numbers is not None:
             _, epoch, window, part, parts, n, position = numbers
@@ -177,7 +177,7 @@ class EndMessage:
 
     @classmethod
     def decode(cls, headers: Headers, value: bytes | None) -> Self:
-        """Take it apart. Raises MessageError for one that is not whole or not of this version."""
+        """Decode it. Raises MessageError for one that is incomplete or of another version."""
         found = dict(headers)
         _check_version(found)
         run = Run(_count(found, "run-number"), (found.get("run-name") or b"").decode("utf-8", "replace"))
@@ -193,7 +193,7 @@ class EndMessage:
 
 
 def _usual(headers: Headers) -> list[int] | None:
-    """The numbers of a frame's headers when they are just as we write them, a third of the time it takes else."""
+    """The numbers of a frame's headers, if exactly as `Frame` writes them: in a third of the usual time."""
     if [name for name, _ in headers] != _FRAME_NAMES:
         return None
     texts = [text or b"" for _, text in headers]

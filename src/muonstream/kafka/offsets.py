@@ -1,4 +1,4 @@
-"""Where a topic's partitions begin and end, for an engine whose messages somebody else reads."""
+"""Where a topic's partitions begin and end, for an engine whose messages Spark reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLED: Final = 4
 class TopicOffsets(TopicReader):
     """Knows a topic's partitions, finds where to begin, and asks how much waits; reads nothing.
 
-    `next` is set by whoever takes the messages.
+    `next` is set by the engine that takes the messages.
     """
 
     def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
@@ -27,13 +27,13 @@ class TopicOffsets(TopicReader):
         super().start(stored, ended)
         self.consumer.unassign()
         found = self._watermarks_at_first()
-        for partition in self._stopped:  # Spark reads these too, and can begin only where something is kept
+        for partition in self._stopped:  # Spark reads these too, and can begin only at messages that still exist
             self.next[partition] = max(self.next[partition], found[partition][0])
         self._ends = {p: high for p, (_, high) in found.items()}
         self._asked = time.monotonic()
 
     def _collect_seldom(self) -> None:
-        """No messages are made here."""
+        """No messages are read here."""
 
     def ask(self) -> None:
         """Ask the broker where the topic ends, now and then only; one that does not answer is asked again.
@@ -93,7 +93,7 @@ class TopicOffsets(TopicReader):
         return sum(max(self._ends.get(p, 0) - self.next[p], 0) for p in self.partitions if p not in self._stopped)
 
     def pause(self, partitions: Iterable[int]) -> None:
-        """No consumer of ours reads here, so there is none to pause."""
+        """There is no consumer to pause."""
 
     def stop_at(self, partition: int, offset: int) -> None:
         """No more of a partition is taken."""

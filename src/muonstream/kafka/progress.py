@@ -1,4 +1,4 @@
-"""The tails of a topic's partitions: what a run's gateway, started again, finds that it has sent already."""
+"""The tails of a topic's partitions: how much of a run its restarted gateway has already sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SentSoFar:
     words: int | None = None
 
     def after(self, headers: Headers, value: bytes | None, run: Run) -> SentSoFar:
-        """The tail when this message follows; messages of other runs, and broken ones, change nothing."""
+        """The tail after this message; messages of other runs, and broken ones, change nothing."""
         try:
             kind = kind_of(headers, value)
             if kind is Kind.END:

@@ -1,4 +1,4 @@
-"""What a run publishes to Kafka: the course's results, one object an interval, and its newest snapshot.
+"""Publishes a run to Kafka: the course's results, one object an interval, and its newest snapshot.
 
 Nothing here waits for the broker while the run goes on: what is sent is delivered in the background, in order and once,
 however long the broker is away, and what could not be delivered is named.
@@ -28,7 +28,7 @@ LOGGER: Final = logging.getLogger(__name__)
 FINISH_TIMEOUT_S: Final = 30.0
 MOMENT_S: Final = 1.0
 LATE_S: Final = 10.0
-"""What was sent is said to be undelivered after so many seconds."""
+"""Messages are reported as undelivered after this many seconds."""
 
 
 class Outlet:
@@ -59,7 +59,7 @@ class Outlet:
         """
 
         def delivered(error: KafkaError | None, _: Message) -> None:
-            # what is purged at the end is neither: it may be sent again by a later process
+            # a purged message was neither delivered nor refused; a later process may resend it
             if error is not None and error.code() in self._purged:
                 return
             if error is not None:
@@ -72,7 +72,7 @@ class Outlet:
             self._producer.produce(self._topic, value, key=key.encode(), on_delivery=delivered)
         except BufferError:
             return False
-        except self._refused as error:  # too large, or a producer that is broken for good
+        except self._refused as error:  # the message is too large, or the producer has failed for good
             self._failed += 1
             self._reason = str(self._connection.fault(error.args[0].str()))
             if done is not None:
@@ -80,7 +80,7 @@ class Outlet:
         return True
 
     def poll(self) -> None:
-        """Hear what was delivered; to be called now and then."""
+        """Serve the client's callbacks; to be called from time to time."""
         self._served(self._producer.poll, 0)
         if not self.waiting:
             self._waiting_since = None

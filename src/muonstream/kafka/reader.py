@@ -23,13 +23,13 @@ BATCH_MESSAGES: Final = 20_000
 BATCH_BYTES: Final = 1 << 24
 POLL_S: Final = 0.1
 SHORT_S: Final = 0.005
-"""So long is waited for a batch to become full."""
+"""How long to wait for a batch to fill up."""
 ASK_TIMEOUT_S: Final = 10.0
 TELL_EVERY_S: Final = 5.0
 COLLECT_AFTER: Final = (200_000, 50, 1000)
 """Python's thresholds of its cyclic garbage collector while messages are read."""
 NEW_PARTITIONS_S: Final = 10.0
-"""How often the topic is looked at for new partitions."""
+"""Time between two looks for new partitions."""
 CONFIG: Final[Mapping[str, Any]] = {
     # the end of a partition may be a commit marker, which is not a message: the client alone knows that it was reached
     "enable_partition_eof": True,
@@ -46,7 +46,7 @@ CONFIG: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Where reading begins where nothing was stored, and goes on where an offset is gone.
+    """Where reading begins without a stored offset, and where it continues after deleted messages.
 
     word: earliest or latest, "" when nothing was asked for; offsets: by partition, for the first start alone
     """
@@ -56,7 +56,7 @@ class Begin:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take `--from` apart: earliest, latest, or as ``0:1500,1:1498``. Raises SourceError."""
+        """Parse `--from`: earliest, latest, or offsets such as ``0:1500,1:1498``. Raises SourceError."""
         if text in ("", "earliest", "latest"):
             return cls(text)
         offsets: dict[int, int] = {}
@@ -73,8 +73,8 @@ class Begin:
 class TopicReader:
     """Reads all partitions of a topic in batches. `next` has the first offset not yet given of each.
 
-    An offset that is gone is an error, unless `begin` says where to go on; what is lost by it goes to `on_lost`
-    (partition, from, to), which whoever counts the messages sets. Messages come in order in each partition.
+    A deleted offset is an error, unless `begin` says where to continue; the lost offsets are passed to `on_lost`
+    (partition, from, to), which the engine sets. Messages come in order in each partition.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TopicReader:
         self._paused: frozenset[int] = frozenset()
         self._stopped: set[int] = set()
         self._errors: list[tuple[Any, Any]] = []
-        """what came instead of messages in the last batch"""
+        """the errors in the last batch"""
         self._looked = time.monotonic()
         self._most = 256
         self._thresholds: tuple[int, int, int] | None = None
@@ -115,16 +115,15 @@ class TopicReader:
         return True
 
     def _collect_seldom(self) -> None:
-        """Have Python look for unreachable cycles seldom: messages make none, but each of them counts towards a look.
-
-        Looking takes half of the time in which loose hits are read. What exists now is never looked at again.
+        """Have Python's garbage collector run rarely: messages make no cycles, but each counts towards its threshold,
+        and collecting would take half of the time of reading loose hits. Present objects are never searched again.
         """
         self._thresholds = gc.get_threshold()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
 
     def close(self) -> None:
-        """Leave; how far was read is told to Kafka if it answers."""
+        """Close; the offsets read are committed if Kafka answers."""
         if self._thresholds is not None:
             gc.set_threshold(*self._thresholds)
             gc.unfreeze()
@@ -136,12 +135,12 @@ class TopicReader:
             self._consumer = None
 
     def _tell(self, *, wait: bool = False) -> None:
-        """Commit how far was read, for Kafka's own tools and `topics list`: nothing here ever begins from it."""
+        """Commit the offsets read, for Kafka's own tools and `topics list`; muonstream never starts from them."""
         self._tell_due = time.monotonic() + TELL_EVERY_S
         if self._told == self.next:
             return
         self._told = dict(self.next)
-        with contextlib.suppress(self._library.KafkaException):  # it may not be allowed
+        with contextlib.suppress(self._library.KafkaException):  # committing may not be allowed
             self.consumer.commit(offsets=[self._at(p, at) for p, at in self._told.items()], asynchronous=not wait)
 
     @property
@@ -337,11 +336,11 @@ class TopicReader:
         return sum(max(self._cached(p)[1] - self.next[p], 0) for p in self.partitions if p not in self._stopped)
 
     def pause(self, partitions: Iterable[int]) -> None:
-        """Read these no further for now, and all others."""
+        """Pause these partitions, and read all others."""
         wanted = frozenset(partitions) - self._stopped
         if wanted != self._paused:
             self.consumer.pause([self._at(p) for p in wanted - self._paused])
-            # resuming goes on where reading stopped
+            # a resumed partition continues where reading stopped
             self.consumer.resume([self._at(p) for p in self._paused - wanted])
             self._paused = wanted
 
@@ -381,7 +380,7 @@ class TopicReader:
         return set(topics[self.topic].partitions) if self.topic in topics else set()
 
     def _begin_new(self, partitions: Iterable[int]) -> None:
-        """Read these, too, from their beginning."""
+        """Read these partitions, too, from their beginning."""
         for partition in partitions:
             self.next[partition] = 0
         self.consumer.incremental_assign([self._at(p, 0) for p in partitions])

@@ -1,7 +1,7 @@
 """A rehearsal: whether a run's source has the words that a topic has of the run, found out before more is sent.
 
-A name and a number do not make a run: two runs may both be called data_000000. So the last message of each partition
-is made once more from the source, as the gateway would, and compared; nothing is sent. That needs no mark in the topic,
+A name and a number do not make a run: two runs may both be called data_000000. So the last message of each partition is
+made from the source, as the gateway would make it, and compared; nothing is sent. That needs no mark in the topic,
 holds for a gateway that was killed at any moment, and compares the very words that come before those to be sent.
 """
 
@@ -32,7 +32,7 @@ class _Comparison:
 
 
 class Rehearsal:
-    """Takes a source's words as a gateway does, from their beginning."""
+    """Takes a source's words from their beginning, as a gateway does."""
 
     def __init__(self, run: Run, kind: Kind, tails: Sequence[SentSoFar], *, boards: Sequence[int]) -> None:
         """tails: as `check_tails` has accepted them."""
@@ -67,7 +67,7 @@ class Rehearsal:
         return self._comparison.different is not None or not (self._comparison.waiting or self._whole is not None)
 
     def finish(self) -> str:
-        """Why the topic has another run than the source, or "" if it has the same; the source has no more words."""
+        """At the source's end: how the topic's run differs from the source, or "" if it is the same."""
         self._form.finish()
         if self._comparison.different is not None:
             return f"its words differ from those of the source (partition {self._comparison.different})"

@@ -19,7 +19,7 @@ FETCHED_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class RunInTopic:
-    """A run as its messages tell of it; begun and ended: unix time in s by the messages' time stamps.
+    """A run as its messages describe it; begun and ended: unix time in s by the messages' time stamps.
 
     words: as its gateway said at the end, before that as far as was sent, None where no message says
     begun: of the first message that is kept; ended: None while it goes on
@@ -31,7 +31,7 @@ class RunInTopic:
     ended: float | None
 
     def line(self) -> str:
-        """All of it, for people."""
+        """The run in one line of text."""
         name = f"{self.run.number} {self.run.name}".rstrip()
         words = "words not known" if self.words is None else f"{self.words:,} words"
         ended = "not ended" if self.ended is None else f"ended {_at(self.ended)}"

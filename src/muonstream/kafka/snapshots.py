@@ -21,7 +21,7 @@ POLL_S: Final = 0.25
 SAID_AT_ONCE: Final = 5
 SAID_AGAIN_S: Final = 60.0
 SILENT_S: Final = 10.0
-"""A run that has said nothing for so long gives way to another that speaks."""
+"""A run without messages for this long gives way to another one."""
 
 
 class SnapshotFilter:
@@ -42,7 +42,7 @@ class SnapshotFilter:
         return self._shown is None or run == self._shown or self._gives_way or silent
 
     def shown(self, snapshot: Snapshot) -> None:
-        """This one is shown now; one that has ended, or has no words yet and so no name, gives way to any other."""
+        """Note which is shown; one that has ended, or has no words yet and so no name, gives way to any other."""
         self._gives_way = snapshot.state == "ended" or not snapshot.account.words
         self._shown, self._heard = snapshot.run, self._clock()
 
@@ -120,11 +120,12 @@ def _go_to_tail(connection: Connection, consumer: Consumer, partitions: list[int
 def _newest(
     connection: Connection, messages: list[Message], choice: SnapshotFilter, tell: Callable[[str], None]
 ) -> Snapshot | None:
-    """The last snapshot among the messages that the choice wants."""
+    """The last snapshot among the messages that the filter wants."""
     found: Snapshot | None = None
     for message in messages:
         value = message.value()
-        # the client's own errors are met by `check`, or pass, as a partition's end does; a tombstone is a removed run
+        # errors of the client are raised by `check` or harmless, such as a partition's end; a tombstone is a removed
+        # run
         if message.error() is not None or value is None:
             continue
         key = message.key()

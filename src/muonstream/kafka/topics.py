@@ -1,4 +1,4 @@
-"""The topics: what each is for, making them, and what is in them."""
+"""The topics: the purpose of each, creating them, and their state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADMIN_TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as we want it; config has Kafka's own keys."""
+    """A topic as muonstream needs it; config has Kafka's own keys."""
 
     name: str
     purpose: str
@@ -44,15 +44,15 @@ class TopicState:
 
 
 def in_sync(replication: int) -> dict[str, str]:
-    """How many copies must have a message before it counts as written: more than half, so that none is lost with one.
-
-    Of two, one is enough: else nothing could be written without both. -1, the cluster's default, is the cluster's.
+    """How many replicas must have a message before it counts as written: more than half, so that losing one loses no
+    message. Of two, one is enough, or nothing could be written without both. -1, the cluster's default, is the
+    cluster's.
     """
     return {"min.insync.replicas": str(replication // 2 + 1 if replication > 2 else 1)} if replication > 0 else {}
 
 
 def specs(*, prefix: str = "", retention_hours: float = 168.0, replication: int = -1) -> tuple[TopicSpec, ...]:
-    """Our topics; retention is that of hits and frames, which are the large ones; replication: see `in_sync`."""
+    """muonstream's topics; retention is that of hits and frames, the large ones; replication: see `in_sync`."""
     kept = str(round(retention_hours * HOUR_MS))
     data = {"cleanup.policy": "delete", "retention.ms": kept}
     made = (
@@ -76,7 +76,7 @@ def specs(*, prefix: str = "", retention_hours: float = 168.0, replication: int 
 
 
 def create(connection: Connection, admin: AdminClient, wanted: tuple[TopicSpec, ...], replication: int) -> list[str]:
-    """Make those that are missing and change none; one line for each of what was done or found.
+    """Create missing topics and change none; gives one line for each.
 
     replication: copies of each, -1 for the cluster's default. Raises KafkaAccessError.
     """
@@ -106,7 +106,7 @@ def create(connection: Connection, admin: AdminClient, wanted: tuple[TopicSpec, 
 
 
 def _appeared(connection: Connection, admin: AdminClient, names: set[str]) -> dict[str, list[int]]:
-    """The topics, once brokers know them all: the controller has made them a little earlier."""
+    """The topics, once all brokers know them, which is a little after the controller has created them."""
     end = time.monotonic() + ADMIN_TIMEOUT_S
     while True:
         topics = _metadata(connection, admin)
@@ -161,7 +161,7 @@ def states(connection: Connection, admin: AdminClient, *, group: str = GROUP) ->
     out = []
     for name, partitions in sorted(topics.items()):
         keys = [(name, partition) for partition in partitions]
-        # what the group has not stored, it has all to read; what is gone, it cannot
+        # without a committed offset the whole partition counts as lag; deleted messages never do
         lag = sum(high[key] - max(committed.get(key, low[key]), low[key]) for key in keys)
         out.append(
             TopicState(
@@ -198,7 +198,7 @@ def _offsets(connection: Connection, admin: AdminClient, topics: Mapping[str, li
         try:
             both.append({(at.topic, at.partition): answer.result().offset for at, answer in answers.items()})
         except KafkaException as error:
-            # partitions made a moment ago, and those of a broker that restarts, have no leader yet
+            # new partitions, and those of a restarting broker, have no leader yet
             if error.args[0].code() not in no_leader_yet or time.monotonic() > end:
                 raise connection.fault(f"{connection.address.brokers}: {error.args[0].str()}") from None
             admin.poll(0.1)
