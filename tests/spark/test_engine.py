@@ -440,7 +440,7 @@ def test_a_store_and_a_checkpoint_of_different_times_are_refused(new_run: NewRun
     run.run(lambda engine, snapshot: snapshot.account.words > 40_000)
     shutil.copy(run.folder / "old.db", run.folder / "s.db")
     with pytest.raises(
-        StoreError, match=r"^the checkpoint \w+ goes on with micro-batch \d+, the store with \d+: "
+        StoreError, match=r"^the checkpoint \w+ resumes at micro-batch \d+ but the store at \d+, "
     ) as error:
         run.run()
     assert "\n" not in str(error.value)

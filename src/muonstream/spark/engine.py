@@ -27,11 +27,11 @@ from muonstream.spark.task import worker
 
 LOOK_EVERY_S: Final = 0.1
 ROUND_WORDS: Final = 1 << 20
-"""Loose words are pushed in rounds of about so many, some of each partition, so that few are held."""
+"""Loose words are pushed in rounds of about this many, some of each partition, so that few are held."""
 
 
 def _undecided(run: Run | None, named: bool) -> bool:
-    """Whether it is open yet which run is taken: none has come, or the one asked for by its number has no name yet."""
+    """Whether the run is still undecided: none has come, or the one asked for by number has no name yet."""
     return run is None or (named and run == Run(run.number))
 
 
@@ -73,7 +73,7 @@ class SparkEngine(TopicEngine):
         self._detector = pipeline.detector.model_dump_json()
 
     def restore(self, saved: Saved) -> None:
-        """Go on from what was stored, by this engine or the local one. Raises StoreError when it does not fit."""
+        """Resume from the state stored by this engine or the local one. Raises StoreError when it does not fit."""
         super().restore(saved)
         found = saved.reader.get("spark")
         if found is None:
@@ -131,7 +131,7 @@ class SparkEngine(TopicEngine):
         """Take micro-batches until the run is over or `stop` is set, and give the final snapshot.
 
         Each is stored as it comes: `store_every_s` is for engines without micro-batches.
-        Raises SparkError, SourceError, KafkaAccessError or StoreError; what was done until then is stored.
+        Raises SparkError, SourceError, KafkaAccessError or StoreError; the micro-batches until then are stored.
         """
         try:
             if not self.over:
@@ -152,7 +152,7 @@ class SparkEngine(TopicEngine):
         return last
 
     def _start(self) -> None:
-        """Have Spark begin, if what it reads is known."""
+        """Start Spark's query once the run to read is known."""
         if self._limits is not None:
             self.pipeline.engine = (("Engine", self.query.where), ("Micro-batch", "none: no message yet"))
             if not self.ends.lag:
@@ -160,7 +160,7 @@ class SparkEngine(TopicEngine):
             try:
                 size = self.ends.words_per_message()
             except SourceError:
-                return  # the broker does not answer just now, and is asked again
+                return  # the broker does not answer at the moment; this is retried
             self.query.limit(*self._limits(size))
         self.query.start(dict(self.ends.next), self._take_batch)
 
@@ -186,7 +186,7 @@ class SparkEngine(TopicEngine):
                 snapshot = self._snapshot() if now and not self.over else None
                 shown = self._batch
                 if snapshot is not None:
-                    # here, for what is published of intervals is what micro-batches add to
+                    # publish under the lock: micro-batches append to the same intervals
                     publish(snapshot)
             if snapshot is not None:
                 due = time.monotonic() + interval_s
@@ -200,7 +200,7 @@ class SparkEngine(TopicEngine):
                 raise self.query.fault()
 
     def _tell(self) -> None:
-        """Say how Spark gets on: on the page, and once a micro-batch in the log."""
+        """Report Spark's progress: on the page, and once a micro-batch in the log."""
         told = self.query.last_progress()
         if told is None:
             return
@@ -210,7 +210,7 @@ class SparkEngine(TopicEngine):
         self.pipeline.engine = (("Engine", self.query.where), *progress.lines())
         if progress.batch != self._looked:
             self._looked = progress.batch
-            # one may have come and gone since the last look
+            # a micro-batch may have finished since the last look
             for one in map(self._progress, self.query.progress_since(self._logged)):
                 if one.messages and one.batch > self._logged:
                     one.log()
@@ -220,7 +220,7 @@ class SparkEngine(TopicEngine):
         return Progress.of(told, self.pipeline.builder.held_words, self.ends.lag, self.query.trigger_s)
 
     def _take_batch(self, messages: Any, number: int) -> None:
-        """What Spark calls with each micro-batch. Whatever it raises ends the query, and the batch is not done."""
+        """Spark calls this with each micro-batch. An error ends the query, and the batch is not committed."""
         try:
             with self._changed:
                 if self._closing:
@@ -231,7 +231,8 @@ class SparkEngine(TopicEngine):
             with self._changed:
                 if self._closing:
                     raise StoppedError
-                # one that was taken before may hold more now, if its plan was lost: offsets decide, not its number
+                # a repeated micro-batch may hold more than before if its plan was lost, so offsets decide, not its
+                # number
                 self._batch = max(self._batch, number)
                 self._take_shares(shares)
                 self.save()
@@ -240,7 +241,7 @@ class SparkEngine(TopicEngine):
             raise
         except Exception as error:
             with self._changed:
-                if not self._closing:  # else it was cut off, as it should be
+                if not self._closing:  # otherwise it was interrupted on purpose
                     self._error = _told(error)
                 self._changed.notify_all()
             raise
@@ -250,9 +251,9 @@ class SparkEngine(TopicEngine):
         self.query.check()
         if number > self._batch + 1 and self.query.resumed:
             raise StoreError(
-                f"the checkpoint {self.query.name} goes on with micro-batch {number}, the store with "
-                f"{self._batch + 1}: they are not of one time; name the store that belongs to it, or another "
-                "--checkpoint to go on from the store alone"
+                f"the checkpoint {self.query.name} resumes at micro-batch {number} but the store at "
+                f"{self._batch + 1}, so they do not belong together; use the matching --store, or another "
+                "--checkpoint to resume from the store alone"
             )
 
     def _order(self) -> TaskSpec:
@@ -265,7 +266,7 @@ class SparkEngine(TopicEngine):
         )
 
     def _shares(self, messages: Any, order: TaskSpec) -> list[TaskResult]:
-        """What the tasks make of a micro-batch. Where they do not agree on which run it is, they are told."""
+        """The tasks' results of a micro-batch. Where they disagree on the run, they are repeated with the run given."""
         shares = self._collect(messages, order)
         found = sorted((min(share.parts), share.run) for share in shares if share.run not in (None, order.run))
         if _undecided(order.run, order.named) and len({run for _, run in found}) > 1:
@@ -320,7 +321,7 @@ def _cut(words: Any, kept: Mapping[str, Any]) -> list[Any]:
 
 
 def _told(error: Exception) -> Exception:
-    """An error of Spark's in one line; one of ours as it is."""
+    """An error of Spark in one line; muonstream's own errors unchanged."""
     if isinstance(error, StoreError | SparkError):
         return error
     return SparkError(f"Spark: {first_line(str(error))}")

@@ -1,4 +1,4 @@
-"""Our package for executors: a zip that, once imported, is a folder, where compiled kernels are kept for the next time.
+"""The package for executors: a zip that unpacks itself when imported, so that compiled kernels can be cached.
 
 From a zip in a folder of each application's own, kernels would be compiled again by each executor.
 """
@@ -28,7 +28,7 @@ def shipped(home: Path) -> Iterator[tuple[str, Path]]:
 
 
 def digest_of(home: Path) -> str:
-    """A name for what the files in a package's folder hold."""
+    """A name that identifies the content of a package's folder."""
     found = hashlib.sha256()
     for name, file in shipped(home):
         found.update(b"%s %d\n" % (name.encode(), file.stat().st_size))
@@ -51,7 +51,7 @@ def place(archive: Path, home: Path, digest: str) -> str:
                     packed.extractall(temporary)
                 try:
                     (Path(temporary) / NAME).rename(folder)
-                except OSError:  # another process was quicker
+                except OSError:  # another process has created it meanwhile
                     if not folder.is_dir():
                         raise
         return str(folder)
@@ -60,7 +60,7 @@ def place(archive: Path, home: Path, digest: str) -> str:
 
 
 def package_zip(folder: Path) -> Path:
-    """Our package as a zip in a folder, as executors on other machines import it; with numba's cache left out."""
+    """The package as a zip in a folder, which executors on other machines import; without numba's cache."""
     path = folder / f"{NAME}-{muonstream.__version__}.zip"
     home = Path(muonstream.__file__).parent
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

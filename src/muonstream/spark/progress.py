@@ -1,4 +1,4 @@
-"""How Spark gets on: the last micro-batch's rate, times and sizes, for the page and the log."""
+"""Spark's progress: the last micro-batch's rate, times and sizes, for the page and the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOGGER: Final = logging.getLogger("muonstream.spark")
 
 
 def reached(told: Mapping[str, Any], topic: str) -> dict[int, int]:
-    """Up to which offset each partition was read, markers of transactions included, as Spark says of a micro-batch."""
+    """The offset up to which each partition was read, transaction markers included, by Spark's report on a micro-batch."""
     found: dict[int, int] = {}
     for source in told["sources"]:
         with suppress(ValueError, TypeError, AttributeError):
@@ -25,10 +25,10 @@ def reached(told: Mapping[str, Any], topic: str) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One micro-batch as Spark tells of it, and what the driver holds.
+    """One micro-batch by Spark's report, and the words held by the driver.
 
     batch: its number; input_per_s: messages that came, by the clock; messages: of this batch
-    batch_s: how long it took in all; fixed_s: of that, all but the work on its messages
+    batch_s: how long it took; fixed_s: the part that is not work on its messages
     held_words: in windows that are still open; lag_messages: that wait, None where that is not known
     trigger_s: from the beginning of one micro-batch to that of the next at least
     """

@@ -15,13 +15,13 @@ from muonstream.sinks.store import StoreError
 from muonstream.spark.session import SparkError, first_line
 
 CONSUMER: Final = {
-    # as our own clients: what a transaction that was aborted has sent counts nowhere
+    # as in our own clients, messages of aborted transactions are not read
     "isolation.level": "read_committed",
-    # a fetch that waits at the end of a partition holds up all that its consumer is asked next
+    # a fetch that waits at the end of a partition delays the consumer's next requests
     "fetch.max.wait.ms": "10",
     "max.poll.records": "20000",
     "fetch.max.bytes": str(64 << 20),
-    # what is fetched ahead is kept from micro-batch to micro-batch, and the collector copies it
+    # prefetched messages live from one micro-batch to the next, and the garbage collector copies them
     "max.partition.fetch.bytes": str(2 << 20),
     "receive.buffer.bytes": str(1 << 20),
 }
@@ -32,9 +32,7 @@ LOCAL_FILES: Final = "org.apache.spark.sql.execution.streaming.checkpointing.Fil
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """What is read and how.
-
-    checkpoint: folder, of any of Hadoop's file systems; trigger_s: 0 for as fast as it goes
+    """The options of a query. checkpoint: folder, of any of Hadoop's file systems; trigger_s: 0 for as fast as it goes
     messages: of a micro-batch at most, 0 for no limit; record_batch: of a record batch that a worker gets
     kafka: settings of Kafka's Java clients
     """
@@ -69,7 +67,7 @@ class Query:
         """Whether it goes on from a checkpoint."""
 
     def resume(self, name: str, identity: str) -> bool:
-        """Go on with the checkpoint of this name if it is there, which must be the one of this identity."""
+        """Resume from the checkpoint of this name if it exists; it must have this identity."""
         if self._exists(f"{self._options.checkpoint}/{name}/metadata"):
             self.name, self._known, self.resumed = name, identity, True
         return self.resumed
@@ -100,12 +98,12 @@ class Query:
 
     @property
     def tasks(self) -> int:
-        """As many as can run at once."""
+        """The number of tasks that can run at once."""
         return max(int(self._session.sparkContext.defaultParallelism), 1)
 
     @property
     def where(self) -> str:
-        """Which Spark this is and where it runs."""
+        """The version of Spark and where it runs."""
         context = self._session.sparkContext
         return f"Spark {context.version}, {context.master}"
 
@@ -168,7 +166,7 @@ class Query:
             return False
 
     def fault(self) -> SparkError:
-        """Why it no longer runs."""
+        """Why the query no longer runs."""
         try:
             error = self._query.exception()
         except Exception:
@@ -176,13 +174,13 @@ class Query:
         return SparkError(f"Spark: {first_line(str(error)) if error is not None else 'the query has ended'}")
 
     def last_progress(self) -> Any:
-        """What Spark says of the last micro-batch, None before the first."""
-        with contextlib.suppress(Exception):  # Java has ended: others say so
+        """Spark's report on the last micro-batch, None before the first."""
+        with contextlib.suppress(Exception):  # Java has ended, which is reported elsewhere
             return self._query.lastProgress if self._query is not None else None
         return None
 
     def progress_since(self, batch: int) -> list[Any]:
-        """What Spark says of the micro-batches after this one, as far as it remembers."""
+        """Spark's reports on the micro-batches after this one, as far as it keeps them."""
         with contextlib.suppress(Exception):
             if self._query is not None:
                 return [told for told in self._query.recentProgress if int(told["batchId"]) > batch]
@@ -190,12 +188,12 @@ class Query:
 
     def discard(self) -> None:
         """Remove the checkpoint of a run that has ended and is stored: it will not be resumed."""
-        with contextlib.suppress(Exception):  # Java has ended; it does no harm where it is
+        with contextlib.suppress(Exception):  # Java has ended; a leftover checkpoint does no harm
             where, files = self._file(f"{self._options.checkpoint}/{self.name}")
             files.delete(where, True)
 
     def stop(self) -> None:
-        """End it. A micro-batch under way is not done, and comes again."""
+        """Stop the query. An unfinished micro-batch is not committed and will be repeated."""
         if self._query is not None:
-            with contextlib.suppress(Exception):  # it ends with its session all the same
+            with contextlib.suppress(Exception):  # it ends with its session anyway
                 self._query.stop()

@@ -38,11 +38,11 @@ OF_PYSPARK: Final = (
     "org.lz4:*",
     "com.google.code.findbugs:*",
 )
-"""What the connector needs and pyspark has among its own jars: not to be fetched again."""
+"""Dependencies of the connector that pyspark already has among its jars, and that are not fetched again."""
 JARS_VARIABLE: Final = "MUONSTREAM_SPARK_JARS"
 """Names a folder with the connector's jars, for machines that cannot fetch them."""
 SECRET_VARIABLE: Final = "MUONSTREAM_SPARK_SECRET"
-"""Holds the secret of a standalone cluster: on a command line everybody on the machine could read it."""
+"""The variable with the secret of a standalone cluster: on a command line every user of the machine could read it."""
 SECRET: Final = "spark.authenticate.secret"
 END_TIMEOUT_S: Final = 20.0
 LOG4J: Final = Path(__file__).with_name("log4j2.xml")
@@ -57,7 +57,7 @@ TELLING: Final = r"unresolved dependency|download failed|Exception in thread| ER
 QUIET: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    # where it is on, everybody on this machine sees it: it only shows
+    # where it is on, every user of this machine can see it, but not act on it
     "spark.ui.killEnabled": "false",
     "spark.python.worker.faulthandler.enabled": "false",
     "spark.sql.adaptive.enabled": "false",
@@ -66,14 +66,14 @@ QUIET: Final[Mapping[str, str]] = {
     # with a limit in bytes, the size is computed again for each message: in lists that takes as long as all before it
     "spark.sql.execution.arrow.maxBytesPerBatch": str((1 << 31) - 1),
     "spark.sql.streaming.metricsEnabled": "false",
-    # tasks of a micro-batch are few and short: waiting for a better place costs more than the place gives
+    # tasks of a micro-batch are few and short: waiting for data locality costs more than it gains
     "spark.locality.wait": "0s",
     "spark.cleaner.periodicGC.interval": "5min",
 }
 
 
 class SparkError(MuonstreamError):
-    """What is wrong with Spark, or with how we were told to run it: one line."""
+    """An error of Spark or of the options to run it: one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def spark_version() -> str:
 
 
 def check_java() -> str:
-    """The Java that Spark will use: its version. Raises SparkError where there is none or one that is too old."""
+    """The Java that Spark will use: its version. Raises SparkError if it is missing or too old."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which(str(Path(home) / "bin" / "java") if home else "java")
     where = f"JAVA_HOME is {home}" if home else "on the PATH"
@@ -175,7 +175,7 @@ def _spark_home() -> Path:
 
 
 def made_conf(settings: SparkSettings, folder: Path) -> dict[str, str]:
-    """All that Spark is told; folder: for what executors need. Raises SparkError."""
+    """All settings of Spark; folder: for the files that executors need. Raises SparkError."""
     conf = {"spark.app.name": "muonstream", **QUIET, **connector(settings.conf)}
     quick = [QUICK_COMPILER] if settings.large_messages else []
     for who, young in YOUNG.items():
@@ -199,7 +199,7 @@ def made_conf(settings: SparkSettings, folder: Path) -> dict[str, str]:
 
 
 def _authentication(settings: SparkSettings) -> dict[str, str]:
-    """Settings with which the driver's ports refuse whoever does not know the secret.
+    """Settings with which the driver's ports refuse connections without the secret.
 
     Within one machine the secret is Spark's own, or made here. A standalone cluster has its own secret, if any; YARN
     and Kubernetes have their own rules.
@@ -281,7 +281,7 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
             try:
                 with log.open("ab") as stream:
                     made = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-                    # what Java is started with is on its command line: the secret follows by the gateway
+                    # Java's settings are visible on its command line, so the secret is passed later by the gateway
                     public = [(key, value) for key, value in conf.items() if key != SECRET]
                     first = SparkConf(loadDefaults=False).setAll(public)
                     gateway = launch(first, {"stdout": stream, "stderr": stream, "start_new_session": True})
@@ -299,7 +299,7 @@ def spark_session(settings: SparkSettings) -> Iterator[Any]:
 
 
 def _end(context: Any, gateway: Any) -> None:
-    """Stop Spark and its Java, so that nothing is left."""
+    """Stop Spark and its Java process."""
     from pyspark import SparkContext
 
     process = gateway.proc
@@ -319,22 +319,22 @@ def _end(context: Any, gateway: Any) -> None:
 
 
 def _reason(error: Exception, log: Path, begin: int) -> str:
-    """Why there is no session, in one line: from what Java said in the log, else from the error."""
+    """Why there is no session, in one line: from Java's log, else from the error."""
     text = "JAVA_GATEWAY_EXITED"
-    with contextlib.suppress(Exception):  # an error of Java's has no text when Java has ended
+    with contextlib.suppress(Exception):  # a Java error has no text once Java has ended
         text = str(error).strip()
     said = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
     telling = [line for line in said if re.search(TELLING, line)]
     if telling:
         text = re.sub(r"^\S+ \S+ ERROR \w+: ", "", telling[0])
     elif "JAVA_GATEWAY_EXITED" in text:
-        # what Java says before it ends, as of an option that it does not know
+        # Java's last message, such as on an unknown option
         text = next((line for line in said if line.startswith("Error: ")), (said or [text])[-1])
     return f"Spark does not start: {first_line(text).removeprefix('Error: ')}; see {log}"
 
 
 def first_line(text: str) -> str:
-    """The line of an error of Spark's that says most: the innermost exception of Python's, else the first of Java's."""
+    """The most telling line of a Spark error: the innermost Python exception, else the first Java one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     python = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
     java = [re.sub(r"^.*?(\w+(Exception|Error)): ", r"\1: ", line) for line in lines if "Exception: " in line]

@@ -1,4 +1,4 @@
-"""What a task of Spark is asked for and what it gives back: one micro-batch's share of a run."""
+"""The request to a Spark task and its result: one micro-batch's share of a run."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from muonstream.words import Words
 SCHEMA: Final = "share binary"
 """Of what tasks give back: a row is a pickle, which is how Spark itself sends Python's objects."""
 PIECE_WORDS: Final = 1 << 20
-"""Loose words go back in rows of at most so many."""
+"""Loose words are returned in rows of at most this many."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What tasks need to know of a run, as it stands before the micro-batch.
+    """The state of a run before the micro-batch, as far as tasks need it.
 
     every_slot: whether every step of data time is judged, so that all slots' counts are needed
     detector: as JSON; muons: whether to look for them; windows: of one of the course's intervals, 0 where none are made
@@ -42,7 +42,7 @@ class TaskSpec:
 
 @dataclass(slots=True)
 class TaskResult:
-    """What one task found in its partitions.
+    """The result of one task for its partitions.
 
     parts: how far they are taken now; tally: see `Tally.state`; frames: words in them; contributions: what they add,
     one for each of the course's intervals if these are made
@@ -60,7 +60,7 @@ class TaskResult:
     words: dict[int, list[Words]] = field(default_factory=dict)
 
     def rows(self) -> Iterator[bytes]:
-        """As rows of bytes: the loose words first, in pieces, and last all else."""
+        """As rows of bytes: first the loose words in pieces, then one row with the rest."""
         for partition, several in self.words.items():
             words = several[0] if len(several) == 1 else np.concatenate(several)
             for begin in range(0, len(words), PIECE_WORDS):

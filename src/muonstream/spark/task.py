@@ -1,4 +1,4 @@
-"""What executors of Spark do: messages in, a share of the run out, with the very kernel of the local engine."""
+"""The work of Spark's executors: messages in, a share of the run out, by the same kernel as in the local engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from muonstream.run.intervals import Intervals
 from muonstream.spark.share import TaskResult, TaskSpec, merged
 
 BATCH_WORDS: Final = 1 << 18
-"""Frames are handed to the kernel in batches of about so many words."""
+"""Frames are passed to the kernel in batches of about this many words."""
 
 
 @lru_cache(maxsize=2)
@@ -27,7 +27,7 @@ def _kernel(
 ) -> tuple[Catalogue, Callable[[Frames | ScatteredFrames], Contribution]]:
     """The kernel of a detector (JSON), made once a worker."""
     catalogue = Catalogue(Detector.model_validate_json(detector), muons=muons)
-    # all that was imported stays: looking whether it is garbage after each task took a fifth of a worker's time
+    # imported objects stay: searching them for garbage after each task took a fifth of a worker's time
     gc.freeze()
     if not muons:
         return catalogue, Accumulator(catalogue, every_slot=every_slot)
@@ -55,7 +55,7 @@ class Task:
             if part is None:
                 part = self._order.parts.get(partition) or Part(stretch[0].offset())
                 deliveries.parts[partition] = part
-            # what was taken is never taken again, whatever is read again
+            # processed messages are never counted again, even if they are read again
             messages = stretch.after(part.next)
             if not part.ended:
                 deliveries.take(partition, messages)
