@@ -1,1 +1,1 @@
-"""Runs that last: one file of open standards a run, what people add to it, and an index that is made of the files."""
+"""The archive of runs: a file of open standards for each, people's additions, and an index made from the files."""

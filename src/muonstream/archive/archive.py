@@ -1,4 +1,4 @@
-"""An archive: a folder of runs' files, with all that can be asked of them and done to them."""
+"""An archive: a folder of runs' files, and all operations on them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 REFRESH_S: Final = 60.0
 SILENT_S: Final = 3 * REFRESH_S
-"""A run of another host that has not been refreshed for so long is taken as interrupted."""
+"""A run of another host that has not been refreshed for this long counts as interrupted."""
 
 
 class Archive:
     """A folder of archived runs. Every method may be called by several processes at once."""
 
     def __init__(self, folder: str | Path, *, make: bool = False) -> None:
-        """Raise ArchiveError for a folder that is not there, or with `make` cannot be made."""
+        """Raise ArchiveError for a folder that does not exist, or with `make` cannot be created."""
         self.folder = Path(folder)
         if make:
             try:
@@ -41,7 +41,7 @@ class Archive:
             raise ArchiveError(f"{folder}: no such folder, expected an archive of runs")
 
     def save(self, snapshot: Snapshot, provenance: Provenance) -> Path:
-        """Write a run as it stands, replacing what was written of it before; what people added stays.
+        """Write the present state of a run, replacing the one written before; people's additions stay.
 
         A file of the run that cannot be read is kept aside under another name. Raises ArchiveError.
         """
@@ -53,7 +53,7 @@ class Archive:
         return path
 
     def _place(self, snapshot: Snapshot, provenance: Provenance) -> tuple[Path, People]:
-        """Where a run is written, and what people have added to it so far."""
+        """The file of a run, and people's additions so far."""
         stem = file_stem(snapshot.begun_wall_time, snapshot.run)
         for attempt in range(1, 1000):
             path = self.folder / f"{stem}{'' if attempt == 1 else f'_{attempt}'}{SUFFIX}"
@@ -71,7 +71,7 @@ class Archive:
 
     @contextmanager
     def index(self) -> Iterator[Index]:
-        """The index, as the files are now."""
+        """The index, brought up to date with the files."""
         index = Index(self.folder)
         try:
             index.sync()
@@ -80,7 +80,7 @@ class Archive:
             index.close()
 
     def rows(self) -> list[Row]:
-        """All runs, the oldest first, with the states that they have by now."""
+        """All runs, the oldest first, with their present states."""
         with self.index() as index:
             return index.rows()
 
@@ -95,7 +95,7 @@ class Archive:
             return found
 
     def rebuild(self) -> int:
-        """Make the index again from the files; gives the number of runs."""
+        """Rebuild the index from the files; gives the number of runs."""
         index = Index(self.folder)
         try:
             return index.rebuild()
@@ -107,7 +107,7 @@ class Archive:
         return self._find(run, self.rows())
 
     def find_all(self, runs: Iterable[str]) -> list[Row]:
-        """The same for several, of the archive at one moment."""
+        """Find several runs, as `find` does, in the archive at one moment."""
         rows = self.rows()
         return [self._find(run, rows) for run in runs]
 
@@ -134,7 +134,7 @@ class Archive:
         return self.folder / row.file
 
     def people(self, row: Row) -> People:
-        """What people added to a run. Raises ArchiveError or PeopleError."""
+        """People's additions to a run. Raises ArchiveError or PeopleError."""
         return People.of_plain(container.read_header(self.path(row))[1])
 
     def comment(self, run: str, text: str, *, name: str = "") -> Row:
@@ -178,7 +178,7 @@ class Archive:
 
 
 def state_of(row: Row, *, now: float | None = None) -> str:
-    """ended, running or interrupted: what the file says, and whether who wrote it is still at it.
+    """ended, running or interrupted: by the file, and by whether the process that writes it still runs.
 
     On this host a run is interrupted when its process is gone, or the machine was started again since; on another, when
     it has not been refreshed for three minutes (runs are refreshed each minute).
@@ -196,7 +196,7 @@ def local_time(wall_time: float) -> str:
 
 
 def file_stem(begun_wall_time: float, name: str) -> str:
-    """A run's file, without its ending: when it began, in UTC, and its name in characters that all systems take."""
+    """The name of a run's file, without its suffix: its beginning in UTC, and its name in characters valid on all systems."""
     at = datetime.fromtimestamp(begun_wall_time or 0.0, UTC).strftime("%Y%m%dT%H%M%SZ")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
     return f"{at}_{plain or 'run'}"

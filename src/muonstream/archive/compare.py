@@ -35,9 +35,9 @@ SHAPES: Final = (
     "track_chi2",
     "zenith",
 )
-"""Histograms of the catalogue that count things, so that their shapes can be compared; others hold sums."""
+"""Histograms of the catalogue that hold counts, so that their shapes can be compared; others hold sums."""
 FEWEST: Final = 10
-"""Bins are joined with their neighbours until both runs together have so many entries in each."""
+"""Bins are merged with their neighbours until both runs together have this many entries in each."""
 
 
 class CompareError(MuonstreamError):

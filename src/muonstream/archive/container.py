@@ -2,10 +2,10 @@
 
 Layout, all entries UTF-8 JSON unless their name says otherwise:
 
-README.txt        what the entries are, for whoever opens the file without muonstream
+README.txt        what the entries are, for readers without muonstream
 run.json          identity, state, provenance, account, quantities with unit and error
 people.json       what people added: comments and flags, with name and time
-summary.json      everything counted, as `process --summary` writes it
+summary.json      all counts, as `process --summary` writes them
 histograms.json   every histogram, by name, in UHI's serialization (schema 1)
 rates.npy         rates against data time, a structured array with units in the fields' names
 verdicts.json     findings at the end, how long each alarm lasted, and each change of level
@@ -33,7 +33,7 @@ SUFFIX: Final = ".muonrun"
 SCHEMA: Final = 1
 LOCK: Final = ".lock"
 MOST_ENTRY_BYTES: Final = 256 << 20
-"""Inflated; an entry that is larger is refused before it is read."""
+"""The largest entry after decompression; a larger one is refused before it is read."""
 RUN, PEOPLE, SUMMARY, VERDICTS = "run.json", "people.json", "summary.json", "verdicts.json"
 HISTOGRAMS, RATES, MUONS, DETECTOR = "histograms.json", "rates.npy", "muons.json", "detector.toml"
 SNAPSHOT, README = "snapshot.musn", "README.txt"
@@ -45,7 +45,7 @@ class ArchiveError(MuonstreamError):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the archive's lock, which every writer of this or another process waits for. Raises ArchiveError."""
+    """Hold the archive's lock, which every writer in any process must hold. Raises ArchiveError."""
     try:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o664)
     except OSError as error:
@@ -116,7 +116,7 @@ def of_json(path: Path, name: str, content: bytes) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What run.json and people.json say. Raises ArchiveError, also for a newer schema."""
+    """The content of run.json and people.json. Raises ArchiveError, also for a newer schema."""
     entries = read(path, RUN, PEOPLE)
     run = of_json(path, RUN, entries[RUN])
     schema = run.get("schema")
@@ -128,7 +128,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _sync(folder: Path) -> None:
-    """Have the new name on disk, too."""
+    """Flush the folder, so that the new name is on disk too."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

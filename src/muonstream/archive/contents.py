@@ -1,4 +1,4 @@
-"""A run as it stands, as the entries of its file, and back."""
+"""The state of a run as the entries of its file, and back."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ReferenceRun:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a run's numbers come from.
+    """The provenance of a run's numbers.
 
     engine: local or spark; command: the program and its command; host, pid, boot: who writes the file, and since which
     start of that machine; id: the same for all that is written of one run; references: what verdicts are compared with
@@ -71,7 +71,7 @@ class Provenance:
 
     @classmethod
     def of(cls, snapshot: Snapshot, *, command: str, engine: str, number: int = 0) -> Provenance:
-        """That of a run which this process counts: known by its host, its source and when it was first started."""
+        """The provenance of a run counted by this process, with an id from its host, its source and its first start."""
         host = socket.gethostname()
         seed = f"{snapshot.begun_wall_time!r} {snapshot.source}"
         made = hashlib.sha256(f"{host}\0{seed}\0".encode()).hexdigest()[:16]
@@ -183,7 +183,7 @@ def rates_table(snapshot: Snapshot) -> NDArray[Any]:
 
 
 def snapshot_of(path: Path) -> Snapshot:
-    """The run of a file as the page reads it. Raises ArchiveError."""
+    """The snapshot of a run's file, which the page shows. Raises ArchiveError."""
     data = container.read(path, container.SNAPSHOT)[container.SNAPSHOT]
     try:
         return decode(data)

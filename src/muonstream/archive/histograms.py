@@ -63,5 +63,5 @@ def _axes(entry: Entry) -> list[dict[str, Any]]:
 
 
 def _values(entry: Entry, values: Counts) -> Counts:
-    """Counts with the bins that the axes have."""
+    """Counts in the bins of the axes."""
     return np.asarray(values).reshape(entry.shape)

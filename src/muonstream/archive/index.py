@@ -1,4 +1,4 @@
-"""The index of an archive: one row a run, one a quantity, in SQLite; made of the files, and never the only place."""
+"""The index of an archive in SQLite: a row for each run and quantity; always reproducible from the files."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Index:
     """The index of a folder; where it cannot be written, one in memory. Close it at the end."""
 
     def __init__(self, folder: Path) -> None:
-        """Raise ArchiveError for a folder that is none."""
+        """Raise ArchiveError for a folder that does not exist."""
         if not folder.is_dir():
             raise ArchiveError(f"{folder}: no such folder, expected an archive")
         self.folder = folder
@@ -88,11 +88,11 @@ class Index:
         self._rows = self._open()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the index's file."""
         self._rows.close()
 
     def rebuild(self) -> int:
-        """Make it again from the files; gives how many there are."""
+        """Rebuild it from the files; gives how many there are."""
         with self._rows:
             for table in ("quantities", "names", "runs"):
                 self._rows.execute(f"DELETE FROM {table}")
@@ -100,12 +100,13 @@ class Index:
         return self.sync()
 
     def sync(self) -> int:
-        """Take in what is new, changed or gone; gives the number of runs."""
+        """Take in new, changed and removed files; gives the number of runs."""
         there = {entry.name: entry.stat() for entry in os.scandir(self.folder) if _is_run(entry)}
         if any(self._differences(there)):
-            with suppress(sqlite3.OperationalError), self._rows:  # another process may be at it, with the same outcome
+            # another process may be updating it, with the same result
+            with suppress(sqlite3.OperationalError), self._rows:
                 self._rows.execute("BEGIN IMMEDIATE")
-                # what another process has taken in meanwhile, names among it, is known from here on
+                # from here on, additions of other processes are known, names among them
                 self._names.clear()
                 old, new = self._differences(there)
                 for name in old:
@@ -117,7 +118,7 @@ class Index:
         return len(there)
 
     def _differences(self, there: Mapping[str, os.stat_result]) -> tuple[list[str], list[str]]:
-        """The files whose rows are no longer right, and those that are to be read."""
+        """The files whose rows are out of date, and those to be read."""
         rows = self._rows.execute("SELECT file, mtime_ns, size FROM runs")
         known = {file: (mtime_ns, size) for file, mtime_ns, size in rows}
         right = {name for name, stat in there.items() if known.get(name) == (stat.st_mtime_ns, stat.st_size)}
@@ -184,13 +185,13 @@ class Index:
                     _begin(rows)
                     return rows
             except sqlite3.OperationalError:
-                # read-only, or no room: the files are all that counts
+                # read-only, or the disk is full: the index is only a cache of the files
                 if rows is not None:
                     rows.close()
                 break
             except sqlite3.DatabaseError:
                 pass
-            # damaged, or of another version: it is made again from the files
+            # damaged, or of another version: rebuild it from the files
             rows.close() if rows is not None else None
             if attempt == 0:
                 for name in (NAME, f"{NAME}-wal", f"{NAME}-shm"):
@@ -212,7 +213,7 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
 
 
 def _row_of(path: Path) -> tuple[Row, list[Sequence[Any]]]:
-    """A file's row and its quantities; of one that cannot be read, a row that says why."""
+    """A file's row and its quantities; for an unreadable file, a row with the reason."""
     try:
         run, people = read_header(path)
         row = Row(

@@ -1,4 +1,4 @@
-"""Which start of this machine, and which of its processes, writes a file: so it is known when an engine has died."""
+"""The boot and the process that write a file, by which the death of an engine is recognised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def boot_of_machine() -> str:
-    """What changes with each start of this machine, "" where nothing tells."""
+    """An identifier of this boot of the machine, "" if there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -15,11 +15,11 @@ def boot_of_machine() -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether this machine has a process of this number."""
+    """Whether this machine has a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is somebody else's
+    except OSError:  # it belongs to another user
         return True
     return True

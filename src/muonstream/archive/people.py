@@ -1,4 +1,4 @@
-"""What people add to a run: comments, and flags that say what may not be used, from when to when, and why."""
+"""People's additions to a run: comments, and flags on stretches of data that may not be used, with the cause."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Final
 from muonstream.errors import MuonstreamError
 
 EFFECTS: Final = ("bad", "limited", "good", "keep")
-"""What a flag says of its time: not to be used; to be used with care; looked at and found good; never to be pruned."""
+"""The effects of flags on data: not to be used; to be used with care; checked and found good; never to be pruned."""
 LONGEST_TEXT: Final = 4000
 LONGEST_NAME: Final = 100
 
 
 class PeopleError(MuonstreamError):
-    """A comment or flag that is not right, in one line."""
+    """An error in a comment or flag, in one line."""
 
 
 def _new_id() -> str:
@@ -57,7 +57,7 @@ class Flag:
     id: str = field(default_factory=_new_id)
 
     def __post_init__(self) -> None:
-        """Raise PeopleError for what is none of the effects, or a time range that is none."""
+        """Raise PeopleError for an unknown effect or an invalid time range."""
         if self.effect not in EFFECTS:
             raise PeopleError(f"flag: found effect {self.effect!r}, expected one of {', '.join(EFFECTS)}")
         _check_text("cause", self.cause, LONGEST_TEXT, empty=True)
@@ -71,7 +71,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """All that people added to a run, in the order in which they did."""
+    """All additions of people to a run, in order of time."""
 
     comments: tuple[Comment, ...] = ()
     flags: tuple[Flag, ...] = ()
@@ -82,7 +82,7 @@ class People:
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> People:
-        """What `as_plain` gave. Raises PeopleError for anything else."""
+        """The inverse of `as_plain`. Raises PeopleError for anything else."""
         try:
             comments = tuple(Comment(**one) for one in plain["comments"])
             return cls(comments, tuple(Flag(**one) for one in plain["flags"]))
@@ -90,7 +90,7 @@ class People:
             raise PeopleError(f"people.json: {error}") from None
 
     def merged(self, other: People) -> People:
-        """Both, each thing once, in the order of their times."""
+        """The additions of both, each once, in order of time."""
         comments = {one.id: one for one in (*self.comments, *other.comments)}
         flags = {one.id: one for one in (*self.flags, *other.flags)}
         return People(

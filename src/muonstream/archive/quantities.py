@@ -28,7 +28,7 @@ class Quantity:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it is, whatever the run: name and subject."""
+        """Its key in all runs: name and subject."""
         return self.name, self.subject
 
     def as_plain(self) -> dict[str, object]:
@@ -43,7 +43,7 @@ class Quantity:
 
 
 def quantities(snapshot: Snapshot) -> list[Quantity]:
-    """All quantities of a run as it stands; numbers that are not known are left out.
+    """All quantities of a run's present state; unknown numbers are left out.
 
     Errors of rates are those of Poisson counts, sqrt(N) / T, and of shares half of Wilson's interval of 68.3 %.
     """

@@ -1,4 +1,4 @@
-"""The report of archived runs: one HTML file with everything in it, which prints well on A4."""
+"""The report on archived runs: one self-contained HTML file that prints well on A4."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ footer { margin-top: 2rem; color: #64748b; font-size: .85em }
 class Reported:
     """A run of a report.
 
-    run: what run.json says; state: as by now; against: what it was compared with, with a name for it
+    run: the content of run.json; state: the present one; against: the comparison, with the other run's name
     """
 
     snapshot: Snapshot
