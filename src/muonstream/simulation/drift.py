@@ -1,7 +1,7 @@
 """The hits that a muon leaves in a simulated chamber: drift, knock-on electrons, afterpulses, dead time.
 
-How often there is what is taken from a run of cosmic muons: of a cell's hits some 3 % are followed by another one 80 to
-500 ns later, most often after 150 ns, with a second, smaller peak near 380 ns, and none within 80 ns.
+The rates of these effects are taken from a run of cosmic muons: of a cell's hits some 3 % are followed by another one
+80 to 500 ns later, most often after 150 ns, with a second, smaller peak near 380 ns, and none within 80 ns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LATE_AFTERPULSES: Final = 0.1
 
 
 class Origin(IntEnum):
-    """What brought a word."""
+    """The origin of a word."""
 
     NOISE = 0
     MUON = 1
@@ -38,7 +38,7 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CellResponse:
-    """What a cell makes of a muon.
+    """The response of a cell to a muon.
 
     efficiency: chance of a hit in a cell that is alive; deltas: chance of a knock-on electron, which hits before the
     muon, or in the neighbouring cell; afterpulses: chance that another hit follows
@@ -87,7 +87,7 @@ def drift_hits(
     nearer = knocked & ~beside
     late_ns = np.where(nearer, late_ns * rng.random(n * layers), late_ns)
     origin[nearer] = Origin.DELTA
-    # no signal is before its muon
+    # no signal comes before its muon
     late_ns = np.abs(late_ns + rng.normal(0, response.smearing_ns, n * layers))
     parts = [DriftHits(muon[seen], flat[seen], late_ns[seen], origin[seen])]
 
@@ -116,7 +116,7 @@ def drift_hits(
         earlier_ns = chamber.drift.t0_tan_ns * steepness(tan)
         hits = replace(hits, late_ns=hits.late_ns - earlier_ns[hits.muon])
     if chamber.cell_time_offset_ns:
-        # what is added to a hit's time is what the cell is early by
+        # a cell's offset is added to its hit times, so that the cell is early by as much
         hits = replace(hits, late_ns=hits.late_ns - np.asarray(chamber.cell_time_offset_ns)[hits.cell])
     return hits
 
@@ -126,13 +126,13 @@ def _drift_ns(chamber: Chamber, distance_mm: NDArray[np.float64], tan: NDArray[n
     if chamber.drift is None:
         return distance_mm * 1000 / chamber.drift_velocity_um_per_ns
     half_mm = chamber.cell_width_mm / 2
-    # what crosses no cell of the layer has no hit, however far its wires are
+    # a muon that crosses no cell of the layer leaves no hit in it
     distance_mm = np.minimum(distance_mm, half_mm)
     return chamber.drift.drift_ns(distance_mm, tan, chamber.drift_velocity_um_per_ns / 1000)
 
 
 def _alive_again(hits: DriftHits) -> DriftHits:
-    """Without the hits of a cell that come within the dead time of the one before, of the same muon."""
+    """Remove hits of a cell that come within the dead time of an earlier one of the same muon."""
     order = np.lexsort((hits.late_ns, hits.cell, hits.muon))
     muon, cell, late_ns = hits.muon[order], hits.cell[order], hits.late_ns[order]
     # three hits of a muon in a cell within the dead time are too few to be told apart from two

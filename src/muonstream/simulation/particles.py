@@ -1,4 +1,4 @@
-"""Simulated muons, and the signals that they and others bring before the boards read them out."""
+"""Simulated muons, and all signals before the boards read them out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from muonstream.words import Words
 
 @dataclass(frozen=True, slots=True)
 class Muons:
-    """Muons as they were: arrays of one length, in order of nothing.
+    """Simulated muons: arrays of one length, in no particular order.
 
     begin_tdc: int64, the time that time_tdc counts from; time_tdc: float64, when they pass, in TDC counts
     x_mm, y_mm: float64, where they cross the height z_mm of the simulation's plane
@@ -53,7 +53,7 @@ class Muons:
 class Signals:
     """Words, uint64[n], with their times time_tdc, int64[n].
 
-    muon: int64[n], which muon brought each (-1: none); origin: int8[n], what did, as `Origin`
+    muon: int64[n], the muon of each (-1: none); origin: int8[n], as `Origin`
     """
 
     time_tdc: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""How hits become a stream: cells drawn for noise, words merged in time, and sent in packets by the boards."""
+"""From hits to a stream: drawing the cells of noise, merging words in time, sending them in boards' packets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CellNoise:
             share[j] -= 1 - share[i]
             if share[j] < 1:
                 small.append(large.pop())
-        # what rounding leaves over is as good as 1, unless a weight is 0: then it goes to a cell that has one
+        # remainders of rounding count as 1, except where a weight is 0: such a cell is redirected to one with a weight
         for i in small:
             self.alias[i] = i if weights[i] > 0 else int(np.argmax(weights))
         self.limit = np.round(np.clip(share, 0, 1) * 2**32).astype(np.uint64)

@@ -12,8 +12,8 @@ class SimulationConfig:
     """What to simulate. Raises ValueError naming the key, what was found and what is allowed.
 
     seed: the same seed gives the same words
-    rate_hz: words a second in all, 1 to 4e7; noise makes up what muons and ancillary words leave of it, and where they
-        would be more than that, they are as many fewer
+    rate_hz: words a second in all, 1 to 4e7; noise fills up what muons and ancillary words leave of it; if these exceed
+    it, they are reduced
     muon_rate_hz: muons a second through a chamber, on the average of the chambers
     ancillary_hz: words a second that are not hits, with orbits about 10 s ahead
     words, duration_s: where to end (None: never); start_orbit: the counter at the beginning, which wraps after 2**32

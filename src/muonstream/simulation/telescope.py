@@ -75,7 +75,7 @@ class Simulation:
         area = np.mean([(2 * half_width_mm(c)) ** 2 for c in detector.chambers])
         muon_hz = config.muon_rate_hz * float((2 * self._half_plane_mm) ** 2 / area)
 
-        # what muons bring, so that noise can make up the rest
+        # the words of muons, so that noise can fill up the rest
         probe = np.random.default_rng([config.seed, 1 << 41])
         brought = len(self._signals(probe, self._muons(probe, PROBE_MUONS, 0, SECOND_TDC)).words) / PROBE_MUONS
         fixed_hz = muon_hz * brought + config.ancillary_hz
@@ -147,7 +147,7 @@ class Simulation:
         return muons.chosen(near)
 
     def _signals(self, rng: np.random.Generator, muons: Muons) -> Signals:
-        """All words that muons bring."""
+        """All words caused by muons."""
         config, n = self.config, len(muons)
         parts: list[Signals] = []
 
@@ -222,7 +222,7 @@ class Simulation:
         time = self._with_gap(rng.integers(begin_tdc, end_tdc, n))
         board = rng.choice(np.asarray(self.detector.boards), n)
         head = np.asarray(ANCILLARY_HEADS)[rng.integers(0, len(ANCILLARY_HEADS), n)]
-        # the payload of those that are not a time is any bits at all
+        # the payload of words that are not a time is random bits
         is_time = head == Head.TRIGGER_T0
         ahead = np.asarray(ANCILLARY_AHEAD_S)[board % 2] + rng.normal(0, 0.2, n)
         words = encode(

@@ -1,4 +1,4 @@
-"""The truth of simulated words: what brought each, and where the muon was."""
+"""The truth of simulated words: the origin of each, and the path of its muon."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Truth:
 
 
 def with_truth(simulation: Simulation) -> Iterator[Truth]:
-    """The words of a simulation, the very ones that `blocks` gives, with their truth, a slab at once."""
+    """The words of a simulation with their truth, a slab at a time; the words are identical to those of `blocks`."""
     muons_before = 0
     for words, signals, muons in simulation.slabs():
         yield _slab_truth(simulation, words, signals, muons, muons_before)
