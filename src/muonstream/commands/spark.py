@@ -94,7 +94,7 @@ def _engine(
     pipeline = topic_pipeline(live, name, workers=1, builder=builder)
     deliveries = topic_deliveries(live, choice)
     if choice.saved is not None and choice.saved.ended:
-        # nothing is left to be read: Spark would start for nothing
+        # nothing is left to be read, so Spark is not started
         return TopicEngine(ends, pipeline, deliveries, store=store, name=name)
     limits = partial(_limits, spark.most_words)
     return SparkEngine(ends, pipeline, deliveries, queries.make(), store=store, name=name, limits=limits)
