@@ -15,6 +15,7 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.run.monitor import Intake, Monitor
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
+from muonstream.words import NS_PER_TDC
 
 DETECTOR = Detector.default()
 CATALOGUE = Catalogue(DETECTOR)
@@ -82,11 +83,14 @@ def test_hists_have_the_counts_the_axes_and_the_units() -> None:
         inside = found.view(flow=entry.axis.flow)
         assert (inside == values).all()
         edges = found.axes[-1].edges
-        assert edges[0] == entry.axis.start
-        assert np.isclose(edges[-1], entry.axis.start + entry.axis.bins * entry.axis.step)
+        ns = NS_PER_TDC if entry.axis.unit == "TDC counts" else 1.0
+        assert edges[0] == entry.axis.start * ns
+        assert np.isclose(edges[-1], (entry.axis.start + entry.axis.bins * entry.axis.step) * ns)
         if entry.axis.unit:
-            assert entry.axis.unit in found.axes[-1].label
+            assert ("ns" if entry.axis.unit == "TDC counts" else entry.axis.unit) in found.axes[-1].label
         assert found.label == entry.title
+    assert list(hists["drift_tdc"].axes["chamber"]) == [chamber.name for chamber in DETECTOR.chambers]
+    assert list(hists["drift_layer"].axes["layer"])[5] == "Chamber 2, layer 1"
 
 
 def test_words_by_kind_add_up_to_all_words() -> None:

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("spark", "offline"),
     ("engines",),
     ("dashboard",),
-    ("archive",),
+    ("archive", "tables"),
     ("sinks",),
     ("kafka",),
     ("run",),
@@ -46,7 +46,20 @@ LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 # Rooms that know files, networks or pages. All others are pure: numpy, numba and the standard library.
 EDGES = frozenset(
-    {"__main__", "cli", "commands", "spark", "offline", "engines", "dashboard", "sinks", "kafka", "sources", "archive"}
+    {
+        "__main__",
+        "cli",
+        "commands",
+        "spark",
+        "offline",
+        "engines",
+        "dashboard",
+        "sinks",
+        "kafka",
+        "sources",
+        "archive",
+        "tables",
+    }
 )
 CORE_LIBRARIES = frozenset({"numpy", "numba", "llvmlite"})  # the last is numba's own, for its intrinsics
 CORE_EXTRA_LIBRARIES = {"detector": frozenset({"pydantic"})}

@@ -16,7 +16,12 @@ from muonstream import _PLACES
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
-EXAMPLES = ("muonstream.offline.run", "muonstream.offline.words", "muonstream.simulation.telescope")
+EXAMPLES = (
+    "muonstream.offline.run",
+    "muonstream.offline.tables",
+    "muonstream.offline.words",
+    "muonstream.simulation.telescope",
+)
 
 
 def failures(test: doctest.DocTest) -> str:
@@ -42,6 +47,11 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
         found = getattr(muonstream, name)
         assert inspect.getdoc(found), name
         assert getattr(muonstream, name) is found
+
+
+def test_the_table_of_muons_is_not_the_room_of_the_same_name() -> None:
+    import_module("muonstream.muons.tracks")
+    assert muonstream.muons is import_module("muonstream.offline.tables").muons
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

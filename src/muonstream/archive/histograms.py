@@ -30,8 +30,7 @@ def histograms(catalogue: Catalogue, data: Counts, version: str) -> dict[str, di
 
 
 def _axes(entry: Entry) -> list[dict[str, Any]]:
-    axis = entry.axis
-    label = f"{axis.label} [{axis.unit}]" if axis.unit else axis.label
+    axis = entry.axis.physical
     axes: list[dict[str, Any]] = [
         {
             "type": "regular",
@@ -41,7 +40,7 @@ def _axes(entry: Entry) -> list[dict[str, Any]]:
             "underflow": axis.flow,
             "overflow": axis.flow,
             "circular": False,
-            "metadata": {"name": "x", "label": label, "unit": axis.unit},
+            "metadata": {"name": "x", "label": axis.title, "unit": axis.unit},
         }
     ]
     if len(entry.shape) == 2:

@@ -17,6 +17,7 @@ from muonstream.cli.archived import report_app, runs_app
 from muonstream.cli.config import unknown_variables
 from muonstream.cli.configuration import config_app
 from muonstream.cli.errors import Commands, refuse_missing
+from muonstream.cli.export import export_app
 from muonstream.cli.help import Command
 from muonstream.cli.kafka import kafka_app
 from muonstream.cli.live import live_app
@@ -56,6 +57,7 @@ app.add_typer(detector_app, name="detector")
 app.add_typer(kafka_app)
 app.add_typer(runs_app, name="runs")
 app.add_typer(report_app)
+app.add_typer(export_app)
 app.add_typer(config_app, name="config")
 
 

@@ -15,7 +15,19 @@ from muonstream.cli.logs import LOGGER
 from muonstream.cli.options import PAGE_OPTIONS
 from muonstream.errors import FAILED, INTERRUPTED, USAGE, MuonstreamError
 
-ORDER: Final = ("demo", "run", "process", "inspect", "dashboard", "runs", "report", "replay", "topics", "simulate")
+ORDER: Final = (
+    "demo",
+    "run",
+    "process",
+    "inspect",
+    "dashboard",
+    "runs",
+    "report",
+    "export",
+    "replay",
+    "topics",
+    "simulate",
+)
 """Commands that help shows first."""
 _SHOULD: Final = "Input should be "
 SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")

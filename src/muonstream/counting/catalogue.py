@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from muonstream.counting.muon_entries import Per, muon_shapes
 from muonstream.detector.channels import ANCILLARY, MALFORMED, SCINTILLATOR, TRIGGER, UNMAPPED
+from muonstream.detector.geometry import VIEWS
 from muonstream.detector.model import Detector
 from muonstream.words import NS_PER_TDC
 
@@ -51,6 +52,18 @@ class Axis:
     start: float
     step: float
     flow: bool = False
+
+    @property
+    def physical(self) -> Axis:
+        """The same axis in a physical unit: TDC counts, in which all is counted, as ns."""
+        if self.unit != "TDC counts":
+            return self
+        return replace(self, unit="ns", start=self.start * NS_PER_TDC, step=self.step * NS_PER_TDC)
+
+    @property
+    def title(self) -> str:
+        """The label with the unit."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
 
     @property
     def edges(self) -> NDArray[np.float64]:
@@ -248,8 +261,23 @@ class Catalogue:
             "hist_4": (np.arange(COURSE_DRIFT_BINS) * float(COURSE_DRIFT_WIDTH_NS), drift),
         }
 
+    def _rows_of(self, entry: Entry) -> tuple[list[str], str]:
+        """What an entry's rows are called, and what they are."""
+        chambers = self.detector.chambers
+        names = {
+            "chamber": [chamber.name for chamber in chambers],
+            "layer": [f"{chamber.name}, layer {layer}" for chamber in chambers for layer in range(chamber.layers)],
+            "view": list(VIEWS),
+        }.get(entry.per, [])
+        if len(names) == entry.shape[0] == len(set(names)):
+            return names, entry.per
+        return [str(row) for row in range(entry.shape[0])], "row"
+
     def hists(self, data: Counts) -> Mapping[str, Any]:
         """Every entry as a `hist.Hist` (UHI), by name; needs the extra `hist`.
+
+        The axis `x` is in physical units: what is counted in TDC counts is in ns here. Before it is, where there are
+        several rows, one with their names: chambers, views, or layers of all chambers.
 
         Raises ImportError, saying what to install, without it.
         """
@@ -259,9 +287,9 @@ class Catalogue:
             raise ImportError("hist.Hist objects need the extra hist; in a checkout: pip install '.[hist]'") from error
         out: dict[str, Any] = {}
         for name, entry in self.entries.items():
-            label = f"{entry.axis.label} [{entry.axis.unit}]" if entry.axis.unit else entry.axis.label
-            stop = entry.axis.start + entry.axis.bins * entry.axis.step
-            axis = hist.axis.Regular(entry.axis.bins, entry.axis.start, stop, name="x", label=label)
+            plain = entry.axis.physical
+            stop = plain.start + plain.bins * plain.step
+            axis = hist.axis.Regular(plain.bins, plain.start, stop, name="x", label=plain.title)
             flow = np.zeros((*entry.shape[:-1], entry.axis.bins + 2), dtype=np.int64)
             values = self.view(data, name)
             if entry.axis.flow:
@@ -270,7 +298,8 @@ class Catalogue:
                 flow[..., 1:-1] = values
             axes: list[Any] = [axis]
             if len(entry.shape) == 2:
-                axes.insert(0, hist.axis.Integer(0, entry.shape[0], name=entry.per, flow=False))
+                names, of = self._rows_of(entry)
+                axes.insert(0, hist.axis.StrCategory(names, name=of, label=of, overflow=False))
             histogram = hist.Hist(*axes, storage=hist.storage.Int64(), name=name, label=entry.title)
             histogram.view(flow=True)[...] = flow
             out[name] = histogram

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
@@ -67,9 +68,15 @@ def _missing(file: str) -> bool:
     return False
 
 
-def together(
-    pipeline: Pipeline, files: list[str], format: Format | None, expected: Expected = EVERY
-) -> Iterator[Block]:
+class Framing(Protocol):
+    """What takes the words of several sources: a pipeline, or less."""
+
+    builder: FrameBuilder
+
+    def end(self, source: int = 0) -> Any: ...
+
+
+def together(pipeline: Framing, files: list[str], format: Format | None, expected: Expected = EVERY) -> Iterator[Block]:
     """The blocks of files written side by side: always of the one whose time is furthest behind, each a source.
 
     A file that holds the same words as one before it is passed over with a note.

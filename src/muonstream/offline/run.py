@@ -104,6 +104,11 @@ class Run:
         return self._whole("a detector").detector
 
     @property
+    def snapshot(self) -> Snapshot:
+        """Everything at once, as the page gets it. Raises RunError for a run from a summary."""
+        return self._whole("a snapshot")
+
+    @property
     def rates(self) -> RateSeries:
         """Rates against data time, in Hz, as arrays. Raises RunError for a sum of runs, or one from a summary."""
         snapshot = self._whole("rates against time")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from muonstream.formats.block import InputReport
 from muonstream.formats.recognise import BINARY
 from muonstream.run.inputs import InputTotals
 from muonstream.run.monitor import Snapshot
@@ -18,7 +20,12 @@ def misread(snapshot: Snapshot) -> str:
     Those are texts with mostly malformed rows, and binary files with mostly bytes out of step. All rows of a short text
     must be malformed for that.
     """
-    for report in snapshot.inputs:
+    return misread_input(snapshot.inputs)
+
+
+def misread_input(inputs: Iterable[InputReport]) -> str:
+    """The same of inputs' reports."""
+    for report in inputs:
         rows = report.words + report.malformed
         over = report.bytes.passed_over
         if report.format in BINARY:

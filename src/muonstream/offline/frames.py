@@ -1,0 +1,138 @@
+"""The frames of files, as those that `analyse` counts, in constant memory: what tables are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from muonstream.detector.model import Detector
+from muonstream.engines.local import PIECE_WORDS
+from muonstream.errors import shown
+from muonstream.formats.block import Block, InputReport, SourceError
+from muonstream.formats.evidence import Expected
+from muonstream.formats.recognise import Wanted
+from muonstream.frames import Frames
+from muonstream.framing.builder import FrameBuilder
+from muonstream.offline.counting import CountOptions, check_there, together
+from muonstream.offline.names import notice
+from muonstream.run.account import Account
+from muonstream.sources.files import read_parts
+from muonstream.sources.identity import Run
+from muonstream.sources.joining import JoinedRuns
+from muonstream.sources.peek import file_identity, peek_run_word
+from muonstream.sources.runs import InputRun, out_of_order, runs_of
+from muonstream.sources.sameness import KnownInputs
+
+BATCH_WORDS: Final = 1 << 20
+"""Frames are given in lumps of about so many words."""
+
+
+class FrameReader:
+    """The frames of one run's files: an iterator of `Frames`, which are in use until the next are taken.
+
+    `account` is what became of the words so far, but for what they are: whoever takes the frames tells `kinds`.
+    """
+
+    def __init__(self, files: list[str], detector: Detector, options: CountOptions) -> None:
+        """Raise SourceError for files that are not there."""
+        check_there(files)
+        self.builder = FrameBuilder(detector.boards, idle_seconds=options.idle_seconds)
+        self.run = Run()
+        """The run that the files are, known once their frames are read."""
+        self.inputs: dict[str, InputReport] = {}
+        """The newest report of each file, by name."""
+        self.notes: list[str] = []
+        """What there is to say of the files, a line each."""
+        self._malformed = 0
+        self._ended: list[Frames] = []
+        self._blocks = self._read(files, detector, options)
+
+    def _read(self, files: list[str], detector: Detector, options: CountOptions) -> Iterator[Block]:
+        """The blocks of the run. Raises SourceError where there is another one."""
+        expected = Expected.of(detector.channel_map())
+        named = bool(options.run) or options.run_number is not None
+        runs = runs_of(
+            files,
+            merge=options.together or options.merge or named,
+            name=options.run,
+            number=options.run_number,
+            run_word=peek_run_word,
+            identity=file_identity,
+        )
+        for one in runs:
+            if (pair := out_of_order(one.files)) and not options.together:
+                notice(f"{pair[0]}: is read before {pair[1]}: files are read in the order in which they are given")
+        if options.together:
+            self.run = runs[0].run
+            yield from together(self, files, options.format, expected)
+            return
+        known = KnownInputs(Wanted(expected, options.format)) if len(files) > 1 else None
+
+        def read(files: list[str]) -> Iterator[Block]:
+            return read_parts(files, options.format, expected=expected, known=known)
+
+        joined = JoinedRuns(runs, read, name=options.run, number=options.run_number)
+        joined.take()
+        self.run = joined.run.run
+        yield from joined.blocks()
+        if joined.take():
+            raise SourceError(_several(joined.run))
+
+    def end(self, source: int = 0) -> None:
+        """A source has no more words."""
+        self._ended.append(self.builder.end(source))
+
+    def __iter__(self) -> Iterator[Frames]:
+        """The frames, with their windows in order. Raises what reading the files raises."""
+        waiting: list[Frames] = []
+        words = 0
+        for frames in self._frames():
+            waiting.append(frames)
+            words += len(frames.words)
+            if words >= BATCH_WORDS:
+                yield from Frames.join(waiting).split(BATCH_WORDS)
+                waiting, words = [], 0
+        if words:
+            yield Frames.join(waiting)
+
+    def _frames(self) -> Iterator[Frames]:
+        begun = False
+        for block in self._blocks:
+            yield from self._left()
+            if block.begins:
+                if begun:
+                    yield self.builder.boundary(block.source)
+                begun = True
+            self._malformed += block.malformed
+            self.notes.extend((*block.notes, *block.faults))
+            if block.report is not None:
+                self.inputs[block.report.name] = block.report
+            for first in range(0, len(block.words), PIECE_WORDS):
+                yield self.builder.push(block.words[first : first + PIECE_WORDS], block.source)
+        yield from self._left()
+        yield self.builder.finish()
+
+    def _left(self) -> Iterator[Frames]:
+        """What closed when sources ended."""
+        yield from self._ended
+        self._ended.clear()
+
+    def account(self, kinds: dict[str, int]) -> Account:
+        """What became of the words so far, of all of them at the end.
+
+        kinds: what the words of the frames given are, by the account's names
+        """
+        counts = self.builder.counts
+        told = Account(
+            words=counts.words + self._malformed, late=counts.late, stray=counts.stray, held=counts.held, **kinds
+        )
+        return replace(told, malformed=told.malformed + self._malformed)
+
+
+def _several(other: InputRun) -> str:
+    name = other.run.name or "another"
+    return (
+        f"{other.files[0]}: found a run of its own, {shown(name)}, expected files of one run: "
+        "a table is of one; with merge all files are taken as one"
+    )
