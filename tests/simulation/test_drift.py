@@ -117,3 +117,28 @@ def test_the_same_seed_gives_the_same_hits() -> None:
     options = {"smearing_ns": 4.0, "deltas": 0.5, "afterpulses": 0.5}
     assert made(7, **options).late_ns.tolist() == made(7, **options).late_ns.tolist()
     assert made(7, **options).late_ns.tolist() != made(8, **options).late_ns.tolist()
+
+
+def test_electrons_by_path_make_hits_early_by_what_they_reach() -> None:
+    plain = made(**many())
+    hits = made(**many(), deltas=0.5, delta_range_mm=1.0)
+    nearer = (hits.origin == Origin.DELTA) & np.isin(hits.cell, plain.cell)
+    early_mm = 10 - hits.late_ns[nearer] * CHAMBER.drift_velocity_um_per_ns / 1000
+    assert early_mm.min() >= 0
+    # a reach of 1 to 21 mm, as many as r^-1.58 farther than the square root of these, across by a share of it
+    power = -0.58
+    half = ((1 + 21**power) / 2) ** (1 / power)
+    assert 0.5 * half < 2 * np.median(early_mm) < 1.5 * half
+    assert nearer.sum() / len(plain.cell) == pytest.approx(0.25, abs=0.02)
+
+
+def test_electrons_by_path_are_more_on_a_longer_path() -> None:
+    cells = many()
+    for tan in (0.0, 1.0):
+        hits = drift_hits(
+            np.random.default_rng(5), CHAMBER, ALIVE, cells["cells"], cells["distances"], np.full(5000, tan),
+            CellResponse(**PLAIN | {"deltas": 0.1}, delta_range_mm=0.5),
+        )  # fmt: skip
+        share = (hits.origin == Origin.DELTA).sum() / 20_000
+        beside = (~np.isin(hits.cell, cells["cells"])).sum() / 20_000
+        assert share - beside == pytest.approx((1 - 0.9 ** np.hypot(1, tan)) / 2, abs=0.007)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ LATE_AFTERPULSE_NS: Final = 375.0
 LATE_AFTERPULSE_SPREAD_NS: Final = 15.0
 LATE_AFTERPULSES: Final = 0.1
 """Share of afterpulses that come from the electrodes, a longest drift time later."""
+
+
+RANGE_POWER: Final = 1.58
+"""Electrons are as many as 1 / T² for an energy T (Particle Data Group, "Passage of particles through matter",
+energetic knock-on electrons), and go as far as T^1.72 below some 100 keV (L. Katz and A. S. Penfold, Rev. Mod. Phys. 24 (1952)
+28): as many as r^-1.58 reach r."""
 
 
 class Origin(IntEnum):
@@ -42,12 +48,14 @@ class CellResponse:
 
     efficiency: chance of a hit in a cell that is alive; deltas: chance of a knock-on electron, which hits before the
     muon, or in the neighbouring cell; afterpulses: chance that another hit follows
+    delta_range_mm: 0, or the least that knock-on electrons reach, of which there are as many then as the path is long
     """
 
     smearing_ns: float
     efficiency: float
     deltas: float
     afterpulses: float
+    delta_range_mm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +90,38 @@ def drift_hits(
     late_ns = _drift_ns(chamber, np.abs(distance_mm.ravel()), np.repeat(tan, layers))
     origin = np.full(n * layers, Origin.MUON, np.int8)
     seen = (flat >= 0) & (rng.random(n * layers) < response.efficiency) & alive[flat]
-    knocked = rng.random(n * layers) < response.deltas
+    by_range = response.delta_range_mm > 0
+    chance: Any = response.deltas
+    if by_range:
+        chance = 1 - (1 - min(response.deltas, 0.999)) ** np.repeat(np.hypot(1, tan), layers)
+    knocked = rng.random(n * layers) < chance
     beside = rng.random(n * layers) < 0.5
     nearer = knocked & ~beside
-    late_ns = np.where(nearer, late_ns * rng.random(n * layers), late_ns)
+    half_mm, away_mm = chamber.cell_width_mm / 2, np.abs(distance_mm.ravel())
+    if by_range:
+        across_mm = _reach_mm(rng, n * layers, response.delta_range_mm, half_mm) * rng.random(n * layers)
+        early_ns = _drift_ns(chamber, np.maximum(away_mm - across_mm, 0), np.repeat(tan, layers))
+        late_ns = np.where(nearer, np.minimum(early_ns, late_ns), late_ns)
+    else:
+        late_ns = np.where(nearer, late_ns * rng.random(n * layers), late_ns)
     origin[nearer] = Origin.DELTA
     # no signal comes before its muon
     late_ns = np.abs(late_ns + rng.normal(0, response.smearing_ns, n * layers))
     parts = [DriftHits(muon[seen], flat[seen], late_ns[seen], origin[seen])]
 
-    other = flat + np.where(rng.random(n * layers) < 0.5, chamber.layers, -chamber.layers)
-    extra = np.flatnonzero(knocked & beside & (flat >= 0) & (other >= 0) & (other < chamber.cells))
+    right = distance_mm.ravel() > 0 if by_range else rng.random(n * layers) < 0.5
+    other = flat + np.where(right, chamber.layers, -chamber.layers)
+    leaves = knocked & beside & (flat >= 0) & (other >= 0) & (other < chamber.cells)
+    if by_range:
+        # those that go away from the wire hit the neighbour if they reach it
+        leaves &= away_mm + across_mm > half_mm
+    extra = np.flatnonzero(leaves)
     extra = extra[alive[other[extra]]]
-    t_max_ns = chamber.cell_width_mm * 500 / chamber.drift_velocity_um_per_ns
-    away_ns = rng.uniform(0, t_max_ns, len(extra))
+    if by_range:
+        inside_mm = np.clip(2 * half_mm - (away_mm + across_mm)[extra], 0, half_mm)
+        away_ns = _drift_ns(chamber, inside_mm, tan[muon[extra]])
+    else:
+        away_ns = rng.uniform(0, half_mm * 1000 / chamber.drift_velocity_um_per_ns, len(extra))
     parts.append(DriftHits(muon[extra], other[extra], away_ns, np.full(len(extra), Origin.DELTA, np.int8)))
 
     again = np.flatnonzero(seen & (rng.random(n * layers) < response.afterpulses))
@@ -119,6 +145,13 @@ def drift_hits(
         # a cell's offset is added to its hit times, so that the cell is early by as much
         hits = replace(hits, late_ns=hits.late_ns - np.asarray(chamber.cell_time_offset_ns)[hits.cell])
     return hits
+
+
+def _reach_mm(rng: np.random.Generator, n: int, least_mm: float, most_mm: float) -> NDArray[np.float64]:
+    """How far knock-on electrons reach, float64[n]: as many as r^-`RANGE_POWER`, from the least to the most."""
+    power = 1 - RANGE_POWER
+    low, high = least_mm**power, max(most_mm, least_mm) ** power
+    return np.asarray((low + (high - low) * rng.random(n)) ** (1 / power), dtype=np.float64)
 
 
 def _drift_ns(chamber: Chamber, distance_mm: NDArray[np.float64], tan: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ class Muons:
     begin_tdc: int64, the time that time_tdc counts from; time_tdc: float64, when they pass, in TDC counts
     x_mm, y_mm: float64, where they cross the height z_mm of the simulation's plane
     tan_x, tan_y: float64, how far they go in x and y for each step down
+    scattered: float64[4, C, n], x_mm, y_mm, tan_x and tan_y of each in each chamber; None: they are straight
     """
 
     begin_tdc: NDArray[np.int64]
@@ -27,6 +28,7 @@ class Muons:
     y_mm: NDArray[np.float64]
     tan_x: NDArray[np.float64]
     tan_y: NDArray[np.float64]
+    scattered: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.time_tdc)
@@ -40,7 +42,15 @@ class Muons:
             y_mm=self.y_mm[mask],
             tan_x=self.tan_x[mask],
             tan_y=self.tan_y[mask],
+            scattered=None if self.scattered is None else self.scattered[:, :, mask],
         )
+
+    def in_chamber(self, c: int) -> Muons:
+        """Along the lines that they have in a chamber, by its index."""
+        if self.scattered is None:
+            return self
+        x_mm, y_mm, tan_x, tan_y = self.scattered[:, c]
+        return replace(self, x_mm=x_mm, y_mm=y_mm, tan_x=tan_x, tan_y=tan_y, scattered=None)
 
     def in_frame(
         self, chamber: Chamber, plane_mm: float

@@ -21,6 +21,11 @@ class SimulationConfig:
     gap_after_s, gap_s: a pause of gap_s once the data has lasted gap_after_s (0: none); duration_s leaves it out
     dead_cell, hot_cell: (chamber number, cell) without hits, or with hot_factor times the noise of the mean cell
     deltas: chance, a cell crossed, of a knock-on electron; afterpulses: chance that another hit follows a hit
+    delta_range_mm: with 0 a knock-on electron's hit comes at any time before its muon's; else electrons are freed by
+        path in the cell, `deltas` for a vertical muon, reach this far at least, and are nearer to the wire by it
+    radiation_lengths: of material in each chamber, which scatters muons (0: none)
+    wire_ns_per_m: how late hits are for each metre along the wire, from its middle (0: not; CMS has 4.1)
+    flight_ns_per_m: how late muons are for each metre of their way, from the plane of the simulation (0: not; 3.336)
     disorder: the share of steps inside a board that go back in time, as far as there are words close enough
     """
 
@@ -44,6 +49,10 @@ class SimulationConfig:
     scintillator_efficiency: float = 0.95
     scintillator_jitter_ns: float = 1.5
     disorder: float = 0.08
+    delta_range_mm: float = 0.0
+    radiation_lengths: float = 0.0
+    wire_ns_per_m: float = 0.0
+    flight_ns_per_m: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -61,6 +70,10 @@ class SimulationConfig:
             ("scintillator_efficiency", 0, 1),
             ("scintillator_jitter_ns", 0, 50),
             ("disorder", 0, 0.5),
+            ("delta_range_mm", 0, 10),
+            ("radiation_lengths", 0, 100),
+            ("wire_ns_per_m", 0, 100),
+            ("flight_ns_per_m", 0, 100),
         ):
             value = getattr(self, key)
             if not low <= value <= high:

@@ -12,9 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector.geometry import depths_mm, half_width_mm
+from muonstream.detector.geometry import depths_mm, half_width_mm, middle_mm
 from muonstream.detector.model import Chamber, Detector
 from muonstream.simulation.drift import CellResponse, Origin, drift_hits
+from muonstream.simulation.matter import scattered
 from muonstream.simulation.particles import Muons, Signals
 from muonstream.simulation.readout import CellNoise, disorder, merged, sent
 from muonstream.simulation.scenario import SimulationConfig
@@ -144,7 +145,11 @@ class Simulation:
             # a little wider than the chamber, since its layers stand above and below its middle
             reach = half_width_mm(chamber) + 2 * chamber.cell_width_mm
             near |= (np.abs(across) < reach) & (np.abs(along) < reach)
-        return muons.chosen(near)
+        muons = muons.chosen(near)
+        if self.config.radiation_lengths:
+            heights = np.array([middle_mm(chamber) for chamber in self.detector.chambers])
+            muons = scattered(rng, muons, heights, self.plane_mm, self.config.radiation_lengths)
+        return muons
 
     def _signals(self, rng: np.random.Generator, muons: Muons) -> Signals:
         """All words caused by muons."""
@@ -164,13 +169,19 @@ class Simulation:
             origins = np.full(len(muon), origin, np.int8)
             parts.append(Signals(time, self._hit_words(time, board, channel, tdc), muon, origins))
 
-        response = CellResponse(config.drift_smearing_ns, config.hit_efficiency, config.deltas, config.afterpulses)
+        response = CellResponse(
+            config.drift_smearing_ns, config.hit_efficiency, config.deltas, config.afterpulses, config.delta_range_mm
+        )
         triggered: dict[int, NDArray[np.bool_]] = {}
-        for chamber, alive in zip(self.detector.chambers, self._alive, strict=True):
-            cell, distance_mm = self._crossed(chamber, muons)
-            _, tan, _ = muons.in_frame(chamber, self.plane_mm)
+        metres = np.sqrt(1 + muons.tan_x**2 + muons.tan_y**2) / 1000
+        for c, (chamber, alive) in enumerate(zip(self.detector.chambers, self._alive, strict=True)):
+            here = muons.in_chamber(c)
+            cell, distance_mm = self._crossed(chamber, here)
+            _, tan, along_mm = here.in_frame(chamber, self.plane_mm)
             hits = drift_hits(rng, chamber, alive, cell, distance_mm, tan, response)
-            late_ns = hits.late_ns + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
+            later_ns = config.flight_ns_per_m * (self.plane_mm - middle_mm(chamber)) * metres
+            later_ns += config.wire_ns_per_m * along_mm / 1000
+            late_ns = hits.late_ns + later_ns[hits.muon] + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
             add(hits.muon, late_ns, chamber.board, chamber.first_channel + hits.cell, hits.origin)
             layers = np.zeros((n, chamber.layers), np.bool_)
             layers[hits.muon, chamber.layer_of_cell()[hits.cell]] = True
@@ -183,6 +194,7 @@ class Simulation:
         for scintillator in self.detector.scintillators:
             muon = np.flatnonzero(crossed & (rng.random(n) < config.scintillator_efficiency))
             late_ns = SCINTILLATOR_DELAY_NS + rng.normal(0, config.scintillator_jitter_ns, len(muon))
+            late_ns += config.flight_ns_per_m * fall * metres[muon]
             add(muon, late_ns, scintillator.board, scintillator.channel, Origin.SCINTILLATOR)
         for trigger in self.detector.triggers:
             muon = np.flatnonzero(triggered.get(trigger.board, np.zeros(n, np.bool_)))

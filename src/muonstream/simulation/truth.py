@@ -88,7 +88,7 @@ def _slab_truth(simulation: Simulation, words: Words, signals: Signals, muons: M
         truth.chamber[here] = chamber.number
         truth.cell[here] = cell[here]
         here &= muon >= 0
-        x_mm, tan, _ = muons.in_frame(chamber, simulation.plane_mm)
+        x_mm, tan, _ = muons.in_chamber(c).in_frame(chamber, simulation.plane_mm)
         truth.x_mm[here], truth.tan[here] = x_mm[muon[here]], tan[muon[here]]
         wires = chamber.wire_x_mm() - half_width_mm(chamber)
         depth = depths_mm(chamber)[chamber.layer_of_cell()]
