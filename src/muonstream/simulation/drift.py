@@ -26,8 +26,8 @@ LATE_AFTERPULSES: Final = 0.1
 
 RANGE_POWER: Final = 1.58
 """Electrons are as many as 1 / T² for an energy T (Particle Data Group, "Passage of particles through matter",
-energetic knock-on electrons), and go as far as T^1.72 below some 100 keV (L. Katz and A. S. Penfold, Rev. Mod. Phys. 24 (1952)
-28): as many as r^-1.58 reach r."""
+energetic knock-on electrons), and go as far as T^1.72 below some 100 keV (L. Katz and A. S. Penfold, Rev. Mod. Phys.
+24 (1952) 28): as many as r^-1.58 reach r."""
 
 
 class Origin(IntEnum):
