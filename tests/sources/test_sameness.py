@@ -33,8 +33,9 @@ def test_an_idle_head_does_not_count(tmp_path: Path) -> None:
     assert first_hits(name, WANTED).tolist() == hits_of(WORDS)[:FIRST_HITS].tolist()
 
 
-def test_what_cannot_be_read_has_no_hits(tmp_path: Path) -> None:
-    assert not len(first_hits(str(tmp_path / "none"), WANTED))
+def test_what_shows_no_format_has_no_hits(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        first_hits(str(tmp_path / "none"), WANTED)
     assert not len(first_hits(written(tmp_path / "f", b"hello\n"), WANTED))
 
 

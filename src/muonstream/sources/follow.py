@@ -21,18 +21,16 @@ from muonstream.formats.block import Block, InputReport, SourceError, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
-from muonstream.sources.digest import DigestComparison
+from muonstream.sources.copies import Copies
 from muonstream.sources.files import ASK_S, EVERY, undecided
 from muonstream.sources.listing import list_source
-from muonstream.sources.sameness import Comparison, FirstHits, Twin, first_hits
+from muonstream.sources.sameness import Twin
 from muonstream.sources.watched import PASSING, Identity, WatchedFile, identity_of
 
 POLL_S: Final = 0.1
 SCAN_SHARE: Final = 20
 """A folder that is slow to list is listed so rarely that listing takes at most 1 / this of the time."""
 KEPT_OPEN: Final = 16
-LONGER_S: Final = 2.0
-"""A copy longer than its original waits for this long before its rest is read, since the original may grow too."""
 TRIED_S: Final = 30.0
 """Time between two reports of a file that cannot be read for the moment."""
 NAMED: Final = 10
@@ -97,7 +95,7 @@ class _Followed:
         self._retired: list[WatchedFile] = []
         self._aside: dict[str, str] = {}  # names that are passed over without being opened, and why
         self._names: Counter[str] = Counter()
-        self._first: FirstHits[WatchedFile] = FirstHits()
+        self._copies = Copies(wanted)
         self._content = ContentCheck(str(path))
         self._at = 0  # the files before this one had nothing to read at the last look
         self._open: deque[WatchedFile] = deque()
@@ -140,14 +138,23 @@ class _Followed:
             return
         self._missing = False
         seen: dict[Identity, WatchedFile] = {}
+        unseen = {path for path, _ in listing.unseen}
+        for path, why in listing.unseen:
+            self._try_again(str(path), why)
         added = False
         for path, status in listing.files:
             known = self._by_identity.get(identity_of(status))
             if identity_of(status) in seen:
                 self._aside[str(path)] = f"is another name of {seen[identity_of(status)].name}"
                 continue
+            try:
+                known = known or self._returned(path, status)
+            except OSError as error:
+                unseen.add(path)
+                self._try_again(str(path), error)
+                continue
             file = known or WatchedFile(path, status, self._wanted, self._names)
-            if known is None:
+            if file not in self._files:
                 self._add(file)
                 added = True
             else:
@@ -160,7 +167,7 @@ class _Followed:
             self._files.sort(key=lambda one: order.get(one.path, -1))
         for file in [file for file in self._files if file.identity not in seen]:
             self._look(file)
-            if not file.unread or not file.is_open:
+            if file.path not in unseen and (not file.unread or not file.is_open):
                 self._retire(file)
         self._aside |= {str(path): why for path, why in listing.passed_over}
         if listing.only_folders and not self._tried.get("folders"):
@@ -176,6 +183,17 @@ class _Followed:
             self._lines.append(f"{file.path}: is another file now, which is read from its beginning")
         self._files.append(file)
         self._by_identity[file.identity] = file
+
+    def _returned(self, path: Path, status: os.stat_result) -> WatchedFile | None:
+        """The file that had no name for a while and has one again, as when its folder was not mounted."""
+        for file in [file for file in self._retired if file.identity == identity_of(status)]:
+            file.path, before = path, file.path
+            if file.returned(status):
+                self._retired.remove(file)
+                return file
+            file.path = before
+            file.close()
+        return None
 
     def _retire(self, file: WatchedFile) -> None:
         """Forget a file that has lost its name and has nothing to read: its inode may be reused."""
@@ -204,16 +222,17 @@ class _Followed:
                 if file.unread:
                     read = False
                     for block in self._read(file):
-                        read = True
+                        read, file.trouble = True, ""
                         yield block
                     if read:
                         return
             except FileNotFoundError:
                 pass  # renamed or removed since the last look; the next look shows which
             except OSError as error:
-                if error.errno not in PASSING and self._alone:
+                if error.errno not in PASSING and self._alone and not file.seen:
                     raise
                 self._try_again(file.name, error)
+                file.trouble = error.strerror or str(error)
                 file.close()
             self._at += 1
         yield from self._ask()
@@ -228,10 +247,13 @@ class _Followed:
                 yield from file.reader.finish()
             except SourceError as error:
                 yield self._give_up(file, error, rewritten=True)
+        self._copies.overwritten(file)
         file.begin_again()
 
     def _read(self, file: WatchedFile) -> Iterator[Block]:
         """Some blocks of a file, or none where it must wait."""
+        if file.reader is not None and file.reader.form is None and self._copies.begins_alike(file):
+            file.undecided_again()
         if file.reader is None:
             found = self._begin(file)
             if found is not None:
@@ -264,62 +286,17 @@ class _Followed:
         return Block(notes=[f"{file.name}: {why}; the rest is passed over"], report=file.report)
 
     def _begin(self, file: WatchedFile) -> Block | None:
-        """Get ready to read a file from its beginning, unless it holds the words of another one; gives what to
-        report."""
-        block = None
-        if not self._alone:
-            twin = self._twin_of(file)
-            if twin is None:
-                return None
-            if twin.whole:
-                over = file.passed_over
-                block = file.pass_over(twin.why)
-                return None if over else block
-            if twin.hits:
-                block = Block(notes=[f"{file.name}: {twin.why}"])
-            file.leave_out = twin.known_hits
-        previous = None if self._last is None else self._last.reader
-        file.begin(previous, self._content, digested=not self._alone)
-        return block
-
-    def _twin_of(self, file: WatchedFile) -> Twin | None:
-        """The file whose words this one repeats; one without hits where there is none; None where it must wait."""
-        if file.comparison is None:
-            first = first_hits(file.name, self._wanted)
-            others = [other for other in self._first.alike(first) if other is not file]
-            if not others:
-                self._first.remember(file, first)
-                return Twin("", 0)
-            try:
-                file.comparison = (others[0].name, self._comparison(others[0], file))
-            except OSError:
-                self._first.remember(file, first)
-                return Twin(others[0].name, len(first), gone=True)
-        name, comparison = file.comparison
-        comparison.advance()
-        if comparison.longer and not comparison.different:
-            now = time.monotonic()
-            if file.longer_since is None:
-                file.longer_since = now
-            if now - file.longer_since < LONGER_S:
-                return None
-        file.longer_since = None
-        twin = Twin.by(name, comparison)
-        if not twin.whole:
-            comparison.close()
-            file.comparison = None
-            self._first.remember(file, first_hits(file.name, self._wanted))
-        return twin
-
-    def _comparison(self, known: WatchedFile, file: WatchedFile) -> Comparison | DigestComparison:
-        """Compare a file with one that was read before, which may be gone. Raises OSError."""
-        try:
-            there = identity_of(os.stat(known.path)) == known.identity
-        except OSError:
-            there = False
-        if not there and known.digest is not None:
-            return DigestComparison(known.digest, file.name, self._wanted)
-        return Comparison(known.name, file.name, self._wanted)
+        """Get ready to read a file from its beginning, unless it holds the words of another one; what to report."""
+        twin = self._copies.twin_of(file)
+        if twin is None:
+            return None
+        if twin.whole:
+            said = file.passed_over
+            block = file.pass_over(twin.why)
+            return replace(block, notes=[]) if said else block
+        file.leave_out = twin.known_hits
+        file.begin(None if self._last is None else self._last.reader, self._content)
+        return Block(notes=[f"{file.name}: {twin.why}"]) if twin.hits else None
 
     def _ask(self) -> Iterator[Block]:
         """Report files whose format is still undecided after a while."""
@@ -347,21 +324,29 @@ class _Followed:
             self._open.popleft().close()
 
     def finish(self) -> Iterator[Block]:
-        """At the end of the run: the words held back of each file, then what was passed over, and why."""
+        """The end of the run: what was held back of each file, then what was passed over, and why.
+
+        Raises SourceError for a file alone whose end cannot be read.
+        """
+        lost: list[Block] = []
         for file in [*self._retired, *self._files]:
             if file.comparison is not None:
                 yield from self._conclude(file)
-            if file.reader is None:
-                continue
-            try:
-                yield from file.reader.finish()
-            except SourceError as error:
-                if self._alone and self._last in (None, file):
-                    raise
-                yield self._give_up(file, error)
+            if file.reader is not None:
+                try:
+                    yield from file.reader.finish()
+                except SourceError as error:
+                    if self._alone and self._last in (None, file):
+                        raise
+                    yield self._give_up(file, error)
+            if file.trouble and file.unread:
+                lost.append(file.lose())
+                yield lost[-1]
         if self._last is not None and self._last.reader is not None:
             yield self._last.reader.conclude(self._content)
         yield from self._name_passed_over()
+        if lost and self._alone:
+            raise SourceError(lost[-1].notes[0])
 
     def _conclude(self, file: WatchedFile) -> Iterator[Block]:
         """Conclude the comparison of a file with another."""
@@ -378,12 +363,15 @@ class _Followed:
             if not file.passed_over:
                 yield file.pass_over(twin.why)
             return
-        file.passed_over = False
         yield Block(notes=[f"{file.name}: {twin.why}"])
         file.leave_out = twin.known_hits
         file.begin(None, self._content)
-        while file.unread:
-            yield from file.read()
+        read = True
+        while file.unread and read:
+            read = False
+            for block in file.read():
+                read = True
+                yield block
 
     def _name_passed_over(self) -> Iterator[Block]:
         if self._alone:

@@ -30,10 +30,12 @@ def natural_key(name: str) -> NaturalKey:
 
 @dataclass(slots=True)
 class Listing:
-    """Files (path, status) in natural order, and what is passed over (path, why)."""
+    """Files (path, status) in natural order, what is passed over (path, why), and what cannot be looked at for the
+    moment (path, error)."""
 
     files: list[tuple[Path, os.stat_result]] = field(default_factory=list)
     passed_over: list[tuple[Path, str]] = field(default_factory=list)
+    unseen: list[tuple[Path, OSError]] = field(default_factory=list)
     only_folders: bool = False
 
 
@@ -70,7 +72,10 @@ def _list_folder(folder: Path, found: Listing, folders: list[Path]) -> None:
             continue
         try:
             status = entry.stat()
-        except OSError:  # it was removed a moment ago, or is a broken link
+        except FileNotFoundError:  # it went away just now, or a link leads nowhere
+            continue
+        except OSError as error:
+            found.unseen.append((path, error))
             continue
         if stat.S_ISDIR(status.st_mode):
             folders.append(path)

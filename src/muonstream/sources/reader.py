@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -31,6 +31,7 @@ class InputReader:
     still grow; content: follows the words of the whole run, if this input is but a part of it
     earlier: what became of the input's earlier content, which was overwritten; it is part of the report, and names it
     form: the content's form, None while undecided
+    take_hits: is given all hits (uint64[n]) of the content, also those that are left out
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class InputReader:
         self._decoder: Decoder | None = None
         self._previous = previous
         self._keep_previous = keep_previous
+        self.take_hits: Callable[[Words], None] | None = None
         self._content_check = content or ContentCheck(name)
         self._alone = content is None
         self._joint: list[bytes | memoryview] = []
@@ -274,7 +276,9 @@ class InputReader:
         return block
 
     def _check(self, block: Block) -> None:
-        """Leave out hits that another input had, and check the others' content where the decoder does not."""
+        """Leave out what is left out, and follow the rest where the decoder does not."""
+        if self.take_hits is not None:
+            self.take_hits(hits_of(block.words))
         if self._left_out:
             self._drop(block)
         if self._checks:

@@ -28,11 +28,8 @@ LONGEST_PEEK: Final = 1 << 26
 
 
 def first_hits(path: str, wanted: Wanted) -> Words:
-    """The first hits of a file, FIRST_HITS at most; none where it cannot be read or shows no format yet."""
-    try:
-        stream = HitStream(path, wanted)
-    except OSError:
-        return np.empty(0, np.uint64)
+    """The first hits of a file, FIRST_HITS at most; none where it shows no format yet. Raises OSError."""
+    stream = HitStream(path, wanted)
     found, n, size = [], 0, 0
     try:
         while n < FIRST_HITS and size < LONGEST_PEEK:
@@ -43,7 +40,7 @@ def first_hits(path: str, wanted: Wanted) -> Words:
             n, size = n + len(hits), size + PEEK_BYTES
             if stream.ended:
                 break
-    except (SourceError, OSError):
+    except SourceError:
         pass
     finally:
         stream.close()
@@ -168,6 +165,11 @@ class FirstHits(Generic[Key]):
         if len(hits):
             self._by_first.setdefault(int(hits[0]), []).append((key, hits))
 
+    def replace(self, key: Key, other: Key) -> None:
+        """What was remembered of an input is that of another one from now on."""
+        for known in self._by_first.values():
+            known[:] = [(other if one is key else one, hits) for one, hits in known]
+
     def alike(self, hits: Words) -> list[Key]:
         """The inputs that begin with these hits, or whose few hits these begin with."""
         known = self._by_first.get(int(hits[0]), []) if len(hits) else []
@@ -186,12 +188,12 @@ class KnownInputs:
         """Remember a file; give the earlier one of which it holds the same hits, if there is one."""
         try:
             status = os.stat(name)
-        except (OSError, ValueError):
-            return None
-        if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            first = first_hits(name, self._wanted)
+        except (OSError, ValueError):  # what is wrong with it is said when it is read
             return None
         identity = (status.st_dev, status.st_ino)
-        first = first_hits(name, self._wanted)
         if identity in self._identities:
             return Twin(self._identities[identity], len(first), whole=True, same_file=True)
         self._identities[identity] = name

@@ -16,17 +16,28 @@ COMPARE_BYTES: Final = 1 << 20
 
 
 class HitStream:
-    """The hits of a file that may still grow, read in steps."""
+    """The hits of a file that may still grow, read in steps. A step that failed may be tried again."""
 
     def __init__(self, path: str, wanted: Wanted) -> None:
         """Raises OSError."""
-        self._handle: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._path = path
+        self._handle: BinaryIO | None = open(path, "rb", buffering=0)  # noqa: SIM115
         self._reader = InputReader(path, wanted)
         self.ended = False
 
     def read(self, size: int = COMPARE_BYTES) -> Words:
-        """The next hits; none does not mean that the file has no more, unless `ended` is set."""
-        data = self._handle.read(size)
+        """Some more hits; none does not mean that the file has no more, unless `ended` says so for now.
+
+        Raises OSError and SourceError.
+        """
+        try:
+            if self._handle is None:
+                self._handle = open(self._path, "rb", buffering=0)  # noqa: SIM115
+                self._handle.seek(self._reader.raw_bytes)
+            data = self._handle.read(size)
+        except OSError:
+            self.close()  # a stale handle stays stale: it is opened again next time
+            raise
         self.ended = not data
         return _joined(self._reader.feed(data) if data else iter(()))
 
@@ -36,7 +47,9 @@ class HitStream:
 
     def close(self) -> None:
         """Read no more."""
-        self._handle.close()
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
 
 
 def _joined(blocks: Iterator[Block]) -> Words:

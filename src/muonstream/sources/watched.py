@@ -7,16 +7,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from muonstream.formats.block import Block, ByteAccount, InputReport
+from muonstream.formats.block import Block, ByteAccount, InputReport, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.digest import DigestComparison, HitDigest
 from muonstream.sources.files import READ_BYTES
-from muonstream.sources.reader import InputReader, hits_of
+from muonstream.sources.reader import InputReader
 from muonstream.sources.sameness import Comparison
 
 REMEMBERED_BYTES: Final = 4096
@@ -24,7 +24,8 @@ REMEMBERED_BYTES: Final = 4096
 PASSING: Final = frozenset(
     {errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY, errno.EMFILE, errno.ENFILE, errno.EREMOTEIO}
 )
-"""Errors after which the same file can be read a moment later: network file systems, too many open files."""
+"""Errors after which the same file can be read a moment later, even where nothing was read of it yet: network file
+systems, too many open files. Once some of it was read, any error is tried again."""
 
 Identity = tuple[int, int]
 
@@ -34,6 +35,14 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Overwritten:
+    """What a file of this name held before it was overwritten."""
+
+    name: str
+    digest: HitDigest
+
+
 class WatchedFile:
     """One file of a followed source, by identity: its name may change, and it is opened only while it is read.
 
@@ -41,7 +50,9 @@ class WatchedFile:
     passed_over: it is not data, or the same as another file, when it had `passed_size` bytes
     comparison: with another file of this name, while it holds the same words; longer_since: when it was found longer
     leave_out: hits at its beginning that another file had
-    digest: of all its hits, to know a copy when it is gone; None where some were left out, or no copy is looked for
+    candidates: with which others it is to be compared after that
+    digest: of all its hits, to know a copy when it is gone; None while nothing was read
+    trouble: why it cannot be read for the moment, or ""
     names: under which earlier inputs of the source are reported: a file whose name was used before gets another one
     """
 
@@ -56,9 +67,11 @@ class WatchedFile:
         self.passed_over = False
         self.passed_size = -1
         self.comparison: tuple[str, Comparison | DigestComparison] | None = None
+        self.candidates: list[WatchedFile | Overwritten] = []
         self.longer_since: float | None = None
         self.leave_out = 0
         self.digest: HitDigest | None = None
+        self.trouble = ""
         self.reader: InputReader | None = None
         self._wanted = wanted
         self._earlier: InputReport | None = None  # the report of content that was overwritten, or of the name alone
@@ -98,9 +111,12 @@ class WatchedFile:
         return self._descriptor >= 0
 
     def open(self) -> None:
-        """Open it, unless it is open. Raises OSError."""
+        """Have it open. Raises OSError, FileNotFoundError where another file has its name by now."""
         if self._descriptor < 0:
             self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            if identity_of(os.fstat(self._descriptor)) != self.identity:
+                self.close()
+                raise FileNotFoundError(errno.ENOENT, "is another file by now", self.name)
 
     def close(self) -> None:
         """Close it until it is read again."""
@@ -131,18 +147,26 @@ class WatchedFile:
             self.close()
         return not same
 
-    def begin(self, previous: InputReader | None, content: ContentCheck, *, digested: bool = False) -> None:
-        """Get ready to read it from its beginning; previous: the reader of the file before; content: of the run.
+    def returned(self, status: os.stat_result) -> bool:
+        """Whether a file with this status, of its identity, is this one, which had no name for a while.
 
-        digested: whether to keep digests of its hits
+        Its inode may be used for another file: this one is as long as it was, and begins as it did. Raises OSError.
         """
+        if not self.seen or status.st_size < self.seen:
+            return False
+        self.size, self._checked = status.st_size, (-1, -1)
+        return not self.changed()
+
+    def begin(self, previous: InputReader | None, content: ContentCheck) -> None:
+        """Get ready to read it from its beginning; previous: the reader of the file before; content: of the run."""
         self.passed_over = False
         wanted = self._wanted
         if previous is not None:
             wanted = replace(wanted, before=previous.form)
         self.reader = InputReader(self.name, wanted, previous, content, keep_previous=True, earlier=self._before())
         self.reader.leave_out(self.leave_out)
-        self.digest = HitDigest() if digested and not self.leave_out else None
+        self.digest = HitDigest()
+        self.reader.take_hits = self.digest.add
 
     def _before(self) -> InputReport | None:
         """What its report goes on from: that of its earlier content, or a name of its own where another file has it."""
@@ -159,7 +183,16 @@ class WatchedFile:
         self._earlier, self._report = self.report, None
         self.position, self._beginning, self._checked = 0, b"", (-1, -1)
         self.reader, self.passed_over, self.passed_size, self.leave_out = None, False, -1, 0
-        self.longer_since = None
+        self.digest = None
+        self.end_comparison()
+
+    def undecided_again(self) -> None:
+        """Forget what was taken of it while its format was undecided, so that it is read from its beginning."""
+        self.reader, self.position, self._beginning = None, 0, b""
+
+    def end_comparison(self) -> None:
+        """Compare it with no other file any more."""
+        self.longer_since, self.candidates = None, []
         if self.comparison is not None:
             self.comparison[1].close()
             self.comparison = None
@@ -192,10 +225,18 @@ class WatchedFile:
         self.position += len(data)
         self.size = max(self.size, self.position)
         yield Block(report=self.reader.report)
-        for block in self.reader.feed(data):
-            if self.digest is not None:
-                self.digest.add(hits_of(block.words))
-            yield block
+        yield from self.reader.feed(data)
+
+    def lose(self) -> Block:
+        """The run ends, and what is left of it cannot be read: its bytes are passed over."""
+        left = self.size - self.position
+        report = self.report
+        why = f"byte {self.position:,}: cannot be read from here on: {self.trouble}"
+        status = "passed over" if report.status == "waiting" else report.status
+        bytes_ = report.bytes + ByteAccount(passed_over=left)
+        self._report = replace(report, status=status, why=report.why or why, size=report.size + left, bytes=bytes_)
+        self.reader, self.position = None, self.size
+        return Block(report=self._report, notes=[f"{self.name}: {why}; {counted(left, 'byte')} are passed over"])
 
     def pass_over(self, why: str, *, rewritten: bool = False) -> Block:
         """Leave it out. rewritten: this is about its earlier content, as far as that was read."""
