@@ -196,7 +196,7 @@ def local_time(wall_time: float) -> str:
 
 
 def file_stem(begun_wall_time: float, name: str) -> str:
-    """The name of a run's file, without its suffix: its beginning in UTC, and its name in characters valid on all systems."""
+    """The name of a run's file, without its suffix: when it began, in UTC, and its name in portable characters."""
     at = datetime.fromtimestamp(begun_wall_time or 0.0, UTC).strftime("%Y%m%dT%H%M%SZ")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
     return f"{at}_{plain or 'run'}"

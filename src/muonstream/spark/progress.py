@@ -15,7 +15,7 @@ LOGGER: Final = logging.getLogger("muonstream.spark")
 
 
 def reached(told: Mapping[str, Any], topic: str) -> dict[int, int]:
-    """The offset up to which each partition was read, transaction markers included, by Spark's report on a micro-batch."""
+    """How far each partition was read, transaction markers included, by Spark's report on a micro-batch."""
     found: dict[int, int] = {}
     for source in told["sources"]:
         with suppress(ValueError, TypeError, AttributeError):
