@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.detector.model import Detector
+from muonstream.engines import pipeline as pipeline_module
 from muonstream.engines.pipeline import GatewayLosses, Pipeline
 from muonstream.formats.block import FAULTS_KEPT
 from muonstream.frames import Frames
@@ -64,6 +65,19 @@ def test_any_pieces_and_any_snapshots_between_give_the_same(cuts: list[tuple[int
                 assert snapshot.total[: CATALOGUE.kernel_size].sum() > 0 or not at
         pipeline.finish()
         same(pipeline.snapshot("ended"))
+
+
+def test_more_held_words_than_a_snapshot_may_cost_are_shown_as_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "PROVISIONAL_WORDS", 100)
+    held = encode(fpga=0, channel=5, orbit=np.zeros(101, np.int64), bx=7, tdc=3)
+    with Pipeline(TELESCOPE, workers=0) as pipeline:
+        for words, counted in ((held[:100], 100), (held[100:], 0)):
+            pipeline.push(words)
+            account = pipeline.snapshot().account
+            assert account.balanced
+            assert (account.hits, account.held) == (counted, 0 if counted else 101)
+        pipeline.finish()
+        assert pipeline.snapshot("ended").account.hits == 101
 
 
 def test_a_provisional_snapshot_has_every_word(pipeline: Pipeline) -> None:

@@ -46,7 +46,8 @@ def _watch(live: LiveRun, blocks: Iterator[Block], name: str) -> None:
     options = live.options
 
     def feed(publish: Publish) -> None:
-        run_blocks(pipeline, blocks, publish=publish, interval_s=options.view.interval_s, say=common.say)
+        interval_s = options.view.interval_s
+        run_blocks(pipeline, blocks, publish=publish, interval_s=interval_s, say=common.say, stop=live.stop)
 
     builder = FrameBuilder(live.detector.boards, idle_seconds=options.source.idle_seconds)
     pipeline = live.pipeline(options.source.name, run=name, builder=builder)

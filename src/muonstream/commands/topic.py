@@ -14,7 +14,7 @@ from muonstream.commands.topics import connect
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine, stored_name
 from muonstream.kafka.deliveries import Deliveries
-from muonstream.kafka.reader import Begin, TopicReader
+from muonstream.kafka.reader import BATCH_BYTES, RECONSTRUCTED_BYTES, Begin, TopicReader
 from muonstream.kafka.topics import FRAMES
 from muonstream.sinks.store import Saved, Store
 from muonstream.sources.identity import Run
@@ -66,8 +66,9 @@ def run_topic(options: RunOptions) -> None:
         connection = connect(source.name, default_topic=FRAMES, properties=kafka.properties, timeout_s=kafka.timeout_s)
         store = live.keep(Store(keeping.store)) if keeping.store is not None else None
         live.serve()
-        reader = live.keep(closing(TopicReader(connection, begin=begin)))
-        if not reader.open(live.stop):
+        batch_bytes = RECONSTRUCTED_BYTES if options.analysis.reconstruct else BATCH_BYTES
+        reader = live.keep(closing(TopicReader(connection, begin=begin, batch_bytes=batch_bytes)))
+        if not reader.open(live.stop, common.say):
             return
         choice = RunSelection(reader, store, str(connection.address), source)
         watch_runs(live, choice, partial(_engine, live, reader, choice, store))

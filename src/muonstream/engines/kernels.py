@@ -13,7 +13,7 @@ from muonstream.frames import Frames, ScatteredFrames
 from muonstream.run.engine_times import Stopwatch
 
 PIECE_WORDS: Final = 1 << 19
-"""Frames are cut into pieces of about so many words, so that all threads end together."""
+"""Frames are cut into pieces of about this many words, so that all threads end together."""
 PIECES_AHEAD: Final = 4
 """So many pieces for each thread may wait before the caller helps with them, and brings no more meanwhile."""
 
@@ -57,10 +57,14 @@ class Kernels:
     has two threads that take turns. With no workers all is counted in the caller's thread, at once.
     """
 
-    def __init__(self, analyse: Analysis, workers: int, stopwatch: Stopwatch | None = None) -> None:
+    def __init__(
+        self, analyse: Analysis, workers: int, stopwatch: Stopwatch | None = None, *, piece_words: int | None = None
+    ) -> None:
+        """piece_words: see `PIECE_WORDS`; fewer for a kernel that takes long for a word."""
         self.analyse: Analysis = analyse if stopwatch is None else _timed(analyse, stopwatch)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kernel") if workers else None
         self._most = PIECES_AHEAD * workers
+        self._piece_words = piece_words or PIECE_WORDS
         self._pieces: deque[_Piece] = deque()
 
     def close(self) -> None:
@@ -77,7 +81,7 @@ class Kernels:
             yield self.analyse(frames)
             return
         newest = int(frames.keys[-1])
-        for piece in frames.split(PIECE_WORDS):
+        for piece in frames.split(self._piece_words):
             self._pieces.append(_Piece(piece, newest, self._pool.submit(self.analyse, piece, newest)))
         yield from self._finished(self._most)
 

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""
+RECONSTRUCTED_WORDS: Final = 1 << 16
+"""Words of a piece that a kernel reconstructs at once: at 3 us a word, the most that one costs, 0.2 s. A signal is seen
+between pieces only."""
+PROVISIONAL_WORDS: Final = 1 << 20
+"""With more words held, or a sixteenth of that with reconstruction, a snapshot shows them as held, not counted."""
 REMARKS_KEPT: Final = 200
 WARM_UP_WORDS: Final = 20_000
 
@@ -49,12 +54,13 @@ def warm_up(detector: Detector, *, reconstruct: bool = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLosses:
-    """Words that whoever built the frames did not put into any."""
+    """Words that whoever built the frames did not put into any; counter resets and windows closed early there."""
 
     late: int = 0
     stray: int = 0
     malformed: int = 0
     resets: int = 0
+    forced: int = 0
 
 
 class Remembered(Protocol):
@@ -103,7 +109,9 @@ class Pipeline:
 
             analyse = self.reconstruction = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
         self.stopwatch = Stopwatch()
-        self._kernels = Kernels(analyse, workers, self.stopwatch)
+        self._provisional_words = PROVISIONAL_WORDS // 16 if reconstruct else PROVISIONAL_WORDS
+        piece_words = RECONSTRUCTED_WORDS if reconstruct else None
+        self._kernels = Kernels(analyse, workers, self.stopwatch, piece_words=piece_words)
         self.intervals: Intervals | None = None
         """Where counts of equal intervals are collected, set before the first word."""
         self.malformed = 0
@@ -282,7 +290,7 @@ class Pipeline:
             late=counts.late + far.late,
             stray=counts.stray + far.stray,
             held=counts.held,
-            forced=counts.forced,
+            forced=counts.forced + far.forced,
             resets=counts.resets + far.resets,
             late_by_input=counts.late_by_input,
             faults=(*self.notes, *self.builder.remarks(damaged=damaged), *self.remarks, *self.faults),
@@ -346,10 +354,15 @@ class Pipeline:
 
     @held_back()
     def snapshot(self, state: State = "running") -> Snapshot:
-        """The run as it stands, words still held counted provisionally, so that it is never behind the data."""
+        """The run as it stands, words still held counted provisionally, so that it is not behind the data.
+
+        With more than `PROVISIONAL_WORDS` held, they are not counted before their windows close: a snapshot a moment
+        must not cost more than the words themselves.
+        """
         with self.stopwatch.lasting("snapshot"):
             self.settle()
-            held = self.builder.held()
+            few = 0 < self.builder.held_words <= self._provisional_words
+            held = self.builder.held() if few else Frames.empty()
             provisional = self._kernels.analyse(held) if len(held) else None
             made = self.monitor.snapshot(self.intake(), state=state, provisional=provisional)
         self.stopwatch.shown()

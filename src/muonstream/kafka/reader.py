@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BATCH_MESSAGES: Final = 20_000
 BATCH_BYTES: Final = 1 << 24
+RECONSTRUCTED_BYTES: Final = 1 << 20
+"""Of a batch whose words are reconstructed: Ctrl-C is seen between batches."""
 POLL_S: Final = 0.1
 SHORT_S: Final = 0.005
 """How long to wait for a batch to fill up."""
@@ -82,7 +84,9 @@ class TopicReader:
         connection: Connection,
         *,
         begin: Begin | None = None,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
+        """batch_bytes: what a batch has about, once the size of messages is known."""
         self.connection = connection
         self.topic = connection.address.topic
         self.begin = begin or Begin()
@@ -97,6 +101,7 @@ class TopicReader:
         """the errors in the last batch"""
         self._looked = time.monotonic()
         self._most = 256
+        self._batch_bytes = batch_bytes
         self._thresholds: tuple[int, int, int] | None = None
         self._told: dict[int, int] = {}
         self._tell_due = 0.0
@@ -293,7 +298,7 @@ class TopicReader:
             if partition not in self._stopped:
                 self.next[partition] = max(self.next[partition], offset)
         if n:
-            self._most = min(max(BATCH_BYTES * n // max(size, 1), 16), BATCH_MESSAGES)
+            self._most = min(max(self._batch_bytes * n // max(size, 1), 2), BATCH_MESSAGES)
         return batch
 
     def _take_error(self, message: Any, error: Any) -> None:

@@ -24,7 +24,9 @@ from muonstream.sources.sameness import KnownInputs, Twin
 
 READ_BYTES: Final = 1 << 24
 SLICE_BYTES: Final = 1 << 21
-"""Bytes read and decoded at a time, few enough to stay in the processor's cache."""
+"""Read and decoded at a time, so that the decoder finds it in the cache."""
+LIVE_WORDS: Final = 1 << 18
+"""Blocks of a run that is watched are gathered up to this size: Ctrl-C is seen between blocks."""
 _ALIGNED: Final = 64
 BUFFERS: Final = 8
 """Pieces of a file in use at once: one being read, some being counted by kernels."""
@@ -110,7 +112,7 @@ def raw_pieces(handle: BinaryIO, live: bool) -> Iterator[bytes | memoryview]:
             piece: bytes | memoryview = room[at : at + n]
             at += -(-n // _ALIGNED) * _ALIGNED
         else:
-            piece = handle.read(READ_BYTES)
+            piece = handle.read(SLICE_BYTES)
         if not piece:
             return
         yield piece
@@ -134,8 +136,8 @@ def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bo
     Raises SourceError as `read_blocks` does.
     """
     blocks = _input_blocks(name, reader, live and is_stream(name), finish)
-    # data from a pipe are passed on at once: the next may be a long time coming
-    yield from blocks if is_stream(name) else gathered(blocks, READ_BYTES // 8)
+    # what comes from a pipe is given at once: the next of it may be long in coming
+    yield from blocks if is_stream(name) else gathered(blocks, LIVE_WORDS if live else READ_BYTES // 8)
 
 
 def _input_blocks(name: str, reader: InputReader, live: bool, finish: bool) -> Iterator[Block]:
