@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -176,26 +177,48 @@ def test_a_thinned_series_has_at_most_about_n_bins_with_the_means_of_its_neighbo
 
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 400)), min_size=1, max_size=80, unique=True),
-    st.integers(1, 6),
-    st.integers(1, 12),
+    st.tuples(st.integers(1, 6), st.integers(1, 12), st.integers(1, 8)),
     st.lists(st.integers(0, 80), max_size=3),
 )
 def test_at_any_bounds_nothing_is_lost_and_a_stored_state_goes_on(
-    windows: list[tuple[int, int]], max_epochs: int, max_bins: int, cuts: list[int]
+    windows: list[tuple[int, int]], bounds: tuple[int, int, int], cuts: list[int]
 ) -> None:
     """Windows of many epochs in bins that hold few: they merge, whatever was stored in between."""
+
+    def empty() -> RateBins:
+        return RateBins(1, max_epochs=bounds[0], max_bins=bounds[1], newest_epochs=bounds[2])
+
     keys = np.array(sorted(epoch << KEY_WINDOW_BITS | window for epoch, window in windows), np.int64)
-    whole = RateBins(1, max_bins=max_bins, max_epochs=max_epochs)
+    whole, bins = empty(), empty()
     whole.add(keys, rows_of(keys.tolist()))
-    bins = RateBins(1, max_bins=max_bins, max_epochs=max_epochs)
     for part in np.split(keys, sorted(min(cut, len(keys)) for cut in cuts)):
         bins.add(part, rows_of(part.tolist()))
         stored = bins.state()
-        bins = RateBins(1, max_bins=max_bins, max_epochs=max_epochs)
+        bins = empty()
         bins.restore(stored)
-        assert len(bins.begins) <= bins.max_bins
+        assert len(bins.begins) <= bins.max_bins + bins.epochs_per_bin
     assert int(bins.rows[:, ROW_CHAMBERS].sum()) == len(windows)
     assert (bins.begins.tolist(), bins.rows.tolist()) == (whole.begins.tolist(), whole.rows.tolist())
     assert bins.newest == whole.newest
     assert bins.live_time_s() >= 0
     assert len(bins.series().time_s) == len(bins.begins)
+
+
+@given(st.integers(10, 60), st.integers(1, 6), st.randoms(use_true_random=False), st.booleans())
+def test_epochs_that_come_out_of_order_keep_their_time_unless_many_others_came_before(
+    epochs: int, late: int, random: Random, much_too_late: bool
+) -> None:
+    """As frames of several partitions do; one that is later than that adds no time, and takes none away."""
+    keys = [[epoch << KEY_WINDOW_BITS | window for window in (0, 3)] for epoch in range(epochs)]
+    order = sorted(range(epochs), key=lambda epoch: epoch + random.randrange(epochs if much_too_late else late))
+    ordered, bins = (RateBins(1, max_epochs=3, max_bins=3, newest_epochs=late + 1) for _ in range(2))
+    for epoch in range(epochs):
+        ordered.add(np.array(keys[epoch]), rows_of(keys[epoch]))
+        bins.add(np.array(keys[order[epoch]]), rows_of(keys[order[epoch]]))
+    assert int(bins.rows[:, ROW_CHAMBERS].sum()) == 2 * epochs
+    expected = ordered.live_time_s()
+    assert expected == pytest.approx(3 * epochs * WINDOW_SECONDS)
+    if much_too_late:
+        assert 0 <= bins.live_time_s() <= expected * 1.000001
+    else:
+        assert bins.live_time_s() == pytest.approx(expected)

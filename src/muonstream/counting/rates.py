@@ -22,6 +22,8 @@ MAX_BINS: Final = 4096
 """Past so many bins, pairs are merged, so that memory stays bounded in a run of months."""
 MOST_EPOCHS: Final = MAX_BINS // 2
 """Past so many epochs, each a counter reset, a bin holds several of them."""
+NEWEST_EPOCHS: Final = 64
+"""The newest epochs are never merged with others: frames of several partitions come out of order."""
 GAP_ORBITS: Final = BIN_WINDOWS << WINDOW_ORBIT_BITS
 """A pause of no more orbits than this, a second, is never a gap; a longer one may be, see `pauses`."""
 PAUSE_CLASSES: Final = 20
@@ -99,20 +101,28 @@ def _bin_begin(orbits: Array) -> tuple[Array, Array]:
 class RateBins:
     """Window rows summed in bins of data time. Adding is associative and commutative.
 
-    With one exception: once a run has so many bins that they are merged (after some 68 minutes), a pause inside a bin
-    is seen only if what lies on both its sides comes in order.
+    With two exceptions: once a run has so many bins that they are merged (after about 68 minutes), a pause inside a bin
+    is seen only if what lies on both its sides comes in order; and once epochs are merged, rows of one that come after
+    `newest_epochs` others add nothing to the live time.
     """
 
     def __init__(
-        self, chambers: int, *, muons: bool = False, max_bins: int = MAX_BINS, max_epochs: int = MOST_EPOCHS
+        self,
+        chambers: int,
+        *,
+        muons: bool = False,
+        max_bins: int = MAX_BINS,
+        max_epochs: int = MOST_EPOCHS,
+        newest_epochs: int = NEWEST_EPOCHS,
     ) -> None:
         """With muons, rows have their columns too, see `MuonColumns`.
 
         max_bins, max_epochs: past so many bins, or epochs with bins of their own, they are merged; there may be as many
-        bins as epochs at least
+        bins as epochs at least; newest_epochs: so many are never merged with others
         """
         self.chambers = chambers
-        self.max_bins, self.max_epochs = max(max_bins, max_epochs), max_epochs
+        self.max_bins, self.max_epochs = max(max_bins, max_epochs + newest_epochs + 1), max_epochs
+        self.newest_epochs = newest_epochs
         self.muons = muons
         self.windows_per_bin = BIN_WINDOWS
         self.epochs_per_bin = 1
@@ -125,7 +135,13 @@ class RateBins:
         self._gaps: Gaps | None = None
 
     def copy(self) -> RateBins:
-        other = RateBins(self.chambers, muons=self.muons, max_bins=self.max_bins, max_epochs=self.max_epochs)
+        other = RateBins(
+            self.chambers,
+            muons=self.muons,
+            max_bins=self.max_bins,
+            max_epochs=self.max_epochs,
+            newest_epochs=self.newest_epochs,
+        )
         other.restore(self.state())
         return other
 
@@ -156,6 +172,10 @@ class RateBins:
         if epochs.any():
             rows = rows.copy()
             rows[:, [ROW_FIRST_ORBIT, ROW_LAST_ORBIT]] += epochs[:, None]
+        if self.epochs_per_bin > 1 and len(self.begins) and keys[-1] >> KEY_WINDOW_BITS > self._newest_epoch():
+            # what is older than the newest epochs is merged now
+            newest = int(keys[-1] >> KEY_WINDOW_BITS)
+            self.begins, self.rows, self.extra = self._gathered(self._begin(self.begins, newest), self.rows, self.extra)
         bins, rows, extra = self._gathered(self._begin(keys), rows, None)
         # bins before the first new one stay as they are: mostly all but the last, which new rows continue
         at = int(np.searchsorted(self.begins, bins[0]))
@@ -172,10 +192,11 @@ class RateBins:
 
     def _too_many(self) -> bool:
         """Whether bins must be merged, by widths that are set here: what they become depends on all rows alone."""
-        if len(self.begins) <= self.max_epochs:
+        if len(self.begins) <= min(self.max_epochs, self.max_bins):
             return False
-        epochs = np.unique(self._epochs())
-        if len(np.unique(epochs // self.epochs_per_bin)) > self.max_epochs:
+        epochs = self._epochs()
+        old = epochs[epochs < self._newest_epoch() - self.newest_epochs]
+        if len(np.unique(old // self.epochs_per_bin)) > self.max_epochs:
             self.epochs_per_bin *= 2
             self.windows_per_bin = BIN_WINDOWS
             return True
@@ -204,13 +225,15 @@ class RateBins:
 
     def _add_pauses(self, sums: Array, slot: Array, rows: Array) -> None:
         """Add the pauses between rows of the same bin to `sums`; slot: the bin of each row, by index."""
-        step = np.maximum(rows[1:, ROW_FIRST_ORBIT] - rows[:-1, ROW_LAST_ORBIT], 0)
+        # a row may lie within the one before it, when it came late
+        before = np.maximum.accumulate(rows[:-1, ROW_LAST_ORBIT])
+        step = np.maximum(rows[1:, ROW_FIRST_ORBIT] - before, 0)
         same = slot[1:] == slot[:-1]
-        reset = rows[1:, ROW_FIRST_ORBIT] >> EPOCH_SHIFT != rows[:-1, ROW_LAST_ORBIT] >> EPOCH_SHIFT
+        reset = rows[1:, ROW_FIRST_ORBIT] >> EPOCH_SHIFT > before >> EPOCH_SHIFT
         where = np.flatnonzero(same & reset)
         if len(where):
             np.add.at(sums, (slot[where], np.full(len(where), 1)), step[where])
-            last, begins = rows[where, ROW_LAST_ORBIT], _bin_begin(rows[where + 1, ROW_FIRST_ORBIT])[1]
+            last, begins = before[where], _bin_begin(rows[where + 1, ROW_FIRST_ORBIT])[1]
             np.add.at(sums, (slot[where], np.full(len(where), 2)), WINDOW_ORBITS - last % WINDOW_ORBITS + begins)
         where = np.flatnonzero(same & ~reset & (step > GAP_ORBITS))
         if len(where):
@@ -218,11 +241,24 @@ class RateBins:
             np.add.at(sums, (slot[where], into), 1)
             np.add.at(sums, (slot[where], into + PAUSE_CLASSES), step[where])
 
-    def _begin(self, keys: Array) -> Array:
-        """The key at which each key's bin begins; a bin is cut at an epoch's end: 2**22 is not a multiple of 11."""
+    def _newest_epoch(self) -> int:
+        return int(self.begins[-1] >> KEY_WINDOW_BITS) if len(self.begins) else 0
+
+    def _begin(self, keys: Array, newest: int = 0) -> Array:
+        """The key at which each key's bin begins; a bin is cut at an epoch's end: 2**22 is not a multiple of 11.
+
+        newest: epoch that is known beside those of the keys and the bins
+        """
         epochs = keys >> KEY_WINDOW_BITS
         if self.epochs_per_bin > 1:
-            return epochs // self.epochs_per_bin * self.epochs_per_bin << KEY_WINDOW_BITS
+            end = max(newest, self._newest_epoch(), int(epochs.max(initial=0))) - self.newest_epochs
+            merged, together = epochs, 2
+            # whole blocks of powers of two, so that a block is made of blocks that were merged before
+            while together <= self.epochs_per_bin:
+                first = epochs // together * together
+                merged = np.where(first + together <= end, first, merged)
+                together *= 2
+            return merged << KEY_WINDOW_BITS
         begins: Array = np.maximum(keys // self.windows_per_bin * self.windows_per_bin, epochs << KEY_WINDOW_BITS)
         return begins
 
