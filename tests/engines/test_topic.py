@@ -17,6 +17,7 @@ from muonstream.engines import topic as topic_engine
 from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.kafka.deliveries import Deliveries
+from muonstream.kafka.messages import EndMessage
 from muonstream.run.intervals import Intervals
 from muonstream.run.monitor import Snapshot
 from muonstream.run.summary import summary
@@ -209,3 +210,24 @@ def test_a_partition_that_is_added_in_mid_run_need_not_have_the_runs_end(others:
     assert 2 in reader.waiting
     assert found.account.words == len(WORDS)
     assert found.account.balanced
+
+
+def an_end(partition: int, partitions: int) -> Sent:
+    end = EndMessage(RUN, words=len(WORDS), forced=3, partitions=partitions)
+    return partition, end.headers(), end.value()
+
+
+def test_a_partition_that_was_added_while_no_engine_ran_need_not_have_the_runs_end() -> None:
+    """The end says to how many partitions the run was sent."""
+    found = counted(Reader(parted([*as_hits(WORDS, 2), an_end(0, 2), an_end(1, 2)], 3), 500))
+    assert found.account.words == len(WORDS)
+    assert found.forced == 3
+    assert not any(line.startswith("incomplete") for line in found.faults)
+
+
+def test_words_that_never_came_are_reported_at_the_end() -> None:
+    """Such as those that were deleted before anybody read them."""
+    found = counted(Reader(parted([*as_hits(WORDS)[300:], an_end(0, 1)], 1), 500))
+    assert found.account.words == len(WORDS) - 300
+    said = f"incomplete: the run's end says {len(WORDS):,} words, 300 of them did not come"
+    assert said in found.faults

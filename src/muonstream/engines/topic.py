@@ -64,6 +64,10 @@ class TopicEngine:
         self._dirty = False
         self._added: set[int] = set()
         self._accounted = False
+        self._partitions = 0
+        """how many the run was sent to, as its end says; 0 before, or where it does not say"""
+        self._sent_words = 0
+        """how many words its gateway has read, as the end says"""
         self._named = bool(pipeline.monitor.run)
 
     def restore(self, saved: Saved) -> None:
@@ -79,6 +83,8 @@ class TopicEngine:
         deliveries.framed = bool(kept["framed"])
         self._accounted = bool(kept["accounted"])
         self._added = set(kept.get("added", ()))
+        self._partitions = int(kept.get("partitions", 0))
+        self._sent_words = int(kept.get("sent_words", 0))
         for partition, at in saved.positions.items():
             key = at.epoch << KEY_WINDOW_BITS | at.window
             ended = partition in kept["ended"]
@@ -112,10 +118,14 @@ class TopicEngine:
 
     @property
     def over(self) -> bool:
-        """Whether every partition has had the run's end, but for those added in mid-run that have none of it."""
-        parts = self.deliveries.parts
+        """Whether every partition has had the run's end, but for those added in mid-run that have none of it.
+
+        One was added in mid-run if the engine saw it come, or, as it may have been down, if the end says so.
+        """
+        parts, sent_to = self.deliveries.parts, self._partitions
         ended = [p for p, part in parts.items() if part.ended]
-        return bool(ended) and all(p in self._added and not parts[p].begun for p in parts.keys() - set(ended))
+        added = self._added | ({p for p in parts if p >= sent_to} if sent_to else set())
+        return bool(ended) and all(p in added and not parts[p].begun for p in parts.keys() - set(ended))
 
     def run(
         self,
@@ -161,6 +171,11 @@ class TopicEngine:
         pipeline = self.pipeline
         pipeline.lag_messages = 0 if self.over else self.reader.lag
         pipeline.notes = self.deliveries.tally.lines()
+        missing = self._sent_words - pipeline.intake().words
+        if self.over and missing > 0:
+            # such as what was deleted before anybody began to read
+            sent = f"the run's end says {self._sent_words:,} words"
+            pipeline.notes = (*pipeline.notes, f"incomplete: {sent}, {missing:,} of them did not come")
         return pipeline.snapshot(state)
 
     def _take(self, batch: Mapping[int, list[Any]]) -> None:
@@ -195,7 +210,10 @@ class TopicEngine:
         if account is not None and not self._accounted:
             self._accounted = True
             pipeline.faults.extend(account.faults)
-            pipeline.elsewhere = GatewayLosses(account.late, account.stray, account.malformed, account.resets)
+            self._partitions, self._sent_words = account.partitions, account.words
+            pipeline.elsewhere = GatewayLosses(
+                account.late, account.stray, account.malformed, account.resets, account.forced
+            )
         for partition in deliveries.ended:
             pipeline.end(partition)
             self.reader.stop_at(partition, deliveries.parts[partition].next)
@@ -283,6 +301,8 @@ class TopicEngine:
             "begun": [p for p, part in parts.items() if part.begun],
             "ended": [p for p, part in parts.items() if part.ended],
             "added": sorted(self._added),
+            "partitions": self._partitions,
+            "sent_words": self._sent_words,
         }
         return Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -127,6 +127,15 @@ class Sending(Protocol):
     def send(self, partition: int, value: bytes, headers: list[tuple[str, bytes]]) -> None: ...
 
 
+class Losses(NamedTuple):
+    """Words in no frame, counter resets, and windows that were closed early."""
+
+    late: int = 0
+    stray: int = 0
+    resets: int = 0
+    forced: int = 0
+
+
 class Form(Protocol):
     """A form in which words are sent."""
 
@@ -136,8 +145,8 @@ class Form(Protocol):
 
     def boundary(self) -> None: ...
 
-    def finish(self) -> tuple[int, int, int]:
-        """Send what is held; gives the words that are late and stray, and how many counter resets there were."""
+    def finish(self) -> Losses:
+        """Send what is held."""
         ...
 
 
@@ -162,10 +171,10 @@ class Framing:
     def boundary(self) -> None:
         self._send(self._builder.boundary())
 
-    def finish(self) -> tuple[int, int, int]:
+    def finish(self) -> Losses:
         self._send(self._builder.finish())
         counts = self._builder.counts
-        return counts.late, counts.stray, counts.resets
+        return Losses(counts.late, counts.stray, counts.resets, counts.forced)
 
     def _send(self, frames: Frames) -> None:
         partitions = (frames.keys & KEY_WINDOW_MASK) % self._partitions
@@ -176,7 +185,8 @@ class Framing:
         missing = (frames.keys >= sent) & (first < parts)
         for index in np.flatnonzero(missing).tolist():
             words, key, begin = frames.window(index), int(frames.keys[index]), int(first[index])
-            for message in window_messages(self._run, key, words, self._position, first=begin):
+            of_window = window_messages(self._run, key, words, self._position, first=begin, partitions=self._partitions)
+            for message in of_window:
                 self._outbox.send(int(partitions[index]), message.value(), message.headers())
 
 
@@ -191,7 +201,7 @@ class Scattering:
         self._outbox = outbox
         self._run = run
         self._sent = [_NEVER if tail.ended else tail.order[0] for tail in tails]
-        self._headers = loose_headers(kind, run)
+        self._headers = loose_headers(kind, run, len(tails))
         self._held: list[Words] = []
         self._held_words = 0
         self._position = 0
@@ -211,11 +221,11 @@ class Scattering:
     def boundary(self) -> None:
         """Loose words have no boundaries."""
 
-    def finish(self) -> tuple[int, int, int]:
+    def finish(self) -> Losses:
         if self._held_words:
             self._send(np.concatenate(self._held))
             self._held, self._held_words = [], 0
-        return 0, 0, 0
+        return Losses()
 
     def _send(self, words: Words) -> None:
         """Send words that follow those sent before, a block at a time."""
@@ -302,7 +312,7 @@ class Gateway:
 
         Raises KafkaAccessError, also when the topic has more of the run than the source has.
         """
-        late, stray, resets = self._form.finish()
+        lost = self._form.finish()
         beyond = max((tail.position for tail in self._tails), default=0)
         if beyond > self.words:
             raise self._connection.fault(
@@ -312,11 +322,13 @@ class Gateway:
         end = EndMessage(
             self._run,
             words=self.words + self._malformed,
-            late=late,
-            stray=stray,
+            late=lost.late,
+            stray=lost.stray,
             malformed=self._malformed,
-            resets=resets,
+            resets=lost.resets,
             faults=tuple(self._faults),
+            forced=lost.forced,
+            partitions=len(self._tails),
         )
         for partition, tail in enumerate(self._tails):
             if not tail.ended:
@@ -328,7 +340,10 @@ class Gateway:
 def check_tails(connection: Connection, run: Run, kind: Kind, tails: Sequence[SentSoFar]) -> None:
     """Raise KafkaAccessError when a topic has a run in another form or on another number of partitions."""
     named = f"{connection.address}: has run {run.number} {run.name!r}"
+    other = f"{named}, sent to another number of partitions than {len(tails)}: name another run (--run-name)"
     for partition, tail in enumerate(tails):
+        if tail.partitions and tail.partitions != len(tails):
+            raise connection.fault(other)
         if tail.kind is None:
             continue
         if tail.kind is not kind:
@@ -338,6 +353,4 @@ def check_tails(connection: Connection, run: Run, kind: Kind, tails: Sequence[Se
         if kind is not Kind.FRAME:
             home = loose_partition(place, len(tails))
         if home != partition:
-            raise connection.fault(
-                f"{named}, sent to another number of partitions than {len(tails)}: name another run (--run-name)"
-            )
+            raise connection.fault(other)  # of an older gateway, which does not say how many

@@ -34,6 +34,8 @@ BLOCK_WORDS: Final = 1024
 _COUNTS: Final = ("run-number", "epoch", "window", "part", "parts", "words")
 
 _FRAME_NAMES: Final = ["kind", "version", "run-name", *_COUNTS, "position"]
+"""Frames of older gateways have these; `partitions` comes behind them."""
+_NAMES: Final = [*_FRAME_NAMES, "partitions"]
 _VERSION_TEXT: Final = b"%d" % VERSION
 MOST_EPOCHS: Final = 1 << 20
 """The most resets of the orbit counter in a run: it wraps every four days."""
@@ -64,6 +66,7 @@ class FrameMessage:
     """One window's words, or part k (from 0) of n of them.
 
     words: uint64[n]; key: ``epoch << 22 | window``; position: words of its source that were read when it was sent
+    partitions: to how many its run is sent, 0 where an older gateway does not say
     """
 
     run: Run
@@ -72,6 +75,7 @@ class FrameMessage:
     parts: int
     words: Words
     position: int = 0
+    partitions: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -98,6 +102,7 @@ class FrameMessage:
             ("run-name", self.run.name.encode()),
             *((name, b"%d" % count) for name, count in zip(_COUNTS, counts, strict=True)),
             ("position", b"%d" % self.position),
+            *partitions_header(self.partitions),
         ]
 
     def value(self) -> bytes:
@@ -109,35 +114,48 @@ class FrameMessage:
         """Decode a message. Raises MessageError for one that is incomplete or of another version."""
         numbers = _usual(headers)
         if numbers is not None:
-            _, epoch, window, part, parts, n, position = numbers
+            _, epoch, window, part, parts, n, position, partitions = numbers
             run = _run_of(headers[3][1] or b"", headers[2][1])
         else:
             found = dict(headers)
             _check_version(found)
             number, epoch, window, part, parts, n = (_count(found, name) for name in _COUNTS)
             position = _count(found, "position")
+            partitions = partitions_of(headers)
             run = Run(number, (found.get("run-name") or b"").decode("utf-8", "replace"))
         if window > KEY_WINDOW_MASK or epoch >= MOST_EPOCHS or not part < parts:
             raise MessageError("wrong header", f"found epoch {epoch}, window {window}, part {part} of {parts}")
         if value is None or len(value) % WORD_BYTES or len(value) != n * WORD_BYTES:
             size = "no value" if value is None else f"{len(value)} bytes"
             raise MessageError("truncated value", f"found {size}, its header says {n} words of {WORD_BYTES} bytes")
-        return cls(run, epoch << KEY_WINDOW_BITS | window, part, parts, np.frombuffer(value, "<u8"), position)
+        key = epoch << KEY_WINDOW_BITS | window
+        return cls(run, key, part, parts, np.frombuffer(value, "<u8"), position, partitions)
 
 
-def frame_messages(frames: Frames, run: Run, position: int = 0, part_words: int = PART_WORDS) -> Iterator[FrameMessage]:
+def frame_messages(
+    frames: Frames, run: Run, position: int = 0, part_words: int = PART_WORDS, partitions: int = 0
+) -> Iterator[FrameMessage]:
     """The messages of frames, in their order; a window of more than part_words words goes in parts."""
     for index, key in enumerate(frames.keys.tolist()):
-        yield from window_messages(run, key, frames.window(index), position, part_words=part_words)
+        words = frames.window(index)
+        yield from window_messages(run, key, words, position, part_words=part_words, partitions=partitions)
 
 
 def window_messages(
-    run: Run, key: int, words: Words, position: int, *, first: int = 0, part_words: int = PART_WORDS
+    run: Run,
+    key: int,
+    words: Words,
+    position: int,
+    *,
+    first: int = 0,
+    part_words: int = PART_WORDS,
+    partitions: int = 0,
 ) -> Iterator[FrameMessage]:
     """The messages of one window, from its part `first` on."""
     parts = int(part_counts(np.array(len(words)), part_words))
     for part in range(first, parts):
-        yield FrameMessage(run, key, part, parts, words[part * part_words : (part + 1) * part_words], position)
+        mine = words[part * part_words : (part + 1) * part_words]
+        yield FrameMessage(run, key, part, parts, mine, position, partitions)
 
 
 def part_counts(sizes: NDArray[np.int64], part_words: int = PART_WORDS) -> NDArray[np.int64]:
@@ -151,7 +169,8 @@ class EndMessage:
     """A run's end as its gateway tells it, to every partition, with the gateway's account.
 
     words: all that the gateway read; late, stray, malformed: those of them that are in no frame
-    faults: what was malformed, the first of it
+    faults: what was malformed, the first of it; forced: windows that were closed early
+    partitions: how many the run was sent to, each of which gets its end; 0 where an older gateway does not say
     """
 
     run: Run
@@ -161,6 +180,8 @@ class EndMessage:
     malformed: int = 0
     resets: int = 0
     faults: tuple[str, ...] = field(default=())
+    forced: int = 0
+    partitions: int = 0
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Its kind, version and run."""
@@ -184,23 +205,27 @@ class EndMessage:
         try:
             account = json.loads(value or b"")
             counts = {name: int(account[name]) for name in ("words", "late", "stray", "malformed", "resets")}
+            # older gateways do not say these
+            counts |= {name: int(account.get(name, 0)) for name in ("forced", "partitions")}
             if not all(0 <= n < 10**MOST_DIGITS for n in counts.values()):
                 raise ValueError(f"found {counts}")
             faults = tuple(str(fault) for fault in account["faults"])
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise MessageError("truncated value", f"found no account of a run: {error}"[:200]) from None
         return cls(run, **counts, faults=faults)
 
 
 def _usual(headers: Headers) -> list[int] | None:
-    """The numbers of a frame's headers, if exactly as `Frame` writes them: in a third of the usual time."""
-    if [name for name, _ in headers] != _FRAME_NAMES:
+    """The numbers of a frame's headers when they are just as we write them, a third of the time it takes else."""
+    if (names := [name for name, _ in headers]) != _NAMES and names != _FRAME_NAMES:
         return None
     texts = [text or b"" for _, text in headers]
     numbers = texts[3:]
     if texts[1] != _VERSION_TEXT or not b"".join(numbers).isdigit() or max(map(len, numbers)) > MOST_DIGITS:
         return None
-    return [int(text) for text in numbers] if all(numbers) else None
+    if not all(numbers):
+        return None
+    return [*map(int, numbers)] if len(names) == len(_NAMES) else [*map(int, numbers), 0]
 
 
 @lru_cache(maxsize=64)
@@ -279,14 +304,26 @@ def dma_value(words: Words, run: Run) -> bytes:
     return struct.pack("<Q", run.number) + np.ascontiguousarray(words, dtype="<u8").tobytes()
 
 
-def loose_headers(kind: Kind, run: Run) -> list[tuple[str, bytes]]:
+def loose_headers(kind: Kind, run: Run, partitions: int = 0) -> list[tuple[str, bytes]]:
     """What loose hits and DMA transfers of a run have in common; `position_header` comes after."""
     return [
         ("kind", kind.encode()),
         ("version", b"%d" % VERSION),
         ("run-name", run.name.encode()),
         ("run-number", b"%d" % run.number),
+        *partitions_header(partitions),
     ]
+
+
+def partitions_header(partitions: int) -> list[tuple[str, bytes]]:
+    """To how many partitions a run is sent, in each of its messages: a gateway that goes on must send it to as many."""
+    return [("partitions", b"%d" % partitions)] if partitions else []
+
+
+def partitions_of(headers: Headers) -> int:
+    """To how many partitions a message's run is sent; 0 where it does not say."""
+    text = dict(headers).get("partitions") or b""
+    return int(text) if text.isdigit() and len(text) <= MOST_DIGITS else 0
 
 
 def position_header(position: int) -> tuple[str, bytes]:

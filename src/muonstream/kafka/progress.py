@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import Connection
-from muonstream.kafka.messages import EndMessage, FrameMessage, Headers, Kind, MessageError, kind_of, loose_place
+from muonstream.kafka.messages import (
+    EndMessage,
+    FrameMessage,
+    Headers,
+    Kind,
+    MessageError,
+    kind_of,
+    loose_place,
+    partitions_of,
+)
 from muonstream.sources.identity import Run
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ class SentSoFar:
     position: words of the source that were read when it was sent
     kind: of what was sent, None if nothing was; ended: the run's end has been told there
     value: of the last message; words: all that the gateway had read at the run's end, None before
+    partitions: to how many the run was sent, 0 where that is not known
     """
 
     order: tuple[int, int] = (-1, 0)
@@ -37,6 +47,7 @@ class SentSoFar:
     ended: bool = False
     value: bytes = field(default=b"", repr=False)
     words: int | None = None
+    partitions: int = 0
 
     def after(self, headers: Headers, value: bytes | None, run: Run) -> SentSoFar:
         """The tail after this message; messages of other runs, and broken ones, change nothing."""
@@ -44,7 +55,9 @@ class SentSoFar:
             kind = kind_of(headers, value)
             if kind is Kind.END:
                 end = EndMessage.decode(headers, value)
-                return self if end.run != run else replace(self, ended=True, words=end.words)
+                if end.run != run:
+                    return self
+                return replace(self, ended=True, words=end.words, partitions=end.partitions or self.partitions)
             if kind is Kind.FRAME:
                 frame = FrameMessage.decode(headers, value)
                 found, order, position = frame.run, frame.order, frame.position
@@ -56,7 +69,8 @@ class SentSoFar:
         if found != run or order <= self.order:
             return self
         position = max(position, self.position)
-        return replace(self, order=order, position=position, kind=kind, value=bytes(value or b""))
+        sent_to = partitions_of(headers) or self.partitions
+        return replace(self, order=order, position=position, kind=kind, value=bytes(value or b""), partitions=sent_to)
 
 
 @dataclass(slots=True)
