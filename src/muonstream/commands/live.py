@@ -26,8 +26,11 @@ from muonstream.dashboard.server import Dashboard
 from muonstream.engines.pipeline import Pipeline, warm_up
 from muonstream.framing.builder import FrameBuilder
 from muonstream.run.monitor import Snapshot
+from muonstream.sinks.service import ServiceManager
 
 Publish = Callable[[Snapshot], None]
+STAYING_S = 30.0
+"""How often a service manager hears of a page that stays when its source has ended."""
 _Opened = TypeVar("_Opened")
 
 
@@ -61,12 +64,8 @@ class LiveRun:
         self._archiving: Archiving | None = None
         if keeping.archive is not None:
             engine = "local" if options.spark is None else "spark"
-            self._archiving = Archiving(
-                keeping.archive,
-                engine=engine,
-                number=options.source.number or 0,
-                references=lambda: self.alarms.references,
-            )
+            self._archiving = Archiving(keeping.archive, engine=engine, number=options.source.number or 0)
+        self._service = ServiceManager()
         self._last: Snapshot | None = None
         self._stack = ExitStack()
 
@@ -157,6 +156,7 @@ class LiveRun:
                 else:
                     self.alarms.board.update(snapshot)
                 publishing.publish(snapshot)
+                self._service.alive(f"{snapshot.state}: {snapshot.account.words:,} words")
                 if self._archiving is not None and snapshot.state == "running":
                     self._archiving.refresh(snapshot)
 
@@ -183,7 +183,8 @@ class LiveRun:
         """Keep the page open as the options say; then raise CommandError for what went wrong in the run."""
         if self.options.view.stay and self.server is not None and not self.stop.is_set():
             common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C")
-            self.stop.wait()
+            while not self.stop.wait(STAYING_S):
+                self._service.alive("ended: its page stays")
         common.check_published(self._complete)
         if self._archiving is not None and self._archiving.problem:
             raise common.CommandError(f"the run is not in the archive: {self._archiving.problem}")
