@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test coverage check format docs test-lowest release-test bench bench-spark scaling soak fuzz kafka course lock clean
+.PHONY: help demo test coverage check format docs test-lowest release release-test bench bench-spark scaling soak fuzz kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -51,6 +51,9 @@ test-lowest:  ## run some tests with the oldest versions of its dependencies tha
 	  --editable '.[hist,kafka,zstd,toml]' pytest hypothesis httpx playwright axe-playwright-python
 	$(LOWEST)/bin/muonstream process --help > /dev/null
 	$(LOWEST)/bin/python -m pytest -q -p no:cacheprovider -W ignore::DeprecationWarning $(LOWEST_TESTS)
+
+release: $(VENV)/.test  ## build wheel and source archive twice, the same bytes, with check sums, licences and SBOM, in dist
+	$(BIN)/python -m tools.artefacts dist
 
 release-test: $(VENV)/.test  ## build, install and try the wheel, and run the tests that CI leaves out (marked long)
 	$(BIN)/python -m tools.release
