@@ -5,7 +5,7 @@ import pytest
 from tools.deterministic.__main__ import main, played
 from tools.deterministic.scene import Scene
 
-SEEDS = 60
+SEEDS = 40
 WORDS = 2000
 
 

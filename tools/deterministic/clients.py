@@ -17,6 +17,7 @@ from muonstream.kafka.address import KafkaAddress
 from muonstream.kafka.client import Connection
 from tools.deterministic.broker import Batch, Broker, Entry, Headers
 
+_SPEC: Final[Any] = OffsetSpec  # has no types
 QUEUED_MESSAGES: Final = 500
 """A producer refuses more until some are written."""
 FETCHED_MESSAGES: Final = 64
@@ -25,7 +26,8 @@ FETCHED_MESSAGES: Final = 64
 class Process(Protocol):
     """A process of the simulation: its calls of the outside go through it."""
 
-    broker: Broker
+    @property
+    def broker(self) -> Broker: ...
 
     def call(self, takes_s: float = 0.0) -> None:
         """Time passes and others go on. Raises Crash when the process dies here, or has died."""
@@ -277,7 +279,7 @@ class Admin:
         answers = {}
         for place, spec in asked.items():
             log = self._broker.partitions[place.partition]
-            earliest = isinstance(spec, type(OffsetSpec.earliest()))
+            earliest = isinstance(spec, type(_SPEC.earliest()))
             answers[place] = _Answer(log.low if earliest else log.high)
         return answers
 

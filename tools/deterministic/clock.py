@@ -40,9 +40,9 @@ class Clock:
         """Let this be the time of all modules that look at it."""
         before = [vars(module)["time"] for module in LOOK_AT_TIME]
         for module in LOOK_AT_TIME:
-            module.time = self
+            vars(module)["time"] = self
         try:
             yield
         finally:
             for module, was in zip(LOOK_AT_TIME, before, strict=True):
-                module.time = was
+                vars(module)["time"] = was

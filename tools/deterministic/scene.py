@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from muonstream.counting.rates import RateBins
+from muonstream.counting.rates import MAX_BINS, RateBins
 from muonstream.framing.builder import FrameBuilder
 from muonstream.kafka import gateway, messages
 from muonstream.kafka.messages import Kind
@@ -17,6 +17,7 @@ from muonstream.run import monitor
 from muonstream.words import Words
 from tools.deterministic.words import mixed, ordinary
 
+NEWEST_EPOCHS: Final = 4
 FAULTS: Final = ("engine", "gateway", "leader", "clock", "retention", "partition", "disk", "slow")
 
 
@@ -46,9 +47,11 @@ class Bounds:
     @contextmanager
     def everywhere(self) -> Iterator[None]:
         """Let gateways, rehearsals and monitors have them."""
-        rates: dict[str, Any] = {"max_bins": self.bins, "max_epochs": self.epochs}
-        rates = {name: bound for name, bound in rates.items() if bound is not None}
-        before = gateway.FrameBuilder, monitor.RateBins
+        rates: dict[str, Any] = {}
+        if self.bins is not None or self.epochs is not None:
+            epochs = self.epochs or 8
+            rates = {"max_bins": self.bins or MAX_BINS, "max_epochs": epochs, "newest_epochs": NEWEST_EPOCHS}
+        before = vars(gateway)["FrameBuilder"], vars(monitor)["RateBins"]
         vars(gateway)["FrameBuilder"] = self.builder
         vars(monitor)["RateBins"] = partial(RateBins, **rates)
         try:
@@ -120,7 +123,7 @@ PART_WORDS: Final = 50
 @contextmanager
 def small_messages() -> Iterator[None]:
     """Let windows go in parts of few words, and loose words in short blocks."""
-    before = gateway.window_messages, gateway.part_counts
+    before = vars(gateway)["window_messages"], vars(gateway)["part_counts"]
     vars(gateway)["window_messages"] = partial(messages.window_messages, part_words=PART_WORDS)
     vars(gateway)["part_counts"] = partial(messages.part_counts, part_words=PART_WORDS)
     try:

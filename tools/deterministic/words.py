@@ -34,7 +34,8 @@ def _hits(orbits: Ints, seed: int) -> Words:
 
 def _steady(n: int, rng: random.Random) -> Ints:
     """Orbits of evenly spaced hits, from anywhere on."""
-    return (rng.randrange(ORBITS) + np.arange(n) * 10.0 ** rng.uniform(-2, 3)).astype(np.int64)
+    orbits: Ints = (rng.randrange(ORBITS) + np.arange(n) * 10.0 ** rng.uniform(-2, 3)).astype(np.int64)
+    return orbits
 
 
 def _with_orbits(words: Words, orbits: Ints, where: NDArray[np.bool_]) -> Words:
