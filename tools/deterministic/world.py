@@ -259,7 +259,7 @@ class World:
         stop = Event()
         try:
             reader = TopicReader(connection, begin=Begin())
-            reader.open(stop, lambda line: None)
+            reader.open(stop)
             options = SourceOptions(TOPIC, number=RUN.number if scene.named else None)
             typed = cast(Store, store)
             choice = RunSelection(reader, typed, str(connection.address), options)

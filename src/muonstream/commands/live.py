@@ -64,7 +64,12 @@ class LiveRun:
         self._archiving: Archiving | None = None
         if keeping.archive is not None:
             engine = "local" if options.spark is None else "spark"
-            self._archiving = Archiving(keeping.archive, engine=engine, number=options.source.number or 0)
+            self._archiving = Archiving(
+                keeping.archive,
+                engine=engine,
+                number=options.source.number or 0,
+                references=lambda: self.alarms.references,
+            )
         self._service = ServiceManager()
         self._last: Snapshot | None = None
         self._stack = ExitStack()

@@ -68,7 +68,7 @@ def run_topic(options: RunOptions) -> None:
         live.serve()
         batch_bytes = RECONSTRUCTED_BYTES if options.analysis.reconstruct else BATCH_BYTES
         reader = live.keep(closing(TopicReader(connection, begin=begin, batch_bytes=batch_bytes)))
-        if not reader.open(live.stop, common.say):
+        if not reader.open(live.stop):
             return
         choice = RunSelection(reader, store, str(connection.address), source)
         watch_runs(live, choice, partial(_engine, live, reader, choice, store))

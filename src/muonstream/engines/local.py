@@ -60,13 +60,7 @@ def _feed(
 ) -> None:
     due = clock()
     most = PIECE_WORDS
-    begun = False
-    for block in blocks:
-        if block.begins:
-            if begun:
-                pipeline.boundary(block.source)
-            begun = True
-        pipeline.account_for(block)
+    for block in announced(blocks, pipeline):
         if say is not None:
             for line in (*block.notes, *block.faults):
                 say(line)

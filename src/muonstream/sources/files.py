@@ -24,7 +24,7 @@ from muonstream.sources.sameness import KnownInputs, Twin
 
 READ_BYTES: Final = 1 << 24
 SLICE_BYTES: Final = 1 << 21
-"""Read and decoded at a time, so that the decoder finds it in the cache."""
+"""Bytes read and decoded at a time, few enough to stay in the processor's cache."""
 LIVE_WORDS: Final = 1 << 18
 """Blocks of a run that is watched are gathered up to this size: Ctrl-C is seen between blocks."""
 _ALIGNED: Final = 64
@@ -136,7 +136,7 @@ def read_input(name: str, reader: InputReader, *, live: bool = False, finish: bo
     Raises SourceError as `read_blocks` does.
     """
     blocks = _input_blocks(name, reader, live and is_stream(name), finish)
-    # what comes from a pipe is given at once: the next of it may be long in coming
+    # data from a pipe are passed on at once: the next may be a long time coming
     yield from blocks if is_stream(name) else gathered(blocks, LIVE_WORDS if live else READ_BYTES // 8)
 
 
