@@ -167,3 +167,16 @@ def test_copies_are_compared_with_each_of_those_that_begin_alike(tmp_path: Path)
     assert words == [*hits_of(WORDS), *hits_of(np.frombuffer(mixed, "<u8"))]
     assert reports[str(tmp_path / "c.dat")].status == "passed over"
     assert any("b.dat: begins with the same" in note and "then differs" in note for note in notes)
+
+
+def test_a_file_that_is_copied_and_truncated_at_once_is_counted_once(tmp_path: Path) -> None:
+    """As logrotate's copytruncate: the copy must be compared with what was read, not with what is there now."""
+    path = tmp_path / "data.dat"
+    path.write_bytes(DATA[:8000])
+
+    def rotate() -> None:
+        (tmp_path / "data.1.dat").write_bytes(DATA)
+        path.write_bytes(OTHER)
+
+    words, _, _ = run_while(tmp_path, [rotate])
+    assert sorted(words) == sorted([*hits_of(WORDS), *hits_of(np.frombuffer(OTHER, "<u8"))])

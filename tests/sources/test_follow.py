@@ -470,6 +470,48 @@ def test_the_newest_folder_of_a_run_is_followed(tmp_path: Path) -> None:
     assert "logs (is a folder whose name" in last
 
 
+@pytest.mark.parametrize("late_ns", [60 * 10**9, 0], ids=["soon", "at the end"])
+def test_what_is_written_late_to_the_folder_of_an_older_run_is_read(
+    tmp_path: Path, late_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muonstream.sources.follow.LATE_NS", late_ns)
+    old, new = tmp_path / "Run000591", tmp_path / "Run000592"
+    old.mkdir()
+    (old / "data_0.dat").write_bytes(DATA[:4000])
+    stop = Event()
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    new.mkdir()
+    (new / "data_0.dat").write_bytes(DATA[8000:])
+    found += until_idle(blocks)
+    found += until_idle(blocks)
+    with (old / "data_0.dat").open("ab") as handle:
+        handle.write(DATA[4000:8000])
+    found += until_idle(blocks)
+    found += stopped(blocks, stop)
+    assert sorted(words_of(found)) == sorted(WORDS.tolist())
+    assert any("Run000591/data_0.dat: has grown by 4,000 bytes" in note for note in notes_of(found))
+
+
+def test_a_file_that_is_removed_before_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.dat").write_bytes(DATA[:8000])
+    (tmp_path / "b.dat").write_bytes(DATA[8000:])
+    stop, pread = Event(), os.pread
+
+    def removing(descriptor: int, size: int, offset: int) -> bytes:
+        (tmp_path / "b.dat").unlink(missing_ok=True)
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", removing)
+    blocks = follow(str(tmp_path), None, stop)
+    found = until_idle(blocks)
+    found += stopped(blocks, stop)
+    assert words_of(found) == WORDS[:1000].tolist()
+    over = reports_of(found)["b.dat"]
+    assert (over.status, over.bytes.passed_over) == ("passed over", 8000)
+    assert over.why.endswith("it was removed or moved away")
+
+
 def test_a_folder_of_folders_only_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     stop = Event()

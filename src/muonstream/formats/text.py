@@ -337,7 +337,9 @@ def _as_before(table: Table, last: bool, before: TextForm) -> TextForm | None:
         layout = before.layout
     if not agrees or (table.n_numbers < _FEW and not last):
         return None
-    return TextForm(before.format, f"as the part before: {before.why}", layout=layout)
+    return TextForm(
+        before.format, f"as the part before: {before.why.removeprefix('as the part before: ')}", layout=layout
+    )
 
 
 def _how(layout: Layout) -> str:

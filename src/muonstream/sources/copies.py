@@ -78,11 +78,16 @@ class Copies:
         name = known.name if known.name != file.name else f"what {file.path.name} held before"
         # where the file has the place of the known one, it must not be compared with itself
         if isinstance(known, WatchedFile) and known.identity != file.identity:
+            was_open = known.is_open
             try:
-                if identity_of(os.stat(known.path)) == known.identity:
+                # what was overwritten is compared as it was read
+                if identity_of(os.stat(known.path)) == known.identity and not known.changed():
                     return name, Comparison(known.name, file.name, self._wanted)
             except OSError:
                 pass
+            finally:
+                if not was_open:
+                    known.close()
         return name, DigestComparison(known.digest or HitDigest(), file.name, self._wanted)
 
     def _known(self, file: WatchedFile, twin: Twin) -> Twin:

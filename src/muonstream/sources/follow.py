@@ -32,7 +32,9 @@ SCAN_SHARE: Final = 20
 """A folder that is slow to list is listed so rarely that listing takes at most 1 / this of the time."""
 KEPT_OPEN: Final = 16
 TRIED_S: Final = 30.0
-"""Time between two reports of a file that cannot be read for the moment."""
+"""A file that cannot be read for the moment is reported once in so long."""
+LATE_NS: Final = 60 * 10**9
+"""A file of an older run's folder is looked at until nothing was written to it for so long, and once at the end."""
 NAMED: Final = 10
 
 
@@ -165,10 +167,15 @@ class _Followed:
         if added:  # those without a name any more come first: what is left of them is read before their successors
             order = {path: index for index, (path, _) in enumerate(listing.files)}
             self._files.sort(key=lambda one: order.get(one.path, -1))
-        for file in [file for file in self._files if file.identity not in seen]:
+        for file in [file for file in self._files if file.identity not in seen and file.path not in unseen]:
             self._look(file)
-            if file.path not in unseen and (not file.unread or not file.is_open):
+            if not self._still_written(file) and (not file.unread or not file.is_open):
                 self._retire(file)
+        if at_once:
+            gone = [file for file in self._retired if file.identity not in self._by_identity]
+            for file in [file for file in gone if self._still_written(file) and file.unread]:
+                self._retired.remove(file)
+                self._add(file)
         self._aside |= {str(path): why for path, why in listing.passed_over}
         if listing.only_folders and not self._tried.get("folders"):
             self._tried["folders"] = began
@@ -202,8 +209,18 @@ class _Followed:
         self._files.remove(file)
         del self._by_identity[file.identity]
         self._retired.append(file)
+        if file.unread and not file.passed_over:
+            file.trouble = "it was removed or moved away"
         if file is not self._last:
             file.close()
+
+    def _still_written(self, file: WatchedFile) -> bool:
+        """Whether a file that is not listed any more, as in the folder of an older run, may have been written to."""
+        try:
+            return file.is_named() and (file.unread or time.time_ns() - file.modified_ns < LATE_NS)
+        except OSError as error:
+            self._try_again(file.name, error)
+            return False
 
     def _look(self, file: WatchedFile) -> None:
         try:

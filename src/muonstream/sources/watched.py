@@ -129,6 +129,17 @@ class WatchedFile:
         if self.is_open:
             self.see(os.fstat(self._descriptor))
 
+    def is_named(self) -> bool:
+        """Whether its path still leads to it; then take over its status. Raises OSError."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        if identity_of(status) != self.identity:
+            return False
+        self.see(status)
+        return True
+
     def see(self, status: os.stat_result) -> None:
         """Note its size and when it was last written."""
         self.size, self.modified_ns = status.st_size, status.st_mtime_ns
