@@ -188,10 +188,7 @@ class Chamber(_Table):
 
 
 class Thresholds(_Table):
-    """Limits by which cells, chambers, boards and the stream are judged.
-
-    Pairs are the values above which a verdict is Medium and Bad.
-    """
+    """Limits of verdicts. Pairs are the values above which a verdict is Medium and Bad."""
 
     missing_cell: Limits = (0.8, 0.95)
     """Share of the expected hits that a cell lacks; expected is the median of its chamber's cells."""

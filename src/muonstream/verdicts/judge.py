@@ -37,7 +37,7 @@ SCINTILLATOR_HITS = 50
 
 GAPS_FEWEST_S: Final = 30.0
 FEWEST_LOST: Final = 20
-"""Fewer words that are late or make no sense are no alarm, however few others came: a run's last words, which nothing
+"""Fewer words that are late or make no sense raise no alarm, however few others came: a run's last words, which nothing
 follows, or a flipped bit."""
 
 
