@@ -187,7 +187,9 @@ function showLast(muon, telescope) {
   card.dataset.muon = muon.id;
   const [angle, view] = direction(muon);
   byId("last-zenith").textContent = angle;
-  byId("last-time").textContent = [view, `at ${when(muon)}`].filter(Boolean).join(", ");
+  // a number and its unit stay on a line
+  const time = `at ${when(muon)}`.replaceAll(" ", "\u00a0");
+  byId("last-time").textContent = [view, time].filter(Boolean).join(", ");
   const views = ["x", "y"].filter((view) => telescope.some((chamber) => chamber.view === view));
   byId("last-picture").replaceChildren(...views.map((view) => wholeView(telescope, view, muon)));
 }
