@@ -16,6 +16,7 @@ from muonstream.archive.people import Flag
 from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.app import create_app
+from muonstream.dashboard.archived.api import RunsApi
 from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.feed import Feed
 from muonstream.errors import MuonstreamError
@@ -179,3 +180,16 @@ def test_runs_are_made_the_engines_reference(archive: Archive) -> None:
     refusals: list[dict[str, object]] = [{"runs": []}, {"runs": [1]}, {"runs": "591"}, {}]
     for wrong in refusals:
         assert browser.post("/api/reference", json=wrong).status_code == 400
+
+
+def test_every_answer_is_described_and_an_address_leads_nowhere_else(archive: Archive, tmp_path: Path) -> None:
+    browser = client(ArchiveView(archive))
+    paths = browser.get("/api/openapi.json").json()["paths"]
+    served = {route.path for route in RunsApi(ArchiveView(archive), Feed()).routes()}
+    assert served <= set(paths)
+    (tmp_path / "inner").mkdir()
+    inner = Archive(tmp_path / "inner")
+    outside = {"run": [f"../{path.stem}" for path in archive.folder.glob("*.muonrun")]}
+    assert set(
+        map(tuple, client(ArchiveView(inner)).get("/api/runs/rates", params=outside).json()["rates"].values())
+    ) == {()}

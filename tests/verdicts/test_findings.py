@@ -156,5 +156,5 @@ def test_a_rate_that_wanders_as_good_runs_do_is_no_finding() -> None:
     assert change(115_000, 100_000, limits, 5.0)[0] is Level.MEDIUM
     level, relative, limit = change(115_000, 100_000, limits, 5.0, spread=0.05)
     assert level is Level.GOOD
-    assert (relative, limit) == pytest.approx((0.15, 0.25))
+    assert [relative, limit] == pytest.approx([0.15, 0.25])
     assert change(140_000, 100_000, limits, 5.0, spread=0.05)[0] is Level.BAD

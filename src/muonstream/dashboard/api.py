@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -34,11 +35,11 @@ def nothing_yet() -> Response:
 
 
 class Api:
-    """The answers of the API; runs: whether the page has archived runs, too."""
+    """The answers of the API; archived: the paths of those about archived runs, None where there are none."""
 
-    def __init__(self, feed: Feed, *, runs: bool = False) -> None:
+    def __init__(self, feed: Feed, *, archived: Mapping[str, Any] | None = None) -> None:
         self.feed = feed
-        self._runs = runs
+        self._archived = archived
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -69,7 +70,8 @@ class Api:
 
     async def description(self, _: Request) -> Response:
         """What there is, as OpenAPI."""
-        return JSONResponse(openapi())
+        whole = openapi()
+        return JSONResponse({**whole, "paths": {**whole["paths"], **(self._archived or {})}})
 
     async def snapshot(self, _: Request) -> Response:
         """The newest snapshot's summary."""
@@ -163,7 +165,7 @@ class Api:
         """Who the sender is, and whether it may acknowledge, else why not."""
         caller = caller_of(request)
         answer: dict[str, Any] = {"user": caller.user, "may_act": caller.may_act, "why_not": caller.why_not}
-        if self._runs:
+        if self._archived is not None:
             answer["runs"] = "runs/"
         return JSONResponse(answer, headers=NOT_KEPT)
 

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from muonstream.dashboard.access.guard import Guard
 from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.api import NOT_KEPT, Api, nothing_yet
+from muonstream.dashboard.archived.api import described
 from muonstream.dashboard.archived.pages import ArchivedPages
 from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.assets import Asset, bokeh_asset, static_asset
@@ -65,7 +66,7 @@ def create_app(
         Route("/bokeh/{name}", pages.bokeh),
         Route("/healthz", pages.health),
         *_of_one_run(pages),
-        *Api(feed, runs=archive is not None).routes(),
+        *Api(feed, archived=None if archive is None else described()).routes(),
     ]
     if archive is not None:
         # programs ask an archived run as they ask the live one; what is over has no alarms to be acknowledged

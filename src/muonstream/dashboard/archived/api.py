@@ -70,9 +70,7 @@ class RunsApi:
             runs = request.query_params.getlist("run")
             if len(runs) > MOST_ROWS:
                 raise QueryError(f"run: found {len(runs)} runs, expected at most {MOST_ROWS}")
-            asked = set(runs)
-            rows = [row for row in self.view.archive.rows() if row_json(row)["run"] in asked and not row.problem]
-            return {"rates": sparks(self.view.archive, rows)}
+            return {"rates": sparks(self.view.archive, runs)}
 
         return await _answered(found)
 
@@ -163,6 +161,66 @@ class RunsApi:
             return {"reference": self.feed.reference_about}
 
         return await _answered(done)
+
+
+def described() -> dict[str, Any]:
+    """The paths of these answers, for the description of the API in OpenAPI."""
+    wrong = {"400": {"description": "Something else is expected, as the answer says."}}
+    missing = {"404": {"description": "There is no such run or quantity."}}
+    run = {"name": "run", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    runs = {"name": "run", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}}
+
+    def query(*names: str) -> list[dict[str, Any]]:
+        return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names]
+
+    def get(text: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        answers = {"200": {"description": text, "content": {"application/json": {}}}, **wrong, **missing}
+        return {"get": {"summary": text, "parameters": parameters, "responses": answers}}
+
+    def post(said: str, parameters: list[dict[str, Any]], required: list[str], **properties: Any) -> dict[str, Any]:
+        who = {"name": {"type": "string", "maxLength": LONGEST_USER}}
+        schema = {"type": "object", "required": required, "properties": {**properties, **who}}
+        answers = {
+            "200": {"description": "Done."},
+            **wrong,
+            **missing,
+            "403": {"description": "The sender may see the page, but not act."},
+            "409": {"description": "The runs cannot be compared with, or no engine runs here."},
+            "415": {"description": "Something other than JSON."},
+        }
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        return {"post": {"summary": said, "parameters": parameters, "requestBody": body, "responses": answers}}
+
+    text = {"type": "string", "maxLength": LONGEST_TEXT}
+    time_s = {"type": ["number", "null"], "minimum": 0}
+    filters = query("matching", "state", "level", "flag", "sort", "limit", "offset")
+    return {
+        "/api/runs": get("Archived runs that match, sorted, and how many there are.", filters),
+        "/api/runs/rates": get("The hit rate in the course of each run, Hz.", [runs]),
+        "/api/runs/quantities": get("The quantities of which there are trends.", []),
+        "/api/runs/trend": get("A quantity of all runs that have it.", query("quantity", "of")),
+        "/api/runs/overlay": get(
+            f"A histogram of up to {MOST_RUNS} runs, scaled to the first.", [runs, *query("histogram", "of")]
+        ),
+        "/api/runs/{run}": get("A run, with its comments and flags.", [run]),
+        "/api/runs/{run}/comment": post("Add a comment.", [run], ["text"], text=text),
+        "/api/runs/{run}/flag": post(
+            "Add a flag.",
+            [run],
+            ["effect"],
+            effect={"enum": list(EFFECTS)},
+            cause=text,
+            part=text,
+            from_s=time_s,
+            to_s=time_s,
+        ),
+        "/api/reference": post(
+            "Make runs what verdicts and all pages compare with.",
+            [],
+            ["runs"],
+            runs={"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_REFERENCES},
+        ),
+    }
 
 
 def _name(name: object) -> str:

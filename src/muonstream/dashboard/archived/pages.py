@@ -16,14 +16,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from muonstream.archive.archive import state_of
-from muonstream.archive.container import ArchiveError
+from muonstream.archive.container import SUFFIX, ArchiveError
 from muonstream.archive.index import Row
 from muonstream.archive.overlaid import MOST_RUNS
 from muonstream.dashboard.api import NOT_KEPT, caller_of
 from muonstream.dashboard.archived.api import RunsApi
 from muonstream.dashboard.archived.plots import PLOTS, THEMES, runs_plot
 from muonstream.dashboard.archived.series import kept_snapshot
-from muonstream.dashboard.archived.table import address_of
+from muonstream.dashboard.archived.table import MOST_ROWS, address_of
 from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.assets import Asset, static_asset
 from muonstream.dashboard.feed import Feed
@@ -45,6 +45,7 @@ class ArchivedPages:
         self._live = feed
         self._routes = routes
         self._kept: dict[tuple[str, float], tuple[Feed, Starlette]] = {}
+        self._rows: dict[str, tuple[int, Row]] = {}
         self._lock = Lock()
 
     def routes(self) -> list[BaseRoute]:
@@ -90,7 +91,7 @@ class ArchivedPages:
         name = scope["path_params"]["run"]
         answer: Starlette | Response
         try:
-            row = await asyncio.to_thread(self.view.archive.find, name)
+            row = await asyncio.to_thread(self._row, name)
             if address_of(row) != name and scope["type"] == "http":
                 # a name or number, or `last`: the address that can be shared is the file's
                 answer = RedirectResponse(f"../{quote(address_of(row), safe='')}/", 307)
@@ -102,6 +103,22 @@ class ArchivedPages:
                 await send({"type": "websocket.close", "code": 1008, "reason": "no such run"})
                 return
         await answer(scope, receive, send)
+
+    def _row(self, name: str) -> Row:
+        """The run of an address, which is looked for again only when its file has changed. Raises ArchiveError."""
+        path = self.view.archive.folder / f"{name}{SUFFIX}"
+        try:
+            written_ns = path.stat().st_mtime_ns if path.name == f"{name}{SUFFIX}" else 0
+        except (OSError, ValueError):
+            written_ns = 0
+        kept = self._rows.get(name)
+        if written_ns and kept is not None and kept[0] == written_ns:
+            return kept[1]
+        row = self.view.archive.find(name)
+        if len(self._rows) > MOST_ROWS:
+            self._rows.clear()
+        self._rows[name] = written_ns, row
+        return row
 
     def _app(self, row: Row) -> Starlette:
         """The application of a run's page; raises ArchiveError."""
@@ -135,7 +152,7 @@ class ArchivedPages:
     async def access(self, request: Request) -> Response:
         """As on the live page; and which run this is, and how it stands."""
         caller = caller_of(request)
-        row = await asyncio.to_thread(self.view.archive.find, request.path_params["run"])
+        row = await asyncio.to_thread(self._row, request.path_params["run"])
         answer = {
             "user": caller.user,
             "may_act": caller.may_act,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -24,15 +25,18 @@ SPARKS_KEPT: Final = 4096
 SNAPSHOTS_KEPT: Final = 16
 
 
-def sparks(archive: Archive, rows: Sequence[Row]) -> dict[str, list[float]]:
-    """The rate of all chambers' hits in the course of each run, Hz, at most 48 points; none of a file without it."""
+def sparks(archive: Archive, runs: Sequence[str]) -> dict[str, list[float]]:
+    """The rate of all chambers' hits in the course of each run, Hz, at most 48 points; none of a file without it.
+
+    runs: by their addresses, see `table.address_of`
+    """
     found = {}
-    for row in rows:
-        path = archive.path(row)
-        try:
-            found[address_of(row)] = list(_spark(path, path.stat().st_mtime_ns))
-        except (ArchiveError, OSError):
-            found[address_of(row)] = []
+    for run in runs:
+        path = archive.folder / f"{run}{container.SUFFIX}"
+        found[run] = []
+        if path.name == f"{run}{container.SUFFIX}":  # and nothing outside of the archive
+            with suppress(ArchiveError, OSError, ValueError):
+                found[run] = list(_spark(path, path.stat().st_mtime_ns))
     return found
 
 
