@@ -121,6 +121,19 @@ def test_viewers_are_told_what_is_being_done_until_there_is_something_to_see(pip
     assert asyncio.run(told()) == ["Starting this.", "Starting that.", bytes]
 
 
+def test_viewers_are_greeted_again_when_there_is_another_reference(pipeline: Pipeline) -> None:
+    feed = Feed(interval_s=0)
+
+    async def told() -> list[object]:
+        async with aclosing(feed.messages()) as messages:
+            feed.publish(pipeline.snapshot())
+            found: list[object] = [type(await anext(messages))]
+            feed.refer_to(pipeline.snapshot())
+            return [*found, await anext(messages)]
+
+    assert asyncio.run(told()) == [bytes, ""]
+
+
 def opened(browser: Browser, dashboard: Dashboard, **options: Any) -> tuple[Page, list[str]]:
     page = browser.new_context(**options).new_page()
     page.set_default_timeout(LONGEST_WAIT_MS)
