@@ -80,10 +80,13 @@ def test_a_reference_that_is_set_holds_for_the_engine_and_stands_in_the_file(arc
     alarms.refer(of_rows(archive, archive.find_all(["591", "592"]), DETECTOR, by="ann", since=5.0))
     assert timeline.reference is not None
     assert len(timeline.reference.runs) == 2
+    alarms.refer(of_rows(archive, archive.find_all(["593"]), DETECTOR, by="ben", since=9.0))
     path = Archiving(tmp_path / "new", references=lambda: alarms.references).finish(counted(3))
     assert path is not None
     found = container.read_header(path)[0]["provenance"]["references"]
-    assert [(one["name"], one["id"], one["by"], one["since_wall_time"]) for one in found] == [
-        ("sim1", "id1", "ann", 5.0),
-        ("sim2", "id2", "ann", 5.0),
+    keys = ("name", "id", "by", "since_wall_time", "until_wall_time")
+    assert [tuple(one[key] for key in keys) for one in found] == [
+        ("sim1", "id1", "ann", 5.0, 9.0),
+        ("sim2", "id2", "ann", 5.0, 9.0),
+        ("sim3", "id3", "ben", 9.0, 0.0),
     ]

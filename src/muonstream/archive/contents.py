@@ -43,13 +43,17 @@ is one standard deviation. A level is null (too little data), good, medium or ba
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRun:
-    """A run that verdicts were compared with: its name, file and id, and who set it when, "" and 0 for an option."""
+    """A run that verdicts were compared with: its name, file and id, and who set it when, "" and 0 for an option.
+
+    until_wall_time: when another was set instead, 0 for never
+    """
 
     name: str
     file: str = ""
     id: str = ""
     by: str = ""
     since_wall_time: float = 0.0
+    until_wall_time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -57,6 +57,7 @@ class Alarms:
         """
         self.reference = resolved(options.reference, options.archive, detector)
         self._timeline: Timeline | None = None
+        self._referred: tuple[ReferenceRun, ...] = ()
         try:
             self._webhook = Webhook(options.webhook, run, failed=common.say) if options.webhook else None
         except WebhookError as error:
@@ -75,14 +76,17 @@ class Alarms:
 
     def refer(self, reference: Reference) -> None:
         """From the next step on, compare with other runs; may be called from any thread."""
+        until = reference.runs[0].since_wall_time
+        if self.reference is not None:
+            self._referred += tuple(replace(run, until_wall_time=until) for run in self.reference.runs)
         self.reference = reference
         if self._timeline is not None:
             self._timeline.reference = reference.exposure(self._timeline.catalogue)
 
     @property
     def references(self) -> tuple[ReferenceRun, ...]:
-        """The runs that are compared with, for the archived file."""
-        return () if self.reference is None else self.reference.runs
+        """The runs that are compared with, and those that were before them, for the archived file."""
+        return self._referred + (() if self.reference is None else self.reference.runs)
 
     def __enter__(self) -> Self:
         return self
