@@ -192,7 +192,11 @@ def state_of(row: Row, *, now: float | None = None) -> str:
 
 def local_time(wall_time: float) -> str:
     """Unix seconds as date and time with the zone of this machine, "" for 0, which is not known."""
-    return datetime.fromtimestamp(wall_time).astimezone().strftime("%Y-%m-%d %H:%M %Z") if wall_time else ""
+    if not wall_time:
+        return ""
+    # five times as fast as datetime's, which is to be seen in a table of ten thousand runs
+    at = time.localtime(wall_time)
+    return f"{at.tm_year:04}-{at.tm_mon:02}-{at.tm_mday:02} {at.tm_hour:02}:{at.tm_min:02} {at.tm_zone}"
 
 
 def file_stem(begun_wall_time: float, name: str) -> str:

@@ -128,7 +128,10 @@ class Index:
         """All runs, those that began first before others."""
         found = self._rows.execute(f"SELECT {', '.join(COLUMNS)} FROM runs ORDER BY begun, file")
         at = COLUMNS.index("flags")
-        return [Row(*(*row[:at], tuple(json.loads(row[at])), *row[at + 1 :])) for row in found]
+        none = "[]"
+        return [
+            Row(*(*row[:at], () if row[at] == none else tuple(json.loads(row[at])), *row[at + 1 :])) for row in found
+        ]
 
     def points(self, name: str, subject: str = "") -> list[Point]:
         """A quantity of all runs that have it, by the time of their beginning."""

@@ -6,29 +6,37 @@ import csv
 import getpass
 import json
 import logging
+import operator
 import re
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.archive import container
 from muonstream.archive.archive import Archive, as_table, local_time, state_of
 from muonstream.archive.index import Point, Row
 from muonstream.archive.people import Flag, People, good_times
-from muonstream.commands.console import clean_console
 from muonstream.errors import MuonstreamError, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LOGGER: Final = logging.getLogger(__name__)
 SHOWN: Final = ("name", "number", "begun", "state", "live", "words", "worst", "flags", "comments")
 SPARKS: Final = "▁▂▃▄▅▆▇█"
 UNITS_S: Final = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 UNITS_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
-out = clean_console(width=240)
-"""Wide enough for every table, so that names and times are never cut or broken."""
+
+
+@cache
+def console() -> Console:
+    """Wide enough for every table: names and times are not cut or broken. The table of runs does without: see there."""
+    from muonstream.commands.console import clean_console
+
+    return clean_console(width=240)
 
 
 class RunsError(MuonstreamError):
@@ -37,37 +45,48 @@ class RunsError(MuonstreamError):
 
 def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: bool) -> None:
     """Print the runs of an archive. Raises ArchiveError or RunsError."""
-    rows = [
-        row for row in Archive(folder).rows() if matching.lower() in f"{row.name} {row.number} {row.source}".lower()
-    ]
-    table = as_table(rows)
+    rows = Archive(folder).rows()
+    if matching:
+        wanted = matching.lower()
+        rows = [row for row in rows if wanted in f"{row.name} {row.number} {row.source}".lower()]
     if sort:
-        if sort.removeprefix("-") not in Row.__dataclass_fields__:
+        key = sort.removeprefix("-")
+        if key not in Row.__dataclass_fields__:
             names = ", ".join(name for name in Row.__dataclass_fields__ if name not in ("pid", "boot"))
             raise RunsError(f"--sort: found {sort!r}, expected one of {names}; - before it turns the order round")
-        key = sort.removeprefix("-")
-        table.sort(key=lambda one: (str(type(one[key])), one[key]), reverse=sort.startswith("-"))
+        value = state_of if key == "state" else operator.attrgetter(key)
+        rows.sort(key=lambda row: (str(type(value(row))), value(row)), reverse=sort.startswith("-"))
     if as_json:
-        print(json.dumps(table, ensure_ascii=False))
+        print(json.dumps(as_table(rows), ensure_ascii=False))
     elif as_csv:
+        table = as_table(rows)
         writer = csv.writer(sys.stdout)
         writer.writerow(table[0].keys() if table else Row.__dataclass_fields__)
         writer.writerows([json.dumps(v) if isinstance(v, list | tuple) else v for v in one.values()] for one in table)
     else:
-        _print_rows(table)
+        _print_rows(rows)
 
 
-def _print_rows(table: Sequence[dict[str, Any]]) -> None:
+def _print_rows(runs: Sequence[Row]) -> None:
     rows = [SHOWN]
-    for one in table:
-        if one["problem"]:
-            out.print(one["problem"], markup=False)
+    for run in runs:
+        if run.problem:
+            console().print(run.problem, markup=False)
             continue
-        flags = ", ".join(dict.fromkeys(flag.get("effect", "") for flag in one["flags"]))
-        live, words = f"{one['live_time_s']:,.0f} s", f"{one['words']:,}"
-        number, comments = str(one["number"] or ""), str(one["comments"] or "")
-        begun, state, worst = local_time(one["begun"]), one["state"], one["worst"]
-        rows.append((one["name"], number, begun, state, live, words, worst, flags, comments))
+        flags = ", ".join(dict.fromkeys(flag.get("effect", "") for flag in run.flags)) if run.flags else ""
+        rows.append(
+            (
+                run.name,
+                str(run.number or ""),
+                local_time(run.begun),
+                state_of(run),
+                f"{run.live_time_s:,.0f} s",
+                f"{run.words:,}",
+                run.worst,
+                flags,
+                str(run.comments or ""),
+            )
+        )
     _print_table(rows, right=("number", "live", "words", "comments"))
 
 
@@ -76,15 +95,12 @@ def _print_table(rows: Sequence[Sequence[str]], *, right: Sequence[str]) -> None
 
     Names come from outside: control characters in them are not printed. A table of rich takes 1 ms a row.
     """
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [row if "".join(row).isprintable() else [printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    to_right = [heading in right for heading in rows[0]]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if one else cell.ljust(width)
-            for cell, width, one in zip(row, widths, to_right, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+    line = "  ".join(
+        f"{{:{'>' if heading in right else '<'}{width}}}" for heading, width in zip(rows[0], widths, strict=True)
+    )
+    print("\n".join([line.format(*row).rstrip() for row in rows]))
 
 
 def show_run(folder: str, run: str, *, as_json: bool) -> None:
@@ -96,26 +112,30 @@ def show_run(folder: str, run: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"file": row.file, **header, **people}, ensure_ascii=False))
         return
-    out.print(f"{header['name']}: {archive.path(row)}", style="bold", markup=False)
-    out.print(
+    console().print(f"{header['name']}: {archive.path(row)}", style="bold", markup=False)
+    console().print(
         f"{header['state']}, begun {local_time(row.begun)}, {row.live_time_s:,.1f} s live of {row.data_time_s:,.1f} s, "
         f"{row.words:,} words from {row.source}",
         markup=False,
     )
-    out.print(f"verdict: {row.headline}", markup=False)
+    console().print(f"verdict: {row.headline}", markup=False)
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, show_header=False)
     for one in header["quantities"]:
         error = one["error"]
         table.add_row(
             one["name"], one["subject"], f"{one['value']:,.6g}" + (f" ± {error:,.2g}" if error else ""), one["unit"]
         )
-    out.print(table)
+    console().print(table)
     for comment in people["comments"]:
-        out.print(f"{local_time(comment['time'])} {comment['name'] or 'somebody'}: {comment['text']}", markup=False)
+        console().print(
+            f"{local_time(comment['time'])} {comment['name'] or 'somebody'}: {comment['text']}", markup=False
+        )
     for flag in people["flags"]:
         part = flag["part"] or "whole detector"
         begin, end = flag["from_s"] or 0, flag["to_s"] if flag["to_s"] is not None else row.data_time_s
-        out.print(
+        console().print(
             f"{local_time(flag['time'])} {flag['name'] or 'somebody'}: {flag['effect']}, {part}, "
             f"{begin:g} to {end:g} s: {flag['cause']}",
             markup=False,
@@ -125,6 +145,8 @@ def show_run(folder: str, run: str, *, as_json: bool) -> None:
 def compare_runs(folder: str, runs: Sequence[str], *, as_json: bool) -> None:
     """Print how the first run differs from each of the others. Raises ArchiveError or CompareError."""
     from dataclasses import asdict
+
+    from rich.table import Table
 
     from muonstream.archive.compare import compare
     from muonstream.archive.contents import snapshot_of
@@ -149,7 +171,7 @@ def compare_runs(folder: str, runs: Sequence[str], *, as_json: bool) -> None:
         for s in shapes:
             shape = f"shape, chi2 {s.chi2:,.0f} / {s.degrees}"
             table.add_row(s.name, s.subject, f"{s.entries[0]:,}", f"{s.entries[1]:,}", shape, f"{s.sigma:+.1f}")
-        out.print(table)
+        console().print(table)
     if as_json:
         print(json.dumps({"run": rows[0].name, "compared": results}, ensure_ascii=False))
 
