@@ -85,6 +85,17 @@ def test_the_index_is_made_again_whatever_happens_to_it(archive: Archive, damage
     assert [point.name for point in archive.trend("hit rate", "Chamber 3")] == ["sim1", "sim2", "sim3"]
 
 
+def test_the_table_has_a_column_for_each_quantity_and_its_error(archive: Archive) -> None:
+    table = archive.table("hit rate", ("hit rate", "Chamber 2"))
+    assert [row["name"] for row in table] == ["sim1", "sim2", "sim3"]
+    assert [row["hit rate"] for row in table] == [point.value for point in archive.trend("hit rate")]
+    assert all(row["hit rate of Chamber 2"] > row["hit rate of Chamber 2 error"] > 0 for row in table)
+    (archive.folder / "odd.muonrun").write_text("not a run", "utf-8")
+    assert len(archive.table()) == 3
+    with pytest.raises(ArchiveError, match="found no quantity 'heat', expected one of"):
+        archive.table("heat")
+
+
 def test_files_that_come_and_go_are_followed(archive: Archive) -> None:
     archive.path(archive.find("sim1")).unlink()
     archive.save(counted(4), replace(PROVENANCE, id="id4"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import resource
 import zipfile
 from pathlib import Path
 
@@ -89,3 +91,17 @@ def test_a_folder_that_cannot_be_written_is_told_and_leaves_the_old_file(tmp_pat
     with pytest.raises(ArchiveError, match="cannot be written"):
         write(tmp_path / "none" / "x.muonrun", ENTRIES)
     assert read(path) == ENTRIES
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "x.muonrun"
+    write(path, ENTRIES)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(ArchiveError, match="cannot be written: File too large"):
+            write(path, {**ENTRIES, "more.bin": random.Random(1).randbytes(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read(path) == ENTRIES
+    assert list(tmp_path.iterdir()) == [path]

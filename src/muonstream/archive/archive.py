@@ -84,6 +84,23 @@ class Archive:
         with self.index() as index:
             return index.rows()
 
+    def table(self, *quantities: str | tuple[str, str]) -> list[dict[str, Any]]:
+        """All runs that can be read, the oldest first, as rows that pandas and polars take.
+
+        quantities: by name, or by name and chamber; each adds a column, and one for its error, None where a run has none
+        Raises ArchiveError for a quantity that no run has.
+        """
+        rows = [row for row in as_table(self.rows()) if not row["problem"]]
+        for one in quantities:
+            name, subject = (one, "") if isinstance(one, str) else one
+            column = f"{name} of {subject}" if subject else name
+            points = {point.file: point for point in self.trend(name, subject)}
+            for row in rows:
+                point = points.get(row["file"])
+                row[column] = None if point is None else point.value
+                row[f"{column} error"] = None if point is None else point.error
+        return rows
+
     def trend(self, name: str, subject: str = "") -> list[Point]:
         """A quantity of all runs that have it. Raises ArchiveError when none has."""
         with self.index() as index:

@@ -19,7 +19,9 @@ from muonstream.archive.report import Reported, report_html
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector
 from muonstream.errors import MuonstreamError, shown
+from muonstream.muons.events import MuonEvent
 from muonstream.offline.counting import CountOptions, check_there, count_files
+from muonstream.offline.elsewhere import PAGES, TOPICS, of_page, of_topic
 from muonstream.offline.names import FileNames, detector_of, format_named, names_of, notice
 from muonstream.run.account import Account
 from muonstream.run.losses import losses, misread
@@ -54,6 +56,19 @@ class Reading(TypedDict, total=False):
     run_number: int | None
     workers: int
     idle_seconds: float
+
+
+class Elsewhere(TypedDict, total=False):
+    """Further options of `open` for what is not a file.
+
+    token: of a page that asks for one; run: of several in a topic; properties: a file with how to log in to Kafka;
+    timeout_s: seconds that an answer may take
+    """
+
+    token: str
+    run: str
+    properties: str | os.PathLike[str]
+    timeout_s: float
 
 
 class Run:
@@ -134,6 +149,19 @@ class Run:
     def quantities(self) -> list[Quantity]:
         """The run's numbers with unit and error, as an archive keeps them. Raises RunError for a run from a summary."""
         return quantities(self._whole("quantities with errors"))
+
+    @property
+    def scalars(self) -> Mapping[str, Quantity]:
+        """The same by name: `hit rate`, and for a part of the detector `hit rate of Chamber 2`."""
+        return {f"{one.name} of {one.subject}" if one.subject else one.name: one for one in self.quantities}
+
+    @property
+    def muons(self) -> tuple[MuonEvent, ...]:
+        """The newest muons, with their hits, segments and tracks. Raises RunError for a run from a summary.
+
+        `muonstream.muons` gives all muons of files.
+        """
+        return self._whole("muons").muons
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -257,18 +285,19 @@ def analyse(
     return Run(made, snapshot=total, runs=each)
 
 
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """A run that was counted before, from its summary or a snapshot.
+def open_run(path: str | os.PathLike[str], **elsewhere: Unpack[Elsewhere]) -> Run:
+    """A run that was counted before, or is counted elsewhere at this moment.
 
-    path: an archived run's file (.muonrun), JSON as `muonstream process --summary`, `Run.save` or the page's
+    path: the address of a live page (http:// or https://), which gives the run as it stands; a topic of snapshots
+    (kafka://host:port/topic), which gives the newest; or a file: an archived run's file (.muonrun), JSON as `muonstream process --summary`, `Run.save` or the page's
     `/api/snapshot` give it, or a snapshot as the page's `/api/snapshot.musn` and Kafka's topic of snapshots have it
 
     A summary has the account, the counts of chambers and cells, and verdicts; a snapshot also has the detector, rates
     against time and all histograms.
 
-    An archived run has all of that, with what people added.
+    An archived run has all of that, with what people added. elsewhere: see `Elsewhere`.
 
-    Raises RunError or ArchiveError for what is none of these.
+    Raises RunError, ArchiveError, ElsewhereError or KafkaAccessError for what is none of these.
 
     >>> import muonstream
     >>> muonstream.simulate_words(50_000, seed=7).astype("<u8").tofile("cosmics.dat")
@@ -282,6 +311,16 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     muonstream.offline.run.RunError: cosmics.json: found a summary, which does not hold histograms, ...
     """
     name = os.fspath(path)
+    if name.startswith((*PAGES, TOPICS)):
+        wait_s = elsewhere.get("timeout_s", 10.0)
+        if name.startswith(TOPICS):
+            login = elsewhere.get("properties")
+            snapshot = of_topic(name, run=elsewhere.get("run", ""), properties=login, timeout_s=wait_s)
+        else:
+            snapshot = of_page(name, token=elsewhere.get("token", ""), timeout_s=wait_s)
+        return Run(summary(snapshot), snapshot=snapshot, source=name.partition("?")[0])
+    if elsewhere:
+        raise TypeError(f"open: found {', '.join(elsewhere)}, expected them with an address alone")
     try:
         with open(name, "rb") as handle:
             data = handle.read(BEGINNING_BYTES)
