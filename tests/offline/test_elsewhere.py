@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import muonstream
-from muonstream.dashboard.access.guard import Access
+from muonstream.dashboard.access.options import Access
 from muonstream.dashboard.access.tokens import Token
 from muonstream.dashboard.server import Dashboard
 from muonstream.engines.pipeline import Pipeline
@@ -34,7 +34,7 @@ def plain(page: Dashboard) -> str:
 
 
 def test_a_live_run_is_opened_by_the_address_of_its_page(page: Dashboard) -> None:
-    with pytest.raises(ElsewhereError, match="found the answer 503 .*, expected a page"):
+    with pytest.raises(ElsewhereError, match=r"found the answer 503 .*, expected a page"):
         muonstream.open(page.url)
     with Pipeline(muonstream.Detector.default(), run="served", workers=0) as pipeline:
         pipeline.push(muonstream.simulate_words(5000))

@@ -87,7 +87,7 @@ class Archive:
     def table(self, *quantities: str | tuple[str, str]) -> list[dict[str, Any]]:
         """All runs that can be read, the oldest first, as rows that pandas and polars take.
 
-        quantities: by name, or by name and chamber; each adds a column, and one for its error, None where a run has none
+        quantities: by name, or by name and chamber; each adds a column and one for its error, None for a run without
         Raises ArchiveError for a quantity that no run has.
         """
         rows = [row for row in as_table(self.rows()) if not row["problem"]]

@@ -289,8 +289,9 @@ def open_run(path: str | os.PathLike[str], **elsewhere: Unpack[Elsewhere]) -> Ru
     """A run that was counted before, or is counted elsewhere at this moment.
 
     path: the address of a live page (http:// or https://), which gives the run as it stands; a topic of snapshots
-    (kafka://host:port/topic), which gives the newest; or a file: an archived run's file (.muonrun), JSON as `muonstream process --summary`, `Run.save` or the page's
-    `/api/snapshot` give it, or a snapshot as the page's `/api/snapshot.musn` and Kafka's topic of snapshots have it
+    (kafka://host:port/topic), which gives the newest; or a file: an archived run (.muonrun), JSON as `muonstream
+    process --summary`, `Run.save` or the page's `/api/snapshot` give it, or a snapshot as the page's
+    `/api/snapshot.musn` and Kafka's topic of snapshots have it
 
     A summary has the account, the counts of chambers and cells, and verdicts; a snapshot also has the detector, rates
     against time and all histograms.
