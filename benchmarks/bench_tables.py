@@ -1,4 +1,4 @@
-"""Hits of a file of words to Parquet, beside pyarrow writing the same columns from memory, with the most memory of each.
+"""Hits of a file of words to Parquet, beside pyarrow writing the same columns from memory, with the most memory used.
 
 Both write zstd with row groups of the same size, each in a process of its own, in turn.
 

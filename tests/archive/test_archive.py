@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -65,6 +66,20 @@ def test_a_file_that_is_broken_is_told_kept_aside_and_written_anew(archive: Arch
     archive.save(counted(2), replace(PROVENANCE, id="id2"))
     assert [row.name for row in archive.rows() if not row.problem] == ["sim1", "sim2", "sim3"]
     assert len(list(archive.folder.glob("*.broken-*"))) == 1
+
+
+def test_a_file_of_a_newer_version_is_told_and_left_alone(archive: Archive) -> None:
+    path = archive.path(archive.find("sim2"))
+    entries = container.read(path)
+    run = {**json.loads(entries[container.RUN]), "schema": container.SCHEMA + 1}
+    container.write(path, {**entries, container.RUN: container.as_json(run)})
+    newer = path.read_bytes()
+    (problem,) = [row.problem for row in archive.rows() if row.problem]
+    assert problem.endswith("found schema 2, expected at most 1: written by a newer muonstream")
+    again = archive.save(counted(2), replace(PROVENANCE, id="id2"))
+    assert again.name == path.name.replace(".muonrun", "_2.muonrun")
+    assert path.read_bytes() == newer
+    assert archive.save(counted(2), replace(PROVENANCE, id="id2")) == again
 
 
 @pytest.mark.parametrize("damage", ["deleted", "garbage", "another version", "no tables"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.archive import container
-from muonstream.archive.container import SUFFIX, ArchiveError
+from muonstream.archive.container import SUFFIX, ArchiveError, NewerError
 from muonstream.archive.index import Index, Point, Row
 from muonstream.archive.machine import boot_of_machine, is_alive
 from muonstream.archive.people import Comment, Flag, People
@@ -63,6 +63,8 @@ class Archive:
                 run, people = container.read_header(path)
                 if run.get("id") == provenance.id:
                     return path, People.of_plain(people)
+            except NewerError:
+                continue  # it is whole, and stays where it is
             except ArchiveError:
                 with suppress(OSError):
                     path.rename(path.with_name(f"{path.name}.broken-{time.time_ns()}"))

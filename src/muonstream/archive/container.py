@@ -43,6 +43,10 @@ class ArchiveError(MuonstreamError):
     """A run's file or an archive that cannot be read or written, in one line."""
 
 
+class NewerError(ArchiveError):
+    """A run's file that a newer muonstream has written."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the archive's lock, which every writer in any process must hold. Raises ArchiveError."""
@@ -123,7 +127,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if run.get("format") != "muonstream-run" or not isinstance(schema, int):
         raise ArchiveError(f"{path}: {RUN}: found no format muonstream-run with a schema, expected an archived run")
     if schema > SCHEMA:
-        raise ArchiveError(f"{path}: found schema {schema}, expected at most {SCHEMA}: written by a newer muonstream")
+        raise NewerError(f"{path}: found schema {schema}, expected at most {SCHEMA}: written by a newer muonstream")
     return run, of_json(path, PEOPLE, entries[PEOPLE])
 
 
