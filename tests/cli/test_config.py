@@ -19,7 +19,7 @@ from muonstream.cli.config import shown_value, unknown_variables
 from muonstream.cli.help import HEADINGS
 
 RUNNER = CliRunner()
-ALL = ("demo", "run", "process", "dashboard", "replay")
+ALL = ("demo", "run", "process", "export", "dashboard", "replay")
 
 
 def show(*typed: str) -> dict[str, tuple[str, str]]:

@@ -61,7 +61,7 @@ def export(
     codec: Annotated[
         str, keeping_option("--codec", help="Of Parquet and Arrow: zstd, snappy, lz4, gzip or none.")
     ] = "zstd",
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[bool, keeping_option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write hits, segments, tracks, muons, rates or histograms as Parquet, Arrow, CSV, ROOT or UHI's JSON.
 
