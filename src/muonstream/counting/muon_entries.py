@@ -44,6 +44,12 @@ MISS_MM: Final = 50
 
 MISFIT_MM: Final = 2.0
 """Misfits are kept up to here, from 0."""
+TAN_STEP: Final = 0.1
+TAN_BINS: Final = 12
+"""Bins of |slope| in `misfit_tan`; the last has all that are steeper."""
+MISFIT_TAN_STEP: Final = 0.05
+MISFIT_TAN_BINS: Final = 40
+"""Bins of |misfit| in mm for each of these."""
 SIDES: Final = 64
 """Choices of sides of up to six layers, bit l set where the track passes at larger x than layer l's wire."""
 
@@ -83,6 +89,7 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
     reach = max(chamber.cells_per_layer * chamber.cell_width_mm for chamber in detector.chambers) / 2 + 63
     deepest = max(chamber.cell_width_mm for chamber in detector.chambers) / 2
     deep = int(np.ceil(deepest)) + 1
+    timer_ns = float(np.floor(np.mean([chamber.t_max_ns for chamber in detector.chambers])) - 100)
     return [
         Shape("muon_counts", "Segments and tracks", "kind", "", "detector", 1, COUNT_KINDS, flow=False),
         Shape("segment_hits", "Hits of segments", "hits", "", "chamber", c, 7, flow=False),
@@ -148,6 +155,23 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
         ),
         Shape("tagged_found", "Those of them with a segment there", "chamber", "", "detector", 1, c, flow=False),
         Shape("segment_quality", "Segments by class of quality", "class", "", "chamber", c, len(Quality), flow=False),
+        Shape("drift_count", "Hits by drift time", "drift time", "ns", "chamber", c, 45, -20.0, 10.0),
+        Shape("drift_sum_um", "Sum of distances of lines, um", "drift time", "ns", "chamber", c, 45, -20.0, 10.0),
+        Shape("mean_timer", "Mean-timer sums of three layers", "sum", "ns", "chamber", c, 100, timer_ns, 2.0),
+        Shape(
+            "misfit_tan",
+            "Misfits by slope",
+            "kind",
+            "",
+            "chamber",
+            c,
+            TAN_BINS * MISFIT_TAN_BINS,
+            flow=False,
+        ),
+        Shape("coincidences", "Pairs of segments at one time", "chamber", "", "chamber", c, c, flow=False),
+        Shape("tdc_codes", "Hits by TDC code", "code", "", "chamber", c, 32, flow=False),
+        Shape("trigger_late", "Trigger less t0", "difference", "ns", "chamber", c, 200, -500.0, 5.0),
+        Shape("azimuth", "Azimuth of muons", "angle", "degrees", "detector", 1, 36, 0.0, 10.0),
     ]
 
 

@@ -28,10 +28,13 @@ from muonstream.counting.muon_rates import VELOCITY_SUMS, MuonColumns
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.muons.events import EventMaker, MuonContribution
+from muonstream.muons.physics import Physics, fill_full
 from muonstream.muons.quality import qualities
 from muonstream.muons.segments import Found, SegmentConfig, SegmentFinder, Segments
 from muonstream.muons.tracks import TrackConfig, Tracked, TrackFinder
 
+MISFIT_LAYERS: Final = 3
+"""As many hits as a segment has unknowns: with more there is a misfit."""
 EDGE_MM: Final = 2.0
 """Segments this near the edge of a cell do not count in its efficiency: the hit may be in the next cell."""
 
@@ -60,6 +63,12 @@ class _Filler:
         shape = self._shapes[name]
         where = lump * self.data.shape[1] + np.asarray(row) * shape.width + shape.bin_of(values)
         np.add.at(self._flat, where + self._offsets[name], weights)
+
+    def part(self, name: str) -> NDArray[np.int64]:
+        """An entry of all lumps, int64[lumps, rows, bins] (a view)."""
+        shape, first = self._shapes[name], self._offsets[name]
+        size = shape.rows * shape.width
+        return self.data[:, first : first + size].reshape(len(self.data), shape.rows, shape.width)
 
     def count(
         self, window: NDArray[np.int64], column: NDArray[np.int64] | int, weights: NDArray[np.int64] | int = 1
@@ -92,6 +101,7 @@ class Reconstruction:
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
+        self._physics = Physics(catalogue)
         self._events = EventMaker(catalogue, self.find_tracks.middle_mm)
 
     def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> MuonContribution:
@@ -106,6 +116,7 @@ class Reconstruction:
         _, lump = slots_of(frames.keys, newest, every=self._every_slot)
         filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))
         self._fill(filler, found, tracked, lump)
+        self._physics(filler, frames, found.segments, lump)
         return MuonContribution(
             np.concatenate([counted.total, filler.data.sum(axis=0)]),
             counted.slots,
@@ -171,6 +182,8 @@ class Reconstruction:
         tan = np.hypot(tracks.tan[muon], tracks.tan[tracks.partner[muon]])
         filler.add("t0_views", at_track[muon], 0, tracks.t0_ns[tracks.partner[muon]] - tracks.t0_ns[muon])
         filler.add("zenith", at_track[muon], 0, np.degrees(np.arctan(tan)))
+        azimuth = np.arctan2(tracks.tan[tracks.partner[muon]], tracks.tan[muon])
+        filler.add("azimuth", at_track[muon], 0, np.degrees(azimuth) % 360)
         for c in chambers:
             which = np.full(len(seen), c)
             filler.add("chamber_expected", seen, 0, which, tracked.expected[:, c])
@@ -193,7 +206,8 @@ class Reconstruction:
         filler.add("residual_unbiased", np.repeat(at[:, None], n, axis=1)[told], c, unbiased)
         away_um = np.rint(residual * sign * 1000).astype(np.int64).ravel()
         added_mm = s.added_mm[:, :n]
-        distance = (s.drift_ns[:, :n] * chamber.drift_velocity_um_per_ns / 1000 + added_mm).ravel()
+        distance_mm = s.drift_ns[:, :n] * chamber.drift_velocity_um_per_ns / 1000 + added_mm
+        distance = distance_mm.ravel()
         filler.add("residual_count", lumps, c, distance)
         filler.add("residual_sum_um", lumps, c, distance, away_um)
         filler.add("residual_sum2_um2", lumps, c, distance, away_um**2)
@@ -203,6 +217,8 @@ class Reconstruction:
         # the relation's part of a distance counts as known, so that the velocity is fitted to the rest
         wires = wires + sign * added_mm
         hits_mm = wires + sign * s.drift_ns[:, :n] * (chamber.drift_velocity_um_per_ns / 1000)
+        first = (patterns.normal[where, 0] * hits_mm).sum(axis=1) if n > MISFIT_LAYERS else None
+        fill_full(filler, c, s, at, distance_mm, first)
         for k in range(n - 3):
             # their errors are those of single hits, and independent
             misfit = (patterns.normal[where, k] * hits_mm).sum(axis=1)
