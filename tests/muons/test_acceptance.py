@@ -7,7 +7,7 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.muons.acceptance import expected_zenith
+from muonstream.muons.acceptance import expected_azimuth, expected_zenith
 from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.telescope import simulate_words
 
@@ -42,3 +42,18 @@ def test_a_telescope_of_one_view_expects_no_muons_in_both() -> None:
     detector = Detector.default()
     chambers = tuple(chamber for chamber in detector.chambers if chamber.view == "x")
     assert expected_zenith(detector.model_copy(update={"chambers": chambers}), EDGES).sum() == 0
+
+
+def test_azimuths_are_as_a_square_telescope_sees_them() -> None:
+    edges = np.arange(0.0, 361.0, 45.0)
+    expected = expected_azimuth(Detector.default(), edges)
+    assert expected.sum() == pytest.approx(1)
+    assert expected == pytest.approx(np.full(8, 1 / 8), abs=0.01)
+    # chambers of view x stand the farther along x the lower they are: most muons go that way, which is 0 degrees
+    detector = Detector.default()
+    moved = tuple(
+        one.model_copy(update={"x_mm": 0.3 * (1000 - one.z_mm) if one.view == "x" else one.x_mm})
+        for one in detector.chambers
+    )
+    there = expected_azimuth(detector.model_copy(update={"chambers": moved}), edges)
+    assert there[[0, 7]].sum() > there[[3, 4]].sum() + 0.2

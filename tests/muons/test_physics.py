@@ -4,9 +4,11 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
+import pytest
 
 from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import MISFIT_TAN_BINS, TAN_BINS
+from muonstream.dashboard.message.muons import muon_histograms, remarks, residual_peaks
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
@@ -137,3 +139,23 @@ def test_muons_come_from_all_sides_alike() -> None:
     assert ENTRIES["azimuth"][[0, -1]].sum() == 0
     halves = azimuth.reshape(2, 18).sum(axis=1)
     assert abs(halves[0] - halves[1]) < 4 * np.sqrt(azimuth.sum())
+
+
+def test_the_page_shows_the_relation_the_width_by_slope_and_coincidences() -> None:
+    data = CATALOGUE.zeros()
+    CATALOGUE.view(data, "drift_count")[1, 8] = 50  # 50 to 60 ns
+    CATALOGUE.view(data, "drift_sum_um")[1, 8] = 50 * 3000
+    # uniform up to 0.4 mm: the median is 0.2 mm
+    CATALOGUE.view(data, "misfit_tan")[2].reshape(TAN_BINS, MISFIT_TAN_BINS)[3, :8] = 10
+    CATALOGUE.view(data, "coincidences")[0, 2], CATALOGUE.view(data, "coincidences")[3, 3] = 1234, 5
+    peaks = residual_peaks(CATALOGUE, data)[0]
+    arrays = muon_histograms(CATALOGUE, data, peaks)
+    relation = arrays["muon.relation.1"]
+    assert np.flatnonzero(~np.isnan(relation)).tolist() == [7]
+    assert relation[7] == pytest.approx(3000 - 55 * 53.8, abs=0.1)
+    width = arrays["muon.by_tan.2"]
+    assert np.flatnonzero(~np.isnan(width)).tolist() == [3]
+    assert width[3] == pytest.approx(1.4826 * 200, rel=1e-3)
+    said = remarks(CATALOGUE, data, peaks)
+    assert said["muons.tracks"] == "Pairs of segments within 25 ns, chambers 1 and 3 1,234; two in one chamber, 4 5."
+    assert said["muons.trigger"] == "No segment has come in an orbit with a trigger word."

@@ -1,4 +1,4 @@
-"""The zenith angles that a telescope should see: those of cosmic muons, folded with its chambers' acceptance."""
+"""The angles that a telescope should see: cosmic muons' own, folded with what its chambers cover."""
 
 from __future__ import annotations
 
@@ -25,12 +25,28 @@ def expected_zenith(
     chambers, or the one that there is. Chambers are as long as they are wide, and find everything. All 0 when no muon
     can have tracks in both views.
     """
+    tan, _ = _seen(detector, muons, seed)
+    counts, _ = np.histogram(np.degrees(np.arctan(tan)), edges_degrees)
+    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
+
+
+def expected_azimuth(
+    detector: Detector, edges_degrees: NDArray[np.float64], *, muons: int = MUONS, seed: int = 1
+) -> NDArray[np.float64]:
+    """The same in each bin of the azimuth angle, 0 to 360 degrees from x towards y, into which the muons go."""
+    _, azimuth = _seen(detector, muons, seed)
+    counts, _ = np.histogram(np.degrees(azimuth), edges_degrees)
+    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
+
+
+def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Slope and azimuth, in radians, of muons with tracks in both views, float64[n] each."""
     rng = np.random.default_rng(seed)
     chambers = detector.chambers
     views = [[chamber for chamber in chambers if chamber.view == view] for view in ("x", "y")]
     needed = [min(len(view), 2) for view in views]
     if 0 in needed:
-        return np.zeros(len(edges_degrees) - 1)
+        return np.zeros(0), np.zeros(0)
     fewest = min(views, key=len)
     heights = [middle_mm(chamber) for chamber in chambers]
     plane_mm, half_mm = middle_mm(fewest[0]), abs(fewest[0].x_mm) + np.sqrt(2) * half_width_mm(fewest[0])
@@ -51,5 +67,4 @@ def expected_zenith(
             across, _, along = to_frame(chamber, plane_mm, x, y, tan_x, tan_y)
             crossed += np.maximum(np.abs(across), np.abs(along)) < half_width_mm(chamber)
         seen &= crossed >= least_chambers
-    counts, _ = np.histogram(np.degrees(np.arctan(tan[seen])), edges_degrees)
-    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
+    return np.asarray(tan[seen], dtype=np.float64), np.asarray(azimuth[seen], dtype=np.float64)

@@ -136,7 +136,7 @@ class Physics:
         order = np.argsort(key, kind="stable")
         key, time_ns = key[order], time_ns[order]
         own = s.frame * WINDOW_ORBITS + (s.orbit & (WINDOW_ORBITS - 1))
-        first, last = (np.searchsorted(key, own, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        first, last = (np.searchsorted(key, own, side=side) for side in ("left", "right"))
         n = last - first
         crowded = np.flatnonzero(n > MOST_TRIGGERS)
         filler.add("trigger_late", lump[s.frame[crowded]], s.chamber[crowded], np.full(len(crowded), TRIGGER_OVER_NS))

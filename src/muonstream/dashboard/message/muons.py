@@ -11,12 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Catalogue, Counts
-from muonstream.counting.muon_entries import FULL_SEGMENTS, GIVEN_UP, MUONS, SEGMENTS, TRACKS, wilson, wilson_limits
+from muonstream.counting.muon_entries import (
+    FULL_SEGMENTS,
+    GIVEN_UP,
+    MISFIT_TAN_BINS,
+    MISFIT_TAN_STEP,
+    MUONS,
+    SEGMENTS,
+    TAN_BINS,
+    TRACKS,
+    wilson,
+    wilson_limits,
+)
 from muonstream.counting.muon_rates import MuonSeries
 from muonstream.detector.geometry import VIEWS, middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS
-from muonstream.muons.acceptance import expected_zenith
+from muonstream.muons.acceptance import expected_azimuth, expected_zenith
 from muonstream.muons.events import EventLine, MuonEvent, cell_places_mm
 from muonstream.run.monitor import Snapshot
 from muonstream.statistics.core import CoreFit, fit_core
@@ -32,6 +43,7 @@ FEWEST_TAGGED: Final = 20
 FEWEST_HITS: Final = 30
 """Hits at a distance from the wire, for their mean residual to be shown."""
 MOST_STRETCHES: Final = 256
+MEDIAN_TO_SIGMA: Final = 1.4826
 FEWEST_EXPECTED: Final = 5.0
 """In a bin of the zenith angle, for it to count in chi squared."""
 FITTED: Final = {"biased": "residual_biased", "unbiased": "residual_unbiased", "misfit": "misfit"}
@@ -89,15 +101,31 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Core
 
     muon.hits.C, muon.chi2.C, muon.tan.C, muon.t0.C, muon.between.C, muon.zenith   counts
     muon.expected           expected zenith angles, scaled to the same number
+    muon.azimuth, muon.expected_azimuth      the same of azimuth angles
+    muon.timer.C, muon.trigger.C, muon.codes.C                 counts
+    muon.relation.C         mean distance of lines from wires less velocity times drift time, by drift time, um
+    muon.by_tan.C           width of misfits by slope, from their median, um
     muon.biased.C, muon.unbiased.C, muon.misfit.C; muon.fit_biased.C, ...      residuals, and the peaks fitted to them
     muon.away.C, muon.error.C                mean residual away from the wire by distance, and its error, um
     muon.efficiency.C, muon.low.C, muon.high.C, muon.crossed.C       of cells
     """
     out: Arrays = {"muon.zenith": _inside(catalogue, data, "zenith")}
     out["muon.expected"] = _coarse(expected_counts(catalogue, data))
-    names = {"chi2": "segment_chi2", "tan": "segment_tan", "t0": "t0_passage", "between": "t0_between"}
+    out["muon.azimuth"] = _inside(catalogue, data, "azimuth")
+    out["muon.expected_azimuth"] = _coarse(_azimuth_share(catalogue.detector) * out["muon.azimuth"].sum())
+    names = {
+        "chi2": "segment_chi2",
+        "tan": "segment_tan",
+        "t0": "t0_passage",
+        "between": "t0_between",
+        "timer": "mean_timer",
+    }
+    names |= {"trigger": "trigger_late"}
     names |= FITTED
     for c, chamber in enumerate(catalogue.detector.chambers):
+        out[f"muon.codes.{c}"] = catalogue.view(data, "tdc_codes")[c]
+        out[f"muon.relation.{c}"] = _coarse(_relation_um(catalogue, data, c))
+        out[f"muon.by_tan.{c}"] = _coarse(_width_by_tan_um(catalogue.view(data, "misfit_tan")[c]))
         out[f"muon.hits.{c}"] = catalogue.view(data, "segment_hits")[c]
         for short, name in names.items():
             out[f"muon.{short}.{c}"] = _inside(catalogue, data, name)[c]
@@ -125,6 +153,26 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Core
     return out
 
 
+def _relation_um(catalogue: Catalogue, data: Counts, c: int) -> Floats:
+    """Mean distance of lines less velocity times drift time, by drift time, NaN with few hits."""
+    count, total = (_inside(catalogue, data, name)[c].astype(np.float64) for name in ("drift_count", "drift_sum_um"))
+    straight = catalogue.entries["drift_count"].axis.centres * catalogue.detector.chambers[c].drift_velocity_um_per_ns
+    count[count < FEWEST_HITS] = np.nan
+    return np.asarray(total / count - straight, dtype=np.float64)
+
+
+def _width_by_tan_um(counts: Counts) -> Floats:
+    """What a normal distribution with the same median of its absolute values has for a width, by slope."""
+    by_tan = counts.reshape(TAN_BINS, MISFIT_TAN_BINS)
+    sums = np.cumsum(by_tan, axis=1)
+    total = sums[:, -1]
+    first = (2 * sums < total[:, None]).sum(axis=1)
+    before = np.where(first > 0, np.take_along_axis(sums, np.maximum(first - 1, 0)[:, None], axis=1)[:, 0], 0)
+    own = np.maximum(np.take_along_axis(by_tan, first[:, None], axis=1)[:, 0], 1)
+    median_mm = (first + (total / 2 - before) / own) * MISFIT_TAN_STEP
+    return np.where(total < FEWEST_HITS, np.nan, 1000 * MEDIAN_TO_SIGMA * median_mm)
+
+
 def _inside(catalogue: Catalogue, data: Counts, name: str) -> Counts:
     """An entry without its flow bins."""
     return catalogue.view(data, name)[..., 1:-1]
@@ -139,6 +187,11 @@ def _coarse(values: Floats) -> Floats:
 @lru_cache(maxsize=8)
 def _expected_share(detector: Detector) -> Floats:
     return expected_zenith(detector, Catalogue(detector, muons=True).entries["zenith"].axis.edges)
+
+
+@lru_cache(maxsize=8)
+def _azimuth_share(detector: Detector) -> Floats:
+    return expected_azimuth(detector, Catalogue(detector, muons=True).entries["azimuth"].axis.edges)
 
 
 def expected_counts(catalogue: Catalogue, data: Counts) -> Floats:
@@ -167,6 +220,11 @@ def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, CoreFit | No
         )
     chambers = enumerate(catalogue.detector.chambers)
     out["muons.misfit"] = "; ".join(f"{chamber.name}: {_peak_text(peaks[f'misfit.{c}'])}" for c, chamber in chambers)
+    coincidences = _coincidences_text(catalogue, data)
+    if coincidences:
+        out["muons.tracks"] = coincidences
+    if catalogue.detector.triggers and not catalogue.view(data, "trigger_late").any():
+        out["muons.trigger"] = "No segment has come in an orbit with a trigger word."
     if not catalogue.view(data, "t0_passage").any():
         out["muons.t0"] = "No segment has come in an orbit with a scintillator word."
     expected = expected_counts(catalogue, data)
@@ -176,6 +234,23 @@ def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, CoreFit | No
         chi2 = float(((counts - expected) ** 2 / np.where(enough, expected, 1))[enough].sum())
         out["muons.zenith"] = f"chi2 {chi2:.0f} for {int(enough.sum()) - 1} degrees of freedom."
     return out
+
+
+def _coincidences_text(catalogue: Catalogue, data: Counts) -> str:
+    """Pairs of segments within 25 ns, of two chambers, and of one: muons side by side, or a shower."""
+    pairs, chambers = catalogue.view(data, "coincidences"), catalogue.detector.chambers
+    if not pairs.any():
+        return ""
+    several = [
+        f"{one.number} and {other.number} {pairs[a, b]:,}"
+        for a, one in enumerate(chambers)
+        for b, other in enumerate(chambers)
+        if a < b and pairs[a, b]
+    ]
+    beside = [f"{chamber.number} {pairs[c, c]:,}" for c, chamber in enumerate(chambers) if pairs[c, c]]
+    parts = [f"Pairs of segments within 25 ns, chambers {', '.join(several)}"] if several else []
+    parts += [f"two in one chamber, {', '.join(beside)}"] if beside else []
+    return "; ".join(parts) + "."
 
 
 def _peak_text(peak: CoreFit | None) -> str:

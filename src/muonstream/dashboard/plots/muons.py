@@ -21,6 +21,7 @@ from bokeh.models.annotations import ColorBar, Span
 from bokeh.palettes import Viridis256
 
 from muonstream.counting.catalogue import Axis, Catalogue
+from muonstream.counting.muon_entries import TAN_BINS, TAN_STEP
 from muonstream.dashboard.plots.chambers import COLOR_BAR_PX, NOTHING, Painter, TabName, time_ticker
 from muonstream.dashboard.plots.model import LegendEntry, Plot
 from muonstream.detector.geometry import VIEWS
@@ -44,6 +45,7 @@ class MuonPainter(Painter):
         yield self.segment_rates()
         yield self.track_rates()
         yield self.zenith()
+        yield self.azimuth()
         yield self._by_chamber("tan", "segment_tan", "Slope of segments", "slope, across over down", "segments")
         yield self._by_chamber(
             "chi2", "segment_chi2", "chi2 of segments", "chi2, one degree of freedom", "segments",
@@ -52,7 +54,13 @@ class MuonPainter(Painter):
         yield self.hits()
         yield from (self.residuals(c, chamber) for c, chamber in chambers)
         yield self._misfit()
+        yield self.by_slope()
         yield self.away()
+        yield self.relation()
+        yield self._by_chamber(
+            "timer", "mean_timer", "Mean-timers", "(first + third) / 2 + second drift time [ns]", "segments",
+            note="Of three neighbouring layers passed on alternate sides: the longest drift time, for any slope.",
+        )  # fmt: skip
         yield from (self.efficiency(c, chamber) for c, chamber in chambers)
         yield self._by_chamber(
             "t0", "t0_passage", "t0 less passage time", "difference [ns]", "segments",
@@ -62,6 +70,11 @@ class MuonPainter(Painter):
             "between", "t0_between", "t0 less that of the view's first chamber", "difference [ns]", "segments",
             note="Of segments of one track, with a hit in each layer.",
         )  # fmt: skip
+        yield self._by_chamber(
+            "trigger", "trigger_late", "Trigger words", "trigger less t0 [ns]", "segments",
+            note="Of all segments of an orbit with a trigger word.",
+        )  # fmt: skip
+        yield self.codes()
         yield self.velocity()
 
     def segment_rates(self) -> Plot:
@@ -94,6 +107,68 @@ class MuonPainter(Painter):
         note = "Expected: cos2 of the angle, folded with the telescope's acceptance."
         columns = {"y": "muon.zenith.{period}", "expected": "muon.expected.{period}"}
         return Plot("muons.zenith", "Zenith angle", "half", made, columns, legend, note=note)
+
+    def azimuth(self) -> Plot:
+        """Azimuth angles of muons, and what is expected."""
+        axis = _axes(self.detector)["azimuth"]
+        made = self._figure("azimuth, from x towards y [degrees]", "muons", x_range=Range1d(start=0, end=360))
+        data = {**_bars_of(axis.edges, "{:.0f} to {:.0f}"), "middle": axis.centres, "expected": np.zeros(axis.bins)}
+        source = ColumnDataSource(data, name="data")
+        self._bars(made, source, self.colors.soft(0), "degrees")
+        made.line(x="middle", y="expected", source=source, color=self.colors.of(1), line_width=2, name="glyph.expected")
+        legend = (
+            LegendEntry("Muons with a track in both views", self.colors.of(0), "glyph.y"),
+            LegendEntry("Expected, scaled to the same number", self.colors.of(1), "glyph.expected"),
+        )
+        note = "Expected: the same from all sides, folded with the telescope's acceptance."
+        columns = {"y": "muon.azimuth.{period}", "expected": "muon.expected_azimuth.{period}"}
+        return Plot("muons.azimuth", "Azimuth", "half", made, columns, legend, note=note)
+
+    def _values(self, short: str, title: str, x: Axis, labels: tuple[str, str], note: str) -> Plot:
+        """A value by chamber, not a count, as curves; labels: of x and of y."""
+        chambers = range(len(self.detector.chambers))
+        y_range = DataRange1d(range_padding=0.2)
+        made = self._figure(*labels, x_range=Range1d(start=x.edges[0], end=x.edges[-1]), y_range=y_range)
+        data = {"x": x.centres, **{f"y{c}": np.zeros(x.bins) for c in chambers}}
+        names = [label.partition(" [")[0] for label in labels]
+        legend = self._curves(
+            made,
+            ColumnDataSource(data, name="data"),
+            self._chamber_curves(),
+            lambda x, y: [(names[0], f"@{x}{{0.00}}"), (names[1], f"@{y}{{0.0}}")],
+        )
+        columns = {f"y{c}": f"muon.{short}.{c}.{{period}}" for c in chambers}
+        return Plot(f"muons.{short}", title, "half", made, columns, legend, note=note, counts=False)
+
+    def relation(self) -> Plot:
+        """The relation of distance and drift time, less a straight one."""
+        axis = _axes(self.detector)["drift_count"]
+        note = "Mean distance of segments' lines from wires, less velocity times time; each line has its own hit in it."
+        labels = ("drift time [ns]", "distance less v t [um]")
+        return self._values("relation", "Distance against drift time", axis, labels, note)
+
+    def by_slope(self) -> Plot:
+        """The width of misfits by slope."""
+        axis = Axis("slope", "", TAN_BINS, 0.0, TAN_STEP)
+        note = "From the median of misfits, with 30 segments or more; the last has all that are steeper."
+        labels = ("slope, without its sign", "width of misfits [um]")
+        return self._values("by_tan", "Resolution by slope", axis, labels, note)
+
+    def codes(self) -> Plot:
+        """TDC codes of each chamber's hits."""
+        axis = _axes(self.detector)["tdc_codes"]
+        chambers = range(len(self.detector.chambers))
+        made = self._figure("TDC code", "hits", x_range=Range1d(start=-0.5, end=axis.bins - 0.5))
+        data = {"x": np.arange(axis.bins), **{f"y{c}": np.zeros(axis.bins) for c in chambers}}
+        legend = self._curves(
+            made,
+            ColumnDataSource(data, name="data"),
+            self._chamber_curves(),
+            lambda x, y: [("code", f"@{x}"), ("hits", f"@{y}{{0,0}}")],
+        )
+        columns = {f"y{c}": f"muon.codes.{c}.{{period}}" for c in chambers}
+        note = "Equally wide steps of the TDC have equally many hits; codes are 1 to 30."
+        return Plot("muons.codes", "TDC codes", "half", made, columns, legend, note=note)
 
     def _by_chamber(self, short: str, entry: str, title: str, x_label: str, y_label: str, note: str = "") -> Plot:
         """A histogram of each chamber, as curves."""
