@@ -153,7 +153,7 @@ class Query:
         if self._known and self.identity != self._known:
             raise StoreError(
                 f"the checkpoint {self._options.checkpoint}/{self.name} is not the one that the store was written "
-                f"with: found {self.identity}, expected {self._known}; name another --checkpoint to go on from the "
+                f"with: found {self.identity}, expected {self._known}; use another --checkpoint to resume from the "
                 "store alone"
             )
 
