@@ -1,1 +1,1 @@
-"""The live page: its server, its plots, its messages to browsers, what programs can ask of it."""
+"""The live page: its server, its plots, its messages to browsers, its API for programs."""

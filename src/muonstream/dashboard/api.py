@@ -132,9 +132,9 @@ class Api:
         return JSONResponse(verdicts_json(self.feed.board.verdicts)["alarms"], headers=NOT_KEPT)
 
     async def acknowledge(self, request: Request) -> Response:
-        """Note that somebody knows of an alarm: {"check": ..., "subject": ..., "why": ..., "name": ...}.
+        """Acknowledge an alarm: {"check": ..., "subject": ..., "why": ..., "name": ...}.
 
-        The name may be missing; one that a trusted proxy gives goes before it.
+        The name is optional; a trusted proxy's user takes precedence.
         """
         given = await _texts(request, ("check", "subject", "why"))
         if isinstance(given, Response):
@@ -145,7 +145,7 @@ class Api:
         return JSONResponse({"acknowledged": True, "name": name}, headers=NOT_KEPT)
 
     async def acknowledge_all(self, request: Request) -> Response:
-        """The same for all alarms that have not been acknowledged: {"why": ..., "name": ...}."""
+        """Acknowledge all alarms that have not been acknowledged: {"why": ..., "name": ...}."""
         given = await _texts(request, ("why",))
         if isinstance(given, Response):
             return given
@@ -153,7 +153,7 @@ class Api:
         return JSONResponse({"acknowledged": self.feed.acknowledge_all(given["why"], name)}, headers=NOT_KEPT)
 
     async def retract(self, request: Request) -> Response:
-        """Take an acknowledgement back: {"check": ..., "subject": ...}."""
+        """Withdraw an acknowledgement: {"check": ..., "subject": ...}."""
         given = await _texts(request, ("check", "subject"))
         if isinstance(given, Response):
             return given
@@ -162,7 +162,7 @@ class Api:
         return JSONResponse({"acknowledged": False}, headers=NOT_KEPT)
 
     async def access(self, request: Request) -> Response:
-        """Who the sender is, and whether it may acknowledge, else why not."""
+        """The sender's identity, and whether it may acknowledge, or why not."""
         caller = caller_of(request)
         answer: dict[str, Any] = {"user": caller.user, "may_act": caller.may_act, "why_not": caller.why_not}
         if self._archived is not None:
@@ -171,7 +171,7 @@ class Api:
 
 
 def caller_of(request: Request) -> Caller:
-    """Who sent a request, as the guard found."""
+    """The sender of a request, as the guard found."""
     caller: Caller = request.scope.get(CALLER) or Caller()
     return caller
 
@@ -216,7 +216,7 @@ async def _texts(request: Request, keys: tuple[str, ...]) -> dict[str, str] | Re
 
 
 async def _limited(request: Request) -> bytes:
-    """The body, up to the longest that is allowed."""
+    """The body, up to the largest allowed size."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -238,7 +238,13 @@ def openapi() -> dict[str, Any]:
         return {"get": {"summary": text, "responses": answers, **more}}
 
     texts = {key: {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT} for key in ("check", "subject", "why")}
-    who = {"name": {"type": "string", "maxLength": LONGEST_USER, "description": "Who; a proxy's user goes first."}}
+    who = {
+        "name": {
+            "type": "string",
+            "maxLength": LONGEST_USER,
+            "description": "The person's name; a proxy's user takes precedence.",
+        }
+    }
 
     def post(text: str, keys: tuple[str, ...], missing: str = "") -> dict[str, Any]:
         schema = {"type": "object", "required": list(keys), "properties": {**{k: texts[k] for k in keys}, **who}}
@@ -257,8 +263,8 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "muonstream", "version": __version__},
         "paths": {
-            "/api/snapshot": get("The run's numbers: everything counted, as a summary.", answers=early),
-            "/api/snapshot.musn": get("The snapshot whole, as a file.", "application/octet-stream", answers=early),
+            "/api/snapshot": get("The run's numbers: all counts, as a summary.", answers=early),
+            "/api/snapshot.musn": get("The complete snapshot, as a file.", "application/octet-stream", answers=early),
             "/api/muons": get("The newest muons, hit by hit; none without reconstruction.", answers=early),
             "/api/histograms": get("All histograms: titles, shapes and axes.", answers=early),
             "/api/histograms/{name}": get(
@@ -272,12 +278,10 @@ def openapi() -> dict[str, Any]:
             ),
             "/api/verdicts": get("The verdict board: levels, alarms, all checks, history."),
             "/api/alarms": get("What is medium or bad, gravest first."),
-            "/api/acknowledge": post(
-                "Note that somebody knows of an alarm.", ("check", "subject", "why"), "There is no such alarm."
-            ),
-            "/api/acknowledge-all": post("Note that somebody knows of all alarms.", ("why",)),
+            "/api/acknowledge": post("Acknowledge an alarm.", ("check", "subject", "why"), "There is no such alarm."),
+            "/api/acknowledge-all": post("Acknowledge all alarms.", ("why",)),
             "/api/retract": post(
-                "Take an acknowledgement back.", ("check", "subject"), "There is no such acknowledgement."
+                "Withdraw an acknowledgement.", ("check", "subject"), "There is no such acknowledgement."
             ),
             "/api/access": get("Who the sender is, by a trusted proxy, and whether it may acknowledge, else why not."),
             "/metrics": get("The run for Prometheus, in OpenMetrics.", CONTENT_TYPE),

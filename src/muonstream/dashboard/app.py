@@ -134,7 +134,7 @@ class Pages:
             return nothing_yet()
         asset = await asyncio.to_thread(_plots_asset, snapshot.detector, *asked)
         if (seen := (snapshot.detector, *asked[1:])) not in self._seen:
-            # who looks at one view is likely to look at others, in the same way
+            # a viewer of one view is likely to open others, with the same choices
             self._seen.add(seen)
             Thread(target=describe, args=(snapshot.detector, CHOICES["tab"], *asked[1:]), daemon=True).start()
         return asset.response(request)
@@ -166,8 +166,8 @@ class Pages:
         return JSONResponse(report, 200 if report["healthy"] else 503, NOT_KEPT)
 
     async def socket(self, websocket: WebSocket) -> None:
-        """Messages, as they are made, until the viewer leaves."""
-        # a place is taken before anything is waited for: else many who come at once would all find the same one free
+        """Send messages as they are made, until the viewer leaves."""
+        # the place is taken before the first await, or viewers who come at once would all find the same one free
         if self._places <= 0:
             await websocket.accept()
             await websocket.close(TRY_AGAIN_LATER, "too many viewers")
@@ -207,12 +207,12 @@ async def _disconnected(_: Request, error: Exception) -> Response:
 
 
 def _greeting(starting: str) -> str:
-    """What is being done, and the time: the browser's clock may be wrong, and it has to tell how old data are."""
+    """What is being done, and the server's time, since the browser's may be wrong and it shows the age of data."""
     return json.dumps({"server_time": time.time(), "starting": starting})
 
 
 async def _until_left(websocket: WebSocket) -> None:
-    """Viewers have nothing to say; what comes is read until they go."""
+    """Read and ignore what viewers send, until they leave."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass
 
@@ -230,13 +230,13 @@ def _plots_asset(detector: Detector, tab: str, theme: str, scale: str, reference
 
 
 def describe(detector: Detector, tabs: Sequence[str], *chosen: str) -> None:
-    """Have the plots of tabs described before anybody asks for them; chosen: theme, scale and reference."""
+    """Prepare the plots of tabs before they are requested; chosen: theme, scale and reference."""
     for tab in tabs:
         _plots_asset(detector, tab, *chosen)
 
 
 def prepare_plots(detector: Detector) -> None:
-    """Have the plots of the first view described before anybody asks for them, in either theme."""
+    """Prepare the plots of the first view before they are requested, in both themes."""
     for theme in CHOICES["theme"]:
         describe(detector, CHOICES["tab"][:1], theme, *(allowed[0] for allowed in list(CHOICES.values())[2:]))
 

@@ -25,7 +25,7 @@ BOKEH_BUNDLES: Final = ("bokeh.min.js",)
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """Bytes to be served, also compressed, with their type and the tag by which a browser knows them again."""
+    """Bytes to serve, also compressed, with their type and the tag for browsers' caches."""
 
     plain: bytes
     compressed: bytes

@@ -1,4 +1,4 @@
-"""What the engine's time goes to, for Prometheus: phases, kernels, and how long things take as histograms."""
+"""How the engine spends its time, for Prometheus: phases, kernels, and histograms of durations."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from muonstream.run.engine_times import BOUNDS_S, EngineTimes, Spread
 SPREADS: Final = {
     "snapshot": ("snapshot_seconds", "How long making a snapshot took"),
     "publishing": ("publishing_seconds", "How long handing a snapshot to the page, alarms and topics took"),
-    "delay": ("delay_seconds", "How long the oldest of the new words of a snapshot waited to be in one"),
+    "delay": ("delay_seconds", "How long the oldest of the new words of a snapshot waited for it"),
 }
 
 
 def engine_metrics(times: EngineTimes | None) -> Iterator[Metric]:
-    """Of an engine that says what its time goes to; none for one that does not."""
+    """Metrics of an engine that reports its times; none for one that does not."""
     if times is None:
         return
     phases = CounterMetricFamily(
-        "muonstream_engine_seconds", "Time of the engine's own thread by what it did", labels=["phase"], unit="seconds"
+        "muonstream_engine_seconds", "Time of the engine's own thread by phase", labels=["phase"], unit="seconds"
     )
     for phase, seconds in times.phases.items():
         phases.add_metric([phase], seconds)

@@ -15,7 +15,7 @@ from muonstream.verdicts.verdicts import Verdicts
 
 INTERVAL_S: Final = 1.0
 EARLY: Final = 0.9
-"""A publisher as regular as the interval must not miss every other turn by a hair."""
+"""Tolerance, so that a publisher with the same interval does not narrowly miss every other turn."""
 
 
 class Feed:
@@ -39,7 +39,7 @@ class Feed:
         self.reference_about: dict[str, Any] | None = None
         """Which runs it is made of, who set it and when, for people; None without one."""
         self.starting = ""
-        """What is being done until the first snapshot comes, for people."""
+        """What is being done until the first snapshot comes, as text."""
         self.viewers = 0
         self._interval_s = EARLY * interval_s
         self._clock = clock
@@ -64,7 +64,7 @@ class Feed:
         self.reference_message, self.reference_about = other.reference_message, other.reference_about
 
     def say(self, text: str) -> None:
-        """What is being done before there is anything to show."""
+        """Set the text of what is being done before there is anything to show."""
         self.starting = text
         self._wake()
 
@@ -75,19 +75,19 @@ class Feed:
         self._wake()
 
     def acknowledge(self, check: str, subject: str, why: str, name: str = "") -> bool:
-        """Note that somebody, of this name, knows of an alarm, and show it; False when there is none such."""
+        """Acknowledge an alarm in this person's name, and show it; False when there is no such alarm."""
         known = self.board.acknowledge(check, subject, why, time.time(), name)
         self._wake()
         return known
 
     def acknowledge_all(self, why: str, name: str = "") -> int:
-        """Note that somebody knows of all alarms; gives how many had not been acknowledged before."""
+        """Acknowledge all alarms; gives how many had not been acknowledged before."""
         known = self.board.acknowledge_all(why, time.time(), name)
         self._wake()
         return known
 
     def retract(self, check: str, subject: str) -> bool:
-        """Take an acknowledgement back; False when there is none."""
+        """Withdraw an acknowledgement; False when there is none."""
         taken = self.board.retract(check, subject)
         self._wake()
         return taken

@@ -1,4 +1,4 @@
-"""Whether all is well: data arrive, the engine keeps up, words are all accounted for."""
+"""The health check: data arrive, the engine keeps up, all words are accounted for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Final
 from muonstream.run.monitor import Snapshot
 
 STALE_AFTER_S: Final = 30.0
-"""Without new data for so long a running engine is not well, unless told otherwise."""
+"""By default a running engine without new data for this long is unhealthy."""
 STALL_AFTER_S: Final = 10.0
-"""Without a new snapshot for so long the engine has stalled."""
+"""An engine without a new snapshot for this long has stalled."""
 
 
 def health(
@@ -22,7 +22,7 @@ def health(
     problems: Sequence[str] = (),
     connections: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The report of GET /healthz, plain types: `healthy`, and each of `reasons` why it is not.
+    """The report of GET /healthz as plain types: `healthy`, and the `reasons` if it is not.
 
     now: unix seconds; problems: what else is wrong, a line each; connections: to the page, now and in all
     """

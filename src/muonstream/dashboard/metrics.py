@@ -46,13 +46,15 @@ class FeedCollector:
 
     def _of_snapshot(self, snapshot: Snapshot) -> Iterator[Metric]:
         shown = numbers(snapshot)
-        words = CounterMetricFamily("muonstream_words", "Words of the run by what became of them", labels=["kind"])
+        words = CounterMetricFamily(
+            "muonstream_words", "Words of the run by their place in the account", labels=["kind"]
+        )
         for kind, n in snapshot.account.as_dict().items():
             if kind not in ("words", "held"):
                 words.add_metric([kind], n)
         yield words
         totals = InputTotals.of(snapshot.inputs)
-        content = CounterMetricFamily("muonstream_bytes", "Bytes of the inputs by what they became", labels=["kind"])
+        content = CounterMetricFamily("muonstream_bytes", "Bytes of the inputs by how they were used", labels=["kind"])
         for kind, n in totals.bytes.as_dict().items():
             content.add_metric([kind], n)
         yield content
@@ -62,10 +64,18 @@ class FeedCollector:
         yield inputs
         for name, text, value in (
             ("words_held", "Words that wait for others to confirm their time", snapshot.account.held),
-            ("words_unaccounted", "Words that are nowhere: 0, or something was lost", snapshot.account.residual),
-            ("running", "1 while the run goes on", int(snapshot.state == "running")),
-            ("data_age_seconds", "Since the newest words came", max(0.0, time.time() - snapshot.data_wall_time)),
-            ("snapshot_age_seconds", "Since the engine last said anything", max(0.0, time.time() - snapshot.wall_time)),
+            (
+                "words_unaccounted",
+                "Words missing from the account: 0 unless something was lost",
+                snapshot.account.residual,
+            ),
+            ("running", "1 while the run is in progress", int(snapshot.state == "running")),
+            ("data_age_seconds", "Time since the newest words came", max(0.0, time.time() - snapshot.data_wall_time)),
+            (
+                "snapshot_age_seconds",
+                "Time since the engine's last snapshot",
+                max(0.0, time.time() - snapshot.wall_time),
+            ),
             ("live_time_seconds", "Live time of the run, gaps left out", snapshot.live_time_s),
             ("words_per_second", "Throughput by the wall clock", shown["words_per_second"]),
             ("scintillator_rate_hertz", "Scintillator words a second of data", shown["scintillator_rate_hz"]),
@@ -76,7 +86,7 @@ class FeedCollector:
         for name, text, n in (
             ("gaps", "Gaps in the data", snapshot.gaps),
             ("resets", "Resets of the orbit counter", snapshot.resets),
-            ("windows_forced", "Windows closed before all boards had passed them, for want of memory", snapshot.forced),
+            ("windows_forced", "Windows closed before all boards had passed them, to save memory", snapshot.forced),
             ("words_repeated", "Words that are the same, bit for bit, as earlier ones", totals.repeated),
             ("steps_lost", "Times that an input was out of step", totals.steps_lost),
             ("restarts", "Restarts of the run's engine", snapshot.restarts),

@@ -1,4 +1,4 @@
-"""What reconstruction and time boxes tell Prometheus: muons, efficiencies, drift velocity, t0."""
+"""Metrics of reconstruction and time boxes for Prometheus: muons, efficiencies, drift velocity, t0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from muonstream.verdicts.verdicts import Verdicts
 
 
 def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:
-    """Of a run with reconstruction, none for others: counts, and by chamber what there are enough segments for."""
+    """Metrics of a run with reconstruction: counts, and by chamber those with enough segments."""
     if not snapshot.catalogue.muon_shapes:
         return
     found = muon_summary(snapshot)
@@ -92,10 +92,10 @@ def muon_metrics(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def time_box_metrics(detector: Detector, verdicts: Verdicts) -> Iterator[Metric]:
-    """What the fitted time boxes of the newest data say by chamber, with or without reconstruction."""
+    """Metrics of the fitted time boxes of the newest data by chamber, with or without reconstruction."""
     findings = {status.finding.key: status.finding for status in verdicts.statuses}
     values = {key: finding.value for key, finding in findings.items()}
-    # a change that all chambers share is an alarm of the detector, and each chamber's is what is left
+    # a change common to all chambers is an alarm of the detector; the remainder is each chamber's
     of_all = findings.get(("velocity", "Detector"))
     shared = (of_all.value or 0.0) if of_all is not None and of_all.level > Level.GOOD else 0.0
     shifts = {chamber.name: values.get(("t0", chamber.name)) for chamber in detector.chambers}

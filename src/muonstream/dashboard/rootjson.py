@@ -42,7 +42,7 @@ def _axis(name: str, title: str, bins: int, start: float, stop: float) -> dict[s
 
 
 def _moments(inside: Counts, start: float, step: float) -> dict[str, float]:
-    """The sums that ROOT takes mean and width from, over the centres of the bins in range (int64[rows, bins]).
+    """The sums from which ROOT computes mean and width, over the centres of the bins in range (int64[rows, bins]).
 
     ROOT fills them with the values themselves, which are not kept here; from an object without them (fTsumw 0) it
     takes these sums. A row's centre along y is its number plus a half.

@@ -32,13 +32,12 @@ class DashboardError(MuonstreamError):
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """Not that a WebSocket was refused with an answer, which uvicorn takes for a fault: a page whose token has changed
-    would have it printed every few seconds."""
+    """Drops uvicorn's line on a refused WebSocket: a page with an old token would cause it every few seconds."""
     return "without completing handshake" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server behind our own door, which says when it is up and leaves signals to the command."""
+    """uvicorn's server with our own acceptor, which reports when it is up and leaves signals to the command."""
 
     def __init__(self, config: uvicorn.Config, up: Event, access: Access, limits: Limits) -> None:
         super().__init__(config)
@@ -95,7 +94,7 @@ class Dashboard:
     def start(self) -> None:
         """Bind and serve. Raises DashboardError when the address is not available."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        # asyncio sends what is written at once only if it sees that this is TCP
+        # asyncio disables Nagle's delay only if it sees that this is TCP
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -119,17 +118,17 @@ class Dashboard:
         config = uvicorn.Config(
             app,
             log_level="error",  # strangers' malformed requests are counted, not printed
-            access_log=False,  # it would have the token in it
+            access_log=False,  # the line would contain the token
             server_header=False,
-            proxy_headers=False,  # the guard knows which proxies are trusted, and for what
+            proxy_headers=False,  # the guard decides which proxies are trusted, and for what
             loop="asyncio",
             http="h11",
             ws_max_size=1024,
-            ws_per_message_deflate=False,  # messages are compressed once for all
+            ws_per_message_deflate=False,  # messages are compressed once for all viewers
             lifespan="off",
         )
         logging.getLogger("uvicorn.error").addFilter(_worth_saying)
-        # half of the files are left to what is computed
+        # half of the files are left for the computation
         most = min(self._limits.most, raise_file_limit() // 2)
         limits = replace(self._limits, most=most)
         up = Event()
@@ -142,7 +141,7 @@ class Dashboard:
                 raise DashboardError(f"the page's server at port {self._port} of {self._host} has not come up")
 
     def connections(self) -> dict[str, int]:
-        """How many connections there are, and what became of those that were not served."""
+        """The number of connections, and counts of those that were not served."""
         return {} if self._server is None or self._server.door is None else self._server.door.report()
 
     def _all_problems(self) -> Sequence[str]:
@@ -163,7 +162,7 @@ class Dashboard:
 
     @property
     def url(self) -> str:
-        """Where the page is, with the token that it asks for if that was made up just now."""
+        """The page's address, with its token if that was just created."""
         token, public = self._access.token, self._access.public
         query = "" if token is None or token.place else f"?token={quote(token.text, safe='')}"
         if public is not None:
@@ -176,7 +175,7 @@ class Dashboard:
 
     @property
     def notice(self) -> str:
-        """Where the page is, and where its tokens are, for people."""
+        """The page's address and where its tokens are, as text."""
         found = [self.url]
         for who, token in (("to see it", self._access.token), ("to act", self._access.operator_token)):
             if token is not None and token.place:

@@ -1,1 +1,1 @@
-"""Who may see the page and act on it: options, tokens, hosts, connections."""
+"""Access to the page and to its actions: options, tokens, hosts, connections."""

@@ -1,7 +1,7 @@
-"""Connections to the page: how many there may be, and for how long one may wait to say what it wants.
+"""Connections to the page: limits on their number, and on the time until a request is complete.
 
-Whoever has not yet sent a whole request has shown no token either. Such connections end after some seconds and, when
-there are too many in all, give way to new ones, those that have waited longest first. So strangers can use up neither
+A client that has not sent a complete request has not shown a token either. Such connections are closed after some
+seconds and, when there are too many in all, give way to new ones, the oldest first. So strangers can exhaust neither
 the process's files nor the places of viewers.
 """
 
@@ -20,11 +20,11 @@ from typing import Any, Final
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 AT_ONCE: Final = 8
-"""So many connections are accepted before those that are open are served again."""
+"""Number of connections accepted before those that are open are served again."""
 AGAIN_S: Final = 0.5
 NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 FILES: Final = 4096
-"""Files that the process wants to be able to open, of which the page takes half at most."""
+"""Number of files that the process wants to be able to open, of which the page takes half at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,19 @@ class Limits:
 
 @dataclass(slots=True)
 class Counts:
-    """Connections that were accepted, and what became of those that were not served."""
+    """Counts of accepted connections, and of those that were not served."""
 
     accepted: int = 0
     refused: int = 0
-    """At once, since there were too many, none of which waited."""
+    """Refused at once, since there were too many, none of them waiting."""
     displaced: int = 0
-    """While they waited, by newer ones."""
+    """Displaced by newer ones while they waited."""
     timed_out: int = 0
-    """Before a whole request had come."""
+    """Closed before a complete request had come."""
     malformed: int = 0
-    """Since what came was not HTTP, or not TLS."""
+    """Closed because of data that are not HTTP or TLS."""
     files_used_up: int = 0
-    """Times that the process, or the machine, could open no more files."""
+    """How often the process, or the machine, could open no more files."""
 
 
 def raise_file_limit(wanted: int = FILES) -> int:
@@ -61,13 +61,13 @@ def raise_file_limit(wanted: int = FILES) -> int:
     if allowed > soft:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        except (OSError, ValueError):  # macOS knows a lower limit that it does not name
+        except (OSError, ValueError):  # macOS has a lower limit that it does not report
             return soft
     return max(allowed, soft)
 
 
 class Visit:
-    """One connection, from its acceptance on: whether a whole request is still waited for, and until when."""
+    """One connection from its acceptance on: whether it still waits for a complete request, and until when."""
 
     def __init__(self, door: Door, connected: socket.socket) -> None:
         self._door = door
@@ -87,28 +87,28 @@ class Visit:
 
     @property
     def open(self) -> bool:
-        """Whether the connection lasts; one that was ended here is closed at the loop's next turns."""
+        """Whether the connection is open; one that was ended here is closed in the loop's next turns."""
         return not self._over and self._socket.fileno() >= 0  # asyncio closes the socket, not another one in its place
 
     def wait(self) -> None:
-        """A request is waited for, from now on."""
+        """Wait for a request from now on."""
         self.stop_waiting()
         self._door.waiting[self] = None
         self._timer = asyncio.get_running_loop().call_later(self._door.limits.request_s, self._time_out)
 
     def stop_waiting(self) -> None:
-        """A whole request has come, or the connection has ended."""
+        """A complete request has come, or the connection has ended."""
         self._door.waiting.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def malformed(self) -> None:
-        """What came was no request."""
+        """The data were not a request."""
         self._door.counts.malformed += 1
 
     def displace(self) -> None:
-        """Make place for another."""
+        """Close it to make room for another."""
         self._door.counts.displaced += 1
         self._end()
 
@@ -131,7 +131,7 @@ class Visit:
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP connection, which tells its visit whether a whole request has come."""
+    """uvicorn's HTTP connection, which notifies its visit of complete requests."""
 
     def __init__(self, visit: Visit, **settings: Any) -> None:
         super().__init__(**settings)
@@ -145,7 +145,7 @@ class Connection(H11Protocol):
         self._visit.made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Some of a request, or all of it."""
+        """Take part of a request, or all of it."""
         super().data_received(data)
         if self._whole():
             self._visit.stop_waiting()
@@ -165,18 +165,18 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """It is a WebSocket from now on, which is a whole request."""
+        """It is a WebSocket from now on, which counts as a complete request."""
         self._upgraded = True
         self._visit.stop_waiting()
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
-        """What came was not HTTP."""
+        """The data were not HTTP."""
         self._visit.malformed()
         super().send_400_response(msg)
 
     def _whole(self) -> bool:
-        """Whether there is nothing to wait for: a request has come whole, and is being answered."""
+        """Whether a complete request has come and is being answered, so that nothing is waited for."""
         cycle = self.cycle
         return self._upgraded or (cycle is not None and not cycle.response_complete and not cycle.more_body)
 
@@ -224,7 +224,7 @@ class Door:
                 return
             except OSError as error:
                 if error.errno in NO_ROOM:
-                    # who knocks waits in the kernel meanwhile
+                    # new connections wait in the kernel meanwhile
                     self.counts.files_used_up += 1
                     self.close()
                     self._paused = True
@@ -252,7 +252,7 @@ class Door:
         task.add_done_callback(self._handshakes.discard)
 
     async def _greet(self, visit: Visit, connected: socket.socket) -> None:
-        """Have a connection made, with its TLS handshake, which takes no longer than a request."""
+        """Set up a connection with its TLS handshake, which has the same time limit as a request."""
         seconds = None if self._tls is None else self.limits.request_s
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -273,5 +273,5 @@ class Door:
         return "the page accepts no connections: too many files are open" if self._paused else ""
 
     def report(self) -> dict[str, int]:
-        """How many connections there are now, and the counts."""
+        """The number of connections now, and the counts."""
         return {"open": sum(visit.open for visit in self._visits), **asdict(self.counts)}

@@ -1,4 +1,4 @@
-"""Who may see the page: hosts, origins and tokens are checked on every request and WebSocket, headers added."""
+"""The guard of the page: checks hosts, origins and tokens of every request and WebSocket, and adds headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COOKIE_SECONDS: Final = 30 * 24 * 3600
 CALLER: Final = "muonstream.caller"
 """The key of a request's scope that has its Caller."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing; whoever uses another one acts."""
+"""Methods that change nothing; any other one is an action."""
 LONGEST_REFUSED_BODY: Final = 1 << 16
 PROXY_HEADERS: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via")
 SECURITY_HEADERS: Final = {
@@ -44,16 +44,17 @@ _AGAIN: Final = (
 class Guard:
     """Wraps an app, for HTTP and WebSocket alike.
 
-    Requests must name an allowed host (against DNS rebinding) and come from our own page or from no page at all. With
-    a token, they must bring it: once in the query, `?token=`, which is exchanged for a cookie, or as a bearer token;
-    or a trusted proxy names their user. The prefix of the public address is taken off, if the proxy has left it.
+    Requests must name an allowed host (against DNS rebinding) and come from the page itself or from no page at all. If
+    there is a token, they must carry it: once in the query, `?token=`, which is exchanged for a cookie, or as a bearer
+    token; or a trusted proxy names their user. The prefix of the public address is removed unless the proxy has done
+    so.
     """
 
     def __init__(self, app: ASGIApp, *, access: Access | None = None) -> None:
         self.app = app
         self.access = access or Access()
         self._names = self.access.names
-        # a name that a stranger's DNS points here is not ours; an address cannot be pointed elsewhere
+        # a foreign DNS name may point here; an address cannot be pointed elsewhere
         self._any_address = not is_loopback(self.access.bound_to)
         public = self.access.public
         self._prefix = "/" if public is None else public.prefix
@@ -91,16 +92,16 @@ class Guard:
         await caller(scope, receive, send_with_headers)
 
     def _without_prefix(self, scope: Scope) -> dict[str, object]:
-        """What the path is without the public prefix; a proxy may have taken it off already."""
+        """The path without the public prefix, which a proxy may have removed already."""
         path = scope["path"]
         return {"path": path[len(self._prefix) - 1 :]} if path.startswith(self._prefix) else {}
 
     def _judged(self, connection: HTTPConnection) -> Caller | Response:
-        """Who sends the request, or the answer to it instead of the app's."""
+        """The sender of the request, or the answer that refuses it."""
         headers = connection.headers
         host = headers.get("host", "")
         if "transfer-encoding" in headers and "content-length" in headers:
-            # a proxy and we might not agree where such a request ends
+            # a proxy and this server might disagree on where such a request ends
             return _refused("Content-Length and Transfer-Encoding were found, expected is one of them.", 400)
         if not self._host_allowed(host):
             return _refused("This host name is not allowed here; --public-url or --allow-host would allow it.", 421)
@@ -135,7 +136,7 @@ class Guard:
         return next((token for token in self._tokens() if token.matches(given)), None)
 
     def _of_cookies(self, connection: HTTPConnection) -> Token | None:
-        """The token whose cookie the browser has; an operator's goes first."""
+        """The token whose cookie the browser has; an operator's takes precedence."""
         given = {connection.cookies.get(name, "") for name in (self._cookie(connection)[0], self._public_cookie()[0])}
         held = [token for token in self._tokens() if any(Token(token.cookie).matches(cookie) for cookie in given)]
         return held[-1] if held else None
@@ -190,7 +191,7 @@ class Guard:
         return f"muonstream_{public.origin.port}{suffix}", public.prefix, public.origin.scheme == "https"
 
     def _cookie(self, connection: HTTPConnection) -> tuple[str, str, bool]:
-        """The same of the address by which the request came."""
+        """Name, path and TLS of the cookie for the address by which the request came."""
         if self._is_public(connection):
             return self._public_cookie()
         # browsers share cookies between the ports of a host
@@ -198,7 +199,7 @@ class Guard:
         return f"muonstream_{port}", "/", connection.url.scheme == "https"
 
     def _exchange(self, connection: HTTPConnection, token: Token) -> Response:
-        """Give the cookie, and send the browser to the same place without the token in its address."""
+        """Set the cookie, and redirect the browser to the same page without the token in its address."""
         rest = [(key, value) for key, value in parse_qsl(connection.url.query) if key != "token"]
         name = connection.scope["path"].rpartition("/")[2]
         response: Response
@@ -209,7 +210,7 @@ class Guard:
             response = RedirectResponse(f"./{name}{'?' + urlencode(rest) if rest else ''}", 303)
         response.headers["Cache-Control"] = "no-store"
         cookie, path, secure = self._cookie(connection)
-        # in a frame of another site, browsers keep only cookies that are kept apart for that site, and over TLS only
+        # in another site's frame, browsers keep only partitioned cookies, and only over TLS
         framed = secure and bool(self.access.frames)
         response.set_cookie(
             cookie,
@@ -226,7 +227,7 @@ class Guard:
 
 
 async def _read_off(receive: Receive) -> None:
-    """Read a short body, since a connection closed with something unread loses its answer."""
+    """Read a short body, since closing a connection with unread data loses the answer."""
     length, more = 0, True
     while more and length <= LONGEST_REFUSED_BODY:
         message = await receive()
@@ -235,7 +236,7 @@ async def _read_off(receive: Receive) -> None:
 
 
 def _refused(text: str, status: int, **headers: str) -> Response:
-    """A refusal; the connection ends with it, so that whoever may not enter holds none."""
+    """A refusal, which also closes the connection, so that refused clients hold none."""
     return PlainTextResponse(f"{text}\n", status, {"Cache-Control": "no-store", "Connection": "close", **headers})
 
 

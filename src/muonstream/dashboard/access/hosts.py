@@ -1,4 +1,4 @@
-"""Names and addresses of hosts: which are loopback, which are ours, what a Host header and a web address say."""
+"""Names and addresses of hosts: which are loopback, which are local, and parsing of Host headers and web addresses."""
 
 from __future__ import annotations
 

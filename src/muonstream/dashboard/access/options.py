@@ -1,4 +1,4 @@
-"""Who may see the page and act on it, and under which addresses: what the options say, checked before all else."""
+"""Options of access: who may see the page and act on it, and under which addresses; checked before all else."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ NOT_A_USER: Final = frozenset(
         "upgrade",
     }
 )
-"""Headers that mean something else."""
+"""Headers with another meaning, which cannot name a user."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Made = TypeVar("_Made")
 
 
 class AccessError(MuonstreamError):
-    """An option about the page's address or access that is not right, in one line."""
+    """An error in an option on the page's address or access, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """What the command line says of the page's address and of who may see it, as it was typed.
+    """The options on the page's address and access, as typed.
 
     port: 0 for a free one; operator: users, by the user header, who may act
     """
@@ -68,7 +68,7 @@ class PageOptions:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: the user that a trusted proxy names, "" without one; whether it may act, else why not."""
+    """The sender of a request: the user named by a trusted proxy, or ""; whether it may act, or why not."""
 
     user: str = ""
     may_act: bool = True
@@ -144,7 +144,7 @@ class Access:
             raise AccessError(str(error)) from None
 
     def _with_tokens(self, options: PageOptions) -> Access:
-        """With the tokens of files or the environment, else one made up where the page is seen from elsewhere."""
+        """Read the tokens of files or the environment; else create one if other machines can see the page."""
         token = _named_token("--token-file", options.token_file, TOKEN_VARIABLE)
         operator_token = _named_token("--operator-token-file", options.operator_token_file, OPERATOR_VARIABLE)
         if operator_token is not None and token is not None and operator_token.text == token.text:
@@ -155,7 +155,7 @@ class Access:
 
     @property
     def seen_from_elsewhere(self) -> bool:
-        """Whether others than this machine's users can reach the page, directly or through a proxy."""
+        """Whether other machines can reach the page, directly or through a proxy."""
         through_proxy = self.public is not None and not is_loopback(self.public.origin.host)
         return not is_loopback(self.bound_to) or through_proxy or bool(self.user_header)
 
@@ -167,18 +167,18 @@ class Access:
 
     @property
     def apart(self) -> bool:
-        """Whether acting needs more than seeing."""
+        """Whether acting requires more than seeing."""
         return self.operator_token is not None or bool(self.operators)
 
     @property
     def refusal(self) -> str:
-        """What those lack who may see the page and not act, one sentence."""
+        """What viewers need in order to act, in one sentence."""
         needs = ["the operators' token"] if self.operator_token is not None else []
         needs += ["a user whom --operator names"] if self.operators else []
         return f"You may see this page, but not act: this needs {' or '.join(needs)}."
 
     def believes(self, address: str) -> bool:
-        """Whether what this address says of its user is taken as true: loopback, and proxies that are named."""
+        """Whether the user header from this address is trusted: loopback, and the named proxies."""
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:
@@ -188,14 +188,14 @@ class Access:
         return ip.is_loopback or any(ip in network for network in self.proxies)
 
     def caller(self, token: Token | None, user: str) -> Caller:
-        """Somebody who showed this token, or whom a trusted proxy calls this user."""
+        """The sender with this token, or this user named by a trusted proxy."""
         operator = self.operator_token is not None and token is self.operator_token
         may_act = not self.apart or operator or user in self.operators
         return Caller(user, may_act, "" if may_act else self.refusal)
 
 
 def checked_user(text: str) -> str:
-    """A user's name, if it is one. Raises ValueError."""
+    """A valid user's name. Raises ValueError."""
     if not 0 < len(text) <= LONGEST_USER or not text.isprintable() or text != text.strip():
         raise ValueError(f"no user: {text!r}")
     return text
@@ -226,7 +226,7 @@ def _named_token(option: str, path: Path | None, variable: str) -> Token | None:
 
 
 def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """What serves TLS with a certificate (its chain after it) and its key. Raises AccessError."""
+    """The TLS context of a certificate (followed by its chain) and its key. Raises AccessError."""
     if cert is None:
         if key is not None:
             raise AccessError(f"--tls-key: found {key} without --tls-cert, expected both or neither")

@@ -1,4 +1,4 @@
-"""Tokens that last: in a file that only its owner can read, or in the environment."""
+"""Persistent tokens: in a file that only its owner can read, or in the environment."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class TokenError(MuonstreamError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a viewer has to know, and where a person finds it ("" when only muonstream has it)."""
+    """A token, and where a person finds it ("" when only muonstream has it)."""
 
     text: str = field(repr=False)
     place: str = ""
 
     def matches(self, given: str) -> bool:
-        """Whether the text is the same, in a time that does not tell how much of it is."""
+        """Whether the text is the same, compared in constant time."""
         return hmac.compare_digest(given.encode(), self.text.encode())
 
     @property
     def cookie(self) -> str:
-        """What a browser keeps instead: always the same for a token, so it outlives a restart, and not the token."""
+        """The browser's cookie, always the same for a token, so that it survives a restart; not the token itself."""
         return hmac.new(self.text.encode(), b"muonstream dashboard", hashlib.sha256).hexdigest()
 
 
@@ -48,7 +48,7 @@ def made_up() -> str:
 
 
 def checked(text: str, name: str) -> str:
-    """The token, if it is one; the message never has it. Raises TokenError."""
+    """A valid token; the error's message never shows it. Raises TokenError."""
     if not SHORTEST <= len(text) <= LONGEST:
         raise TokenError(f"{name}: found a token of {len(text)} characters, expected {SHORTEST} to {LONGEST}")
     if _ALLOWED.fullmatch(text) is None:
@@ -57,7 +57,7 @@ def checked(text: str, name: str) -> str:
 
 
 def token_of_file(path: Path, option: str) -> Token:
-    """The token that a file holds; one that does not exist is made, mode 600, with a new token. Raises TokenError."""
+    """The token of a file; a missing file is created, mode 600, with a new token. Raises TokenError."""
     name = f"{option}: {path}"
     try:
         if not path.exists():
@@ -68,7 +68,7 @@ def token_of_file(path: Path, option: str) -> Token:
 
 
 def _make(path: Path) -> None:
-    """Write a new token: the file is whole as soon as it exists, and one that somebody else made meanwhile stays."""
+    """Write a new token: the file is complete as soon as it exists; one that another process created stays."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:  # mkstemp made it with mode 600

@@ -44,12 +44,12 @@ FAULTS_SHOWN: Final = 40
 
 @lru_cache(maxsize=8)
 def detector_key(detector: Detector) -> str:
-    """A short text that is another one when the detector, and so the set of plots, is another one."""
+    """A short text that differs between detectors, and so between sets of plots."""
     return hashlib.sha256(detector.model_dump_json().encode()).hexdigest()[:16]
 
 
 def numbers(snapshot: Snapshot) -> dict[str, Any]:
-    """The snapshot's numbers as plain JSON types; rates in Hz, times in seconds, None for what is not known."""
+    """The snapshot's numbers as plain JSON types; rates in Hz, times in seconds, None for unknown values."""
     catalogue, account, rates = snapshot.catalogue, snapshot.account, snapshot.rates.spaced()
     newest = _newest_bin(rates)
     seconds = snapshot.recent_seconds
@@ -147,7 +147,7 @@ def _finite(value: float) -> float | None:
 
 
 def _newest_bin(rates: RateSeries) -> int | None:
-    """The newest bin that is whole: the last one is still being filled, unless it is all there is of a stretch."""
+    """The newest complete bin: the last one is still being filled, unless it is the only one of a stretch."""
     n = len(rates.time_s)
     if n < 2 or rates.time_s[-1] - rates.time_s[-2] > 1.5 * rates.width_s:
         return n - 1 if n else None
@@ -155,7 +155,7 @@ def _newest_bin(rates: RateSeries) -> int | None:
 
 
 def _whole_bins(snapshot: Snapshot) -> RateSeries:
-    """The rates, while the run goes on without the bin that is still being filled, whose rate jumps about."""
+    """The rates; during a run without the bin that is still being filled, whose rate fluctuates."""
     rates = snapshot.rates.spaced()
     newest = _newest_bin(rates)
     if snapshot.state == "ended" or newest is None or newest == len(rates.time_s) - 1:
@@ -229,7 +229,7 @@ def _histograms(catalogue: Catalogue, data: Counts) -> dict[str, Counts]:
     out: dict[str, Counts] = {}
     active = catalogue.view(data, "active_cells")
     filled = np.flatnonzero(active.any(axis=0))
-    # one bin more than is filled, so that the curve comes down to zero
+    # one bin beyond the last filled one, so that the curve returns to zero
     shown = min(active.shape[1], (int(filled[-1]) if len(filled) else 7) + 2)
     out["active.n"] = np.arange(1, shown)
     drift = rebinned(catalogue.view(data, "drift_tdc")[:, 1:-1], DRIFT_REBIN)

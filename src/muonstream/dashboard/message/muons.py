@@ -1,4 +1,4 @@
-"""What the page shows of muons: arrays for its plots, numbers, remarks below plots, and muons hit by hit."""
+"""The page's data on muons: arrays for its plots, numbers, remarks below plots, and muons hit by hit."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ FEWEST_EXPECTED: Final = 5.0
 FITTED: Final = {"biased": "residual_biased", "unbiased": "residual_unbiased", "misfit": "misfit"}
 """Entries of the catalogue that a core and a tail are fitted to."""
 BITS: Final = 12
-"""Of the mantissa of curves: more cannot be seen, and would not compress."""
+"""Bits of the mantissa of curves: more would not be visible, and would compress badly."""
 
 
 @dataclass(frozen=True, slots=True)
 class MuonPage:
-    """What a message has of muons: numbers (None without reconstruction), arrays, and remarks by plot and period."""
+    """A message's part on muons: numbers (None without reconstruction), arrays, and remarks by plot and period."""
 
     numbers: dict[str, Any] | None = None
     arrays: Arrays = field(default_factory=dict)
@@ -134,7 +134,7 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Core
             total = float(_inside(catalogue, data, name)[c].sum())
             curve = np.full(len(at), np.nan) if peak is None else peak.counts(at, total)
             out[f"muon.fit_{kind}.{c}"] = _coarse(curve)
-        in_cell = int(chamber.cell_width_mm / 2)  # farther hits are there only because their times are wrong
+        in_cell = int(chamber.cell_width_mm / 2)  # farther hits exist only because their times are wrong
         n = catalogue.view(data, "residual_count")[c].astype(np.float64)
         n[in_cell:] = np.nan
         n[n < FEWEST_HITS] = np.nan
@@ -179,7 +179,7 @@ def _inside(catalogue: Catalogue, data: Counts, name: str) -> Counts:
 
 
 def _coarse(values: Floats) -> Floats:
-    """The values with as many bits of their mantissa as can be seen."""
+    """The values, rounded to the visible bits of their mantissa."""
     mantissa, exponent = np.frexp(values)
     return np.asarray(np.ldexp(np.round(mantissa * (1 << BITS)), exponent - BITS), dtype=np.float64)
 
@@ -212,7 +212,7 @@ def residual_peaks(catalogue: Catalogue, *data: Counts) -> list[dict[str, CoreFi
 
 
 def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, CoreFit | None]) -> dict[str, str]:
-    """What is said below plots, by their names."""
+    """Remarks below plots, by the plots' names."""
     out = {}
     for c in range(len(catalogue.detector.chambers)):
         out[f"muons.residual.{c}"] = "; ".join(
@@ -360,7 +360,7 @@ def _line_json(line: EventLine) -> list[int | str | float]:
 
 
 def telescope_json(detector: Detector) -> list[dict[str, Any]]:
-    """What an event display needs to know of each chamber: its view, and where its cells are in it, in mm."""
+    """Each chamber for the event display: its view, and the places of its cells in it, in mm."""
     out = []
     for chamber in sorted(detector.chambers, key=lambda one: (VIEWS.index(one.view), -one.z_mm)):
         x_mm, z_mm = cell_places_mm(chamber)

@@ -1,4 +1,4 @@
-"""What the page shows beside the histograms: fitted edges of time boxes, and remarks on these and on cells' rates."""
+"""The page's additions to histograms: fitted edges of time boxes, and remarks on these and on cells' rates."""
 
 from __future__ import annotations
 

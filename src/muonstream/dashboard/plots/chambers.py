@@ -38,7 +38,7 @@ Floats = NDArray[np.floating[Any]]
 NOTHING = (0.0, 1.0)
 """What a curve shows until its first message: BokehJS complains of ranges without any data."""
 OVER_SCALE = "#e0218a"
-"""Cells beyond the maps' scale, which a single hot one must not stretch; a colour that the scale does not have."""
+"""The colour, outside the scale, of cells beyond the maps' range, which a single hot cell must not stretch."""
 TIME_STEPS_S = (
     *(1, 2, 5, 10, 15, 30),
     *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
@@ -273,7 +273,7 @@ class Painter:
         )
         y_range = Range1d(start=0.4 - chamber.layers, end=0.6)
         made = self._figure("wire position [mm]", "layer", height=170, y_range=y_range)
-        made.xaxis[0].ticker = BasicTicker(desired_num_ticks=7)  # said, so that the page can have fewer
+        made.xaxis[0].ticker = BasicTicker(desired_num_ticks=7)  # set explicitly, so that the page can have fewer
         made.yaxis[0].ticker = FixedTicker(ticks=[-i for i in range(chamber.layers)])
         made.yaxis[0].formatter = NumeralTickFormatter(format="0")
         made.yaxis[0].major_label_overrides = {-i: str(i) for i in range(chamber.layers)}

@@ -1,4 +1,4 @@
-"""The names of a plot's columns in a CSV file: what each is, of which curve, in which unit."""
+"""The names of a plot's columns in a CSV file: quantity, curve and unit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIXED: Final = {
 }
 """Columns that are the same wherever they are."""
 LEFT_OUT: Final = re.compile(r"label|middle")
-"""Columns that others have the numbers of."""
+"""Columns whose numbers are in other columns."""
 
 
 def column_names(plot: Plot) -> dict[str, str]:
@@ -37,7 +37,7 @@ def column_names(plot: Plot) -> dict[str, str]:
     labels = {entry.glyph.removeprefix("glyph."): entry.label for entry in plot.legend}
     is_map = any(isinstance(renderer.glyph, Rect) for renderer in figure.renderers)
     named = dict(_named([str(name) for name in source.data], x_label, y_label, labels, is_map))
-    # where each row is goes first
+    # the position of each row comes first
     return dict(
         sorted(named.items(), key=lambda item: not re.match(r"cell|layer|wire|channel|x|n$|left|right", item[0]))
     )

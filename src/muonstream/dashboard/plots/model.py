@@ -1,4 +1,4 @@
-"""What a plot of the page is: a Bokeh model, its place, and what fills it."""
+"""A plot of the page: a Bokeh model, its place, and the arrays that fill it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ ReferenceName = Literal["off", "on"]
 def plots_json(
     detector: Detector, tab: TabName, theme: ThemeName, scale: ScaleName, reference: ReferenceName = "off"
 ) -> dict[str, Any]:
-    """All that the page needs to draw the plots of a tab for a detector, as plain JSON types."""
+    """The description of a tab's plots for a detector, as plain JSON types."""
     colors = COLORS[theme]
     bokeh = bokeh_theme(theme)
     made = [replace(plot, height=plot.model.height) for plot in MuonPainter(detector, colors, scale).plots(tab)]

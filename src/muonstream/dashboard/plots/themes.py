@@ -15,7 +15,7 @@ DASHES: Final = ("solid", "dashed", "dotdash", "dotted")
 
 @dataclass(frozen=True, slots=True)
 class Colors:
-    """What the plots are drawn in, as CSS colours; `series` in the order of chambers or layers."""
+    """The plots' CSS colours; `series` in the order of chambers or layers."""
 
     series: tuple[str, ...]
     text: str
