@@ -1,4 +1,4 @@
-"""The histogram catalogue: what a run's integer array holds, and how to read it.
+"""The histogram catalogue: the layout of a run's integer array, and how to read it.
 
 Everything counted in a run is one flat int64 array, laid out by the catalogue of its detector. Two such arrays add up
 to that of both their data, so merging is `+=`, in any order.
@@ -178,7 +178,7 @@ class Catalogue:
         return data[entry.offset : entry.offset + entry.size].reshape(entry.shape)
 
     def cells_of(self, data: Counts, name: str, chamber: int) -> Counts:
-        """What an entry by cell has of a chamber (by index), int64[cells] (a view)."""
+        """A chamber's part (by index) of an entry by cell, int64[cells] (a view)."""
         base = int(self.channel_map.cell_base[chamber])
         return self.view(data, name)[base : base + self.detector.chambers[chamber].cells]
 
@@ -247,7 +247,7 @@ class Catalogue:
             np.add.at(counts, channel_bin, cells)
             return np.arange(bins) * float(COURSE_CHANNEL_WIDTH), counts
 
-        # the very expression of the course, so that the same doubles decide the bin
+        # the same expression as in the course, so that the same doubles decide the bin
         drift_ns = np.arange(DRIFT_FIRST_TDC, DRIFT_LAST_TDC) * 25 / 30 + room.time_offset_ns
         inside = (drift_ns >= 0) & (drift_ns < COURSE_DRIFT_BINS * COURSE_DRIFT_WIDTH_NS)
         drift = np.zeros(COURSE_DRIFT_BINS, dtype=np.int64)

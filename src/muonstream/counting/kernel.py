@@ -72,7 +72,7 @@ NO_PASSAGE: Final = np.int32(2**31 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What some windows add to a run.
+    """The contribution of some windows to a run.
 
     total: int64[size], by the catalogue, of all windows
     slots: keys ``key // 33`` (epoch kept apart by the caller's keys), rising, of at most 10 slots: the newest ones of
@@ -122,8 +122,8 @@ def _fill(
     """First pass over a stretch of a window: counts, active cells, passage times.
 
     Gives how many (block, orbit) pairs were touched by now, listed in `touched`, how many orbits with a passage there
-    are, listed in `passed`, and how many scintillator words there were. Unsigned throughout: numba need not ask whether
-    an index is negative.
+    are, listed in `passed`, and how many scintillator words there were. Unsigned throughout, so that numba needs no
+    wrap-around check for negative indices.
 
     cells: codes below are cells', in blocks of 64; a block has its orbits side by side in `active`, a cell its bit
     """
@@ -199,7 +199,7 @@ def _accumulate(
     packed = occupied.view(np.uint64)
     k = 0
     while k < len(keys):
-        # views of one lump's histograms are made once: making one costs as much as some dozens of words
+        # views of one slot row's histograms are made once: making one costs as much as dozens of words
         this_lump = lump[k]
         data = out[this_lump]
         counts = data[offsets[0] : offsets[1]]

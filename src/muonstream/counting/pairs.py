@@ -1,4 +1,4 @@
-"""Pairs of hits close in time, in one cell or in neighbouring ones: what tells of afterpulses and crosstalk.
+"""Pairs of hits close in time, in one cell or in neighbouring ones, which reveal afterpulses and crosstalk.
 
 All pairs of hits of an orbit count, so that the order of words does not matter, and no pair reaches into another orbit.
 Where there are many words a part of the orbits is enough, chosen by their numbers and by the words of their window.
@@ -32,13 +32,13 @@ from muonstream.words import (
 )
 
 ALL_BELOW_WORDS: Final = 1024
-"""Windows of at most so many words are looked at whole; of others one orbit in 2, 4, 8, ..."""
+"""Windows of at most this many words are used whole; of others one orbit in 2, 4, 8, ..."""
 WINDOW_STEP: Final = 16
 """Up to this step whole windows are left out: their words need not even be read. Above, orbits of the window too."""
 AFTERPULSE_TDC: Final = 720
-"""A hit at most so long after another of its cell, 600 ns, is taken for an afterpulse."""
+"""A hit at most this long after another of its cell, 600 ns, counts as an afterpulse."""
 CROSSTALK_TDC: Final = 12
-"""Hits of neighbours at most so far apart, 10 ns, are taken for one signal."""
+"""Hits of neighbours at most this far apart, 10 ns, count as one signal."""
 MOST_IN_CELL: Final = 64
 """Hits of a cell in one orbit that are compared, a rate of 720 kHz: with more, all of them are given up, whichever came
 first, so that the order of words does not matter."""
@@ -48,7 +48,7 @@ NEIGHBOURS: Final = 2
 
 @compiled
 def _step(n_words: int) -> int:
-    """One orbit in so many is looked at, a power of two."""
+    """One orbit in this many is used, a power of two."""
     step = 1
     while step * ALL_BELOW_WORDS < n_words and step < WINDOW_STEP * WINDOW_ORBITS:
         step *= 2
@@ -155,7 +155,7 @@ def _pairs(
         beside = data[at_next:at_orbits].reshape(NEIGHBOURS, len(neighbours))
         given_up = data[at_orbits + 1 : at_orbits + 1 + chambers]
         data[at_orbits] += WINDOW_ORBITS // orbit_step
-        # hits of the chosen orbits, as a list an orbit; without branches that could not be foreseen
+        # hits of the chosen orbits, as a list for each orbit; without unpredictable branches
         other = np.uint64(orbit_step - 1) << orbit_shift
         n, n_orbits = np.uint64(0), np.uint64(0)
         for s in range(firsts[k], firsts[k + 1]):

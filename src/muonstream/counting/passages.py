@@ -22,7 +22,7 @@ from muonstream.words import (
 )
 
 CHOSEN_WORDS: Final = 1024
-"""So many words are chosen before their drift times are counted."""
+"""Number of words chosen before their drift times are counted."""
 NEAR_BITS: Final = WINDOW_ORBIT_BITS - 6
 """A window's orbits in 64 groups of successive ones, which fit a uint64 as bits."""
 
@@ -55,7 +55,7 @@ def choose(words: Any, first: int, n_words: int, crossed: Any, near: Any, chosen
 
 @inlined
 def _choose_singly(words: Any, first: Any, end: Any, crossed: Any, chosen: Any, n_chosen: Any) -> Any:
-    """The same without branching: which words they are, nothing foretells."""
+    """As `choose`, but without branches, since which words are chosen cannot be predicted."""
     for i in range(first, end):
         word = words[i]
         chosen[n_chosen] = word

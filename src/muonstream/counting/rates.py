@@ -19,7 +19,7 @@ from muonstream.words import ORBIT_MASK, ORBIT_SECONDS, WINDOW_ORBIT_BITS, WINDO
 BIN_WINDOWS: Final = 11
 """A rate bin is 11 windows, 1.0037 s, until the run is long; three bins are a slot."""
 MAX_BINS: Final = 4096
-"""Past so many bins, pairs are merged, so that memory stays bounded in a run of months."""
+"""Beyond this many bins, pairs are merged, so that memory stays bounded in a run of months."""
 MOST_EPOCHS: Final = MAX_BINS // 2
 """Past so many epochs, each a counter reset, a bin holds several of them."""
 NEWEST_EPOCHS: Final = 64
@@ -146,7 +146,7 @@ class RateBins:
         return other
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain numbers and arrays, for `restore`."""
+        """The state as plain numbers and arrays, for `restore`."""
         return {
             "windows_per_bin": self.windows_per_bin,
             "epochs_per_bin": self.epochs_per_bin,
@@ -323,7 +323,7 @@ class RateBins:
         return [(int(last[i]), int(first[i])) for i in np.flatnonzero(gaps.between)]
 
     def gap_count(self) -> int:
-        """How many gaps, those inside merged bins too."""
+        """The number of gaps, including those inside merged bins."""
         if not len(self.begins):
             return 0
         pauses, gaps = self._decided()

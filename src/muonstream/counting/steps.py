@@ -20,7 +20,7 @@ from muonstream.words import WINDOW_SECONDS
 STEP_S: Final = SLOT_WINDOWS * WINDOW_SECONDS
 """A step is the 33 windows of a slot, 3.01 s, aligned to the orbit counter; one without any word is left out."""
 STEPS_AT_ONCE: Final = 32
-"""A kernel is given at most so many steps at once, so that their counts need little memory."""
+"""The most steps given to a kernel at once, so that their counts need little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Steps:
         self._complete: deque[Step] = deque()
 
     def add(self, contribution: Contribution) -> None:
-        """Count what some windows add, of any number of steps."""
+        """Add the contribution of some windows, of any number of steps."""
         if not len(contribution.slots):
             return
         for number, counts in zip(contribution.slots.tolist(), contribution.recent, strict=True):
@@ -80,7 +80,7 @@ class Steps:
             self._close(int(contribution.slots[-1]))
 
     def lose(self, key: int, late: int, stray: int) -> None:
-        """So many words of the run were late or stray when the window of this key closed; keys rise."""
+        """Note how many words of the run were late or stray when the window of this key closed; keys rise."""
         self._lost.append((key // SLOT_WINDOWS, late, stray))
 
     def close(self, key: int) -> None:
@@ -124,7 +124,7 @@ class Steps:
         self._rows = [(keys[end:], rows[end:])] if end < len(keys) else []
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain numbers and arrays, for `restore`."""
+        """The state as plain numbers and arrays, for `restore`."""
         numbers = sorted(self._open)
         keys = [keys for keys, _ in self._rows]
         rows = [rows for _, rows in self._rows]

@@ -1,4 +1,4 @@
-"""The kernel's second part: what a window's bit sets of active cells add to the histograms, compiled."""
+"""The kernel's second part, compiled: from a window's bit sets of active cells to the histograms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW_ORBITS: Final = 32
 
 _EVEN_BYTES: Final = np.uint64(0x00FF00FF00FF00FF)
 _TOP_OF_PAIRS: Final = np.uint64(0x0001000100010001)
-"""A product with this has the sum of the four 16-bit numbers on top."""
+"""A product with this has the sum of the four 16-bit numbers in its highest bits."""
 
 
 @inlined
@@ -125,7 +125,7 @@ def ends(packed: Any, first_orbit: int, row: Any) -> None:
         low += 1
     while high > low and packed[high] == 0:
         high -= 1
-    # a window without hits or passages, only ancillary words, tells no time
+    # a window with only ancillary words gives no time
     row[ROW_FIRST_ORBIT] = row[ROW_LAST_ORBIT] = -1
     if packed[low]:
         row[ROW_FIRST_ORBIT] = first_orbit + 8 * low + (trailing_zeros(packed[low]) >> 3)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which must not come while words are on their way from one place to the next."""
+"""Holding back Ctrl-C and SIGTERM while words pass from one part to the next."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Signals that would end a run wait until the end of the context, and then do what they would have done.
-
-    Else words that the builder has given out and no kernel has yet got would be counted nowhere. Threads other than the
-    main one are never interrupted; there it does nothing.
+    """Signals that would end a run wait until the end of the context, and then take effect. Otherwise words that the
+    builder has given out and no kernel has received would be counted nowhere. Threads other than the main one are never
+    interrupted; there it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

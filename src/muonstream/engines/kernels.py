@@ -1,4 +1,4 @@
-"""A kernel on several threads: frames in, what they add out, in the order of the frames."""
+"""A kernel on several threads: frames in, their contributions out, in the order of the frames."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from muonstream.run.engine_times import Stopwatch
 PIECE_WORDS: Final = 1 << 19
 """Frames are cut into pieces of about this many words, so that all threads end together."""
 PIECES_AHEAD: Final = 4
-"""So many pieces for each thread may wait before the caller helps with them, and brings no more meanwhile."""
+"""Number of batches for each thread that may wait before the caller counts some itself instead of adding more."""
 
 
 class Analysis(Protocol):
-    """A kernel: whole windows in, what they add out; newest: the newest key of the batch that they are a part of."""
+    """A kernel: whole windows in, their contribution out; newest: the newest key of the batch they are from."""
 
     def __call__(self, frames: Frames | ScatteredFrames, newest: int | None = None) -> Contribution: ...
 
@@ -32,16 +32,16 @@ class _Piece:
     here: Contribution | None = None
 
     def done(self) -> bool:
-        """Whether somebody has counted it."""
+        """Whether a thread has counted it."""
         return self.here is not None or (self.elsewhere.done() and not self.elsewhere.cancelled())
 
     def contribution(self) -> Contribution:
-        """What it adds; waits for the thread that counts it."""
+        """Its contribution; waits for the thread that counts it."""
         return self.elsewhere.result() if self.here is None else self.here
 
 
 def _timed(analyse: Analysis, stopwatch: Stopwatch) -> Analysis:
-    """The same kernel, whose time a stopwatch takes."""
+    """The kernel, timed by a stopwatch."""
 
     def timed(frames: Frames | ScatteredFrames, newest: int | None = None) -> Contribution:
         with stopwatch.kernel():
@@ -73,9 +73,8 @@ class Kernels:
             self._pool.shutdown()
 
     def count(self, frames: Frames | ScatteredFrames) -> Iterator[Contribution]:
-        """Take frames, and give what those that are counted by now add, of these or of earlier ones.
-
-        The caller takes all of it before it goes on.
+        """Take frames, and give the contributions finished by now, of these or of earlier ones. The caller must take
+        all of them before it continues.
         """
         if self._pool is None:
             yield self.analyse(frames)
@@ -86,11 +85,11 @@ class Kernels:
         yield from self._finished(self._most)
 
     def settle(self) -> Iterator[Contribution]:
-        """Count all that waits, and give what is left."""
+        """Count everything that waits, and give the remaining contributions."""
         yield from self._finished(0)
 
     def _finished(self, most: int) -> Iterator[Contribution]:
-        """What is counted by now, from the oldest on; with more than so many pieces left, help."""
+        """The contributions finished by now, from the oldest on; helps if too many batches are left."""
         pieces = self._pieces
         while pieces and (pieces[0].done() or len(pieces) > most):
             if not pieces[0].done():
@@ -99,7 +98,7 @@ class Kernels:
                 yield pieces.popleft().contribution()
 
     def _help(self) -> None:
-        """Count the oldest piece that no thread has taken; if there is none, wait for the oldest of all."""
+        """Count the oldest batch that no thread has taken; if there is none, wait for the oldest of all."""
         for piece in self._pieces:
             if piece.here is None and piece.elsewhere.cancel():
                 piece.here = self.analyse(piece.frames, piece.newest)

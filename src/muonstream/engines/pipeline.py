@@ -96,7 +96,7 @@ class Pipeline:
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.timeline = None if timeline is None else timeline(self.catalogue)
         self.board: Remembered | None = None
-        """What else is kept and restored with the run's state."""
+        """Further states that are kept and restored with the run's."""
         self.steps = Steps(self.catalogue)
         every_slot = self.timeline is not None
         self.builder = builder or FrameBuilder(detector.boards)
@@ -104,7 +104,7 @@ class Pipeline:
         self.reconstruction: Reconstruction | None = None
         analyse: Analysis = Accumulator(self.catalogue, pairs=pairs, every_slot=every_slot)
         if reconstruct:
-            # imported only where it is wanted: it takes a twentieth of the time to start
+            # imported only where it is needed: it takes a twentieth of the time to start
             from muonstream.muons.reconstruction import Reconstruction
 
             analyse = self.reconstruction = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
@@ -117,16 +117,16 @@ class Pipeline:
         self.malformed = 0
         self.faults: deque[str] = deque(maxlen=FAULTS_KEPT)
         self.remarks: deque[str] = deque(maxlen=REMARKS_KEPT)
-        """What sources reported of their inputs, a line each; shown before the faults."""
+        """Reports of sources on their inputs, a line each; shown before the faults."""
         self.inputs: dict[str, InputReport] = {}
         """The newest report of each input, by name."""
         self.elsewhere = GatewayLosses()
         self.notes: tuple[str, ...] = ()
-        """What readers say of their source, a line each; shown before the faults."""
+        """Notes of readers on their source, a line each; shown before the faults."""
         self.lag_messages: int | None = None
         self.restarts = 0
         self.engine: tuple[tuple[str, str], ...] = ()
-        """What an engine says of itself: names and values."""
+        """An engine's description of itself: names and values."""
         self._waiting: list[Frames] = []
         self._waiting_words = 0
         self._framed_words = 0
@@ -168,7 +168,7 @@ class Pipeline:
 
     @held_back()
     def take(self, frames: Frames, elsewhere: GatewayLosses | None = None) -> None:
-        """Take frames that were built elsewhere, each once; elsewhere: what was left out of them, so far in the run."""
+        """Take frames that were built elsewhere, each once; elsewhere: words left out of them, so far in the run."""
         self.stopwatch.came()
         self._framed_words += len(frames.words)
         if elsewhere is not None:
@@ -184,7 +184,7 @@ class Pipeline:
             self._add(contribution)
 
     def disordered(self) -> None:
-        """Frames do not come in order: `close` will say up to where they are complete."""
+        """Frames do not come in order: `close` will tell how far they are complete."""
         self.steps.in_order = False
         if self.intervals is not None:
             self.intervals.in_order = False
@@ -203,7 +203,7 @@ class Pipeline:
         self.faults.extend(faults)
 
     def account_for(self, block: Block) -> None:
-        """Take what a block says beside its words: malformed rows, notes, and the report of its input."""
+        """Take a block's reports: malformed rows, notes, and the state of its input."""
         if block.malformed or block.faults:
             self.count_malformed(block.malformed, block.faults)
         self.remarks.extend(block.notes)
@@ -214,7 +214,7 @@ class Pipeline:
         if not len(frames):
             return
         if len(frames.words) >= BATCH_WORDS // 4:
-            # enough for itself: joining would copy it
+            # large enough on its own: joining would copy it
             self._dispatch()
             self._hand_over(frames)
             return
@@ -224,7 +224,7 @@ class Pipeline:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Hand what waits to the kernels."""
+        """Pass waiting frames to the kernels."""
         if self._waiting:
             frames = self.stopwatch.during("building", Frames.join, self._waiting)
             self._waiting, self._waiting_words = [], 0
@@ -280,7 +280,7 @@ class Pipeline:
             self.timeline.finish()
 
     def intake(self) -> Intake:
-        """What has come in, and what of it the kernels have not seen."""
+        """The words received, and those that the kernels have not seen."""
         counts, far = self.builder.counts, self.elsewhere
         malformed = self.malformed + far.malformed
         damaged = any(report.broken for report in self.inputs.values())
@@ -302,7 +302,7 @@ class Pipeline:
 
     @held_back()
     def state(self) -> StateDict:
-        """All that determines the run's results, at this moment, for `restore`."""
+        """Everything that determines the run's results at this moment, for `restore`."""
         self.settle()
         with self.stopwatch.phase("saving"):
             return {
@@ -323,7 +323,7 @@ class Pipeline:
             }
 
     def restore(self, state: StateDict) -> None:
-        """Go on from a state, as one restart more.
+        """Resume from a state, which counts as one more restart.
 
         Raises CheckpointError when it is of another detector, other histograms, or intervals of another length.
         """

@@ -26,19 +26,19 @@ IDLE_WINDOWS: Final = 50
 """Ask the broker whether a partition is drained only once another partition leads it by this many windows. The builder
 applies its own, larger, idle limit."""
 HELD_HIGH: Final = 4 << 20
-"""With so many words held, partitions that run ahead are not read."""
+"""With this many words held, partitions that run ahead are paused."""
 HELD_LOW: Final = 2 << 20
 AHEAD_WINDOWS: Final = 16
 STUCK_S: Final = 5.0
-"""When nothing has come for so long, all are read: what a partition still has may be nothing for us."""
+"""When nothing has come for this long, all partitions are read: the others may hold no messages of the run."""
 ORDER_WINDOWS: Final = 2
 
 
 class TopicEngine:
     """Takes one run of a topic. The pipeline's sources are the partitions.
 
-    With a store, what was taken and what came of it are written in one transaction, so that after the end of the
-    process, however it comes, another engine goes on from there and nothing is counted twice or lost.
+    With a store, positions and results are written in one transaction, so that after any end of the process another
+    engine resumes from there and nothing is counted twice or lost.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class TopicEngine:
         self._named = bool(pipeline.monitor.run)
 
     def restore(self, saved: Saved) -> None:
-        """Go on from what was stored, before `begin`. Raises StoreError when it does not fit."""
+        """Resume from the stored state, before `begin`. Raises StoreError when it does not fit."""
         try:
             self.pipeline.restore(saved.state)
         except CheckpointError as error:
             raise StoreError(f"run {saved.run!r} in the store: {error}") from None
-        self._named = bool(self.pipeline.monitor.run)  # results that were sent under it are known by it
+        self._named = bool(self.pipeline.monitor.run)  # results that were sent under this name are identified by it
         kept, deliveries = saved.reader, self.deliveries
         deliveries.tally.restore(kept["tally"])
         deliveries.run = Run(**kept["run"]) if kept["run"] else None
@@ -138,7 +138,7 @@ class TopicEngine:
         """Take messages until the run is over or `stop` is set, and give the final snapshot.
 
         publish: gets a snapshot each interval_s by the clock, and the last
-        Raises SourceError, KafkaAccessError or StoreError; what was done until then is stored and published.
+        Raises SourceError, KafkaAccessError or StoreError; the results until then are stored and published.
         """
         due, store_due = self._clock(), self._clock() + store_every_s
         whole = False
@@ -159,7 +159,7 @@ class TopicEngine:
         finally:
             ended = self.over
             if whole and not ended and self._dirty:
-                self.save()  # what is held belongs to the run that goes on
+                self.save()  # held words belong to the run that continues
             self.pipeline.finish()
             if whole and ended:
                 self.save(ended=True)
@@ -200,7 +200,7 @@ class TopicEngine:
             pipeline.take(self.deliveries.joined())
 
     def _count(self) -> None:
-        """Count what the deliveries have collected, but for frames."""
+        """Count the deliveries' findings, except frames."""
         deliveries, pipeline = self.deliveries, self.pipeline
         if self._decided and deliveries.run is not None and not self._named:
             self._named = True
@@ -226,7 +226,7 @@ class TopicEngine:
 
     @property
     def _decided(self) -> bool:
-        """Whether it is certain which run is taken: one asked for by its number has a name when it has begun."""
+        """Whether the run is decided: one asked for by number has a name once it has begun."""
         run = self.deliveries.run
         return run is not None and (bool(run.name) or any(part.begun for part in self.deliveries.parts.values()))
 
@@ -236,7 +236,7 @@ class TopicEngine:
             self.pipeline.push(np.concatenate(words), partition)
 
     def _close_intervals(self) -> None:
-        """Frames of several partitions do not come in order: say up to where they are complete."""
+        """Tell how far frames are complete, since those of several partitions do not come in order."""
         parts = self.deliveries.parts
         keys = [part.key for part in parts.values()]
         behind = [part.key for p, part in parts.items() if not part.ended and not self.reader.caught_up(p)]
@@ -250,7 +250,7 @@ class TopicEngine:
             pipeline.close(complete)
 
     def _hold_back(self) -> None:
-        """Stop reading partitions that run ahead while too much is held; those that hold it back are read."""
+        """Back-pressure: pause partitions that run ahead while too many words are held, and read the others."""
         reader, builder = self.reader, self.pipeline.builder
         held = builder.held_words
         if held < HELD_LOW or self._clock() - self._read_at > STUCK_S:
@@ -285,7 +285,7 @@ class TopicEngine:
         self._dirty = False
 
     def _saved(self, ended: bool) -> Saved:
-        """The run as it is to be stored."""
+        """The run's state for the store."""
         deliveries = self.deliveries
         parts = deliveries.parts
         positions = {}
@@ -308,5 +308,5 @@ class TopicEngine:
 
 
 def stored_name(run: Run | None) -> str:
-    """What a run is called in the store."""
+    """The name of a run in the store."""
     return "" if run is None else f"{run.number} {run.name}".rstrip()

@@ -1,1 +1,1 @@
-"""Files in, a run out: what `muonstream process` and Python programs share, and what programs import."""
+"""From files to a run: shared by `muonstream process` and Python programs, which import it."""

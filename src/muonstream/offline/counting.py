@@ -50,7 +50,7 @@ class CountOptions:
 
 
 def check_there(files: Sequence[str]) -> None:
-    """Raise SourceError for those that are not there, or if all are empty, before any is read."""
+    """Raise SourceError for missing files, or if all are empty, before any is read."""
     missing = [file for file in files if is_local(file) and _missing(file)]
     if missing:
         raise SourceError("\n".join(f"{file}: no such file" for file in missing))
@@ -63,7 +63,7 @@ def _missing(file: str) -> bool:
         os.stat(file)
     except FileNotFoundError:
         return True
-    except OSError:  # what else is wrong with it is said when it is opened
+    except OSError:  # any other error is reported when it is opened
         pass
     return False
 
@@ -156,7 +156,7 @@ def count_files(
 
 
 def _pipeline(run: InputRun, options: CountOptions, detector: Detector) -> Pipeline:
-    # without verdicts nothing that only they need is counted, or even loaded
+    # without verdicts, counts that only they need are left out, and their code is not loaded
     timeline = None
     if options.verdicts:
         from muonstream.verdicts.timeline import Timeline

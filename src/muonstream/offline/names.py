@@ -1,4 +1,4 @@
-"""What programs name: files, detectors and formats, as paths, texts or objects."""
+"""Arguments of programs: files, detectors and formats, as paths, texts or objects."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def format_named(name: str | None) -> str | None:
 
 
 def notice(line: str) -> None:
-    """Say something of how files are taken, where programs look for such lines."""
+    """Log how files are combined into runs."""
     LOGGER.warning(line)

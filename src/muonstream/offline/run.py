@@ -1,4 +1,4 @@
-"""A run that was counted, as Python programs have it: from files, a summary, or a snapshot."""
+"""A counted run for Python programs: from files, a summary, or a snapshot."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 ZIP_MAGIC: Final = b"PK\x03\x04"
 BEGINNING_BYTES: Final = 64
-"""How much of a file tells whether it may be a summary or a snapshot."""
+"""Number of bytes that show whether a file may be a summary or a snapshot."""
 
 
 class RunError(MuonstreamError):
-    """A file without a run, or a run without what was asked for: one line."""
+    """A file without a run, or a run without the requested part: one line."""
 
 
 class Reading(TypedDict, total=False):
@@ -96,7 +96,7 @@ class Run:
     ) -> None:
         """Programs get theirs from `analyse` or `open`. source: the name of the file that holds the run."""
         self.summary = summary
-        """Everything counted, as plain JSON types: what `muonstream process --summary` writes."""
+        """All counts, as plain JSON types: what `muonstream process --summary` writes."""
         self.runs = tuple(runs)
         """The runs of which this one is the sum, each by itself; one alone is its own sum."""
         self._snapshot = snapshot
@@ -105,12 +105,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What the run is called."""
+        """The name of the run."""
         return str(self.summary["run"])
 
     @cached_property
     def account(self) -> Account:
-        """Each word that came in, and what became of it: the parts add up to `words`."""
+        """The words received, by what became of them: the parts add up to `words`."""
         return Account(**{name: n for name, n in self.summary["account"].items() if name != "balanced"})
 
     @property
@@ -165,12 +165,12 @@ class Run:
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        """What of the run may be used, as people flagged it; only an archived run has any."""
+        """People's flags on which data may be used; only an archived run has any."""
         return self._people.flags
 
     @property
     def comments(self) -> tuple[Comment, ...]:
-        """What people wrote of the run; only an archived run has any."""
+        """People's comments on the run; only an archived run has any."""
         return self._people.comments
 
     def archive(self, folder: str | os.PathLike[str], *, number: int = 0) -> Path:
