@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from muonstream.detector.level import Level
-from muonstream.detector.model import Detector, DetectorError, Thresholds, parse
+from muonstream.detector.model import Detector, DetectorError, parse
+from muonstream.detector.thresholds import Thresholds
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import ByteAccount, InputReport
 from muonstream.run.account import Account

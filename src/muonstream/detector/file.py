@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 
-from muonstream.detector.model import BoardChannel, Chamber, Detector, Thresholds
+from muonstream.detector.model import BoardChannel, Chamber, Detector
+from muonstream.detector.thresholds import Thresholds
 
 
 def source_text(name: str) -> str:

@@ -10,79 +10,29 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_serializer, model_validator
 
 from muonstream.detector.channels import ChannelMap, build_channel_map
+from muonstream.detector.fields import Board, Channel, Label, Length, Position, Table, number, whole
 from muonstream.detector.guidance import guidance_table
 from muonstream.detector.known import Known, known_table
 from muonstream.detector.relation import DriftRelation, correction_faults, relation_table
+from muonstream.detector.thresholds import Thresholds
 from muonstream.detector.toml_text import table_of
 from muonstream.errors import MuonstreamError, shown
-from muonstream.words import CHANNEL_MASK, FPGA_MASK
+from muonstream.words import CHANNEL_MASK
 
 MOST_CHAMBERS: Final = 128
-
-
-# Validators of our own rather than pydantic's bounds, so that a fault can say what is allowed, both ends of it; and
-# none takes true for 1 or "3" for 3.
-def _whole(low: int, high: int) -> BeforeValidator:
-    def check(value: object) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return value
-        kind = "" if isinstance(value, int) and not isinstance(value, bool) else "whole numbers "
-        raise ValueError(f"found {shown(value)}, allowed {kind}{low} to {high}")
-
-    return BeforeValidator(check)
-
-
-def _number(low: float, high: float, *, above: bool = False) -> BeforeValidator:
-    def check(value: object) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and low <= value <= high and not (above and value == low):  # type: ignore[operator]
-            return float(value)  # type: ignore[arg-type]
-        kind = "" if is_number else "numbers "
-        wanted = f"more than {low:g}, up to {high:g}" if above else f"{low:g} to {high:g}"
-        raise ValueError(f"found {shown(value)}, allowed {kind}{wanted}")
-
-    return BeforeValidator(check)
-
-
-def _label(value: object) -> str:
-    if isinstance(value, str) and 1 <= len(value) <= 60 and value.isprintable():
-        return value
-    raise ValueError(f"found {shown(value)}, expected text of 1 to 60 printable characters")
-
-
-def _limits(value: object) -> tuple[float, float]:
-    if isinstance(value, list | tuple) and len(value) == 2:
-        low, high = value
-        if all(isinstance(x, int | float) and not isinstance(x, bool) for x in value) and 0 < low <= high < 1e9:
-            return float(low), float(high)
-    raise ValueError(f"found {shown(value)}, expected two numbers above 0, the second not below the first")
-
-
-Board = Annotated[int, _whole(0, FPGA_MASK)]
-Channel = Annotated[int, _whole(0, CHANNEL_MASK)]
-Label = Annotated[str, BeforeValidator(_label)]
-Length = Annotated[float, _number(0, 1e5, above=True)]
-Position = Annotated[float, _number(-1e6, 1e6)]
-
-
-Limits = Annotated[tuple[float, float], BeforeValidator(_limits)]
 
 
 class DetectorError(MuonstreamError, ValueError):
     """A detector file that cannot be used: one line a fault, each with file, key, what was found, what is allowed."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Model = TypeVar("Model", bound=Table)
 
 
-Model = TypeVar("Model", bound=_Table)
-
-
-class BoardChannel(_Table):
+class BoardChannel(Table):
     """One channel of one board."""
 
     board: Board
@@ -92,40 +42,40 @@ class BoardChannel(_Table):
     name: str = ""
 
 
-class Chamber(_Table):
+class Chamber(Table):
     """One drift-tube chamber (a superlayer): layers of cells, and where it stands."""
 
-    number: Annotated[int, _whole(1, 999)]
+    number: Annotated[int, whole(1, 999)]
     """What the chamber is called in summaries and results, from 1."""
     name: Label
     board: Board
     """The board that reads it, 0 to 7."""
     first_channel: Channel
     """Its first channel; cell n is channel first_channel + n."""
-    layers: Annotated[int, _whole(1, 64)] = 4
-    cells_per_layer: Annotated[int, _whole(1, 512)] = 16
-    layer_of_channel: tuple[Annotated[int, _whole(0, 63)], ...]
+    layers: Annotated[int, whole(1, 64)] = 4
+    cells_per_layer: Annotated[int, whole(1, 512)] = 16
+    layer_of_channel: tuple[Annotated[int, whole(0, 63)], ...]
     """Layer from the top (0) of channels n % layers = 0, 1, ...: a permutation of the layers."""
     layer_shift_mm: tuple[Position, ...]
     """Shift of each layer's wires along x, from the top layer on."""
     cell_width_mm: Length = 42.0
     cell_height_mm: Length = 13.0
-    time_offset_ns: Annotated[float, _number(-250, 250)] = 0.0
+    time_offset_ns: Annotated[float, number(-250, 250)] = 0.0
     """Added to hit time less passage time to give the drift time."""
-    drift_velocity_um_per_ns: Annotated[float, _number(0, 1000, above=True)] = 53.8
-    t_max_ns: Annotated[float, _number(0, 1000, above=True)] = 390.0
+    drift_velocity_um_per_ns: Annotated[float, number(0, 1000, above=True)] = 53.8
+    t_max_ns: Annotated[float, number(0, 1000, above=True)] = 390.0
     """Longest drift time, half a cell's width."""
     x_mm: Position = 0.0
     """Alignment: where the chamber's middle is along the coordinate it measures."""
     z_mm: Position
     """Height of the chamber's floor."""
-    rotation_deg: Annotated[float, _number(-360, 360)] = 0.0
+    rotation_deg: Annotated[float, number(-360, 360)] = 0.0
     """Rotation about the vertical; chambers of the same rotation measure the same view."""
-    tilt_deg: Annotated[float, _number(-45, 45)] = 0.0
+    tilt_deg: Annotated[float, number(-45, 45)] = 0.0
     """Alignment: rotation about the wires; a track has that much less of an angle in the chamber's frame."""
     dead_cells: tuple[Channel, ...] = ()
     """Cells known to be dead, by channel less first_channel."""
-    cell_time_offset_ns: tuple[Annotated[float, _number(-100, 100)], ...] = ()
+    cell_time_offset_ns: tuple[Annotated[float, number(-100, 100)], ...] = ()
     """Added to the hit times of each cell, beside the chamber's; none for 0 in all."""
     drift: Annotated[DriftRelation | None, BeforeValidator(relation_table)] = None
     """What is added to velocity times drift time; None for a straight relation."""
@@ -187,74 +137,7 @@ class Chamber(_Table):
         yield from correction_faults(self.cells, self.cell_time_offset_ns, self.drift, velocity)
 
 
-class Thresholds(_Table):
-    """Limits of verdicts. Pairs are the values above which a verdict is Medium and Bad."""
-
-    missing_cell: Limits = (0.8, 0.95)
-    """Share of the expected hits that a cell lacks; expected is the median of its chamber's cells."""
-    noisy_cell_hz: Limits = (200.0, 500.0)
-    """Noise of a cell: hits in orbits without a passage time."""
-    noisy_cell_factor: Limits = (5.0, 10.0)
-    """Noise of a cell over the median of its chamber's cells."""
-    changed_cell_factor: Limits = (3.0, 5.0)
-    """Noise of a cell over what it was in the reference, or before."""
-    dead_cells: Limits = (0.01, 0.1)
-    """Share of a chamber's cells that are dead, known ones apart."""
-    dead_row: Annotated[int, _whole(2, 512)] = 7
-    """So many dead cells side by side in a layer are Bad."""
-    noise_change: Limits = (0.3, 0.6)
-    """Relative change of a chamber's noise against the reference, or what was before."""
-    scintillator_change: Limits = (0.3, 0.6)
-    """The same of the scintillator's rate."""
-    active_cells_change: Limits = (0.1, 0.25)
-    """The same of the mean number of active cells in orbits that have any."""
-    occupancy_distance: Limits = (0.05, 0.1)
-    """Kolmogorov's distance between a chamber's hits by cell and the reference's."""
-    t0_shift_ns: Limits = (2.0, 4.0)
-    """Where a chamber's time box begins, from 0."""
-    velocity_change: Limits = (0.006, 0.018)
-    """Relative difference between the drift velocity that the time box's width implies and the file's."""
-    board_step_ns: Limits = (8.0, 12.5)
-    """Difference between the times of two boards; a bunch crossing is 25 ns."""
-    afterpulses: Limits = (0.08, 0.15)
-    """Share of a chamber's hits that are followed by another of their cell within 600 ns, beyond chance."""
-    afterpulsing_cell: Limits = (0.15, 0.3)
-    """The same of one cell."""
-    crosstalk: Limits = (0.1, 0.25)
-    """Share of the quieter of two neighbouring cells' hits that come with one of the other, beyond pairs alike."""
-    segment_rate_change: Limits = (0.3, 0.6)
-    """Relative change of a chamber's segments against the reference, or what was before, when muons are looked for."""
-    missing_segments: Limits = (0.2, 0.4)
-    """Share of the lines that cross a chamber, by the others' segments, without a segment of its own."""
-    missing_hits_layer: Limits = (0.15, 0.4)
-    """Share of segments that cross a layer, by the other layers' hits, without a hit there."""
-    missing_hits_cell: Limits = (0.5, 0.8)
-    """The same of a cell."""
-    residual_mean_mm: Limits = (0.15, 0.3)
-    """How far a layer is from where the other layers' hits put it, on average."""
-    residual_width_mm: Limits = (0.7, 0.9)
-    """Error of one hit: the width of the core of what hits are from straight tracks."""
-    xt_residual_mm: Limits = (0.06, 0.12)
-    """Mean residual of hits at some distance from their wires; some 7 % of what the x-t relation is off by there."""
-    wrong_hits: Limits = (0.35, 0.6)
-    """Share of segments with a hit that is not the track's."""
-    missing_rate: Limits = (0.6, 0.8)
-    """Share of the other chambers' hits in a typical cell that a chamber lacks."""
-    lost_words: Limits = (0.001, 0.01)
-    """Share of words late, stray or malformed."""
-    unmapped_words: Limits = (0.01, 0.1)
-    """Share of words of channels that the detector file does not know."""
-    gaps: Limits = (0.1, 0.3)
-    """Part of the data time without words, beyond what is usual in the run."""
-    stalled_s: Limits = (5.0, 10.0)
-    """Time without any new words."""
-    min_hits: Annotated[int, _whole(10, 1_000_000)] = 100
-    """Hits that are expected of a median cell before any cell is judged."""
-    significance: Annotated[float, _number(1, 20)] = 5.0
-    """Standard deviations by which a change must stand out before it counts."""
-
-
-class Detector(_Table):
+class Detector(Table):
     """A telescope: its chambers, scintillators and triggers."""
 
     name: Label
@@ -335,7 +218,7 @@ class Detector(_Table):
                 if not isinstance(found, tuple) or index >= len(found):
                     return False
                 found = found[index]
-            elif isinstance(found, _Table) and part in type(found).model_fields:
+            elif isinstance(found, Table) and part in type(found).model_fields:
                 found = getattr(found, part)
             else:
                 return False
@@ -431,7 +314,7 @@ def _reworded(fault: Any) -> list[str]:
 
 
 def _allowed_keys(loc: tuple[int | str, ...]) -> str:
-    tables: dict[str, type[_Table]] = {
+    tables: dict[str, type[Table]] = {
         "chambers": Chamber,
         "scintillators": BoardChannel,
         "triggers": BoardChannel,

@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from muonstream.errors import MuonstreamError
-from muonstream.offline.names import notice
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import SnapshotError, decode
 
@@ -90,7 +89,7 @@ def of_topic(
     where = KafkaAddress.parse(address, default_topic=SNAPSHOTS)
     connection = Connection(where, Login.read(None if properties is None else Path(properties)), timeout_s=timeout_s)
     end = time.monotonic() + timeout_s
-    for snapshot in follow_snapshots(connection, Event(), run=run, say=notice):
+    for snapshot in follow_snapshots(connection, Event(), run=run):
         if snapshot is not None:
             return snapshot
         if time.monotonic() >= end:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.detector.level import Level
-from muonstream.detector.model import Chamber, Thresholds
+from muonstream.detector.model import Chamber
+from muonstream.detector.thresholds import Thresholds
 from muonstream.verdicts.findings import Finding, graded, median, significant
 
 Array = NDArray[np.int64]

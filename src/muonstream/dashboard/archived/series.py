@@ -30,7 +30,7 @@ def sparks(archive: Archive, runs: Sequence[str]) -> dict[str, list[float]]:
 
     runs: by their addresses, see `table.address_of`
     """
-    found = {}
+    found: dict[str, list[float]] = {}
     for run in runs:
         path = archive.folder / f"{run}{container.SUFFIX}"
         found[run] = []
