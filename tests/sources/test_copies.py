@@ -71,6 +71,24 @@ WAYS: dict[str, list[Callable[[Path, int], object]]] = {
 
 @pytest.mark.parametrize("alone", [True, False], ids=["file", "folder"])
 @pytest.mark.parametrize("way", WAYS)
+def test_a_file_without_a_format_yet_is_counted_once_when_it_is_copied_again(
+    tmp_path: Path, way: str, alone: bool
+) -> None:
+    """One and a half transfers do not show whether they are transfers."""
+    data = np.insert(WORDS[: 128 * 15].reshape(15, 128), 0, 591, axis=1).astype("<u8").tobytes()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "x.dat"
+    path.write_bytes(data[:1752])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "DATA", data)
+        steps = [partial(step, path, size) for size in (6588, len(data)) for step in WAYS[way]]
+        words, _, _ = run_while(path if alone else folder, steps)
+    assert words == hits_of(WORDS[: 128 * 15]).tolist()
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["file", "folder"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_file_that_is_copied_again_and_again_as_it_grows_is_counted_once(
     tmp_path: Path, way: str, alone: bool
 ) -> None:

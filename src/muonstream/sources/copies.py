@@ -13,8 +13,9 @@ from typing import Final
 from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.digest import DigestComparison, HitDigest
-from muonstream.sources.sameness import Comparison, FirstHits, Twin, first_hits
+from muonstream.sources.sameness import FIRST_HITS, Comparison, FirstHits, Twin, first_hits
 from muonstream.sources.watched import Overwritten, WatchedFile, identity_of
+from muonstream.words import Words
 
 LONGER_S: Final = 2.0
 """A copy that is longer than the file it copies waits for so long before it is read on, for the file may grow too."""
@@ -30,6 +31,10 @@ class Copies:
     def overwritten(self, file: WatchedFile) -> None:
         """What this file held so far is no longer there."""
         self._first.replace(file, Overwritten(file.name, file.digest or HitDigest()))
+
+    def remember(self, file: WatchedFile, hits: Words) -> None:
+        """Remember a file whose first hits (uint64[n]) came to light only when its content ended."""
+        self._first.remember(file, hits[:FIRST_HITS])
 
     def begins_alike(self, file: WatchedFile) -> bool:
         """Whether a file begins like another one. Raises OSError."""

@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+import numpy as np
+
 from muonstream.formats.block import Block, InputReport, SourceError, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected
@@ -24,6 +26,7 @@ from muonstream.formats.recognise import Format, Wanted
 from muonstream.sources.copies import Copies
 from muonstream.sources.files import ASK_S, EVERY, undecided
 from muonstream.sources.listing import list_source
+from muonstream.sources.reader import hits_of
 from muonstream.sources.sameness import Twin
 from muonstream.sources.watched import PASSING, Identity, WatchedFile, identity_of
 
@@ -95,6 +98,7 @@ class _Followed:
         self._files: list[WatchedFile] = []  # in natural order of names, then of time
         self._by_identity: dict[Identity, WatchedFile] = {}
         self._retired: list[WatchedFile] = []
+        self._undecided: list[WatchedFile] = []  # of those, the ones whose words are to be given yet
         self._aside: dict[str, str] = {}  # names that are passed over without being opened, and why
         self._names: Counter[str] = Counter()
         self._copies = Copies(wanted)
@@ -197,6 +201,11 @@ class _Followed:
             file.path, before = path, file.path
             if file.returned(status):
                 self._retired.remove(file)
+                if file in self._undecided:
+                    self._undecided.remove(file)
+                elif file.reader is not None and file.reader.ended:
+                    self._copies.overwritten(file)
+                    file.begin_again()
                 return file
             file.path = before
             file.close()
@@ -211,6 +220,8 @@ class _Followed:
         self._retired.append(file)
         if file.unread and not file.passed_over:
             file.trouble = "it was removed or moved away"
+        elif file.reader is not None and file.reader.form is None:
+            self._undecided.append(file)  # a copy of it may follow
         if file is not self._last:
             file.close()
 
@@ -231,6 +242,8 @@ class _Followed:
     def step(self) -> Iterator[Block]:
         """Read some of the first file that has unread bytes; no blocks where none has."""
         yield from self.notes()
+        while self._undecided:
+            yield from self._end(self._undecided.pop(0))
         while self._at < len(self._files):
             file = self._files[self._at]
             try:
@@ -259,13 +272,24 @@ class _Followed:
         done = "were passed over" if file.passed_over else "had been read"
         note = f"was truncated or rewritten after its first {counted(file.seen, 'byte')} {done}"
         yield Block(notes=[f"{file.path}: byte {file.seen:,}: {note}; it is read again from byte 0"])
-        if file.reader is not None:
-            try:
-                yield from file.reader.finish()
-            except SourceError as error:
-                yield self._give_up(file, error, rewritten=True)
+        yield from self._end(file)
         self._copies.overwritten(file)
         file.begin_again()
+
+    def _end(self, file: WatchedFile) -> Iterator[Block]:
+        """The end of a file's content, which is overwritten or has no name any more."""
+        if file.reader is None:
+            return
+        undecided = file.reader.form is None
+        found: list[Block] = []
+        try:
+            for block in file.reader.finish():
+                found.append(block)
+                yield block
+        except SourceError as error:
+            yield self._give_up(file, error, rewritten=True)
+        if undecided and found:
+            self._copies.remember(file, hits_of(np.concatenate([block.words for block in found])))
 
     def _read(self, file: WatchedFile) -> Iterator[Block]:
         """Some blocks of a file, or none where it must wait."""

@@ -84,6 +84,11 @@ class InputReader:
         return "" if self._recogniser is None else self._recogniser.missing
 
     @property
+    def ended(self) -> bool:
+        """Whether its end was decoded, so that it can take no more."""
+        return self._recogniser is None and self._decoder is None
+
+    @property
     def rest(self) -> bytes:
         """Bytes of content that wait for the bytes after them."""
         return getattr(self._decoder, "rest", b"")
