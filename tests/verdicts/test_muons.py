@@ -11,6 +11,7 @@ from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.verdicts.findings import Finding
 from muonstream.verdicts.muons import judge_muons
+from muonstream.verdicts.timing import judge_timing
 from muonstream.words import decode
 
 DETECTOR = Detector.default()
@@ -115,6 +116,13 @@ def test_a_drift_velocity_is_judged_by_segments_where_there_is_no_scintillator()
     without = words[(fields.fpga != scintillator.board) | (fields.channel != scintillator.channel)]
     outcome = watched(without, 0.0, reconstruct=True)
     assert outcome.first("velocity", NAME) is not None
+
+
+@pytest.mark.parametrize(("crossed_s", "level"), [(10.0, Level.MEDIUM), (200.0, Level.GOOD)])
+def test_where_chance_lasts_a_velocity_has_to_stand_out_more(crossed_s: float, level: Level) -> None:
+    speed = CATALOGUE.detector.chambers[3].drift_velocity_um_per_ns * 1.0065
+    found = judge_timing(CATALOGUE, {}, {3: (speed, 0.0018 * speed)}, crossed_s)
+    assert {f.subject: f.level for f in found if f.check == "velocity"}[CATALOGUE.detector.chambers[3].name] is level
 
 
 def test_fewer_segments_than_before_are_a_change() -> None:

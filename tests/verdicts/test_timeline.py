@@ -230,7 +230,7 @@ def test_a_quiet_telescope_is_judged_by_all_of_its_run() -> None:
     assert set(verdicts.chambers.values()) <= {Level.GOOD, Level.MEDIUM}
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=2)
 @given(
     ends=st.lists(st.integers(1, 250_000), min_size=1, max_size=4), which=st.sampled_from([healthy, faulty, shifting])
 )

@@ -161,7 +161,7 @@ def judge(catalogue: Catalogue, windows: Windows, boxes: Mapping[int, TimeBox], 
             told = None if c in silent else segment_velocity(catalogue, c, stretches)
             if told is not None:
                 velocities[c] = told
-    findings += judge_timing(catalogue, known, velocities)
+    findings += judge_timing(catalogue, known, velocities, windows.crossed.seconds)
     wrong = {f"{finding.check}: {finding.subject}" for finding in [*rates, of_gaps] if finding.level > Level.GOOD}
     wrong |= {f"silent: {detector.chambers[c].name}" for c in silent}
     for chamber, one in zip(detector.chambers, cells, strict=True):

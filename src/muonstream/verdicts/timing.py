@@ -12,17 +12,25 @@ from muonstream.verdicts.findings import Finding, graded
 from muonstream.verdicts.timebox import Edge, TimeBox
 
 TIMING_SIGMAS = 3.0
-"""Edges' errors are conservative, so that three of them are enough."""
+"""Edges' errors are generous, so that three of them are enough."""
+SEGMENT_SIGMAS = 4.0
+SHORT_S = 30.0
+"""Errors of velocities by segments are not generous. Three of them are enough in stretches that are renewed while a
+level has to last; in longer ones, of quiet telescopes, chance lasts as long as they do."""
 T0_SIGMAS = 4.0
 """The lower edge of a box with few hits tends to be found up to a nanosecond late."""
 
 
 def judge_timing(
-    catalogue: Catalogue, boxes: Mapping[int, TimeBox], velocities: Mapping[int, tuple[float, float]] | None = None
+    catalogue: Catalogue,
+    boxes: Mapping[int, TimeBox],
+    velocities: Mapping[int, tuple[float, float]] | None = None,
+    crossed_s: float = 0.0,
 ) -> Iterator[Finding]:
     """When time boxes begin and how wide they are, whether boards keep step, and whether the scintillator is late.
 
-    velocities: by segments, um/ns with errors, by chamber; more precise than the width of a box
+    velocities: by segments, um/ns with errors, by chamber; they say more than the width of a box
+    crossed_s: how long the stretch is that they are of
     """
     detector, thresholds = catalogue.detector, catalogue.detector.thresholds
     begins = {c: box.begin for c, box in boxes.items()}
@@ -44,11 +52,12 @@ def judge_timing(
             level, limit = _limited(shift, thresholds.t0_shift_ns, error, T0_SIGMAS)
             reason = f"the time box begins at {shift:+.1f} ± {error:.1f} ns"
             yield Finding("t0", chamber.name, level, reason, chamber.name, shift, limit, "ns")
-    yield from _judge_velocities(catalogue, boxes, velocities or {})
+    sigmas = TIMING_SIGMAS if crossed_s <= SHORT_S else SEGMENT_SIGMAS
+    yield from _judge_velocities(catalogue, boxes, velocities or {}, sigmas)
 
 
 def _judge_velocities(
-    catalogue: Catalogue, boxes: Mapping[int, TimeBox], by_segments: Mapping[int, tuple[float, float]]
+    catalogue: Catalogue, boxes: Mapping[int, TimeBox], by_segments: Mapping[int, tuple[float, float]], sigmas: float
 ) -> Iterator[Finding]:
     """Drift velocities compared with the detector file's; a change in all chambers, as by the gas, is one finding."""
     chambers, limits = catalogue.detector.chambers, catalogue.detector.thresholds.velocity_change
@@ -79,7 +88,7 @@ def _judge_velocities(
             yield Finding("velocity", room.name, Level.NULL, "no clear time box yet", room.name)
             continue
         change, error, reason = told[c]
-        level, limit = _limited(change - shared, limits, error, TIMING_SIGMAS)
+        level, limit = _limited(change - shared, limits, error, sigmas if c in by_segments else TIMING_SIGMAS)
         yield Finding("velocity", room.name, level, reason, room.name, change - shared, limit)
 
 
