@@ -75,8 +75,7 @@ def shifting() -> Words:
     words = faults.later(words, (fields.head == 2) & (fields.fpga == 0) & (seconds > 34) & (seconds < 44), 30)
     of_scintillator = (fields.fpga == SCINTILLATOR.board) & (fields.channel == SCINTILLATOR.channel)
     words = faults.later(words, of_scintillator & (seconds > 25), 20)
-    kept: Words = words[(fields.fpga != 1) | (seconds < 10) | (seconds > 20)]
-    return kept
+    return faults.kept(words, (fields.fpga != 1) | (seconds < 10) | (seconds > 20))
 
 
 @settings(deadline=None, max_examples=12)
