@@ -6,6 +6,7 @@ from benchmarks import (
     bench_monitor,
     bench_process,
     bench_survey,
+    bench_tables,
     bench_text,
     bench_verdicts,
     bench_viewers,
@@ -18,6 +19,7 @@ bench_survey.main()
 reconstruction_truth.speeds()
 bench_verdicts.main()
 bench_text.main()
+bench_tables.main()
 bench_kafka.main()
 bench_kafka_drain.main()
 bench_viewers.main()
