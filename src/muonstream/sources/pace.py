@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from threading import Event
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.compiled import compiled
 from muonstream.formats.block import Block
@@ -37,6 +38,28 @@ def _progress(words: Any, reference: int, orbits: Any) -> int:
     return int(reference)
 
 
+def _released(block: Block, ready: Callable[[], int], stop: Event) -> Generator[Block, None, bool]:
+    """A block without its words, then these as they become ready, with idle blocks in between.
+
+    ready: how many of the words may be released by now. False when `stop` was set before the last one.
+    """
+    words, sent = block.words, 0
+    block.words = words[:0]
+    yield block
+    while sent < len(words):
+        if stop.is_set():
+            return False
+        now = ready()
+        if now > sent:
+            yield Block(words[sent:now], source=block.source)
+            sent = now
+        else:
+            yield Block(idle=True, source=block.source)
+        if sent < len(words):
+            stop.wait(STEP_S)
+    return True
+
+
 def paced(
     blocks: Iterator[Block],
     multiple: float,
@@ -53,21 +76,13 @@ def paced(
     for block in blocks:
         orbits = np.empty(len(block.words), np.int64)
         reference = _progress(block.words, reference, orbits)
-        words, sent = block.words, 0
-        block.words = words[:0]
-        yield block
-        while sent < len(words):
-            if stop.is_set():
-                return
+
+        def ready(orbits: NDArray[np.int64] = orbits, gone_s: float = gone_s) -> int:
             due = ((clock() - started) * multiple - gone_s) / ORBIT_SECONDS
-            ready = int(np.searchsorted(orbits, due, side="right"))
-            if ready > sent:
-                yield Block(words[sent:ready], source=block.source)
-                sent = ready
-            else:
-                yield Block(idle=True, source=block.source)
-            if sent < len(words):
-                stop.wait(STEP_S)
+            return int(np.searchsorted(orbits, due, side="right"))
+
+        if not (yield from _released(block, ready, stop)):
+            return
         if len(orbits):
             gone_s += float(orbits[-1]) * ORBIT_SECONDS
 
@@ -83,21 +98,14 @@ def rated(
     started = clock()
     gone = 0
     for block in blocks:
-        words, sent = block.words, 0
-        block.words = words[:0]
-        yield block
-        while sent < len(words):
-            if stop.is_set():
-                return
-            ready = min(len(words), int((clock() - started) * words_per_s) - gone)
-            if ready > sent:
-                yield Block(words[sent:ready], source=block.source)
-                sent = ready
-            else:
-                yield Block(idle=True, source=block.source)
-            if sent < len(words):
-                stop.wait(STEP_S)
-        gone += len(words)
+        n = len(block.words)
+
+        def ready(n: int = n, gone: int = gone) -> int:
+            return min(n, int((clock() - started) * words_per_s) - gone)
+
+        if not (yield from _released(block, ready, stop)):
+            return
+        gone += n
 
 
 def held_after(
