@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, counted
-from muonstream.formats.encoding import Encoding, Transcoder
+from muonstream.formats.encoded_text import EncodedText
+from muonstream.formats.encoding import Encoding
 from muonstream.formats.json_objects import FIRST_EXTRA, FIRST_NUL, HEADERS, N_COUNTS, PADDING, PASSED_OVER, scan_stream
 from muonstream.formats.json_objects import KEYS as KEYS
 from muonstream.formats.json_objects import scan_objects as scan_objects
 from muonstream.formats.layout import field_named
-from muonstream.formats.no_text import NoText, is_no_text
+from muonstream.formats.no_text import is_no_text
 from muonstream.formats.rows import COLUMNS, HIGHEST, LONGEST_ROW, SHIFTS
 from muonstream.words import Head, Words, decode
 
@@ -138,36 +138,15 @@ def sample_objects(text: bytes, last: bool) -> Objects:
     return Objects(np.stack([np.asarray(column, np.int64) for column in columns], axis=1), n_bad, why)
 
 
-class JsonDecoder:
+class JsonDecoder(EncodedText):
     """Decodes a stream of JSON objects as its bytes come; an object cut by the end of a piece waits for the next.
 
     The objects may follow one another in any way: a line each, several a line, over several lines, in lists.
     """
 
     def __init__(self, name: str, *, encoding: Encoding = "utf-8") -> None:
-        self._name = name
-        self._transcoder = Transcoder(encoding)
-        self._rest = b""
-        self._line = 1
-        self._begin = 0  # the byte of the input at which the text in this encoding begins
-        self._byte = 0
-        self._overlong = False
-        self._noted: set[str] = set()
-        self._no_text = NoText(name, self._transcoder.width)
+        super().__init__(name, encoding)
         self._between = np.zeros(2, np.int64)  # separators and NUL bytes since the last piece passed over
-
-    @property
-    def rest(self) -> bytes:
-        """What waits for the text behind it, one byte a character."""
-        return bytes(self._rest)
-
-    def resumed(self, encoding: Encoding, byte: int) -> Self:
-        """A decoder of the text from a byte of the input on, in another encoding; this one has had its last bytes."""
-        other = copy(self)
-        other._transcoder = Transcoder(encoding)
-        other._no_text = NoText(self._name, other._transcoder.width, byte)
-        other._begin, other._byte, other._rest, other._overlong = byte, 0, b"", False
-        return other
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the objects that they complete."""

@@ -9,19 +9,18 @@ holds the other fields as they are.
 from __future__ import annotations
 
 import re
-from copy import copy
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.formats.block import FAULTS_KEPT, Block, ByteAccount, SourceError, counted
 from muonstream.formats.cells import CUT, FEW, LONG, MANY, NO_NUMBER
-from muonstream.formats.encoding import Encoding, Transcoder
+from muonstream.formats.encoded_text import EncodedText
+from muonstream.formats.encoding import Encoding
 from muonstream.formats.hit_rows import FEWEST_MARKERS
 from muonstream.formats.layout import DELIMITERS, PLAIN, Dialect, Layout, WrongHeader, cells_of, names_of, read_header
-from muonstream.formats.no_text import NoText
 from muonstream.formats.rows import (
     COLUMNS,
     EVENT_NUMBER_CHANNELS,
@@ -105,7 +104,7 @@ class _Found:
         return Block(words, self.malformed, self.faults[:FAULTS_KEPT], self.notes, account)
 
 
-class TableDecoder:
+class TableDecoder(EncodedText):
     """Decodes a table as its bytes come; a row cut by the end of a piece waits for the next.
 
     A header anywhere in the table, as in files joined together, says how the rows behind it are laid out.
@@ -120,36 +119,15 @@ class TableDecoder:
         layout: Layout = PLAIN,
         encoding: Encoding = "utf-8",
     ) -> None:
-        self._name = name
+        super().__init__(name, encoding)
         self._dialect: Dialect = dialect or ("firmware2019" if old_firmware else "course")
         self._layout = layout
         self._form = layout.form(self._dialect)
-        self._transcoder = Transcoder(encoding)
-        self._rest = b""
-        self._line = 1
-        self._begin = 0  # the byte of the input at which the text in this encoding begins
-        self._byte = 0
         self._rows_begun = False
         self._other_hits = 0
         self._weighed = 0  # hits of an old dialect whose fine time was looked at
         self._foreign = 0  # those of them whose fine time the dialect does not have
-        self._overlong = False
-        self._noted: set[str] = set()
-        self._no_text = NoText(name, self._transcoder.width)
         self._header: tuple[str, Layout | WrongHeader | None] = ("", None)
-
-    @property
-    def rest(self) -> bytes:
-        """What waits for the text behind it, one byte a character."""
-        return bytes(self._rest)
-
-    def resumed(self, encoding: Encoding, byte: int) -> Self:
-        """A decoder of the text from a byte of the input on, in another encoding; this one has had its last bytes."""
-        other = copy(self)
-        other._transcoder = Transcoder(encoding)
-        other._no_text = NoText(self._name, other._transcoder.width, byte)
-        other._begin, other._byte, other._rest, other._overlong = byte, 0, b"", False
-        return other
 
     def feed(self, data: bytes | memoryview, *, last: bool = False) -> Block:
         """Take bytes in order; give the words of the rows that they complete. Raises HeaderError."""
