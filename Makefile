@@ -68,8 +68,9 @@ bench-spark: $(VENV)/.test  ## run the benchmarks with Spark: half an hour on tw
 scaling: $(VENV)/.test  ## measure how the engine on Spark scales, write docs/scaling.md's tables and pictures (QUICK=1)
 	$(BIN)/python -m benchmarks.spark_scaling $(if $(QUICK),--quick)
 
-soak: $(VENV)/.test  ## count 20 M words in Kafka in all ways, on both engines, and compare: 20 minutes (WORDS=1000000)
+soak: $(VENV)/.test  ## count 20 M words in Kafka in all ways, on both engines, and compare; then play 5,000 seeds (WORDS, SEEDS)
 	$(BIN)/python -m tools.soak $(if $(WORDS),--words $(WORDS))
+	$(BIN)/python -m tools.deterministic --seeds $(or $(SEEDS),5000)
 
 fuzz: $(VENV)/.test  ## misuse the intake: 20,000 mutated files of every format, 10 minutes (RUNS=1000, SEED=1)
 	$(BIN)/python -m tools.intake_fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
