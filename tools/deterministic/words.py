@@ -46,8 +46,8 @@ def _with_orbits(words: Words, orbits: Ints, where: NDArray[np.bool_]) -> Words:
 
 def _begins_again(n: int, rng: random.Random) -> Words:
     """A counter that begins again, each so many hits or fewer."""
-    each = rng.randrange(2, 400)
-    return _hits(np.arange(n) % each * rng.randrange(1, 5000), rng.randrange(1 << 30))
+    each = int(10 ** rng.uniform(0.5, 2.6))
+    return _hits(np.arange(n) % each * int(10 ** rng.uniform(0, 4.5)), rng.randrange(1 << 30))
 
 
 def _any_window(n: int, rng: random.Random) -> Words:
@@ -90,7 +90,9 @@ ODD: Final[tuple[Callable[[int, random.Random], Words], ...]] = (
 
 
 def mixed(n: int, rng: random.Random) -> Words:
-    """About n words: stretches of any kind behind one another."""
+    """About n words: stretches of any kind behind one another, or all of one odd kind."""
+    if rng.random() < 0.3:
+        return rng.choice(ODD)(n, rng)
     parts = []
     while n > 0:
         length = min(n, int(10 ** rng.uniform(1, 3.5)))
