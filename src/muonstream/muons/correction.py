@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.compiled import compiled, inlined
+from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN, STEP_NS
 from muonstream.muons.sides import SAME
 
@@ -25,7 +25,7 @@ MARGIN: Final = 4.0
 """Side patterns whose chi2 by the straight relation is larger than the best one's by more than this are not."""
 
 
-@inlined
+@compiled
 def added_mm(relation: Any, time_ns: float, steep: float) -> float:
     """What the relation adds to velocity times time, for a slope that is not negative, and not more than the most."""
     steps, first_ns, _ = relation
@@ -36,7 +36,7 @@ def added_mm(relation: Any, time_ns: float, steep: float) -> float:
     return float(f0 + steep * (steps[low, 1] + (steps[low + 1, 1] - steps[low, 1]) * part))
 
 
-@inlined
+@compiled
 def refitted(
     where: int, n: int, hits: Any, known: bool, known_tau: float, tan: float, tau: float, correction: Any, rounds: int
 ) -> tuple[float, float, float, float]:
@@ -50,9 +50,7 @@ def refitted(
     _, solution, normal = table
     steps, first_ns, t0_tan_ns = relation
     layers, sides, last = where >> n, where & ((1 << n) - 1), len(steps) - 1.000001
-    position, chi2, free = 0.0, 0.0, -2 if known else -3
-    for row in range(n):
-        free += (layers >> row) & 1
+    position, chi2 = 0.0, 0.0
     for turn in range(rounds):
         steep = min(abs(tan), MOST_TAN)
         if known:
@@ -77,7 +75,7 @@ def refitted(
         if turn == rounds - 1:
             for row in range(n):
                 position += solution[where, 0, row] * y[row]
-            for k in range(free):
+            for k in range(n - 2):
                 miss = 0.0
                 for row in range(n):
                     miss += normal[where, k, row] * y[row]
@@ -106,9 +104,6 @@ def best_corrected(
     x, vt, y = hits
     usable, solution, normal = correction[2]
     weight, most_chi2, most_tan, least_chi2 = config[0], config[1], config[2], np.inf
-    free = -2 if known else -3
-    for row in range(n):
-        free += (layers >> row) & 1
     for sides in range(1 << n):
         where = layers << n | sides
         fit_of[sides, 0] = np.inf
@@ -117,7 +112,7 @@ def best_corrected(
         for row in range(n):
             y[row] = x[row] + (vt[row] - tau if (sides >> row) & 1 else tau - vt[row])
         chi2 = 0.0
-        for k in range(free):
+        for k in range(n - 2):
             miss = 0.0
             for row in range(n):
                 miss += normal[where, k, row] * y[row]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.compiled import compiled, inlined
+from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN
 from muonstream.frames import KEY_WINDOW_MASK
 from muonstream.muons.correction import LAST_ROUNDS, ROUNDS, added_mm, best_corrected, refitted
@@ -211,7 +211,7 @@ def _next_best(found: int, n: int, hits_of: Any, fit_of: Any, used: Any) -> int:
     return best
 
 
-@inlined
+@compiled
 def _correct(
     fit: Any,
     chosen: Any,
