@@ -177,7 +177,7 @@ def test_frames_are_those_of_the_builder(broker: Broker, new_topic: TopicMaker, 
         place.append(Sent(Kind.FRAME, message.order, message.value(), message.parts))
     found = consumed(broker.address, topic, run)
     assert [[sent for sent in partition if sent.kind is Kind.FRAME] for partition in found] == expected
-    account = EndMessage(run, words=len(words))
+    account = EndMessage(run, words=len(words), partitions=PARTITIONS)
     assert ends(found, run) == [account] * PARTITIONS
     assert [partition[-1].kind for partition in found] == [Kind.END] * PARTITIONS
 
@@ -191,7 +191,8 @@ def test_loose_words_come_whole_and_in_order(
     found = consumed(broker.address, topic, Run(7, "run7"))
     assert np.array_equal(words_of(found), words)
     assert min(map(len, found)) > 1, "all partitions take part"
-    assert ends(found, Run(7, "run7")) == [EndMessage(Run(7, "run7"), words=len(words))] * PARTITIONS
+    end = EndMessage(Run(7, "run7"), words=len(words), partitions=PARTITIONS)
+    assert ends(found, end.run) == [end] * PARTITIONS
 
 
 def test_the_end_has_the_account(broker: Broker, new_topic: TopicMaker, file: Path, words: Words) -> None:
@@ -536,7 +537,7 @@ def test_a_file_that_grows_is_sent_to_its_end(
     run = Run(0, "grows")
     found = consumed(broker.address, topic, run)
     assert np.array_equal(np.sort(words_of(found)), np.sort(words))
-    assert ends(found, run) == [EndMessage(run, words=len(words))] * PARTITIONS
+    assert ends(found, run) == [EndMessage(run, words=len(words), partitions=PARTITIONS)] * PARTITIONS
 
 
 def test_an_endless_simulation_ends_at_ctrl_c(broker: Broker, new_topic: TopicMaker) -> None:
