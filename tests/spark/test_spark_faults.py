@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -100,7 +101,11 @@ class Driver:
     def summary_of(self, run: str) -> dict[str, Any]:
         """Wait for the summary of this run, and read it."""
         end = time.monotonic() + PATIENCE_S
-        while not (self.folder / "out.json").exists() or self.summary()["run"] != run:
+        written = self.folder / "out.json"
+        # made when the driver starts, and empty until a run has ended
+        while (
+            not written.exists() or not written.stat().st_size or json.loads(written.read_text("utf-8"))["run"] != run
+        ):
             assert self.process.poll() is None, self.process.communicate()[1]
             assert time.monotonic() < end, self.said()
             time.sleep(0.02)
