@@ -88,7 +88,7 @@ export function nameField() {
   field.autocomplete = "name";
   field.value = access?.user || (browserStorage.kept(NAME) ?? "");
   field.readOnly = Boolean(access?.user);
-  field.title = access?.user ? "as the proxy names you" : "";
+  field.title = access?.user ? "your name as given by the proxy" : "";
   field.onchange = () => browserStorage.keep(NAME, field.value.trim());
   return field;
 }

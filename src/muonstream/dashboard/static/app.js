@@ -48,7 +48,7 @@ function stateNow() {
   const { numbers } = newest ?? {};
   if (numbers?.state === "ended") return ["ended", `reading is complete, at ${moment(numbers.wall_time, pulse.now())}`];
   if (refused) return ["refused", "401: the token is missing or has changed; open the page with ?token=… again"];
-  if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is old" : ""];
+  if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is out of date" : ""];
   if (!newest) return ["starting", ""];
   if (pulse.hung) {
     const since = moment(pulse.now() - pulse.silence(), pulse.now());
@@ -66,7 +66,7 @@ function stateNow() {
 function emptyTexts(state) {
   switch (state) {
     case "connecting":
-      return ["Connecting", "If this lasts, muonstream is not running any more, or not at this address."];
+      return ["Connecting", "If this does not change, muonstream is no longer running, or not at this address."];
     case "refused":
       return ["401: this page needs its token", "Open its address once with ?token=… at the end; muonstream says where the token is."];
     case "starting":
@@ -86,7 +86,7 @@ function ageTexts() {
   if (numbers.state === "ended") return ["data time", format(numbers.data_time_s, "duration"), "complete"];
   if (!pulse.readAhead) return ["data age", format(pulse.age(newest), "age"), ""];
   const quiet = pulse.age(newest) > STALE_SECONDS;
-  const more = quiet ? `no more for ${format(pulse.age(newest), "age")}` : `read ${Math.round(pulse.pace)} times as fast as taken`;
+  const more = quiet ? `nothing new for ${format(pulse.age(newest), "age")}` : `read ${Math.round(pulse.pace)} times as fast as taken`;
   return ["data time", format(numbers.data_time_s, "duration"), more];
 }
 
@@ -292,12 +292,12 @@ function pause(on) {
   held = on ? newest : null;
   root.dataset.paused = String(on);
   byId("pause").setAttribute("aria-pressed", String(on));
-  setText(byId("pause"), on ? "Go on" : "Pause");
+  setText(byId("pause"), on ? "Resume" : "Pause");
   byId("paused").hidden = !on;
   if (on) {
     const { run, data_time_s: time } = newest.numbers;
     const which = `${runName(run)}, data time ${format(time, "duration")}`;
-    setText(byId("paused"), `Plots are paused since ${clockTime(pulse.now())} (${which}). Verdicts, alarms and numbers go on.`);
+    setText(byId("paused"), `Plots are paused since ${clockTime(pulse.now())} (${which}). Verdicts, alarms and numbers continue.`);
   }
   refresh();
 }
@@ -308,7 +308,7 @@ byId("link").addEventListener("click", async ({ target }) => {
     await navigator.clipboard.writeText(location.href);
     target.textContent = "Copied";
   } catch {
-    target.textContent = "It is the address above";
+    target.textContent = "Copy it from the address bar";
   }
   setTimeout(() => (target.textContent = "Link"), 2000);
 });
@@ -329,21 +329,21 @@ const showKeys = listen(
   byId("keys"),
   [
     { keys: tabs.map((_, i) => String(i + 1)), shown: ["1 to 8"], text: "open a view", run: (key) => openTab(tabs[key - 1]), when: () => !wall.on },
-    { keys: [" ", "p"], text: "pause the plots, or let them go on; verdicts and numbers are never held", run: () => pause(held === null) },
-    { keys: ["r"], text: "histograms of the run, or of its last 30 s", run: () => press("period") },
+    { keys: [" ", "p"], text: "pause or resume the plots; verdicts and numbers always continue", run: () => pause(held === null) },
+    { keys: ["r"], text: "histograms of the whole run, or of its last 30 s", run: () => press("period") },
     { keys: ["h"], text: "all hits, or those with a scintillator word", run: () => press("hits") },
     { keys: ["l"], text: "linear or logarithmic", run: () => press("scale") },
     { keys: ["f"], text: "with the reference, or alone", run: () => press("reference") },
     { keys: ["t"], text: "light or dark", run: () => press("theme") },
-    { keys: ["w"], text: "the wall: one screen, large, views in turn", run: () => wall.toggle() },
+    { keys: ["w"], text: "the wall: a large display on which the views alternate", run: () => wall.toggle() },
     { keys: ["Escape"], text: "leave the wall", run: () => wall.toggle(), when: () => wall.on },
-    { keys: ["ArrowLeft", "ArrowRight"], text: "on the wall: the view before, the next one", run: (key) => wall.step(key === "ArrowLeft" ? -1 : 1), when: () => wall.on },
-    { keys: ["s"], text: "on Muons: stop at this muon, or show the newest", run: () => muons.follow(!muons.live), when: onMuons },
-    { keys: ["ArrowLeft", "ArrowRight"], text: "on Muons: the muon before, the one after", run: (key) => muons.step(key === "ArrowLeft" ? -1 : 1), when: onMuons },
-    { keys: ["k"], text: "on Muons: keep this muon, so that the link has it", run: () => muons.keep(), when: onMuons },
+    { keys: ["ArrowLeft", "ArrowRight"], text: "on the wall: the previous view, the next one", run: (key) => wall.step(key === "ArrowLeft" ? -1 : 1), when: () => wall.on },
+    { keys: ["s"], text: "in Muons: stop at this muon, or show the newest", run: () => muons.follow(!muons.live), when: onMuons },
+    { keys: ["ArrowLeft", "ArrowRight"], text: "in Muons: the previous muon, the next one", run: (key) => muons.step(key === "ArrowLeft" ? -1 : 1), when: onMuons },
+    { keys: ["k"], text: "in Muons: keep this muon in the link", run: () => muons.keep(), when: onMuons },
     { keys: ["?"], text: "this list", run: () => showKeys() },
   ],
-  [[["Tab", "Enter"], "go through buttons and fields, and press them; arrows, Home and End go through the views' names"]],
+  [[["Tab", "Enter"], "move through buttons and fields, and press them; arrows, Home and End move through the names of the views"]],
 );
 byId("to-keys").addEventListener("click", showKeys);
 

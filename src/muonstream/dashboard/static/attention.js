@@ -58,7 +58,7 @@ export function initAttention() {
 
 async function allowed(button) {
   const can = "Notification" in window && (await Notification.requestPermission()) === "granted";
-  if (!can) button.title = "This browser does not let this page notify: it needs https or this machine's own address, and your permission.";
+  if (!can) button.title = "This browser does not allow notifications from this page: they need https or this machine's own address, and your permission.";
   return can;
 }
 

@@ -144,7 +144,7 @@ export class Muons {
       this.shown = muon;
       this.note = "";
     } catch {
-      this.note = "The link's muon cannot be read: perhaps the link was cut.";
+      this.note = "The link's muon cannot be read; the link may be incomplete.";
     }
     this.live = false;
     this.draw();
@@ -164,8 +164,8 @@ export class Muons {
     byId("event-place").textContent = [place, this.isKept() ? "kept" : ""].filter(Boolean).join(", ");
     byId("event").dataset.mode = this.live ? "live" : this.isKept() ? "kept" : "stopped";
     const foreign = shown && (shown.run !== this.run || shown.detector !== this.detector);
-    const notes = [this.note, foreign && shown.run !== this.run ? `Of run ${shown.run || "without a name"}, not of the one above.` : ""];
-    if (foreign && shown.detector !== this.detector) notes.push("Of another detector file: cells may be elsewhere.");
+    const notes = [this.note, foreign && shown.run !== this.run ? `From run ${shown.run || "without a name"}, not from the run above.` : ""];
+    if (foreign && shown.detector !== this.detector) notes.push("From another detector file: cells may be in other places.");
     byId("event-note").textContent = notes.filter(Boolean).join(" ");
     byId("event-none").hidden = Boolean(shown);
     byId("event-facts").hidden = !shown;

@@ -9,7 +9,7 @@ const KINDS = {
   hits: "signals of the chambers' cells",
   scintillator: "scintillator signals",
   trigger: "boards' internal triggers",
-  ancillary: "other heads than hits",
+  ancillary: "words with a HEAD other than that of hits",
   unmapped: "hits of channels that the detector file does not mention",
   malformed: "rows or bytes that cannot be a word",
   late: "came after their window was closed: counted, not analysed",
@@ -17,17 +17,17 @@ const KINDS = {
   held: "waiting for others to confirm their time",
 };
 const BYTES = {
-  words: "words, malformed ones among them",
+  words: "words, including malformed ones",
   run_words: "run words of DMA transfers",
   headers: "header lines, comments, blank lines, brackets",
   padding: "zeros or ones where no data were written",
-  passed_over: "not data: garbage, what stands twice, what lies between two steps",
+  passed_over: "not data: garbage, repeated content, bytes out of step",
   waiting: "not decoded yet",
 };
 const SUSPECT = {
   malformed: ["row or piece that cannot be a word", "rows or pieces that cannot be words"],
-  late: ["word came late and is missing in the histograms", "words came late and are missing in the histograms"],
-  stray: ["word has a time that nothing confirms and is missing in the histograms", "words have times that nothing confirms and are missing in the histograms"],
+  late: ["word came late and is missing from the histograms", "words came late and are missing from the histograms"],
+  stray: ["word has a time that nothing confirms and is missing from the histograms", "words have times that nothing confirms and are missing from the histograms"],
 };
 
 /** Write all numbers of a message; colors: those of the chambers. */
@@ -168,7 +168,7 @@ function showAccount(account, suspect) {
   }
   if (suspect.length) {
     const found = suspect.map(([n, what]) => `${format(n)} ${what}`).join(", ");
-    warnings.push(["warn", `⚠ Inputs: ${found}; System says where.`]);
+    warnings.push(["warn", `⚠ Inputs: ${found}; see System for the places.`]);
   }
   const texts = warnings.map(([, text]) => text).join("\n");
   const place = byId("warnings");

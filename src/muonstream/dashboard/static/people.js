@@ -4,7 +4,7 @@ import { nameField, send } from "./acknowledge.js";
 import { dateTime, zoneName } from "./clock.js";
 import { element, format, renew, setText } from "./format.js";
 
-const EFFECTS = { bad: "bad: not to be used", limited: "limited: use with care", good: "good: looked at, and good", keep: "keep: never prune" };
+const EFFECTS = { bad: "bad: not to be used", limited: "limited: use with care", good: "good: checked and found good", keep: "keep: never prune" };
 const byId = (id) => document.getElementById(id);
 
 /** A flag as a small sign. */
@@ -25,7 +25,7 @@ export function showArchive({ runs, archived, live, may_act: mayAct, why_not: wh
   byId("archived-live").hidden = !live;
   const states = { ended: "", running: ", which is still running", interrupted: ", which was interrupted" };
   const at = `${dateTime(archived.written)} ${zoneName(archived.written)}`;
-  setText(byId("archived-text"), `Archived run${states[archived.state]}: as it stood at ${at}.`);
+  setText(byId("archived-text"), `Archived run${states[archived.state]}: its state at ${at}.`);
   const address = `../../api/runs/${encodeURIComponent(archived.run)}`;
   const place = byId("say");
   if (mayAct && !place.childElementCount) place.append(commentForm(address), flagForm(address));
@@ -42,7 +42,7 @@ async function showSaid(address) {
     ...comments.map(({ text, name, time }) => ({ name, time, what: text })),
     ...flags.map((flag) => ({ name: flag.name, time: flag.time, flag, what: flag.cause })),
   ].sort((one, other) => one.time - other.time);
-  renew(byId("said"), said, () => (said.length ? said.map(line) : [element("li", "none", "Nothing has been said of this run.")]));
+  renew(byId("said"), said, () => (said.length ? said.map(line) : [element("li", "none", "This run has no comments or flags.")]));
 }
 
 function line({ name, time, flag, what }) {

@@ -19,7 +19,7 @@ export class Plots {
     const place = document.querySelector(`.plots[data-tab="${tab}"]`);
     const key = [theme, scale, reference, factor, detector].join();
     if (!place || this.tabs.get(tab)?.key === key) return;
-    if (!place.children.length) place.append(element("p", "loading", "The plots are on their way …"));
+    if (!place.children.length) place.append(element("p", "loading", "Loading the plots …"));
     const address = `plots.json?tab=${tab}&theme=${theme}&scale=${scale}&reference=${reference}`;
     const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);

@@ -23,7 +23,7 @@ export class Reference {
   keep(message, period, now) {
     this.here = { ...message, set: now, period };
     const whole = JSON.stringify({ set: now, period, message: base64(message.buffer) });
-    this.trouble = browserStorage.keep(KEPT_AS, whole) ? "" : " This browser keeps nothing: it lasts until the page is left.";
+    this.trouble = browserStorage.keep(KEPT_AS, whole) ? "" : " This browser stores nothing, so the reference is lost when you leave the page.";
   }
 
   forget() {
@@ -38,7 +38,7 @@ export class Reference {
       const kept = JSON.parse(browserStorage.kept(KEPT_AS));
       if (kept) this.here = { ...(await decode(buffer(kept.message))), set: Number(kept.set), period: kept.period };
     } catch {
-      this.trouble = " The one that was set in this browser cannot be read any more.";
+      this.trouble = " The reference that was set in this browser can no longer be read.";
     }
   }
 
@@ -60,11 +60,11 @@ export class Reference {
   /** What it is, since when, from which run; or what to do about it where there is none. */
   text(detector) {
     const { current, trouble } = this;
-    if (!current) return `There is no reference yet: Set reference keeps what is shown now; run --reference brings another run.${trouble}`;
+    if (!current) return `There is no reference yet: Set reference uses what is shown now; run --reference uses another run.${trouble}`;
     const { numbers, set, period } = current;
-    const from = set === null ? "the engine's, for verdicts and everybody" : `set in this browser ${dateTime(set)}`;
+    const from = set === null ? "set in the engine, for verdicts and for everybody" : `set in this browser ${dateTime(set)}`;
     const what = `${PERIODS[period]}, ${format(numbers.account.hits)} hits in the run as of ${dateTime(numbers.wall_time)}`;
-    const other = this.fits(detector) ? "" : " It is of another detector file, and not shown.";
+    const other = this.fits(detector) ? "" : " It is of another detector file and therefore not shown.";
     return `Reference: ${runName(numbers.run)} (${what}), ${from}.${other}${trouble}`;
   }
 }

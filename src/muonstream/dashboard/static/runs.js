@@ -111,7 +111,7 @@ function drawTable() {
   setText(byId("no-runs"), none);
   const from = Number(chosen.offset);
   const last = from + runs.length;
-  const of = matching === total ? `${format(total)} runs` : `${format(matching)} runs that match, of ${format(total)}`;
+  const of = matching === total ? `${format(total)} runs` : `${format(matching)} matching runs, of ${format(total)}`;
   setText(byId("page-place"), runs.length ? `${format(from + 1)} to ${format(last)} of ${of}` : of);
   byId("page-back").disabled = from === 0;
   byId("page-on").disabled = last >= matching;
@@ -236,9 +236,9 @@ function showSelection() {
   const runs = selected();
   setText(byId("selected"), runs.length ? `${runs.length} selected` : "Nothing selected");
   byId("overlay-selected").disabled = runs.length < 1 || runs.length > MOST_OVERLAID;
-  byId("overlay-selected").title = `Show a histogram of up to ${MOST_OVERLAID} runs over one another, with ratios`;
+  byId("overlay-selected").title = `Overlay a histogram of up to ${MOST_OVERLAID} runs, with ratios`;
   byId("refer-selected").disabled = !runs.length;
-  byId("refer-selected").title = "For the verdicts of the live run, and for everybody who looks at it";
+  byId("refer-selected").title = "Reference for the verdicts of the live run, and for everybody who views it";
   byId("clear-selected").disabled = !runs.length;
 }
 
@@ -274,7 +274,7 @@ const bokeh = () =>
     const script = element("script");
     script.src = "../bokeh/bokeh.min.js";
     script.onload = done;
-    script.onerror = () => failed(new Error("BokehJS has not come"));
+    script.onerror = () => failed(new Error("BokehJS could not be loaded"));
     document.head.append(script);
   }));
 
@@ -446,7 +446,7 @@ byId("link").addEventListener("click", async ({ target }) => {
     await navigator.clipboard.writeText(location.href);
     target.textContent = "Copied";
   } catch {
-    target.textContent = "It is the address above";
+    target.textContent = "Copy it from the address bar";
   }
   setTimeout(() => (target.textContent = "Link"), 2000);
 });
@@ -454,7 +454,7 @@ addEventListener("hashchange", () => {
   readAddress();
   show();
 });
-document.querySelector("#runs").setAttribute("aria-label", `Archived runs; times are of ${zoneName(Date.now() / 1000)}`);
+document.querySelector("#runs").setAttribute("aria-label", `Archived runs; times are in ${zoneName(Date.now() / 1000)}`);
 setInterval(() => chosen.view === "table" && !document.hidden && saying(showTable), AGAIN_MS);
 window.muonstream = { values: (view, column) => Array.from(drawn[view]?.source.data[column] ?? []) };
 new ResizeObserver(([{ target }]) => root.style.setProperty("--header", `${target.offsetHeight}px`)).observe(document.querySelector("header"));
