@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaException
 
 from muonstream.formats.block import SourceError
-from muonstream.kafka.reader import COLLECT_AFTER, Begin, TopicReader
+from muonstream.kafka.reader import BATCH_BYTES, COLLECT_AFTER, Begin, TopicReader
 
 GONE, END = 1, -191
 
@@ -32,7 +32,7 @@ class Reader(TopicReader):
         self._stopped = set()
         self._errors = []
         self._paused = frozenset()
-        self._most = 256
+        self._most, self._batch_bytes = 256, BATCH_BYTES
         self._thresholds, self._told, self._tell_due = None, {}, 0.0
         self.committed: list[Any] = []
         self.on_lost = lambda *lost: self.lost.append(lost)
