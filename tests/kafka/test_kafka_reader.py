@@ -30,7 +30,7 @@ class Reader(TopicReader):
             address="kafka://b:1/t", check=lambda: None, timeout_s=1.0, faults=nullcontext, reachable=lambda: True
         )  # type: ignore[assignment]
         self._stopped = set()
-        self._errors = []
+        self._errors, self._unanswered = [], {}
         self._paused = frozenset()
         self._most, self._batch_bytes = 256, BATCH_BYTES
         self._thresholds, self._told, self._tell_due = None, {}, 0.0
@@ -171,6 +171,32 @@ def test_an_offset_that_is_gone_in_mid_batch_loses_what_is_between() -> None:
     assert reader.lost == [(0, 103, 500)]
     assert reader.assigned == [(0, 500)]
     assert reader.next == {0: 500}
+
+
+def test_a_deleted_offset_of_a_partition_without_a_leader_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are read meanwhile, and the run ends only when no leader comes in the time allowed."""
+    reader = Reader("earliest", {0: (500, 900)}, [Message(103, GONE)])
+    reader.next = {0: 103}
+    answers: list[tuple[int, int] | None] = [(500, 900), None, None]
+
+    def asked(partition: int, timeout_s: float = 1.0) -> tuple[int, int]:
+        answer = answers.pop()
+        if answer is None:
+            raise SourceError("no leader")
+        return answer
+
+    monkeypatch.setattr(reader, "watermarks", asked)
+    for _ in range(3):
+        assert (reader.read(), reader.lost) == ({}, [])
+    reader.read()
+    assert (reader.lost, reader.assigned, reader.next) == ([(0, 103, 500)], [(0, 500)], {0: 500})
+    late = Reader("earliest", {0: (500, 900)}, [Message(103, GONE)])
+    late.next, late.connection.timeout_s = {0: 103}, 0.0
+    monkeypatch.setattr(late, "watermarks", asked)
+    answers[:] = [None]
+    late.read()
+    with pytest.raises(SourceError, match="no leader"):
+        late.read()
 
 
 def test_behind_the_last_message_may_be_what_is_none() -> None:

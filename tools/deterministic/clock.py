@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from muonstream.kafka import client, latest, progress, reader
+from muonstream.kafka import patience, reader
 from muonstream.sinks import store
 
-LOOK_AT_TIME: Final = (client, latest, progress, reader, store)
+LOOK_AT_TIME: Final = (patience, reader, store)
 CALL_S: Final = 0.001
 """What any call of a client takes."""
 
@@ -31,7 +31,7 @@ class Clock:
         self.now += seconds
 
     def jump(self, ahead_s: float, wall_s: float) -> None:
-        """The machine slept, or its clock was set: steady time only goes ahead, the time of day may fall."""
+        """The process was stopped, or the clock set: steady time only leaps ahead, the time of day may fall."""
         self.now += ahead_s
         self.wall_offset += wall_s
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.address import KafkaAccessError, KafkaAddress, Login
+from muonstream.kafka.patience import Patience
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
@@ -170,7 +170,7 @@ class Connection:
         answered in the time allowed.
         """
         admin = self.admin()
-        end = time.monotonic() + self.timeout_s
+        patience = Patience(self.timeout_s)
         logged = False
         while stop is None or not stop.is_set():
             try:
@@ -183,7 +183,7 @@ class Connection:
             if not logged:
                 logged = True
                 LOGGER.info("Waiting for %s, up to %g s (%s)", self.address.brokers, self.timeout_s, self._latest)
-            if time.monotonic() >= end:
+            if patience.over():
                 raise self.fault(
                     f"{self.address.brokers}: no broker answered in {self.timeout_s:g} s ({self._latest}); is it "
                     "running, is the address right, does it want TLS (--kafka-properties)?"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import client_library
+from muonstream.kafka.patience import Patience
 from muonstream.sources.identity import MOST_DIGITS, Run
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def last_messages(consumer: Consumer, ends: Ends) -> dict[Place, Any]:
     """
     found: dict[Place, Any] = {}
     pending = {place: low for place, (low, high) in ends.items() if high > low}
-    span, give_up = 1, time.monotonic() + LOOK_S
-    while pending and time.monotonic() < give_up:
+    span, patience = 1, Patience(LOOK_S)
+    while pending and not patience.over():
         begin = {place: max(low, ends[place][1] - span) for place, low in pending.items()}
-        for place, message in _read(consumer, begin, {place: ends[place][1] - 1 for place in begin}, give_up):
+        for place, message in _read(consumer, begin, {place: ends[place][1] - 1 for place in begin}, patience):
             found[place] = message
         more = span < LOOK_BACK
         pending = {place: low for place, low in pending.items() if place not in found and begin[place] > low and more}
@@ -48,19 +48,19 @@ def last_messages(consumer: Consumer, ends: Ends) -> dict[Place, Any]:
 def messages_at(consumer: Consumer, offsets: Mapping[Place, int]) -> dict[Place, Any]:
     """The first message of each partition from an offset on; none where there is none, or it does not come."""
     found: dict[Place, Any] = {}
-    for place, message in _read(consumer, offsets, offsets, time.monotonic() + LOOK_S):
+    for place, message in _read(consumer, offsets, offsets, Patience(LOOK_S)):
         found.setdefault(place, message)
     return found
 
 
 def _read(
-    consumer: Consumer, begin: Mapping[Place, int], until: Mapping[Place, int], give_up: float
+    consumer: Consumer, begin: Mapping[Place, int], until: Mapping[Place, int], patience: Patience
 ) -> Iterator[tuple[Place, Any]]:
     """The messages of partitions from an offset to another, or to their end."""
     library = client_library()
     consumer.assign([library.TopicPartition(topic, partition, at) for (topic, partition), at in begin.items()])
     reading = set(begin)
-    while reading and time.monotonic() < give_up:
+    while reading and not patience.over():
         for message in consumer.consume(1000, POLL_S):
             place, error = (message.topic() or "", -1 if (at := message.partition()) is None else at), message.error()
             if error is None and place in begin:

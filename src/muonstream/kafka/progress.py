@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from muonstream.kafka.messages import (
     loose_place,
     partitions_of,
 )
+from muonstream.kafka.patience import Patience
 from muonstream.sources.identity import Run
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _searches(connection: Connection, consumer: Consumer, partitions: Sequence[i
     from confluent_kafka import KafkaException, TopicPartition
 
     found: dict[int, _Search] = {}
-    end = time.monotonic() + connection.timeout_s
+    patience = Patience(connection.timeout_s)
     for partition in partitions:
         while partition not in found:
             try:
@@ -129,7 +129,7 @@ def _searches(connection: Connection, consumer: Consumer, partitions: Sequence[i
             except KafkaException as error:
                 # partitions of a broker that has just come back have no leader for a moment
                 connection.check()
-                if time.monotonic() > end:
+                if patience.over():
                     raise connection.fault(f"{connection.address}: {error.args[0].str()}") from None
                 consumer.poll(0.1)
     return found
@@ -152,7 +152,7 @@ def _read(connection: Connection, consumer: Consumer, pending: dict[int, _Search
 def _messages(connection: Connection, consumer: Consumer, pending: dict[Any, _Search]) -> Iterator[Any]:
     from confluent_kafka import KafkaError
 
-    deadline = time.monotonic() + connection.timeout_s
+    patience = Patience(connection.timeout_s)
     latest = "nothing could be read"
     while not all(search.done for search in pending.values()):
         with connection.faults():
@@ -160,12 +160,12 @@ def _messages(connection: Connection, consumer: Consumer, pending: dict[Any, _Se
         for message in found:
             error = message.error()
             if error is None:
-                deadline = time.monotonic() + connection.timeout_s
+                patience = Patience(connection.timeout_s)
                 yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 pending[message.partition()].done = True
             else:
                 latest = error.str()
         connection.check()
-        if time.monotonic() > deadline:
+        if patience.over():
             raise connection.fault(f"{connection.address}: {latest} in {connection.timeout_s:g} s")

@@ -11,9 +11,10 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from muonstream.formats.block import SourceError
-from muonstream.kafka.client import Connection, client_library
+from muonstream.kafka.client import ASK_S, Connection, client_library
 from muonstream.kafka.grouping import Message
 from muonstream.kafka.latest import last_messages, newest_run
+from muonstream.kafka.patience import Patience
 from muonstream.sources.identity import Run
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class TopicReader:
         self._stopped: set[int] = set()
         self._errors: list[tuple[Any, Any]] = []
         """the errors in the last batch"""
+        self._unanswered: dict[int, Patience] = {}
+        """partitions whose next offset is gone, and whose first is not yet known"""
         self._looked = time.monotonic()
         self._most = 256
         self._batch_bytes = batch_bytes
@@ -179,7 +182,7 @@ class TopicReader:
         """
         self._stopped = set(ended)
         self._paused = frozenset()
-        self._errors = []
+        self._errors, self._unanswered = [], {}
         ends = self._watermarks_at_first()
         if unknown := sorted(set(self.begin.offsets or ()) - set(self.partitions)):
             raise SourceError(
@@ -196,13 +199,13 @@ class TopicReader:
 
     def _watermarks_at_first(self) -> dict[int, tuple[int, int]]:
         """The watermarks; partitions of a new topic, or of a broker just back, have no leader for a moment."""
-        end = time.monotonic() + self.connection.timeout_s
+        patience = Patience(self.connection.timeout_s)
         while True:
             try:
                 return self.all_watermarks()
             except SourceError:
                 self.connection.check()
-                if time.monotonic() > end:
+                if patience.over():
                     raise
                 time.sleep(POLL_S)
 
@@ -307,7 +310,16 @@ class TopicReader:
             partition = message.partition()
             if partition in self._stopped:
                 return
-            first = self._first(partition, self.next[partition], self.watermarks(partition))
+            try:
+                ends = self.watermarks(partition, ASK_S)
+            except SourceError:
+                # it has no leader for a moment: the other partitions are read meanwhile
+                if self._unanswered.setdefault(partition, Patience(self.connection.timeout_s)).over():
+                    raise
+                self._errors.append((message, error))
+                return
+            self._unanswered.pop(partition, None)
+            first = self._first(partition, self.next[partition], ends)
             self.next[partition] = first
             # the client has given the partition up, and would refuse a mere seek
             self.consumer.incremental_unassign([self._at(partition)])

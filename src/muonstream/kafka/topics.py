@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.kafka.client import GROUP, Connection
+from muonstream.kafka.patience import Patience
 from muonstream.kafka.runs import RunInTopic, newest_runs
 
 if TYPE_CHECKING:
@@ -107,13 +107,13 @@ def create(connection: Connection, admin: AdminClient, wanted: tuple[TopicSpec, 
 
 def _appeared(connection: Connection, admin: AdminClient, names: set[str]) -> dict[str, list[int]]:
     """The topics, once all brokers know them, which is a little after the controller has created them."""
-    end = time.monotonic() + ADMIN_TIMEOUT_S
+    patience = Patience(ADMIN_TIMEOUT_S)
     while True:
         topics = _metadata(connection, admin)
         missing = sorted(names - topics.keys())
         if not missing:
             return topics
-        if time.monotonic() > end:
+        if patience.over():
             raise connection.fault(f"{connection.address.brokers}: made, but not to be seen: {', '.join(missing)}")
         admin.poll(0.1)
 
@@ -188,7 +188,7 @@ def _offsets(connection: Connection, admin: AdminClient, topics: Mapping[str, li
     no_leader_yet = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
     any_spec: Any = OffsetSpec  # has no types
     both: list[Offsets] = []
-    end = time.monotonic() + ADMIN_TIMEOUT_S
+    patience = Patience(ADMIN_TIMEOUT_S)
     while len(both) < 2:
         spec = any_spec.latest() if both else any_spec.earliest()
         asked: dict[Any, Any] = {
@@ -199,7 +199,7 @@ def _offsets(connection: Connection, admin: AdminClient, topics: Mapping[str, li
             both.append({(at.topic, at.partition): answer.result().offset for at, answer in answers.items()})
         except KafkaException as error:
             # new partitions, and those of a restarting broker, have no leader yet
-            if error.args[0].code() not in no_leader_yet or time.monotonic() > end:
+            if error.args[0].code() not in no_leader_yet or patience.over():
                 raise connection.fault(f"{connection.address.brokers}: {error.args[0].str()}") from None
             admin.poll(0.1)
     return both[0], both[1]
