@@ -15,7 +15,7 @@ from muonstream.kafka import gateway, messages
 from muonstream.kafka.messages import Kind
 from muonstream.run import monitor
 from muonstream.words import Words
-from tools.deterministic.words import mixed, ordinary
+from tools.deterministic.words import mixed, ordinary, resets
 
 NEWEST_EPOCHS: Final = 4
 FAULTS: Final = ("engine", "gateway", "leader", "clock", "retention", "partition", "disk", "slow")
@@ -31,13 +31,19 @@ class Bounds:
     bins: int | None = None
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> Bounds:
-        """Each of them small or not."""
+    def drawn(cls, rng: random.Random, *, small_rates: bool = False) -> Bounds:
+        """Each of them small or not; small_rates: those of the rates are, smaller still."""
 
-        def one(low: int, high: int) -> int | None:
-            return rng.randrange(low, high) if rng.random() < 0.5 else None
+        def one(low: int, high: int, probability: float = 0.5) -> int | None:
+            return rng.randrange(low, high) if rng.random() < probability else None
 
-        return cls(open_windows=one(2, 64), held_words=one(20, 2000), epochs=one(2, 8), bins=one(8, 64))
+        rates = (1.0, 32) if small_rates else (0.5, 64)
+        return cls(
+            open_windows=one(2, 64),
+            held_words=one(20, 2000),
+            epochs=one(2, 8, rates[0]),
+            bins=one(8, rates[1], rates[0]),
+        )
 
     def builder(self, boards: tuple[int, ...]) -> FrameBuilder:
         """A frame builder with these bounds."""
@@ -91,14 +97,18 @@ class Scene:
         # loose words of several partitions come in another order than they were read: with odd times, others are late
         faults = tuple(fault for fault in FAULTS if rng.random() < 0.4)
         whole = kind is Kind.FRAME or (partitions == 1 and "partition" not in faults)
+        of_resets = whole and rng.random() < 0.25
+        make = resets if of_resets else mixed if whole and rng.random() < 0.8 else ordinary
         return cls(
             seed=seed,
             kind=kind,
             partitions=partitions,
-            words=mixed(n, rng) if whole and rng.random() < 0.8 else ordinary(n, rng),
+            words=make(n, rng),
             pieces=rng.choice((1, 5, 40)),
             boundary=rng.randrange(n) if kind is Kind.FRAME and rng.random() < 0.2 else None,
-            bounds=Bounds.drawn(rng) if whole and rng.random() < 0.7 else Bounds(),
+            bounds=Bounds.drawn(rng, small_rates=of_resets)
+            if whole and rng.random() < 0.7 + 0.3 * of_resets
+            else Bounds(),
             faults=faults,
             an_earlier_run=an_earlier_run,
             named=an_earlier_run or rng.random() < 0.5,

@@ -46,8 +46,12 @@ def _with_orbits(words: Words, orbits: Ints, where: NDArray[np.bool_]) -> Words:
 
 def _begins_again(n: int, rng: random.Random) -> Words:
     """A counter that begins again, each so many hits or fewer."""
-    each = int(10 ** rng.uniform(0.5, 2.6))
-    return _hits(np.arange(n) % each * int(10 ** rng.uniform(0, 4.5)), rng.randrange(1 << 30))
+    return _falls(n, int(10 ** rng.uniform(0.5, 2.6)), int(10 ** rng.uniform(0, 4.5)), rng)
+
+
+def _falls(n: int, each: int, step: int, rng: random.Random) -> Words:
+    """A hit each so many orbits, and each so many hits the counter falls."""
+    return _hits(np.arange(n) % each * step, rng.randrange(1 << 30))
 
 
 def _any_window(n: int, rng: random.Random) -> Words:
@@ -87,6 +91,11 @@ ODD: Final[tuple[Callable[[int, random.Random], Words], ...]] = (
     _jumps,
     _any_bits,
 )
+
+
+def resets(n: int, rng: random.Random) -> Words:
+    """n words with about as many counter resets as can be told from disorder: one each 12 to 60 words."""
+    return _falls(n, rng.randrange(12, 60), int(10 ** rng.uniform(3, 4.5)), rng)
 
 
 def mixed(n: int, rng: random.Random) -> Words:
