@@ -154,6 +154,19 @@ def test_a_gap_is_one_by_the_rate_beside_it(rate_hz: float, merged: bool) -> Non
     assert bins.live_time_s() == pytest.approx(inside * WINDOW_SECONDS)
 
 
+@pytest.mark.parametrize("partitions", [1, 2, 4])
+def test_a_gap_that_several_partitions_see_one_after_another_is_one(partitions: int) -> None:
+    before, after = np.arange(2000), 6000 + np.arange(2000)
+    windows = np.concatenate([before, after])
+    bins = RateBins(1)
+    bins.windows_per_bin = BIN_WINDOWS << 12
+    for partition in range(partitions):
+        part = windows[partition::partitions]
+        bins.add(part, rows_of(part.tolist()))
+    assert bins.gap_count() == 1
+    assert bins.live_time_s() == pytest.approx(len(windows) * WINDOW_SECONDS, rel=0.01)
+
+
 def series(time_s: NDArray[np.float64]) -> RateSeries:
     values = np.arange(2.0 * len(time_s)).reshape(-1, 2)
     return RateSeries(time_s, 1.0, values, values[:, 0], values)

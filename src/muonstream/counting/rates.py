@@ -182,7 +182,7 @@ class RateBins:
         if at < len(self.begins):
             parts = zip((self.begins, self.rows, self.extra), (bins, rows, extra), strict=True)
             bins, rows, extra = (np.concatenate([mine[at:], new]) for mine, new in parts)
-            order = np.lexsort((rows[:, ROW_FIRST_ORBIT], bins))
+            order = np.lexsort((-rows[:, ROW_LAST_ORBIT], rows[:, ROW_FIRST_ORBIT], bins))
             bins, rows, extra = self._gathered(bins[order], rows[order], extra[order])
         parts = zip((self.begins, self.rows, self.extra), (bins, rows, extra), strict=True)
         self.begins, self.rows, self.extra = (np.concatenate([mine[:at], new]) for mine, new in parts)
@@ -218,10 +218,26 @@ class RateBins:
             sums = np.zeros((len(first), self.extra.shape[1]), np.int64)
             sums[:, 0] = sizes
         else:
-            sums = np.add.reduceat(extra, first, axis=0)
+            sums = np.add.reduceat(self._known_once(extra, bins, rows), first, axis=0)
         if self.windows_per_bin > BIN_WINDOWS or self.epochs_per_bin > 1:
             self._add_pauses(sums, np.repeat(np.arange(len(first)), sizes), rows)
         return bins[first], summed, sums
+
+    def _known_once(self, extra: Array, bins: Array, rows: Array) -> Array:
+        """`extra` without the pauses that another row of the same bin has too.
+
+        Frames of several partitions may come one partition after another: each sees the same gap. A row that reaches
+        less far past those before it than a pause is long has that pause where they are.
+        """
+        before = np.maximum.accumulate(rows[:-1, ROW_LAST_ORBIT])
+        overlap = np.flatnonzero((bins[1:] == bins[:-1]) & (rows[1:, ROW_FIRST_ORBIT] < before))
+        if not len(overlap):
+            return extra
+        extra, past = extra.copy(), rows[overlap + 1, ROW_LAST_ORBIT] - before[overlap]
+        twice = np.tile(past[:, None] < GAP_ORBITS << np.arange(PAUSE_CLASSES), 2)
+        extra[overlap + 1, PAUSES_AT:] *= ~twice
+        extra[overlap[past <= 0] + 1, 1:PAUSES_AT] = 0
+        return extra
 
     def _add_pauses(self, sums: Array, slot: Array, rows: Array) -> None:
         """Add the pauses between rows of the same bin to `sums`; slot: the bin of each row, by index."""
