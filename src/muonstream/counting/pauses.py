@@ -104,4 +104,4 @@ def find_gaps(pauses: Pauses) -> Gaps:
 def open_inside(pauses: Pauses, gaps: Gaps) -> Floats:
     """Orbits inside each bin, from its first event to its last, that the read-out was open: float64[n]."""
     # of rows that came out of order, a pause may have been seen twice
-    return np.maximum(pauses.inside - (pauses.sums * gaps.inside).sum(axis=1), 0).astype(np.float64)
+    return np.asarray(np.maximum(pauses.inside - (pauses.sums * gaps.inside).sum(axis=1), 0), dtype=np.float64)
