@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from muonstream.counting.rates import RateBins
 from tools.deterministic.__main__ import main, played
 from tools.deterministic.scene import Scene
 
@@ -17,3 +20,23 @@ def test_whatever_goes_wrong_the_summary_is_that_of_the_words(capsys: pytest.Cap
 def test_a_seed_plays_the_same_scene_again() -> None:
     seed = next(seed for seed in range(1, 100) if "engine" in Scene.of(seed, WORDS).faults)
     assert played(seed, WORDS) == played(seed, WORDS)
+
+
+def test_scenes_have_more_counter_resets_than_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bins that are merged in pairs, and never across epochs, double until no integer holds their width."""
+
+    def pairs_alone(bins: RateBins) -> bool:
+        if len(bins.begins) <= bins.max_bins:
+            return False
+        bins.windows_per_bin *= 2
+        return True
+
+    def few(bins: RateBins, *args: Any, max_bins: int = 4096, **rest: Any) -> None:
+        made(bins, *args, max_bins=max_bins, **rest)
+        bins.max_bins = max_bins
+
+    made = RateBins.__init__
+    monkeypatch.setattr(RateBins, "__init__", few)
+    monkeypatch.setattr(RateBins, "_too_many", pairs_alone)
+    small = (seed for seed in range(1, 51) if Scene.of(seed, WORDS).bounds.bins is not None)
+    assert any("OverflowError" in line for seed in small for line in played(seed, WORDS).differences)
