@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import Final, ParamSpec, TypeVar, cast
 
 from numba import njit
 from numba.core import entrypoints
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+INTERPRETED: Final = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+"""Whether kernels run as Python, line by line, as some tests have them."""
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

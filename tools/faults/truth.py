@@ -7,7 +7,7 @@ they passed.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,10 +85,14 @@ class AlteredSimulation(Simulation):
 
 
 def _of(rows: Row, mask: Mask) -> Row:
-    return type(rows)(*(getattr(rows, field.name)[mask] for field in fields(rows)))
+    columns = (getattr(rows, field.name) for field in fields(rows))
+    chosen: list[Any] = [None if column is None else column[..., mask] for column in columns]
+    return type(rows)(*chosen)
 
 
 def _joined(parts: list[Row]) -> Row:
     first = parts[0]
     columns = ([getattr(part, field.name) for part in parts] for field in fields(first))
-    return type(first)(*(np.concatenate(column) for column in columns))
+    # rows are the last axis; what a simulation does without is None in all parts
+    joined: list[Any] = [None if column[0] is None else np.concatenate(column, axis=-1) for column in columns]
+    return type(first)(*joined)

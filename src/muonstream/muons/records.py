@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from muonstream.compiled import INTERPRETED
 from muonstream.muons.patterns import MOST_LAYERS
 
 CELL: Final = np.dtype(
@@ -54,3 +56,8 @@ SEGMENT: Final = np.dtype(
     ]
 )
 """One segment, as the search writes it; `segments.Segments` says what each field is."""
+
+
+def with_fields(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """The same rows for a kernel; one that runs as Python, not compiled, needs a recarray to reach fields by name."""
+    return rows.view(np.recarray) if INTERPRETED else rows

@@ -18,7 +18,7 @@ from muonstream.detector.geometry import half_width_mm, time_offsets_ns
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.muons.patterns import FEWEST_LAYERS, Patterns, build_patterns, reconstructed
-from muonstream.muons.records import CELL, CHAMBER, SEGMENT
+from muonstream.muons.records import CELL, CHAMBER, SEGMENT, with_fields
 from muonstream.muons.search import SUBTDC, find_segments
 from muonstream.words import NS_PER_TDC
 
@@ -135,7 +135,7 @@ def _relation_steps(detector: Detector) -> NDArray[np.float64]:
 def _cells(detector: Detector) -> NDArray[np.void]:
     """The search's table of cells, CELL by cell code."""
     channel_map = detector.channel_map()
-    out = np.zeros(channel_map.n_cell_codes, CELL)
+    out = with_fields(np.zeros(channel_map.n_cell_codes, CELL))
     out["offset_ns"] = time_offsets_ns(detector)
     for first, chamber in zip(channel_map.cell_base.tolist(), detector.chambers, strict=True):
         cells = out[first : first + chamber.cells]
@@ -163,7 +163,7 @@ class SegmentFinder:
         one_each = [chambers[shapes.index(kind)] for kind in kinds]
         self._patterns = [build_patterns(c) for c in one_each]
         self._tables = _stacked(self._patterns + [build_patterns(c, t0_known=True) for c in one_each])
-        self._chambers = np.zeros(len(chambers), CHAMBER)
+        self._chambers = with_fields(np.zeros(len(chambers), CHAMBER))
         for row, c, shape, first in zip(self._chambers, chambers, shapes, channel_map.cell_base, strict=True):
             table = kinds.index(shape) if shape else 0
             velocity = c.drift_velocity_um_per_ns / 1000
@@ -185,7 +185,7 @@ class SegmentFinder:
     def __call__(self, frames: Frames) -> Found:
         """The segments of whole windows."""
         config = self.config
-        out = np.empty(len(frames.words) // 3 + 1, SEGMENT)
+        out = with_fields(np.empty(len(frames.words) // 3 + 1, SEGMENT))
         given_up = np.zeros((len(frames), 3), np.int64)
         n = find_segments(
             (frames.words, frames.starts, frames.keys),
