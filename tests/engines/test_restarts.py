@@ -37,8 +37,9 @@ WORDS = 150_000
 RUNNER = CliRunner()
 # loose hits depend on everything; frames on what is stored, and on what is sent again
 ON_FRAMES = ("engine killed", "gateway killed")
-LONG = (("engine killed", "json"), ("gateway killed", "json"), ("broker killed", "json"))
-"""What other rounds show too: each of them killed with everything else, engine and gateway also on frames."""
+LONG = (("engine killed", "json"), ("gateway killed", "json"), ("broker killed", "json"), ("broker paused", "json"))
+"""What other rounds show too: each killed with everything else, engine and gateway also on frames, and a broker that
+is paused is one of the gateway's tests."""
 ROUNDS = [
     pytest.param(fault, form, marks=[pytest.mark.long] if (fault.name, form) in LONG else [])
     for fault in FAULTS

@@ -189,7 +189,8 @@ def cluster(spark_available: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         yield started
 
 
-@pytest.mark.parametrize("form", [pytest.param("frames", marks=pytest.mark.long), "hits"])
+@pytest.mark.long  # executors and workers are killed in test_spark_cluster.py too
+@pytest.mark.parametrize("form", ["frames", "hits"])
 def test_executors_and_workers_that_were_killed_cost_nothing(
     cluster: Cluster, broker: Broker, new_topic: TopicMaker, tmp_path: Path, wanted: dict[str, Any], form: str
 ) -> None:
