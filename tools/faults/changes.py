@@ -168,30 +168,25 @@ class PeriodicHits(Change):
         period = SECOND_TDC / self.hz
         phase = piece.at_tdc + period * float(uniform(np.zeros(1, np.uint64), self.seed)[0])
         begin, end = max(piece.before_tdc, piece.at_tdc), int(piece.newest_tdc[-1])
-        number = np.arange(max(int((begin - phase) / period) - 1, 0), int((end - phase) / period) + 2)
-        time = np.floor(phase + number * period).astype(np.int64)
+        time = self._times(begin, end, phase, period)
         time = time[(time >= begin) & (time < end)]
         return inserted(piece, with_time(np.repeat(self.cell, len(time)), time), time)
+
+    def _times(self, begin: int, end: int, phase: float, period: float) -> Times:
+        """The times of hits from begin to end, and perhaps some before and after."""
+        number = np.arange(max(int((begin - phase) / period) - 1, 0), int((end - phase) / period) + 2)
+        return np.asarray(np.floor(phase + number * period), dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class Bursts(Change):
-    """A cell sends BURST_HITS hits within an orbit, so many times a second; cell: uint64[1], a word without a time."""
+class Bursts(PeriodicHits):
+    """A cell sends BURST_HITS hits within an orbit, so many times a second."""
 
-    cell: Words
-    hz: float
-    seed: int
-
-    def __call__(self, piece: Piece) -> Words:
-        period = SECOND_TDC / self.hz
-        phase = piece.at_tdc + period * float(uniform(np.zeros(1, np.uint64), self.seed)[0])
-        begin, end = max(piece.before_tdc, piece.at_tdc), int(piece.newest_tdc[-1])
+    def _times(self, begin: int, end: int, phase: float, period: float) -> Times:
         # a burst of an orbit may have begun before the piece
         number = np.arange(max(int((begin - TDC_PER_ORBIT - phase) / period), 0), int((end - phase) / period) + 2)
         orbit = np.ceil((phase + number * period) / TDC_PER_ORBIT).astype(np.int64)
-        time = (orbit[:, None] * TDC_PER_ORBIT + np.arange(BURST_HITS) * BURST_TDC).reshape(-1)
-        time = time[(time >= begin) & (time < end)]
-        return inserted(piece, with_time(np.repeat(self.cell, len(time)), time), time)
+        return (orbit[:, None] * TDC_PER_ORBIT + np.arange(BURST_HITS) * BURST_TDC).reshape(-1)
 
 
 @dataclass(frozen=True)

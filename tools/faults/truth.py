@@ -84,10 +84,8 @@ class AlteredSimulation(Simulation):
         return later
 
 
-def _of(rows: Row, mask: Mask) -> Row:
-    columns = (getattr(rows, field.name) for field in fields(rows))
-    chosen: list[Any] = [None if column is None else column[..., mask] for column in columns]
-    return type(rows)(*chosen)
+def _of(rows: Signals, mask: Mask) -> Signals:
+    return Signals(*(getattr(rows, field.name)[mask] for field in fields(rows)))
 
 
 def _joined(parts: list[Row]) -> Row:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from muonstream.archive.compare import SHAPES, chi2_of_shapes, rows, sigma_of, subjects, title_of
 from muonstream.errors import MuonstreamError
 from muonstream.run.monitor import Snapshot
+from muonstream.words import NS_PER_TDC
 
 MOST_RUNS: Final = 8
 DRIFT_JOINED: Final = 8
 """Bins of the drift time, of one TDC count each, that are shown as one."""
 FEWEST: Final = 5
-"""Entries of the first run in a bin; with fewer there is no ratio to it."""
-TDC_NS: Final = 25 / 30
+"""The fewest entries of the first run in a bin for which a ratio to it is given."""
 
 
 class OverlayError(MuonstreamError):
@@ -115,9 +115,9 @@ def _axis(snapshot: Snapshot, name: str, bins: int) -> tuple[NDArray[np.float64]
     if entry.per == "cell":
         return np.asarray(np.arange(bins + 1) - 0.5, dtype=np.float64), "cell"
     if name == "drift_tdc":
-        edges = (axis.start + np.arange(bins + 1, dtype=np.float64) * DRIFT_JOINED) * TDC_NS
-        return np.asarray(edges, dtype=np.float64), f"{axis.label} [ns]"
-    return axis.edges[: bins + 1], f"{axis.label} [{axis.unit}]" if axis.unit else axis.label
+        edges = (axis.start + np.arange(bins + 1, dtype=np.float64) * DRIFT_JOINED) * NS_PER_TDC
+        return np.asarray(edges, dtype=np.float64), axis.physical.title
+    return axis.edges[: bins + 1], axis.title
 
 
 def _row(snapshot: Snapshot, name: str, subject: str) -> NDArray[np.int64] | None:

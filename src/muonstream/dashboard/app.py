@@ -112,7 +112,7 @@ class Pages:
         return _found(static_asset("index.html"), request)
 
     async def to_runs(self, _: Request) -> Response:
-        """Where there is no run but archived ones, their table comes first."""
+        """The live page; the table of runs where all of them are archived."""
         return RedirectResponse("runs/", 307)
 
     async def static(self, request: Request) -> Response:

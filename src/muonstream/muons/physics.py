@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import MISFIT_MM, MISFIT_TAN_BINS, MISFIT_TAN_STEP, TAN_BINS, TAN_STEP
 from muonstream.detector.channels import BLOCK_CELLS, TRIGGER
 from muonstream.frames import Frames
+from muonstream.muons.filler import Filler
 from muonstream.muons.quality import CONFIRMED_NS
 from muonstream.muons.segments import Segments
 from muonstream.muons.tracks import MOST_SEGMENTS
@@ -32,23 +33,6 @@ MOST_TRIGGERS: Final = 8
 TRIGGER_OVER_NS: Final = 1e6
 """What such a segment counts as."""
 MEAN_TIMER_LAYERS: Final = 3
-
-
-class Filler(Protocol):
-    """Adds to entries of the catalogue, of which there is one set for each lump of windows."""
-
-    def add(
-        self,
-        name: str,
-        lump: NDArray[np.int64],
-        row: NDArray[np.int64] | int,
-        values: NDArray[np.generic],
-        weights: NDArray[np.int64] | int = 1,
-    ) -> None:
-        """Add each value's weight to its bin."""
-
-    def part(self, name: str) -> NDArray[np.int64]:
-        """An entry of all lumps, int64[lumps, rows, bins] (a view)."""
 
 
 def fill_full(

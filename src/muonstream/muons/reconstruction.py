@@ -22,12 +22,12 @@ from muonstream.counting.muon_entries import (
     TRACKS,
     VELOCITY_TIME_PS,
     VELOCITY_WIRE_UM,
-    Shape,
 )
-from muonstream.counting.muon_rates import VELOCITY_SUMS, MuonColumns
+from muonstream.counting.muon_rates import VELOCITY_SUMS
 from muonstream.detector.geometry import depths_mm, half_width_mm
 from muonstream.frames import Frames, ScatteredFrames
 from muonstream.muons.events import EventMaker, MuonContribution
+from muonstream.muons.filler import Filler
 from muonstream.muons.physics import Physics, fill_full
 from muonstream.muons.quality import qualities
 from muonstream.muons.segments import Found, SegmentConfig, SegmentFinder, Segments
@@ -37,44 +37,6 @@ MISFIT_LAYERS: Final = 3
 """As many hits as a segment has unknowns: with more there is a misfit."""
 EDGE_MM: Final = 2.0
 """Segments this near the edge of a cell do not count in its efficiency: the hit may be in the next cell."""
-
-
-class _Filler:
-    """Adds to the muon part of a flat array, of which there is one for each lump of windows, and of windows' rows."""
-
-    def __init__(self, catalogue: Catalogue, lumps: int, windows: int) -> None:
-        self.base = catalogue.counted_size
-        self.data = np.zeros((lumps, catalogue.size - self.base), np.int64)
-        self.columns = MuonColumns(len(catalogue.detector.chambers))
-        self.rows = np.zeros((windows, self.columns.width), np.int64)
-        self._flat = self.data.reshape(-1)
-        self._shapes: dict[str, Shape] = {shape.name: shape for shape in catalogue.muon_shapes}
-        self._offsets = {name: catalogue.entries[name].offset - self.base for name in self._shapes}
-
-    def add(
-        self,
-        name: str,
-        lump: NDArray[np.int64],
-        row: NDArray[np.int64] | int,
-        values: NDArray[np.generic],
-        weights: NDArray[np.int64] | int = 1,
-    ) -> None:
-        """Add each value's weight to its bin."""
-        shape = self._shapes[name]
-        where = lump * self.data.shape[1] + np.asarray(row) * shape.width + shape.bin_of(values)
-        np.add.at(self._flat, where + self._offsets[name], weights)
-
-    def part(self, name: str) -> NDArray[np.int64]:
-        """An entry of all lumps, int64[lumps, rows, bins] (a view)."""
-        shape, first = self._shapes[name], self._offsets[name]
-        size = shape.rows * shape.width
-        return self.data[:, first : first + size].reshape(len(self.data), shape.rows, shape.width)
-
-    def count(
-        self, window: NDArray[np.int64], column: NDArray[np.int64] | int, weights: NDArray[np.int64] | int = 1
-    ) -> None:
-        """Add to a column of windows' rows."""
-        np.add.at(self.rows.reshape(-1), window * self.columns.width + column, weights)
 
 
 class Reconstruction:
@@ -114,7 +76,7 @@ class Reconstruction:
             self.keep(found)
         tracked = self.find_tracks(found.segments)
         _, lump = slots_of(frames.keys, newest, every=self._every_slot)
-        filler = _Filler(self.catalogue, len(counted.slots) + 1, len(frames))
+        filler = Filler(self.catalogue, len(counted.slots) + 1, len(frames))
         self._fill(filler, found, tracked, lump)
         self._physics(filler, frames, found.segments, lump)
         return MuonContribution(
@@ -126,7 +88,7 @@ class Reconstruction:
             self._events(frames, found.segments, tracked),
         )
 
-    def _fill(self, filler: _Filler, found: Found, tracked: Tracked, lump: NDArray[np.int64]) -> None:
+    def _fill(self, filler: Filler, found: Found, tracked: Tracked, lump: NDArray[np.int64]) -> None:
         s, lines, tracks = found.segments, tracked.lines, tracked.tracks
         at, at_track = lump[s.frame], lump[tracks.frame]
         muon = np.flatnonzero((tracks.partner >= 0) & (tracks.view == 0))
@@ -191,7 +153,7 @@ class Reconstruction:
             filler.add("chamber_tagged", seen, 0, which, tracked.tagged[:, c])
             filler.add("tagged_found", seen, 0, which, tracked.tagged_found[:, c])
 
-    def _fill_hits(self, filler: _Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
+    def _fill_hits(self, filler: Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
         """Residuals and velocity, of segments of one chamber with a hit in each layer."""
         chamber, patterns = self.catalogue.detector.chambers[c], self.find_segments.patterns(c)
         n = chamber.layers
@@ -234,7 +196,7 @@ class Reconstruction:
             filler.add("velocity", at, c, np.full(len(at), kind), weight)
             filler.count(s.frame, filler.columns.velocity + VELOCITY_SUMS * c + kind, weight)
 
-    def _fill_cells(self, filler: _Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
+    def _fill_cells(self, filler: Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
         """Efficiency of cells: of segments with hits in all other layers, which have one in the cell they cross."""
         chamber = self.catalogue.detector.chambers[c]
         base = int(self.catalogue.channel_map.cell_base[c])

@@ -44,6 +44,11 @@ class CountOptions:
     verdicts: bool = False
 
     @property
+    def named(self) -> bool:
+        """Whether the run's name or number is given, so that all files are one run."""
+        return bool(self.run) or self.run_number is not None
+
+    @property
     def format(self) -> Format | None:
         """The format that was named. Raises ValueError for one that is not known."""
         return None if self.format_name is None else Format(self.format_name)
@@ -109,6 +114,35 @@ def together(pipeline: Framing, files: list[str], format: Format | None, expecte
         yield block
 
 
+def input_runs(files: list[str], options: CountOptions) -> list[InputRun]:
+    """Which runs the files are, before any is read."""
+    return runs_of(
+        files,
+        merge=options.together or options.merge or options.named,
+        name=options.run,
+        number=options.run_number,
+        run_word=peek_run_word,
+        identity=file_identity,
+    )
+
+
+def out_of_order_lines(runs: Sequence[InputRun], options: CountOptions) -> list[str]:
+    """A line for each run whose files are given in another order than their names have."""
+    pairs = [] if options.together else [pair for run in runs if (pair := out_of_order(run.files))]
+    return [f"{a}: is read before {b}: files are read in the order in which they are given" for a, b in pairs]
+
+
+def joined_runs(files: list[str], runs: list[InputRun], options: CountOptions, expected: Expected) -> JoinedRuns:
+    """The runs to read, joined where their counter goes on; the same words in several files count once, in all runs."""
+    # a file alone need not be compared
+    known = KnownInputs(Wanted(expected, options.format)) if len(files) > 1 else None
+
+    def read(files: list[str]) -> Iterator[Block]:
+        return read_parts(files, options.format, expected=expected, known=known)
+
+    return JoinedRuns(runs, read, name=options.run, number=options.run_number)
+
+
 def count_files(
     files: list[str],
     detector: Detector,
@@ -123,33 +157,17 @@ def count_files(
     say: gets a line about how files are taken; progress: gets the number of words pushed, piece by piece
     Raises what reading the files raises.
     """
-    format, expected = options.format, Expected.of(detector.channel_map())
-    named = bool(options.run) or options.run_number is not None
-    one_run = options.together or options.merge or named
-    inputs = runs_of(
-        files,
-        merge=one_run,
-        name=options.run,
-        number=options.run_number,
-        run_word=peek_run_word,
-        identity=file_identity,
-    )
-    if named and len(files) > 1 and not (options.together or options.merge):
+    expected = Expected.of(detector.channel_map())
+    inputs = input_runs(files, options)
+    if options.named and len(files) > 1 and not (options.together or options.merge):
         say(f"the {len(files)} files are read as one run, since options name it; without, their names tell")
-    for one in inputs:
-        if (pair := out_of_order(one.files)) and not options.together:
-            say(f"{pair[0]}: is read before {pair[1]}: files are read in the order in which they are given")
+    for line in out_of_order_lines(inputs, options):
+        say(line)
     if options.together:
         pipeline = _pipeline(inputs[0], options, detector)
-        _run(pipeline, together(pipeline, files, format, expected), lambda: inputs[0], counted, progress)
+        _run(pipeline, together(pipeline, files, options.format, expected), lambda: inputs[0], counted, progress)
         return
-    # of all runs: the same words are counted once; a file alone need not be compared
-    known = KnownInputs(Wanted(expected, format)) if len(files) > 1 else None
-
-    def read(files: list[str]) -> Iterator[Block]:
-        return read_parts(files, format, expected=expected, known=known)
-
-    runs = JoinedRuns(inputs, read, name=options.run, number=options.run_number)
+    runs = joined_runs(files, inputs, options, expected)
     while runs.take():
         pipeline = _pipeline(runs.run, options, detector)
         _run(pipeline, runs.blocks(), lambda: runs.run, counted, progress)

@@ -11,18 +11,21 @@ from muonstream.engines.local import PIECE_WORDS
 from muonstream.errors import shown
 from muonstream.formats.block import Block, InputReport, SourceError
 from muonstream.formats.evidence import Expected
-from muonstream.formats.recognise import Wanted
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.offline.counting import CountOptions, check_there, together
+from muonstream.offline.counting import (
+    CountOptions,
+    check_there,
+    input_runs,
+    joined_runs,
+    out_of_order_lines,
+    together,
+)
 from muonstream.offline.names import notice
 from muonstream.run.account import Account
-from muonstream.sources.files import read_parts
+from muonstream.sources.delivery import announced
 from muonstream.sources.identity import Run
-from muonstream.sources.joining import JoinedRuns
-from muonstream.sources.peek import file_identity, peek_run_word
-from muonstream.sources.runs import InputRun, out_of_order, runs_of
-from muonstream.sources.sameness import KnownInputs
+from muonstream.sources.runs import InputRun
 
 BATCH_WORDS: Final = 1 << 20
 """Frames are given in lumps of about so many words."""
@@ -51,28 +54,14 @@ class FrameReader:
     def _read(self, files: list[str], detector: Detector, options: CountOptions) -> Iterator[Block]:
         """The blocks of the run. Raises SourceError where there is another one."""
         expected = Expected.of(detector.channel_map())
-        named = bool(options.run) or options.run_number is not None
-        runs = runs_of(
-            files,
-            merge=options.together or options.merge or named,
-            name=options.run,
-            number=options.run_number,
-            run_word=peek_run_word,
-            identity=file_identity,
-        )
-        for one in runs:
-            if (pair := out_of_order(one.files)) and not options.together:
-                notice(f"{pair[0]}: is read before {pair[1]}: files are read in the order in which they are given")
+        runs = input_runs(files, options)
+        for line in out_of_order_lines(runs, options):
+            notice(line)
         if options.together:
             self.run = runs[0].run
             yield from together(self, files, options.format, expected)
             return
-        known = KnownInputs(Wanted(expected, options.format)) if len(files) > 1 else None
-
-        def read(files: list[str]) -> Iterator[Block]:
-            return read_parts(files, options.format, expected=expected, known=known)
-
-        joined = JoinedRuns(runs, read, name=options.run, number=options.run_number)
+        joined = joined_runs(files, runs, options, expected)
         joined.take()
         self.run = joined.run.run
         yield from joined.blocks()
@@ -82,6 +71,17 @@ class FrameReader:
     def end(self, source: int = 0) -> None:
         """A source has no more words."""
         self._ended.append(self.builder.end(source))
+
+    def boundary(self, source: int = 0) -> None:
+        """A new file begins on this source."""
+        self._ended.append(self.builder.boundary(source))
+
+    def account_for(self, block: Block) -> None:
+        """Take what a block says beside its words."""
+        self._malformed += block.malformed
+        self.notes.extend((*block.notes, *block.faults))
+        if block.report is not None:
+            self.inputs[block.report.name] = block.report
 
     def __iter__(self) -> Iterator[Frames]:
         """The frames, with their windows in order. Raises what reading the files raises."""
@@ -97,24 +97,15 @@ class FrameReader:
             yield Frames.join(waiting)
 
     def _frames(self) -> Iterator[Frames]:
-        begun = False
-        for block in self._blocks:
+        for block in announced(self._blocks, self):
             yield from self._left()
-            if block.begins:
-                if begun:
-                    yield self.builder.boundary(block.source)
-                begun = True
-            self._malformed += block.malformed
-            self.notes.extend((*block.notes, *block.faults))
-            if block.report is not None:
-                self.inputs[block.report.name] = block.report
             for first in range(0, len(block.words), PIECE_WORDS):
                 yield self.builder.push(block.words[first : first + PIECE_WORDS], block.source)
         yield from self._left()
         yield self.builder.finish()
 
     def _left(self) -> Iterator[Frames]:
-        """What closed when sources ended."""
+        """What closed when sources or their files ended."""
         yield from self._ended
         self._ended.clear()
 

@@ -9,12 +9,8 @@ from muonstream.formats.block import Block
 from muonstream.words import Words
 
 
-class WordSink(Protocol):
-    """Takes a run's words in order of arrival: a pipeline, a gateway, or a gateway's rehearsal."""
-
-    def push(self, words: Words, source: int = 0) -> None:
-        """Take words, uint64[n], of a source."""
-        ...
+class BlockSink(Protocol):
+    """Takes what blocks bring beside their words."""
 
     def boundary(self, source: int = 0) -> None:
         """A new file begins on this source."""
@@ -25,7 +21,15 @@ class WordSink(Protocol):
         ...
 
 
-def announced(blocks: Iterable[Block], sink: WordSink) -> Iterator[Block]:
+class WordSink(BlockSink, Protocol):
+    """Takes a run's words in order of arrival: a pipeline, a gateway, or a gateway's rehearsal."""
+
+    def push(self, words: Words, source: int = 0) -> None:
+        """Take words, uint64[n], of a source."""
+        ...
+
+
+def announced(blocks: Iterable[Block], sink: BlockSink) -> Iterator[Block]:
     """Each block, once the sink has its boundary and what it says beside its words; the caller pushes these."""
     begun = False
     for block in blocks:

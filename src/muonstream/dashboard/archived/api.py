@@ -27,6 +27,10 @@ MOST_REFERENCES: Final = 50
 Answer = dict[str, Any] | list[dict[str, str]]
 
 
+class NoEngineError(MuonstreamError):
+    """There is no engine that could do what was asked, in one line."""
+
+
 class RunsApi:
     """The answers about an archive's runs."""
 
@@ -106,28 +110,20 @@ class RunsApi:
 
     async def comment(self, request: Request) -> Response:
         """Add a comment: {"text": ..., "name": ...}."""
-        given = await given_object(request)
-        if isinstance(given, Response):
-            return given
-        name = caller_of(request).user or given.get("name", "")
 
-        def done() -> Answer:
+        def done(given: dict[str, Any], name: object) -> Answer:
             text = given.get("text")
             if not isinstance(text, str) or len(text) > LONGEST_TEXT:
                 raise PeopleError(f"text: expected 1 to {LONGEST_TEXT} characters")
             self.view.archive.comment(request.path_params["run"], _clean(text), name=_name(name))
             return {"added": True, "name": name}
 
-        return await _answered(done)
+        return await _acted(request, done)
 
     async def flag(self, request: Request) -> Response:
         """Add a flag: {"effect": ..., "cause": ..., "part": ..., "from_s": ..., "to_s": ..., "name": ...}."""
-        given = await given_object(request)
-        if isinstance(given, Response):
-            return given
-        name = caller_of(request).user or given.get("name", "")
 
-        def done() -> Answer:
+        def done(given: dict[str, Any], name: object) -> Answer:
             texts = {key: given.get(key, "") for key in ("effect", "cause", "part")}
             if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts.values()):
                 raise PeopleError(f"flag: expected effect ({', '.join(EFFECTS)}), cause and part as texts")
@@ -139,19 +135,15 @@ class RunsApi:
             self.view.archive.flag(request.path_params["run"], flag)
             return {"added": True, "name": name}
 
-        return await _answered(done)
+        return await _acted(request, done)
 
     async def refer(self, request: Request) -> Response:
         """Make runs the engine's reference, for its verdicts and everybody's page: {"runs": [...], "name": ...}."""
-        given = await given_object(request)
-        if isinstance(given, Response):
-            return given
-        refer = self.view.refer
-        if refer is None:
-            return PlainTextResponse("no engine runs here that could be given a reference\n", 409, NOT_KEPT)
-        name = caller_of(request).user or given.get("name", "")
 
-        def done() -> Answer:
+        def done(given: dict[str, Any], name: object) -> Answer:
+            refer = self.view.refer
+            if refer is None:
+                raise NoEngineError("no engine runs here that could be given a reference")
             runs = given.get("runs")
             if not isinstance(runs, list) or not 1 <= len(runs) <= MOST_REFERENCES:
                 raise QueryError(f"runs: expected a list of 1 to {MOST_REFERENCES} runs")
@@ -160,7 +152,7 @@ class RunsApi:
             refer(self.view.archive.find_all(runs), _name(name))
             return {"reference": self.feed.reference_about}
 
-        return await _answered(done)
+        return await _acted(request, done)
 
 
 def described() -> dict[str, Any]:
@@ -236,6 +228,14 @@ def _clean(text: str) -> str:
     except UnicodeEncodeError:
         raise PeopleError("expected text that is valid Unicode") from None
     return text.strip()
+
+
+async def _acted(request: Request, done: Callable[[dict[str, Any], object], Answer]) -> Response:
+    """What a function gives that gets the object a request brings, and who sent it; else as `_answered`."""
+    given = await given_object(request)
+    if isinstance(given, Response):
+        return given
+    return await _answered(lambda: done(given, caller_of(request).user or given.get("name", "")))
 
 
 async def _answered(found: Callable[[], Answer]) -> Response:

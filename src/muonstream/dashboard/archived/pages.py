@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from threading import Lock
 from typing import Final
 from urllib.parse import quote
@@ -164,6 +165,7 @@ class ArchivedPages:
         return JSONResponse(answer, headers=NOT_KEPT)
 
 
+@cache
 def _lower_page() -> Asset:
     asset = static_asset("index.html")
     assert asset is not None

@@ -94,24 +94,20 @@ class MuonPainter(Painter):
 
     def zenith(self) -> Plot:
         """Zenith angles of muons, and what is expected."""
-        axis = _axes(self.detector)["zenith"]
-        made = self._figure("zenith angle [degrees]", "muons", x_range=Range1d(start=0, end=axis.edges[-1]))
-        data = {**_bars_of(axis.edges, "{:.0f} to {:.0f}"), "middle": axis.centres, "expected": np.zeros(axis.bins)}
-        source = ColumnDataSource(data, name="data")
-        self._bars(made, source, self.colors.soft(0), "degrees")
-        made.line(x="middle", y="expected", source=source, color=self.colors.of(1), line_width=2, name="glyph.expected")
-        legend = (
-            LegendEntry("Muons with a track in both views", self.colors.of(0), "glyph.y"),
-            LegendEntry("Expected, scaled to the same number", self.colors.of(1), "glyph.expected"),
-        )
         note = "Expected: cos2 of the angle, folded with the telescope's acceptance."
         columns = {"y": "muon.zenith.{period}", "expected": "muon.expected.{period}"}
-        return Plot("muons.zenith", "Zenith angle", "half", made, columns, legend, note=note)
+        return self._angle("zenith", "Zenith angle", "zenith angle [degrees]", columns, note)
 
     def azimuth(self) -> Plot:
         """Azimuth angles of muons, and what is expected."""
-        axis = _axes(self.detector)["azimuth"]
-        made = self._figure("azimuth, from x towards y [degrees]", "muons", x_range=Range1d(start=0, end=360))
+        note = "Expected: the same from all sides, folded with the telescope's acceptance."
+        columns = {"y": "muon.azimuth.{period}", "expected": "muon.expected_azimuth.{period}"}
+        return self._angle("azimuth", "Azimuth", "azimuth, from x towards y [degrees]", columns, note)
+
+    def _angle(self, name: str, title: str, label: str, columns: dict[str, str], note: str) -> Plot:
+        """An angle of muons as bars, and what is expected as a line."""
+        axis = _axes(self.detector)[name]
+        made = self._figure(label, "muons", x_range=Range1d(start=0, end=axis.edges[-1]))
         data = {**_bars_of(axis.edges, "{:.0f} to {:.0f}"), "middle": axis.centres, "expected": np.zeros(axis.bins)}
         source = ColumnDataSource(data, name="data")
         self._bars(made, source, self.colors.soft(0), "degrees")
@@ -120,9 +116,7 @@ class MuonPainter(Painter):
             LegendEntry("Muons with a track in both views", self.colors.of(0), "glyph.y"),
             LegendEntry("Expected, scaled to the same number", self.colors.of(1), "glyph.expected"),
         )
-        note = "Expected: the same from all sides, folded with the telescope's acceptance."
-        columns = {"y": "muon.azimuth.{period}", "expected": "muon.expected_azimuth.{period}"}
-        return Plot("muons.azimuth", "Azimuth", "half", made, columns, legend, note=note)
+        return Plot(f"muons.{name}", title, "half", made, columns, legend, note=note)
 
     def _values(self, short: str, title: str, x: Axis, labels: tuple[str, str], note: str) -> Plot:
         """A value by chamber, not a count, as curves; labels: of x and of y."""

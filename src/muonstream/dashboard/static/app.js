@@ -4,6 +4,7 @@ import { caller, learnAccess } from "./acknowledge.js";
 import { clockTime, dateTime, moment, Pulse, zoneName } from "./clock.js";
 import { format, runName, setText } from "./format.js";
 import { listen } from "./keys.js";
+import { offerLink } from "./link.js";
 import { Muons } from "./muons.js";
 import { showNumbers } from "./numbers.js";
 import { onPaper } from "./paper.js";
@@ -303,15 +304,7 @@ function pause(on) {
 }
 
 byId("pause").addEventListener("click", () => pause(held === null));
-byId("link").addEventListener("click", async ({ target }) => {
-  try {
-    await navigator.clipboard.writeText(location.href);
-    target.textContent = "Copied";
-  } catch {
-    target.textContent = "Copy it from the address bar";
-  }
-  setTimeout(() => (target.textContent = "Link"), 2000);
-});
+offerLink(byId("link"));
 byId("keep").addEventListener("click", () => {
   if (!newest) return;
   reference.keep(plotted(), choices.period, pulse.now());

@@ -3,6 +3,7 @@
 import { caller, learnAccess, nameField, send } from "./acknowledge.js";
 import { dateTime, zoneName } from "./clock.js";
 import { element, format, prefixed, setText } from "./format.js";
+import { offerLink } from "./link.js";
 import { flagBadge } from "./people.js";
 import { drawing } from "./plots.js";
 
@@ -441,15 +442,7 @@ byId("themes").addEventListener("click", ({ target }) => {
   browserStorage.keep("muonstream.theme", value);
   show();
 });
-byId("link").addEventListener("click", async ({ target }) => {
-  try {
-    await navigator.clipboard.writeText(location.href);
-    target.textContent = "Copied";
-  } catch {
-    target.textContent = "Copy it from the address bar";
-  }
-  setTimeout(() => (target.textContent = "Link"), 2000);
-});
+offerLink(byId("link"));
 addEventListener("hashchange", () => {
   readAddress();
   show();
