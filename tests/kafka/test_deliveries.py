@@ -46,6 +46,30 @@ def new(wanted: Run | None = None) -> Deliveries:
     return deliveries
 
 
+@pytest.mark.parametrize("other", [Run(9, "night"), Run(0, "noise"), Run(2, "day")])
+def test_the_newest_run_is_found_behind_runs_of_any_number(other: Run) -> None:
+    """Numbers need not rise: a run may have none, or be sent again after later ones."""
+    ours = Run(3, "again")
+    sent = [*ends(run=other), *as_hits(WORDS[:50], 1, ours), *ends(run=other)]
+    messages = [Stored(place, headers, value) for place, (_, headers, value) in enumerate(sent)]
+    deliveries = new(ours)
+    deliveries.parts[0].newest_to = len(messages) - 1
+    deliveries.take(0, messages)
+    assert words_of(deliveries) == WORDS[:50].tolist()
+    # another run behind it is newer, so that ours has no end
+    assert (deliveries.tally.counts, deliveries.parts[0].ended) == ({"another run": 1, "run cut off": 1}, True)
+
+
+def test_a_run_without_a_message_in_a_partition_ends_there_where_a_newer_one_begins() -> None:
+    deliveries = new(Run(3, "again"))
+    deliveries.parts[0].newest_to = 1
+    (_, headers, value) = ends(run=Run(2, "day"))[0]
+    deliveries.take(0, [Stored(0, headers, value)])
+    assert not deliveries.parts[0].ended
+    deliveries.take(0, [Stored(1, headers, value)])
+    assert deliveries.parts[0].ended
+
+
 def words_of(deliveries: Deliveries) -> list[int]:
     found = [words for words in deliveries.words.get(0, []) if len(words)]
     return [int(word) for word in np.concatenate(found)] if found else []

@@ -155,9 +155,9 @@ def test_what_the_gateway_left_out_is_in_the_account(broker: Broker, new_topic: 
     assert taken(broker.address, topic) == expected(WORDS, malformed=5)
 
 
-def test_runs_one_after_another_are_kept_apart(broker: Broker, new_topic: TopicMaker) -> None:
+@pytest.mark.parametrize("second", [Run(8, "noise"), Run(0, "no number")])
+def test_runs_one_after_another_are_kept_apart(broker: Broker, new_topic: TopicMaker, second: Run) -> None:
     topic = new_topic(2)
-    second = Run(8, "noise")
     first_words, second_words = WORDS[:15_000], WORDS[15_000:]
     send(broker.address, topic, [*as_frames(first_words, 2), *ends(2)])
     send(broker.address, topic, [*as_frames(second_words, 2, second), *ends(2, second)])
@@ -165,7 +165,7 @@ def test_runs_one_after_another_are_kept_apart(broker: Broker, new_topic: TopicM
     try:
         assert made.newest_run() == second
         newest = engine(made, wanted=second)
-        newest.begin()
+        newest.begin(newest_to=made.newest_to)
         assert newest.run(Event(), publish=lambda snapshot: None).account.words == len(second_words)
         one = engine(made)
         one.begin()
@@ -173,7 +173,7 @@ def test_runs_one_after_another_are_kept_apart(broker: Broker, new_topic: TopicM
         two = engine(made)
         two.begin(made.next)
         last = two.run(Event(), publish=lambda snapshot: None)
-        assert (last.run, last.account.words, last.faults) == ("noise", len(second_words), ())
+        assert (last.run, last.account.words, last.faults) == (second.name, len(second_words), ())
     finally:
         made.close()
 

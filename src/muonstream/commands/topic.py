@@ -27,6 +27,7 @@ class RunSelection:
         self.saved: Saved | None = None
         self.positions: Mapping[int, int] = {}
         self.wanted: Run | None = None
+        self.newest_to: Mapping[int, int] = {}
         number = options.number
         if store is not None:
             run = None
@@ -55,6 +56,8 @@ class RunSelection:
             self.positions = {part: at.next for part, at in self.saved.positions.items()}
             self.saved = None
         self.wanted = newest
+        if newest is not None:
+            self.newest_to = reader.newest_to
 
 
 def run_topic(options: RunOptions) -> None:
@@ -86,6 +89,7 @@ def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], To
         if not live.options.source.follow or live.stop.is_set():
             return
         choice.saved, choice.wanted, choice.positions = None, None, dict(engine.reader.next)
+        choice.newest_to = {}
 
 
 def _engine(live: LiveRun, reader: TopicReader, choice: RunSelection, store: Store | None) -> TopicEngine:
@@ -112,7 +116,7 @@ def topic_feed(live: LiveRun, engine: TopicEngine, choice: RunSelection) -> Call
     def feed(publish: Publish) -> None:
         if choice.saved is not None:
             engine.restore(choice.saved)
-        engine.begin(choice.positions)
+        engine.begin(choice.positions, newest_to=choice.newest_to)
         run = choice.saved.run if choice.saved is not None else stored_name(choice.wanted) or "the first that comes"
         words = engine.pipeline.intake().words
         after = f"after {words:,} words" if words else "from its beginning"

@@ -87,18 +87,24 @@ class TopicEngine:
         self._sent_words = int(kept.get("sent_words", 0))
         for partition, at in saved.positions.items():
             key = at.epoch << KEY_WINDOW_BITS | at.window
-            ended = partition in kept["ended"]
-            deliveries.parts[partition] = Part(at.next, key, at.piece, begun=partition in kept["begun"], ended=ended)
+            part = Part(at.next, key, at.piece, begun=partition in kept["begun"], ended=partition in kept["ended"])
+            part.newest_to = int(kept.get("newest_to", {}).get(str(partition), -1))
+            deliveries.parts[partition] = part
 
-    def begin(self, positions: Mapping[int, int] | None = None) -> None:
+    def begin(
+        self, positions: Mapping[int, int] | None = None, *, newest_to: Mapping[int, int] | None = None
+    ) -> None:
         """Begin to read, where we were, else at these positions, else as the reader's `begin` says.
 
+        newest_to: the offset of each partition up to which no run is newer than the one wanted, where that is known
         Raises SourceError for an offset that is gone.
         """
         parts = self.deliveries.parts
         stored = {**(positions or {}), **{p: part.next for p, part in parts.items()}}
         self.reader.start(stored, [p for p, part in parts.items() if part.ended])
         self.adopt()
+        for partition, offset in (newest_to or {}).items():
+            self.deliveries.parts[partition].newest_to = offset
 
     def adopt(self, added: Iterable[int] = ()) -> None:
         """Take the reader's partitions as they are now; added: those that came in mid-run."""
@@ -303,6 +309,7 @@ class TopicEngine:
             "added": sorted(self._added),
             "partitions": self._partitions,
             "sent_words": self._sent_words,
+            "newest_to": {p: part.newest_to for p, part in parts.items()},
         }
         return Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader)
 

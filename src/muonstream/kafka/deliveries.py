@@ -69,6 +69,8 @@ class Part:
     """pieces of a window whose others have not come"""
     first: int = 0
     """where the first of them is"""
+    newest_to: int = -1
+    """the offset up to which no run is newer than the one wanted; -1 if that is not known"""
 
     @property
     def resume(self) -> tuple[int, int, int]:
@@ -256,7 +258,8 @@ class Deliveries:
             self.run = run  # asked for by its number
         if run == self.run:
             return True
-        later = part.begun or (self.run.number < run.number)
+        # numbers need not rise in time: a run may have none, which is 0, or be sent again after later ones
+        later = part.begun or (offset >= part.newest_to if part.newest_to >= 0 else self.run.number < run.number)
         if later and not self.named:
             self._fault(partition, offset, "run cut off", f"found run {run.number} before the end of this one")
             part.next = offset

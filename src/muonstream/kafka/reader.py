@@ -92,6 +92,7 @@ class TopicReader:
         self.topic = connection.address.topic
         self.begin = begin or Begin()
         self.next: dict[int, int] = {}
+        self.newest_to: dict[int, int] = {}
         self.on_lost: Callable[[int, int, int], None] = lambda partition, first, last: None
         self._library = client_library()
         self._consumer: Consumer | None = None
@@ -403,6 +404,7 @@ class TopicReader:
         self.consumer.incremental_assign([self._at(p, 0) for p in partitions])
 
     def newest_run(self) -> Run | None:
-        """The run of the message written last, None where none says."""
+        """The run of the message written last, None where none says; `newest_to` is how far it was looked for."""
         ends = {(self.topic, partition): found for partition, found in self._watermarks_at_first().items()}
+        self.newest_to = {partition: end for (_, partition), (_, end) in ends.items()}
         return newest_run(last_messages(self.consumer, ends).values())
