@@ -246,6 +246,9 @@ def test_the_cookie_of_another_token_or_port_is_no_use() -> None:
         ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://127.0.0.1:8050"}, None),
         ("/feed", {"authorization": f"Bearer {TOKEN}", "origin": "http://evil.example"}, 403),
         ("/feed", {"authorization": f"Bearer {TOKEN}", "host": "evil.example"}, 421),
+        # as a browser sends it that was led here by a foreign name
+        ("/feed", {"host": "evil.example", "origin": "http://evil.example"}, 421),
+        ("/feed", {"host": "evil.example", "origin": "http://other.example"}, 421),
     ],
 )
 def test_a_websocket_is_guarded_as_well(path: str, headers: dict[str, str], refused: int | None) -> None:
