@@ -7,7 +7,7 @@ LOCK := .venv-lock
 LOWEST := .venv-lowest
 # what touches the libraries most: types of numpy, kernels of numba, models, the page's server, the command line
 LOWEST_TESTS := tests/detector tests/test_words.py tests/formats/test_binary.py tests/run/test_snapshot_codec.py \
-  tests/analysis tests/dashboard/test_api.py tests/dashboard/test_metrics.py tests/cli/test_errors.py
+  tests/offline tests/tables tests/dashboard/test_api.py tests/dashboard/test_metrics.py tests/cli/test_errors.py
 
 # The versions in constraints.txt hold for what is installed and for what builds it (build isolation). The path is
 # relative: pip splits these variables at spaces, and a checkout's path may have some.
@@ -46,9 +46,9 @@ docs: $(VENV)/.test  ## make the documents a site, in build/site; a link that le
 test-lowest:  ## run some tests with the oldest versions of its dependencies that are allowed, in .venv-lowest
 	rm -rf $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m tools.lowest hist kafka zstd toml > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m tools.lowest hist kafka zstd toml tables root > $(LOWEST)/constraints.txt
 	PIP_CONSTRAINT=$(LOWEST)/constraints.txt PIP_BUILD_CONSTRAINT= $(LOWEST)/bin/python -m pip install --quiet \
-	  --editable '.[hist,kafka,zstd,toml]' pytest hypothesis httpx playwright axe-playwright-python
+	  --editable '.[hist,kafka,zstd,toml,tables,root]' pytest hypothesis httpx playwright axe-playwright-python
 	$(LOWEST)/bin/muonstream process --help > /dev/null
 	$(LOWEST)/bin/python -m pytest -q -p no:cacheprovider -W ignore::DeprecationWarning $(LOWEST_TESTS)
 
