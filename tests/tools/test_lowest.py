@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 
 from tools.lowest import lowest, pins
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,14 @@ def test_every_requirement_of_the_project_has_a_lower_bound() -> None:
 def test_an_extra_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match="'tests': found no such extra, expected hist, "):
         lowest(PROJECT, ["tests"])
+
+
+def test_what_the_makefile_names_exists() -> None:
+    """Paths of tests, and modules of ours that Python is to run; a folder that was moved would stop `make` alone."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    paths = set(re.findall(r"(?<![\w/.-])tests/[\w/.]+", makefile))
+    modules = set(re.findall(r"-m ((?:tools|benchmarks)[\w.]*)", makefile))
+    assert len(paths) > 5
+    assert len(modules) > 5
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    assert [name for name in sorted(modules) if importlib.util.find_spec(name) is None] == []
