@@ -206,7 +206,7 @@ def test_the_ends_of_partitions_are_known_behind_markers(broker: Broker, new_top
     finally:
         made.close()
     connection = Connection(KafkaAddress(broker.address))
-    (state,) = [one for one in states(connection, connection.admin()) if one.name == topic]
+    (state,) = states(connection, connection.admin(), prefix=topic)
     assert state.lag == 0  # as Kafka's own tools see it
 
 

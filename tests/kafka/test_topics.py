@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from confluent_kafka import TopicPartition
-from kafka_fixtures import TopicMaker
+from kafka_fixtures import TopicMaker, make_topic
 from kafka_messages import RUN, as_frames, as_hits, as_transfers, ends, send, send_in_transactions
 from typer.testing import CliRunner
 
@@ -60,7 +60,9 @@ def test_of_several_copies_most_must_be_written(replication: int, in_sync: str |
 def test_the_snapshots_are_compacted(broker: Broker, prefix: str) -> None:
     create(broker, prefix)
     connection = Connection(KafkaAddress(broker.address))
-    states = {state.name.removeprefix(prefix): state for state in topics.states(connection, connection.admin())}
+    states = {
+        state.name.removeprefix(prefix): state for state in topics.states(connection, connection.admin(), prefix=prefix)
+    }
     assert states["snapshots"].cleanup == "compact"
     assert states["frames"].retention_ms == 7 * 24 * 3_600_000
     assert (states["frames"].partitions, states["frames"].messages, states["frames"].lag) == (16, 0, None)
@@ -77,17 +79,18 @@ def test_the_list_counts_messages_and_lag(broker: Broker, new_topic: TopicMaker)
     consumer = connection.consumer(group_id=group)
     consumer.commit(offsets=[TopicPartition(name, 0, 4)], asynchronous=False)
     consumer.close()
-    state = next(state for state in topics.states(connection, connection.admin(), group=group) if state.name == name)
+    (state,) = topics.states(connection, connection.admin(), group=group, prefix=name)
     assert (state.messages, state.lag) == (12, 8)
-    done = RUNNER.invoke(app, ["topics", "list", f"kafka://{broker.address}", "--group", group])
+    done = RUNNER.invoke(app, ["topics", "list", f"kafka://{broker.address}", "--group", group, "--prefix", name])
     assert done.exit_code == 0, done.output
-    row = next(line.split() for line in done.stdout.splitlines() if line.startswith(name))
+    (row,) = [line.split() for line in done.stdout.splitlines()[1:]]
     assert row == [name, "2", "7", "days", "12", "8"]
 
 
-def test_the_list_says_which_run_is_in_a_topic(broker: Broker, new_topic: TopicMaker) -> None:
+def test_the_list_says_which_run_is_in_a_topic(broker: Broker, prefix: str) -> None:
     words = simulate_words(3000, rate_hz=20_000)
-    ended, running, mirrored = new_topic(2), new_topic(3), new_topic(1)
+    # the list reads every topic that it shows, and the broker has those of all other tests
+    ended, running, mirrored = (make_topic(broker.address, n, prefix) for n in (2, 3, 1))
     older = Run(6, "older")
     send(broker.address, ended, [*as_frames(words, 2, older), *ends(2, older)])
     between = time.time()
@@ -95,7 +98,8 @@ def test_the_list_says_which_run_is_in_a_topic(broker: Broker, new_topic: TopicM
     send(broker.address, running, as_hits(words[:900], 2))
     send_in_transactions(broker.address, mirrored, as_transfers(words[:1280]), 3)
     connection = Connection(KafkaAddress(broker.address))
-    found = {state.name: state.run for state in topics.states(connection, connection.admin())}
+    found = {state.name: state.run for state in topics.states(connection, connection.admin(), prefix=prefix)}
+    assert len(found) == 3
     whole = found[ended]
     assert whole is not None
     assert whole.ended is not None
@@ -105,7 +109,7 @@ def test_the_list_says_which_run_is_in_a_topic(broker: Broker, new_topic: TopicM
         part = found[topic]
         assert part is not None
         assert (part.run, part.words, part.ended) == (RUN, n_words, None)
-    done = RUNNER.invoke(app, ["topics", "list", f"kafka://{broker.address}"])
+    done = RUNNER.invoke(app, ["topics", "list", f"kafka://{broker.address}", "--prefix", prefix])
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{ended}: ")]
     assert re.fullmatch(rf"{ended}: run 7 cosmics: 3,000 words, begun \S+ \S+, ended \S+ \S+", line)
     assert f"{running}: run 7 cosmics: 900 words so far, begun " in done.stdout

@@ -171,6 +171,7 @@ def topics_create(
 def topics_list(
     brokers: BrokersArgument,
     group: Annotated[str, typer.Option(help="The consumer group whose lag to show.")] = "muonstream",
+    prefix: Annotated[str, typer.Option(help="Show only topics whose names start with this.")] = "",
     kafka_properties: KafkaOption = None,
     kafka_timeout: KafkaTimeoutOption = 60.0,
 ) -> None:
@@ -180,4 +181,4 @@ def topics_list(
     """
     from muonstream.commands.topics import list_topics
 
-    list_topics(brokers, properties=kafka_properties, timeout_s=kafka_timeout, group=group)
+    list_topics(brokers, properties=kafka_properties, timeout_s=kafka_timeout, group=group, prefix=prefix)

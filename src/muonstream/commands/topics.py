@@ -54,12 +54,12 @@ def create_topics(
         common.out.print(line, markup=False)
 
 
-def list_topics(address: str, *, properties: Path | None, timeout_s: float, group: str) -> None:
-    """Show the cluster's topics. Raises KafkaAccessError."""
+def list_topics(address: str, *, properties: Path | None, timeout_s: float, group: str, prefix: str = "") -> None:
+    """Show the cluster's topics whose names start with `prefix`. Raises KafkaAccessError."""
     connection = connect(address, brokers_only=True, properties=properties, timeout_s=timeout_s)
     admin = connection.wait()
     assert admin is not None
-    found = topics.states(connection, admin, group=group)
+    found = topics.states(connection, admin, group=group, prefix=prefix)
     table = Table(box=None, pad_edge=False)
     # names are never truncated: they are copied into addresses
     table.add_column("topic", no_wrap=True, min_width=max((len(state.name) for state in found), default=0))

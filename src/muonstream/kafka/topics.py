@@ -151,9 +151,12 @@ def _configs(connection: Connection, admin: AdminClient, names: list[str]) -> di
     return {name: {key: entry.value for key, entry in config.items()} for name, config in found.items()}
 
 
-def states(connection: Connection, admin: AdminClient, *, group: str = GROUP) -> list[TopicState]:
-    """Every topic that is not Kafka's own, by name, with the lag of a consumer group. Raises KafkaAccessError."""
-    topics = _metadata(connection, admin)
+def states(connection: Connection, admin: AdminClient, *, group: str = GROUP, prefix: str = "") -> list[TopicState]:
+    """Every topic that is not Kafka's own, by name, with the lag of a consumer group. Raises KafkaAccessError.
+
+    Only topics whose names start with `prefix` are asked for and read: a large cluster takes long.
+    """
+    topics = {name: found for name, found in _metadata(connection, admin).items() if name.startswith(prefix)}
     configs = _configs(connection, admin, list(topics))
     low, high = _offsets(connection, admin, topics)
     committed = _committed(connection, admin, group)
