@@ -1,7 +1,8 @@
 """Run every check and test that this machine can run, and name what it lacks and how to get it.
 
-python -m tools.test              lint, format, spelling, types, the site of documents, then all tests, some files at
-                                  a time; kernels are compiled meanwhile, and the end says which tests were slow
+python -m tools.test              lint, format, spelling, then all tests, some files at a time, and beside them types
+                                  and the site of documents; kernels are compiled first, and the end says which tests
+                                  were slow
 python -m tools.test --quick      lint, format, spelling, types only
 python -m tools.test --coverage   all of it, with the tests' coverage: their Python code takes half as long again. Small
                                   tests of kernels are run once more as Python, which the tracer sees, and added
@@ -17,8 +18,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 from tools.interpreted import TESTS as KERNEL_TESTS
@@ -54,8 +56,8 @@ CHECKS: Final[tuple[tuple[str, ...], ...]] = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("codespell_lib",),
-    ("mypy",),
 )
+TYPES: Final = ("mypy",)
 SITE: Final = ("mkdocs", "build", "--strict")
 """A link or an anchor that leads nowhere is an error. Not with --quiet, which hides warnings from --strict as well."""
 
@@ -76,20 +78,60 @@ def say(text: str) -> None:
 def run(command: Sequence[str]) -> bool:
     """Run a module of this Python in the project's folder; whether it went well."""
     say(f"$ {' '.join(command)}")
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement of another program
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, check=False).returncode == 0
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment(), check=False).returncode == 0
+
+
+def environment() -> dict[str, str]:
+    """The environment of what is run here."""
+    return {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # an advertisement of another program
+
+
+class Beside(Thread):
+    """Modules of this Python, run one after another beside something else, which has precedence.
+
+    Tests often wait, for brokers or browsers; checks that only compute fill these gaps. What they print is kept.
+    """
+
+    def __init__(self, commands: Iterable[Sequence[str]]) -> None:
+        super().__init__(daemon=True)
+        self._commands = list(commands)
+        self._done: list[tuple[Sequence[str], subprocess.CompletedProcess[str]]] = []
+        self.start()
+
+    def run(self) -> None:
+        """Run them all, also after one that failed."""
+        lower = ["nice", "-n", "10"] if shutil.which("nice") else []
+        for command in self._commands:
+            asked = [*lower, sys.executable, "-m", *command]
+            done = subprocess.run(
+                asked,
+                cwd=ROOT,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            self._done.append((command, done))
+
+    def failed(self) -> list[str]:
+        """Wait for the end, print what those said that failed, and name them."""
+        self.join()
+        for command, done in self._done:
+            say(f"$ {' '.join(command)} (beside the tests): {done.stdout if done.returncode else 'passed'}")
+        return [" ".join(command) for command, done in self._done if done.returncode]
 
 
 def install(package: str) -> None:
     """Install a package with apt-get, where there is one and we may."""
     if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    silent = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]):
         # Another apt-get at work is waited for.
         command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
         say(f"$ {' '.join(command)}")
-        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        done = subprocess.run(command, env=silent, stdout=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             return
 
@@ -144,7 +186,7 @@ def at_once(arguments: Sequence[str]) -> list[str]:
 
 
 def start_compiling() -> subprocess.Popen[bytes]:
-    """Have the kernels compiled while lint and types are checked: each worker would compile all of them again."""
+    """Have the kernels compiled while lint is checked: each worker would compile all of them again."""
     say("$ tools.warm (meanwhile)")
     return subprocess.Popen([sys.executable, "-m", "tools.warm"], cwd=ROOT)
 
@@ -158,14 +200,17 @@ def main(arguments: Sequence[str]) -> int:
     # Some tests alone compile what they need.
     compiling = None if arguments else start_compiling()
     failed += [] if quick else [f"missing: {name}" for name in fetch()]
-    failed += [" ".join(check) for check in (*CHECKS, *(() if quick else (SITE,))) if not run(check)]
+    failed += [" ".join(check) for check in (*CHECKS, *((TYPES,) if quick else ())) if not run(check)]
     if compiling is not None and compiling.wait() != 0:
         failed.append("tools.warm")
     if not any(argument.startswith("-m") for argument in arguments):
         arguments = [*arguments, "-m", "not long"]
-    # The tests come last, so that their own closing lines are the last ones.
-    if not quick and not run(["pytest", "-p", "tools.slowest", *coverage, *at_once(arguments), *arguments]):
-        failed.append("pytest")
+    if not quick:
+        beside = Beside((TYPES, SITE))
+        failed += (
+            [] if run(["pytest", "-p", "tools.slowest", *coverage, *at_once(arguments), *arguments]) else ["pytest"]
+        )
+        failed += beside.failed()
     if coverage and not quick and not run(INTERPRETED):
         failed.append("coverage")
     if failed:
