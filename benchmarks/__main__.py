@@ -1,6 +1,7 @@
 """All benchmarks: python -m benchmarks."""
 
 from benchmarks import (
+    bench_archive,
     bench_kafka,
     bench_kafka_drain,
     bench_monitor,
@@ -20,6 +21,7 @@ reconstruction_truth.speeds()
 bench_verdicts.main()
 bench_text.main()
 bench_tables.main()
+bench_archive.main()
 bench_kafka.main()
 bench_kafka_drain.main()
 bench_viewers.main()

@@ -120,6 +120,28 @@ def test_files_that_come_and_go_are_followed(archive: Archive) -> None:
         archive.trend("word")
 
 
+def test_many_changed_files_take_no_longer_each_than_few(archive: Archive, tmp_path: Path) -> None:
+    """As after copying an archive, which gives every file another time: steps of SQLite are counted, not seconds."""
+    entries = container.read(archive.path(archive.find("sim1")), container.RUN, container.PEOPLE)
+
+    def steps(runs: int) -> int:
+        folder = tmp_path / str(runs)
+        folder.mkdir()
+        for i in range(runs):
+            container.write(folder / f"{i}.muonrun", entries)
+        index = Index(folder)
+        index.sync()
+        for path in folder.glob("*.muonrun"):
+            os.utime(path, (1, 1))
+        counted_steps: list[None] = []
+        index._rows.set_progress_handler(lambda: counted_steps.append(None), 100)
+        assert index.sync() == runs
+        index.close()
+        return len(counted_steps)
+
+    assert steps(80) < 6 * steps(20)
+
+
 def test_an_archive_whose_index_cannot_be_written_can_be_read(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,15 +184,15 @@ def test_no_comment_is_lost_to_other_writers_or_to_a_refresh(archive: Archive) -
 def test_a_run_is_running_as_long_as_its_process_lives_here_or_it_is_refreshed_elsewhere() -> None:
     here = Row("f", state="running", host=socket.gethostname(), pid=os.getpid(), boot=boot_of_machine())
     assert state_of(here) == "running"
-    assert state_of(replace(here, boot="before")) == "interrupted"
+    assert state_of(here._replace(boot="before")) == "interrupted"
     ended = multiprocessing.get_context("fork").Process(target=int)
     ended.start()
     ended.join()
-    assert state_of(replace(here, pid=ended.pid or 0)) == "interrupted"
+    assert state_of(here._replace(pid=ended.pid or 0)) == "interrupted"
     there = Row("f", state="running", host="elsewhere", written=1000.0)
     assert state_of(there, now=1000 + SILENT_S - 1) == "running"
     assert state_of(there, now=1000 + SILENT_S) == "interrupted"
-    assert state_of(replace(there, state="ended"), now=1e10) == "ended"
+    assert state_of(there._replace(state="ended"), now=1e10) == "ended"
 
 
 def test_pruning_takes_the_oldest_and_never_what_is_kept_or_runs(archive: Archive) -> None:

@@ -229,7 +229,7 @@ def as_table(rows: list[Row]) -> list[dict[str, Any]]:
     """The table of runs as plain JSON types."""
     return [
         {
-            **{column: getattr(row, column) for column in Row.__dataclass_fields__ if column not in ("pid", "boot")},
+            **{column: getattr(row, column) for column in Row._fields if column not in ("pid", "boot")},
             "state": state_of(row),
             "flags": list(row.flags),
         }

@@ -51,8 +51,8 @@ def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: b
         rows = [row for row in rows if wanted in f"{row.name} {row.number} {row.source}".lower()]
     if sort:
         key = sort.removeprefix("-")
-        if key not in Row.__dataclass_fields__:
-            names = ", ".join(name for name in Row.__dataclass_fields__ if name not in ("pid", "boot"))
+        if key not in Row._fields:
+            names = ", ".join(name for name in Row._fields if name not in ("pid", "boot"))
             raise RunsError(f"--sort: found {sort!r}, expected one of {names}; - before it turns the order round")
         value = state_of if key == "state" else operator.attrgetter(key)
         rows.sort(key=lambda row: (str(type(value(row))), value(row)), reverse=sort.startswith("-"))
@@ -61,7 +61,7 @@ def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: b
     elif as_csv:
         table = as_table(rows)
         writer = csv.writer(sys.stdout)
-        writer.writerow(table[0].keys() if table else Row.__dataclass_fields__)
+        writer.writerow(table[0].keys() if table else Row._fields)
         writer.writerows([json.dumps(v) if isinstance(v, list | tuple) else v for v in one.values()] for one in table)
     else:
         _print_rows(rows)
@@ -207,11 +207,11 @@ def print_good_times(folder: str, *, part: str) -> None:
 def print_trend(folder: str, quantity: str, *, subject: str, as_json: bool, as_csv: bool) -> None:
     """Print a quantity of all runs, by time. Raises ArchiveError."""
     points = Archive(folder).trend(quantity, subject)
-    plain = [{name: getattr(point, name) for name in Point.__dataclass_fields__} for point in points]
+    plain = [point._asdict() for point in points]
     if as_json:
         print(json.dumps(plain, ensure_ascii=False))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, list(Point.__dataclass_fields__))
+        writer = csv.DictWriter(sys.stdout, Point._fields)
         writer.writeheader()
         writer.writerows(plain)
     else:
