@@ -59,9 +59,11 @@ class Reader:
     ever_paused: set[int] = field(default_factory=set)
     added: dict[int, deque[Message]] = field(default_factory=dict)
     empty: int = 0
+    low: dict[int, int] = field(default_factory=dict)
+    """the oldest offset kept of partitions that have nothing else"""
 
     def __post_init__(self) -> None:
-        self.next = dict.fromkeys(self.waiting, 0)
+        self.next = dict.fromkeys(self.waiting, 0) | self.low
 
     def start(self, stored: Mapping[int, int], ended: Iterable[int] = ()) -> None:
         pass
@@ -85,6 +87,10 @@ class Reader:
 
     def confirm(self, partition: int) -> bool:
         return self.caught_up(partition)
+
+    def watermarks(self, partition: int, timeout_s: float = 0.0) -> tuple[int, int]:
+        low = self.low.get(partition, 0)
+        return low, max(low, self.next[partition] + len(self.waiting[partition]))
 
     def stop_at(self, partition: int, offset: int) -> None:
         pass
@@ -212,8 +218,8 @@ def test_a_partition_that_is_added_in_mid_run_need_not_have_the_runs_end(others:
     assert found.account.balanced
 
 
-def an_end(partition: int, partitions: int) -> Sent:
-    end = EndMessage(RUN, words=len(WORDS), forced=3, partitions=partitions)
+def an_end(partition: int, partitions: int, offsets: tuple[int, ...] = ()) -> Sent:
+    end = EndMessage(RUN, words=len(WORDS), forced=3, partitions=partitions, offsets=offsets)
     return partition, end.headers(), end.value()
 
 
@@ -231,3 +237,33 @@ def test_words_that_never_came_are_reported_at_the_end() -> None:
     assert found.account.words == len(WORDS) - 300
     said = f"incomplete: the run's end says {len(WORDS):,} words, 300 of them did not come"
     assert said in found.faults
+
+
+def test_an_end_that_was_deleted_unread_is_lost_and_the_run_ends() -> None:
+    """The end of another partition says below which offset the words are, and the broker that all of those are gone."""
+    reader = Reader(parted([*as_hits(WORDS[:700]), an_end(0, 2, (700, 41))], 2), 500, low={1: 42})
+    found = counted(reader)
+    assert any(line.startswith("lost: 1 message; the last: partition 1: the run's end") for line in found.faults)
+    assert (
+        f"incomplete: the run's end says {len(WORDS):,} words, {len(WORDS) - 700:,} of them did not come"
+        in found.faults
+    )
+
+
+@pytest.mark.parametrize("offsets", [(700, 42), ()])
+def test_an_end_that_may_still_come_is_awaited_and_this_is_said(offsets: tuple[int, ...]) -> None:
+    """Nothing from the offset on was deleted where the end may be, or an older gateway has not said where that is."""
+    stop, said = Event(), list[str]()
+
+    def seen(snapshot: Snapshot) -> None:
+        said.extend(line for line in snapshot.faults if line.startswith("waiting"))
+        if said:
+            stop.set()
+
+    reader = Reader(parted([*as_hits(WORDS[:700]), an_end(0, 2, offsets)], 2), 500, low={1: 42})
+    with Pipeline(Detector.default(), workers=0) as pipeline:
+        engine = TopicEngine(cast(Any, reader), pipeline, Deliveries(wanted=RUN))
+        engine.begin()
+        engine.run(stop, publish=seen, interval_s=0.0)
+        assert not engine.over
+    assert said[0] == "waiting for the run's end in partition 1: others have ended, and this one is drained"

@@ -18,12 +18,12 @@ from tools.deterministic.world import Outcome, play
 WORDS: Final = 3_000
 
 
-def played(seed: int, words: int) -> Outcome:
+def played(seed: int, words: int, stress: float = 1.0) -> Outcome:
     """The outcome of a seed; an error that the program does not expect is one of its differences."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="muonstream-", dir=memory if memory.is_dir() else None) as folder:
         try:
-            return play(seed, words, Path(folder))
+            return play(seed, words, Path(folder), stress)
         except Exception as error:
             outcome = Outcome(seed)
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--words", type=int, default=WORDS, help=f"of a scene, at most (default {WORDS})")
     parser.add_argument("--seconds", type=float, default=0.0, help="begin no seed after so many seconds")
+    parser.add_argument("--stress", type=float, default=1.0, help="times as many faults and crashes (default 1)")
     asked = parser.parse_args(arguments)
     common.err.quiet = True
     began = time.monotonic()
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for seed in range(asked.first, asked.first + asked.seeds):
         if asked.seconds and time.monotonic() - began > asked.seconds:
             break
-        outcome = played(seed, asked.words)
+        outcome = played(seed, asked.words, asked.stress)
         seeds, calls, crashes = seeds + 1, calls + outcome.calls, crashes + outcome.crashes
         refused, lost = refused + bool(outcome.refused), lost + bool(outcome.lost)
         if outcome.differences:

@@ -42,6 +42,9 @@ EARLIER: Final = Run(6, "before")
 TOPIC: Final = "frames"
 NOTES: Final = ("another run: ", "duplicate: ")
 """Faults that say how messages came: others' messages are passed over, and what a dead gateway had sent comes again."""
+WAITING: Final = "waiting for the run's end"
+LOST_END: Final = "lost: "
+"""With all words there, what was lost of a run is the ends of some partitions."""
 MOST_CALLS: Final = 200_000
 """A scene that has not ended after so many calls never ends."""
 FAULTY_CALLS: Final = 4_000
@@ -88,8 +91,10 @@ class Outcome:
 class World:
     """One scene: everything of it, and the order of its events."""
 
-    def __init__(self, scene: Scene, folder: Path) -> None:
+    def __init__(self, scene: Scene, folder: Path, stress: float = 1.0) -> None:
+        """stress: how many times as often as usual something goes wrong."""
         self.scene = scene
+        self.stress = stress
         self.random = random.Random(scene.seed + 1)
         self.clock = Clock()
         self.broker = Broker(TOPIC, scene.partitions, self.clock, self.random)
@@ -117,7 +122,7 @@ class World:
         self.clock.now += CALL_S + takes_s * self.random.random()
         self.broker.background()
         faulty = self.outcome.calls < FAULTY_CALLS
-        if faulty and self.random.random() < 0.01:
+        if faulty and self.random.random() < 0.01 * self.stress:
             self._go_wrong()
         if actor.name == "engine" and not self._within:
             self._within = True
@@ -128,7 +133,7 @@ class World:
                     self.step_gateway()
             finally:
                 self._within = False
-        if faulty and actor.name in self.scene.faults and self.random.random() < 0.005:
+        if faulty and actor.name in self.scene.faults and self.random.random() < 0.005 * self.stress:
             actor.dead = True
             raise Crash
 
@@ -277,6 +282,7 @@ class World:
                     actor.call()
                     if not snapshot.account.balanced:
                         raise FaultError(f"an account does not balance: {snapshot.account}")
+                    self._end_what_waits_in_vain(engine, snapshot)
                     if self.outcome.refused:
                         stop.set()
 
@@ -290,6 +296,21 @@ class World:
             store.close()
             if actor.dead:
                 self.disk.crash(False)
+
+    def _end_what_waits_in_vain(self, engine: TopicEngine, snapshot: Any) -> None:
+        """End an engine as its user would, once all is read and retention has deleted each end that was to be read.
+
+        No message says then how far the run went. An engine that knows the end of one partition says what it awaits.
+        """
+        logs, parts = self.broker.partitions, engine.deliveries.parts
+        if not self._gateway_done or self.broker.in_flight or any(map(len, self.broker.producers)):
+            return
+        if len(parts) < len(logs) or any(engine.reader.next[p] < log.high for p, log in enumerate(logs)):
+            return
+        if any(part.ended for part in parts.values()) and not any(line.startswith(WAITING) for line in snapshot.faults):
+            return
+        if not engine.over and "retention" in self.scene.faults:
+            self.outcome.refused = "retention has deleted the run's end"
 
     def _keep(self, saved: Saved) -> None:
         """A transaction is on the disk: retention may delete what it has taken."""
@@ -313,7 +334,8 @@ class World:
         wanted, merged = reference(scene, self.detector)
         assert found is not None
         wanted["run"] = RUN.name
-        found["faults"] = [line for line in found["faults"] if not line.startswith(NOTES)]
+        notes = (*NOTES, LOST_END) if "retention" in scene.faults else NOTES
+        found["faults"] = [line for line in found["faults"] if not line.startswith(notes)]
         account, several = wanted["account"], len(self.broker.partitions) > 1
         lost = account["late"] or account["stray"] or wanted["forced_windows"]
         if scene.kind is Kind.FRAME:
@@ -353,10 +375,13 @@ def reference(scene: Scene, detector: Detector) -> tuple[dict[str, Any], bool]:
         return {**summary(snapshot), "data_time_s": snapshot.data_time_s}, merged
 
 
-def play(seed: int, words: int, folder: Path) -> Outcome:
-    """Play the scene of a seed; the folder is empty. A fault is in the outcome's differences."""
+def play(seed: int, words: int, folder: Path, stress: float = 1.0) -> Outcome:
+    """Play the scene of a seed; the folder is empty. A fault is in the outcome's differences.
+
+    stress: see `World`
+    """
     scene = Scene.of(seed, words)
-    world = World(scene, folder)
+    world = World(scene, folder, stress)
     thresholds = gc.get_threshold()
     try:
         with world.clock.everywhere(), scene.bounds.everywhere(), small_messages():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from threading import Event
 from typing import Any, Final
@@ -12,6 +12,7 @@ import numpy as np
 
 from muonstream.counting.kernel import SLOT_WINDOWS
 from muonstream.engines.pipeline import GatewayLosses, Pipeline
+from muonstream.formats.block import SourceError
 from muonstream.frames import KEY_WINDOW_BITS, KEY_WINDOW_MASK
 from muonstream.kafka.deliveries import Deliveries, Part
 from muonstream.kafka.reader import TopicReader
@@ -68,6 +69,10 @@ class TopicEngine:
         """how many the run was sent to, as its end says; 0 before, or where it does not say"""
         self._sent_words = 0
         """how many words its gateway has read, as the end says"""
+        self._data_ends: tuple[int, ...] = ()
+        """below which offsets its words are, by partition, as the end says"""
+        self._end_due = 0.0
+        self._waiting: frozenset[int] = frozenset()
         self._named = bool(pipeline.monitor.run)
 
     def restore(self, saved: Saved) -> None:
@@ -85,6 +90,7 @@ class TopicEngine:
         self._added = set(kept.get("added", ()))
         self._partitions = int(kept.get("partitions", 0))
         self._sent_words = int(kept.get("sent_words", 0))
+        self._data_ends = tuple(map(int, kept.get("data_ends", ())))
         for partition, at in saved.positions.items():
             key = at.epoch << KEY_WINDOW_BITS | at.window
             part = Part(at.next, key, at.piece, begun=partition in kept["begun"], ended=partition in kept["ended"])
@@ -182,7 +188,17 @@ class TopicEngine:
             # such as what was deleted before anybody began to read
             sent = f"the run's end says {self._sent_words:,} words"
             pipeline.notes = (*pipeline.notes, f"incomplete: {sent}, {missing:,} of them did not come")
+        pipeline.notes = (*pipeline.notes, *self._waiting_lines())
         return pipeline.snapshot(state)
+
+    def _waiting_lines(self) -> Iterator[str]:
+        """A line for each drained partition whose end is awaited after others', from the second snapshot on."""
+        parts, before = self.deliveries.parts, self._waiting
+        several = not self.over and any(part.ended for part in parts.values())
+        drained = {p for p, part in parts.items() if several and not part.ended and self.reader.caught_up(p)}
+        self._waiting = frozenset(drained)
+        for partition in sorted(drained & before):
+            yield f"waiting for the run's end in partition {partition}: others have ended, and this one is drained"
 
     def _take(self, batch: Mapping[int, list[Any]]) -> None:
         if added := self.reader.new_partitions():
@@ -192,11 +208,34 @@ class TopicEngine:
         for partition, messages in batch.items():
             if not deliveries.parts[partition].ended:
                 deliveries.take(partition, messages)
+        self._end_where_deleted()
         if batch:
             self._dirty = True
             self._read_at = self._clock()
         self._take_frames()
         self._count()
+
+    def _end_where_deleted(self) -> None:
+        """End the partitions whose run's end Kafka has deleted, as offsets alone show.
+
+        Another partition's end says below which offset all of the run's words are. Once the broker keeps nothing that
+        low, and has nothing more to read, neither words nor the end can still come.
+        """
+        parts, ends = self.deliveries.parts, self._data_ends
+        if not ends or self._clock() < self._end_due:
+            return
+        self._end_due = self._clock() + IDLE_EVERY_S
+        for partition, part in parts.items():
+            if part.ended or partition >= len(ends) or not self.reader.caught_up(partition):
+                continue
+            try:
+                low, high = self.reader.watermarks(partition, 0.5)
+            except SourceError:
+                continue  # it has no leader for a moment
+            if low > ends[partition] and high <= self.reader.next[partition]:
+                part.next = max(part.next, self.reader.next[partition])
+                self.deliveries.end_without_message(partition, low)
+                self._dirty = True
 
     def _take_frames(self) -> None:
         """Give the frames that were collected to the pipeline."""
@@ -217,6 +256,7 @@ class TopicEngine:
             self._accounted = True
             pipeline.faults.extend(account.faults)
             self._partitions, self._sent_words = account.partitions, account.words
+            self._data_ends = account.offsets
             pipeline.elsewhere = GatewayLosses(
                 account.late, account.stray, account.malformed, account.resets, account.forced
             )
@@ -310,6 +350,7 @@ class TopicEngine:
             "partitions": self._partitions,
             "sent_words": self._sent_words,
             "newest_to": {p: part.newest_to for p, part in parts.items()},
+            "data_ends": list(self._data_ends),
         }
         return Saved(self._name, stored_name(run), ended, self.pipeline.state(), positions, reader)
 

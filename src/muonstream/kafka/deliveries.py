@@ -151,6 +151,14 @@ class Deliveries:
             self._let_go(partition, part)
             part.next = last
 
+    def end_without_message(self, partition: int, low: int) -> None:
+        """Note that a partition has no more of the run, although its end was deleted; low: the oldest offset kept."""
+        part = self.parts[partition]
+        self.tally.add("lost", f"the last: partition {partition}: the run's end, deleted before offset {low}")
+        self._let_go(partition, part)
+        part.ended = True
+        self.ended.append(partition)
+
     def _risen(
         self, partition: int, part: Part, messages: Sequence[Message], positions: NDArray[np.int64]
     ) -> Sequence[Message]:

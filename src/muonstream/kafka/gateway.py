@@ -29,7 +29,7 @@ from muonstream.kafka.messages import (
     position_header,
     window_messages,
 )
-from muonstream.kafka.progress import SentSoFar
+from muonstream.kafka.progress import SentSoFar, end_offsets
 from muonstream.sources.identity import Run
 from muonstream.words import DMA_WORDS, Words
 
@@ -319,6 +319,11 @@ class Gateway:
                 f"{self._connection.address}: has the run up to word {beyond:,}, its source has only {self.words:,}: "
                 "another source needs another --run-name or --run-number"
             )
+        # an engine that finds an end deleted needs to know how far its partition had words of the run
+        self.outbox.flush()
+        offsets: tuple[int, ...] = ()
+        with suppress(KafkaAccessError):
+            offsets = end_offsets(self._connection, range(len(self._tails)))
         end = EndMessage(
             self._run,
             words=self.words + self._malformed,
@@ -329,6 +334,7 @@ class Gateway:
             faults=tuple(self._faults),
             forced=lost.forced,
             partitions=len(self._tails),
+            offsets=offsets,
         )
         for partition, tail in enumerate(self._tails):
             if not tail.ended:

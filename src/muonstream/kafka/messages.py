@@ -171,6 +171,8 @@ class EndMessage:
     words: all that the gateway read; late, stray, malformed: those of them that are in no frame
     faults: what was malformed, the first of it; forced: windows that were closed early
     partitions: how many the run was sent to, each of which gets its end; 0 where an older gateway does not say
+    offsets: the end of each partition before the run's ends were sent: all words of the run lie below; empty where an
+        older gateway does not say
     """
 
     run: Run
@@ -182,6 +184,7 @@ class EndMessage:
     faults: tuple[str, ...] = field(default=())
     forced: int = 0
     partitions: int = 0
+    offsets: tuple[int, ...] = ()
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Its kind, version and run."""
@@ -207,12 +210,13 @@ class EndMessage:
             counts = {name: int(account[name]) for name in ("words", "late", "stray", "malformed", "resets")}
             # older gateways do not say these
             counts |= {name: int(account.get(name, 0)) for name in ("forced", "partitions")}
-            if not all(0 <= n < 10**MOST_DIGITS for n in counts.values()):
-                raise ValueError(f"found {counts}")
+            offsets = tuple(int(offset) for offset in account.get("offsets", ()))
+            if not all(0 <= n < 10**MOST_DIGITS for n in (*counts.values(), *offsets)):
+                raise ValueError(f"found {counts}, offsets {offsets}")
             faults = tuple(str(fault) for fault in account["faults"])
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise MessageError("truncated value", f"found no account of a run: {error}"[:200]) from None
-        return cls(run, **counts, faults=faults)
+        return cls(run, **counts, faults=faults, offsets=offsets)
 
 
 def _usual(headers: Headers) -> list[int] | None:

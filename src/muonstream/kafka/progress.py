@@ -116,6 +116,16 @@ def read_tails(connection: Connection, partitions: Sequence[int], run: Run) -> l
         consumer.close()
 
 
+def end_offsets(connection: Connection, partitions: Sequence[int]) -> tuple[int, ...]:
+    """The offset of the next message of each partition. Raises KafkaAccessError."""
+    consumer = connection.consumer()
+    try:
+        searches = _searches(connection, consumer, partitions)
+        return tuple(searches[p].high for p in partitions)
+    finally:
+        consumer.close()
+
+
 def _searches(connection: Connection, consumer: Consumer, partitions: Sequence[int]) -> dict[int, _Search]:
     from confluent_kafka import KafkaException, TopicPartition
 

@@ -184,6 +184,10 @@ class SparkEngine(TopicEngine):
                     self.adopt(added)
                 if not self.deliveries.framed:
                     self._let_idle_go()
+                self.deliveries.reset()
+                self._end_where_deleted()
+                if self.deliveries.ended:
+                    self._count()
                 now = self._batch != shown or time.monotonic() >= due
                 snapshot = self._snapshot() if now and not self.over else None
                 shown = self._batch
