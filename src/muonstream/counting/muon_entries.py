@@ -50,6 +50,14 @@ TAN_BINS: Final = 12
 MISFIT_TAN_STEP: Final = 0.05
 MISFIT_TAN_BINS: Final = 40
 """Bins of |misfit| in mm for each of these."""
+DELAY_NS: Final = 100.0
+DELAY_BINS: Final = 200
+"""Times between hits of a chamber, and from segments to later hits, are counted in bins of 100 ns, up to 20 us."""
+AT_ONCE: Final = 16
+"""Bins of `at_once`, by number of segments; the last has all with more, and orbits with too many to look."""
+APART_MM: Final = 20.0
+APART_BINS: Final = 40
+"""Bins of the distance between parallel segments; the last has all that are farther apart."""
 SIDES: Final = 64
 """Choices of sides of up to six layers, bit l set where the track passes at larger x than layer l's wire."""
 
@@ -172,6 +180,34 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
         Shape("tdc_codes", "Hits by TDC code", "code", "", "chamber", c, 32, flow=False),
         Shape("trigger_late", "Trigger less t0", "difference", "ns", "chamber", c, 200, -500.0, 5.0),
         Shape("azimuth", "Azimuth of muons", "angle", "degrees", "detector", 1, 36, 0.0, 10.0),
+        Shape("hit_gap", "Time between hits", "time", "ns", "chamber", c, DELAY_BINS, 0.0, DELAY_NS, flow=False),
+        Shape("hit_gap_hits", "Hits with 20 us left, hits left out", "kind", "", "chamber", c, 2, flow=False),
+        Shape(
+            "decay_time",
+            "Groups of hits after a segment",
+            "time after the segment",
+            "ns",
+            "chamber",
+            c,
+            DELAY_BINS,
+            0.0,
+            DELAY_NS,
+            flow=False,
+        ),
+        Shape("at_once", "Segments within 25 ns", "segments", "", "chamber", c, AT_ONCE, flow=False),
+        Shape(
+            "parallel_apart",
+            "Distance of parallel segments within 25 ns",
+            "distance",
+            "mm",
+            "chamber",
+            c,
+            APART_BINS,
+            0.0,
+            APART_MM,
+            flow=False,
+        ),
+        Shape("decay_starts", "Segments with 20 us of orbit left", "kind", "", "chamber", c, 1, flow=False),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What physicists ask of segments first: drift relation, mean-timers, coincidences, triggers, TDC codes."""
+"""What physicists ask of segments first: drift relation, mean-timers, coincidences, triggers, codes, delays."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import MISFIT_MM, MISFIT_TAN_BINS, MISFIT_TAN_STEP, TAN_BINS, TAN_STEP
 from muonstream.detector.channels import BLOCK_CELLS, TRIGGER
 from muonstream.frames import Frames
+from muonstream.muons.bundles import fill_bundles
+from muonstream.muons.delays import Delays
 from muonstream.muons.filler import Filler
 from muonstream.muons.quality import CONFIRMED_NS
 from muonstream.muons.segments import Segments
@@ -96,6 +98,7 @@ class Physics:
         self._codes = channel_map.codes.astype(np.uint16)
         self._chamber_of_block = np.ascontiguousarray(channel_map.chamber_of_block)
         self._triggers = bool(catalogue.detector.triggers)
+        self._delays = Delays(catalogue)
 
     def __call__(self, filler: Filler, frames: Frames, s: Segments, lump: NDArray[np.int64]) -> None:
         """Add what frames have, and their segments; lump: int64[k], the row of each window."""
@@ -104,6 +107,8 @@ class Physics:
             frames.words, frames.starts, lump, self._codes, self._cells, self._chamber_of_block,
             filler.part("tdc_codes"),
         )  # fmt: skip
+        self._delays(filler, frames, s, lump)
+        fill_bundles(filler, s, lump)
         if self._triggers and len(s):
             self._fill_triggers(filler, frames, s, lump)
 

@@ -19,6 +19,7 @@ from muonstream.counting.muon_entries import (
     drift_velocity_um_per_ns,
     wilson,
 )
+from muonstream.muons.delays import fitted_decays
 from muonstream.run.monitor import Snapshot
 from muonstream.statistics.core import fit_core
 
@@ -38,6 +39,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "tracks": int(counts[TRACKS]),
         "muons_in_both_views": int(counts[MUONS]),
         "given_up": dict(zip(GIVEN_UP_KINDS, counts[GIVEN_UP:].tolist(), strict=True)),
+        "decays": _decays(catalogue, total),
         "chambers": {
             str(chamber.number): {
                 **_chamber(catalogue, snapshot, c),
@@ -75,6 +77,20 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
         "drift_velocity_um_per_ns": velocity if math.isfinite(velocity) else None,
         "drift_velocity_error_um_per_ns": error if math.isfinite(error) else None,
         "cell_efficiency": _share(int(catalogue.view(total, "cell_found")[cells].sum()), crossed),
+    }
+
+
+def _decays(catalogue: Catalogue, total: Counts) -> dict[str, float | None]:
+    """Groups of hits 1.5 to 20 us after a segment: the lifetime of the exponential part, if it is clear."""
+    _, fit = fitted_decays(catalogue, total)
+    clear = fit is not None and fit.clear
+    return {
+        "segments": int(catalogue.view(total, "decay_starts").sum()),
+        "lifetime_ns": fit.lifetime if fit is not None and clear else None,
+        "lifetime_error_ns": fit.lifetime_error if fit is not None and clear else None,
+        "decays": None if fit is None else fit.decays,
+        "decays_error": None if fit is None else fit.decays_error,
+        "others": None if fit is None else fit.others,
     }
 
 

@@ -40,6 +40,7 @@ class Origin(IntEnum):
     SCINTILLATOR = 4
     TRIGGER = 5
     ANCILLARY = 6
+    DECAY = 7
 
 
 @dataclass(frozen=True, slots=True)

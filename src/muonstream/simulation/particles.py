@@ -33,8 +33,8 @@ class Muons:
     def __len__(self) -> int:
         return len(self.time_tdc)
 
-    def chosen(self, mask: NDArray[np.bool_]) -> Muons:
-        """Those of a mask."""
+    def chosen(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Muons:
+        """Those of a mask, or at these places."""
         return Muons(
             begin_tdc=self.begin_tdc[mask],
             time_tdc=self.time_tdc[mask],

@@ -26,6 +26,8 @@ class SimulationConfig:
     radiation_lengths: of material in each chamber, which scatters muons (0: none)
     wire_ns_per_m: how late hits are for each metre along the wire, from its middle (0: not; CMS has 4.1)
     flight_ns_per_m: how late muons are for each metre of their way, from the plane of the simulation (0: not; 3.336)
+    stopping: chance, for a muon that crosses a chamber, of stopping below its layers; half of the electrons that these
+        muons decay into go up through the chamber (0: none stop)
     disorder: the share of steps inside a board that go back in time, as far as there are words close enough
     """
 
@@ -53,6 +55,7 @@ class SimulationConfig:
     radiation_lengths: float = 0.0
     wire_ns_per_m: float = 0.0
     flight_ns_per_m: float = 0.0
+    stopping: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -74,6 +77,7 @@ class SimulationConfig:
             ("radiation_lengths", 0, 100),
             ("wire_ns_per_m", 0, 100),
             ("flight_ns_per_m", 0, 100),
+            ("stopping", 0, 1),
         ):
             value = getattr(self, key)
             if not low <= value <= high:

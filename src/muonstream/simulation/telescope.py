@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from muonstream.detector.geometry import depths_mm, half_width_mm, middle_mm
 from muonstream.detector.model import Chamber, Detector
+from muonstream.simulation.decays import Stops, stopped
 from muonstream.simulation.drift import CellResponse, Origin, drift_hits
 from muonstream.simulation.matter import scattered
 from muonstream.simulation.particles import Muons, Signals
@@ -173,16 +174,24 @@ class Simulation:
             config.drift_smearing_ns, config.hit_efficiency, config.deltas, config.afterpulses, config.delta_range_mm
         )
         triggered: dict[int, NDArray[np.bool_]] = {}
+        stops = self._stops(rng, muons)
         metres = np.sqrt(1 + muons.tan_x**2 + muons.tan_y**2) / 1000
         for c, (chamber, alive) in enumerate(zip(self.detector.chambers, self._alive, strict=True)):
             here = muons.in_chamber(c)
             cell, distance_mm = self._crossed(chamber, here)
             _, tan, along_mm = here.in_frame(chamber, self.plane_mm)
-            hits = drift_hits(rng, chamber, alive, cell, distance_mm, tan, response)
+            hits = stops.above(c, drift_hits(rng, chamber, alive, cell, distance_mm, tan, response))
             later_ns = config.flight_ns_per_m * (self.plane_mm - middle_mm(chamber)) * metres
             later_ns += config.wire_ns_per_m * along_mm / 1000
             late_ns = hits.late_ns + later_ns[hits.muon] + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
             add(hits.muon, late_ns, chamber.board, chamber.first_channel + hits.cell, hits.origin)
+            which, electrons, decay_ns = stops.electrons(rng, c, muons)
+            if len(which):
+                cell, distance_mm = self._crossed(chamber, electrons)
+                _, tan, _ = electrons.in_frame(chamber, self.plane_mm)
+                more = drift_hits(rng, chamber, alive, cell, distance_mm, tan, response)
+                late_ns = more.late_ns + decay_ns[more.muon] + SCINTILLATOR_DELAY_NS - chamber.time_offset_ns
+                add(which[more.muon], late_ns, chamber.board, chamber.first_channel + more.cell, Origin.DECAY)
             layers = np.zeros((n, chamber.layers), np.bool_)
             layers[hits.muon, chamber.layer_of_cell()[hits.cell]] = True
             in_chamber = layers.sum(axis=1)
@@ -190,7 +199,7 @@ class Simulation:
             triggered[chamber.board] = triggered.get(chamber.board, enough) & enough
         fall = self.plane_mm - self._bottom_mm
         x, y = muons.x_mm + muons.tan_x * fall, muons.y_mm + muons.tan_y * fall
-        crossed = (np.abs(x) < SCINTILLATOR_MM) & (np.abs(y) < SCINTILLATOR_MM)
+        crossed = (np.abs(x) < SCINTILLATOR_MM) & (np.abs(y) < SCINTILLATOR_MM) & ~stops.any
         for scintillator in self.detector.scintillators:
             muon = np.flatnonzero(crossed & (rng.random(n) < config.scintillator_efficiency))
             late_ns = SCINTILLATOR_DELAY_NS + rng.normal(0, config.scintillator_jitter_ns, len(muon))
@@ -216,6 +225,16 @@ class Simulation:
         number = np.array([chamber.layer_of_channel.index(layer) for layer in range(chamber.layers)])
         cell = np.where(inside, column * chamber.layers + number, -1)
         return cell, local - (column + 0.5) * chamber.cell_width_mm
+
+    def _stops(self, rng: np.random.Generator, muons: Muons) -> Stops:
+        """Where muons stop."""
+        if not self.config.stopping:
+            return Stops.none(len(muons), self.detector.chambers, self.plane_mm)
+        crossed = [
+            (self._crossed(chamber, muons.in_chamber(c))[0] >= 0).any(axis=1)
+            for c, chamber in enumerate(self.detector.chambers)
+        ]
+        return stopped(rng, np.array(crossed), self.detector.chambers, self.plane_mm, self.config.stopping)
 
     def _hit_words(self, time_tdc: NDArray[np.int64], board: int, channel: object, tdc: int) -> Words:
         """Words of hits at their times; a tdc other than 0 is that of them all."""

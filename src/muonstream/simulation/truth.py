@@ -20,7 +20,8 @@ class Truth:
     """Simulated words in the order in which they are sent, and what is true of each: arrays of one length.
 
     words: uint64; origin: int8, as `Origin`
-    muon: int64, the number of the muon in the run, -1 where there is none; the rest is 0 or NaN then
+    muon: int64, the number of the muon in the run, -1 where there is none; the rest is 0 or NaN then, and for a hit of
+    the electron that a muon decays into, which goes its own way
     chamber: int16, its number, 0 where the word is not of a cell; cell: int16, -1 there
     distance_mm: float32, from the wire to the muon, towards larger x, at the height of the wire
     x_mm, tan: float32, the muon in the chamber's frame: across, at its middle, and slope
@@ -77,6 +78,8 @@ def _slab_truth(simulation: Simulation, words: Words, signals: Signals, muons: M
         passage_ns=np.full(n, np.nan),
         orbit=np.zeros(n, np.int64),
     )
+    # an electron goes another way than its muon
+    muon = np.where(origin == Origin.DECAY, -1, muon)
     there = np.flatnonzero(muon >= 0)
     truth.passage_ns[there] = ((passage_tdc - orbit * TDC_PER_ORBIT) * NS_PER_TDC)[muon[there]]
     truth.orbit[there] = orbit[muon[there]] + simulation.config.start_orbit
