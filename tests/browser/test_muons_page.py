@@ -208,7 +208,14 @@ def test_one_can_stop_step_and_keep(browser: Browser, dashboard: Dashboard, snap
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("text", ["AAAA", "%3Cimg%20src%3Dx%3E", "q1YqLlGyio7VUcpILEpRslJQKi1OVdJRSkksAQA"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("AAAA", marks=pytest.mark.long),
+        "%3Cimg%20src%3Dx%3E",
+        "q1YqLlGyio7VUcpILEpRslJQKi1OVdJRSkksAQA",
+    ],
+)
 def test_a_link_that_is_broken_is_said(browser: Browser, dashboard: Dashboard, text: str) -> None:
     faults = Faults()
     page = opened(browser, dashboard, f"muons?muon={text}", faults)

@@ -227,7 +227,8 @@ def test_data_are_never_written_over_by_a_summary(simulated: Path, tmp_path: Pat
     data = tmp_path / "run.dat"
     data.write_bytes(before := simulated.read_bytes())
     source = source if source == "-" else str(data)
-    done = as_process(command, "--summary", str(data), source, stdin=before)
+    asked = (command, "--summary", str(data), source)
+    done = as_process(*asked, stdin=before) if source == "-" else muonstream(*asked)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"muonstream: --summary: found {data}, which ")
     assert data.read_bytes() == before
@@ -340,7 +341,7 @@ def test_a_named_pipe_is_waited_for_and_read_to_its_end(simulated: Path, tmp_pat
     assert "60,000  words" in stdout
 
 
-@pytest.mark.parametrize("kind", ["pipe", "file", "folder"])
+@pytest.mark.parametrize("kind", ["pipe", pytest.param("file", marks=pytest.mark.long), "folder"])
 def test_ctrl_c_before_the_first_word_gives_an_account_of_none(tmp_path: Path, kind: str) -> None:
     source, out = tmp_path / "source", tmp_path / "out.json"
     if kind == "pipe":

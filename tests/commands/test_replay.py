@@ -59,7 +59,7 @@ class Sent:
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    return simulate_words(60_000, rate_hz=5_000.0)
+    return simulate_words(24_000, rate_hz=5_000.0)
 
 
 @pytest.fixture
@@ -196,8 +196,8 @@ def test_loose_words_come_whole_and_in_order(
 
 
 def test_the_end_has_the_account(broker: Broker, new_topic: TopicMaker, file: Path, words: Words) -> None:
-    late = words[20_000:20_006]  # by four seconds, and too few for a reset of the counter
-    file.write_bytes(np.concatenate([words[:40_000], late, words[40_000:]]).tobytes() + b"abc")
+    late = words[2_000:2_006]  # by four seconds, and too few for a reset of the counter
+    file.write_bytes(np.concatenate([words[:22_000], late, words[22_000:]]).tobytes() + b"abc")
     topic = new_topic(PARTITIONS)
     assert replay(file, "--to", kafka(broker, topic), "--fast").exit_code == 0
     run = Run(7, "run7")
@@ -224,8 +224,18 @@ def test_a_run_that_is_whole_is_not_sent_again(broker: Broker, new_topic: TopicM
     assert [high for _, high in marks(broker.address, topic)] == [2 * high for _, high in before]
 
 
-@pytest.mark.parametrize("form", ["frames", "json", "dma"])
-@pytest.mark.parametrize("cut", [False, True], ids=["whole", "begun"])
+@pytest.mark.parametrize(
+    ("form", "cut"),
+    [
+        ("frames", False),
+        ("frames", True),
+        ("json", True),
+        ("dma", False),
+        pytest.param("json", False, marks=pytest.mark.long),
+        pytest.param("dma", True, marks=pytest.mark.long),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "begun" if value else "whole",
+)
 def test_another_run_of_the_same_name_is_refused_and_of_another_folder_is_sent(
     broker: Broker, new_topic: TopicMaker, tmp_path: Path, form: str, cut: bool
 ) -> None:
@@ -265,8 +275,17 @@ def test_another_run_of_the_same_name_is_refused_and_of_another_folder_is_sent(
     assert said in done.output
 
 
-@pytest.mark.parametrize("form", ["frames", "json", "dma"])
-@pytest.mark.parametrize("others", [0, 40])
+@pytest.mark.parametrize(
+    ("form", "others"),
+    [
+        ("frames", 0),
+        ("frames", 40),
+        ("json", 40),
+        ("dma", 40),
+        pytest.param("json", 0, marks=pytest.mark.long),
+        pytest.param("dma", 0, marks=pytest.mark.long),
+    ],
+)
 def test_only_what_is_missing_is_sent(
     broker: Broker, new_topic: TopicMaker, file: Path, form: str, others: int
 ) -> None:
@@ -313,7 +332,7 @@ def test_a_large_window_goes_on_within_its_parts(broker: Broker, new_topic: Topi
     [
         ("form", "as json: it cannot go on as frame"),
         ("partitions", "another number of partitions"),
-        ("source", "its source has only 20,000"),
+        ("source", "its source has only 8,000"),
     ],
 )
 def test_what_does_not_go_with_the_run_so_far_is_refused(
@@ -333,7 +352,7 @@ def test_what_does_not_go_with_the_run_so_far_is_refused(
         while len(marks(broker.address, cut)) < 7:
             pass
     if change == "source":
-        words[:20_000].tofile(file)
+        words[:8_000].tofile(file)
     done = replay(file, "--to", kafka(broker, cut), "--fast")
     assert done.exit_code == 1
     assert named in done.output
@@ -477,20 +496,21 @@ def mortal(kafka_available: None, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.mark.parametrize(
     ("form", "faults"),
     [
-        ("frames", [gateway_killed] * 3),
-        ("json", [gateway_killed, broker_killed]),
-        # what the others show too, each with a fault more or in another form
+        ("frames", [broker_restarted, gateway_killed, broker_killed]),
+        ("json", [broker_held, gateway_terminated, both_killed]),
+        # the same faults in another order and form
+        pytest.param("frames", [gateway_killed] * 3, marks=pytest.mark.long),
+        pytest.param("json", [gateway_killed, broker_killed], marks=pytest.mark.long),
         pytest.param("dma", [gateway_killed, gateway_killed], marks=pytest.mark.long),
-        pytest.param("frames", [broker_killed], marks=pytest.mark.long),
         pytest.param("frames", [broker_held], marks=pytest.mark.long),
-        ("json", [broker_held, gateway_terminated]),
-        ("frames", [broker_restarted, both_killed]),
     ],
     ids=lambda item: item if isinstance(item, str) else "+".join(fault.__name__ for fault in item),
 )
 def test_after_any_fault_the_topic_is_as_if_there_was_none(
-    mortal: Broker, file: Path, form: str, faults: list[Fault]
+    mortal: Broker, tmp_path: Path, form: str, faults: list[Fault]
 ) -> None:
+    file = tmp_path / "run7.dat"
+    simulate_words(60_000, rate_hz=5_000.0).tofile(file)
     whole = make_topic(mortal.address, PARTITIONS)
     topic = make_topic(mortal.address, PARTITIONS)
     assert replay(file, "--to", kafka(mortal, whole), "--fast", "--as", form).exit_code == 0
@@ -521,17 +541,17 @@ def test_a_file_that_grows_is_sent_to_its_end(
     """Interrupted, it is ended: what was held is sent, and the end told. Terminated before, it goes on."""
     topic = new_topic(PARTITIONS)
     path = tmp_path / "grows.dat"
-    words[:30_000].tofile(path)
+    words[:12_000].tofile(path)
     with gateway(broker, topic, path, "--follow") as gone:
-        assert gone.until(20)
+        assert gone.until(10)
         gone.process.send_signal(signal.SIGTERM)
         assert gone.end() == 143, gone.output
     assert "stays open" in gone.output
     with gateway(broker, topic, path, "--follow") as gone:
         seen = sum(high for _, high in marks(broker.address, topic))
         with path.open("ab") as handle:
-            words[30_000:].tofile(handle)
-        assert gone.until(seen + 20)
+            words[12_000:].tofile(handle)
+        assert gone.until(seen + 10)
         gone.process.send_signal(signal.SIGINT)
         assert gone.end() == 0, gone.output
     run = Run(0, "grows")

@@ -155,10 +155,15 @@ def new_run(spark: Any, broker: Broker, new_topic: TopicMaker, tmp_path: Path) -
 NewRun = Callable[..., Spark]
 
 
+def in_others(value: object) -> Any:
+    """A value of a parameter that other tests here have too, in runs of another kind: left to `make release-test`."""
+    return pytest.param(value, marks=pytest.mark.long)
+
+
 @pytest.fixture(scope="module")
 def many() -> tuple[Words, dict[str, Any]]:
     """Words, and what `process` counts of them; `make soak` does the same with 20 million."""
-    words = simulate_words(200_000, rate_hz=20_000, seed=5)
+    words = simulate_words(80_000, rate_hz=20_000, seed=5)
     return words, processed(words)
 
 
@@ -201,7 +206,7 @@ def test_a_topic_that_is_empty_yet_is_read_in_batches_that_fit_its_messages(new_
     assert differences(counted(found), processed(SHORT)) == 0
 
 
-@pytest.mark.parametrize("form", ["frames", "parts", "hits", "bare", "transfers"])
+@pytest.mark.parametrize("form", [in_others("frames"), "parts", in_others("hits"), "bare", "transfers"])
 def test_orbits_across_micro_batches_are_whole(new_run: NewRun, form: str) -> None:
     sent = {
         "frames": lambda: as_frames(SHORT, PARTITIONS),
@@ -243,7 +248,7 @@ def test_muons_are_those_of_the_local_engine(new_run: NewRun) -> None:
     assert differences(found, wanted) == 0
 
 
-@pytest.mark.parametrize("windows", [0, 5])
+@pytest.mark.parametrize("windows", [in_others(0), 5])
 def test_verdicts_are_those_of_the_local_engine(new_run: NewRun, windows: int) -> None:
     """Micro-batches span several steps, or parts of one; with the course's intervals too."""
     words = simulate_words(100_000, seed=6, hot_cell=(3, 5), dead_cell=(2, 17))
@@ -349,7 +354,7 @@ def run_catalogue() -> Any:
         return pipeline.catalogue
 
 
-@pytest.mark.parametrize("form", ["parts", "hits"])
+@pytest.mark.parametrize("form", ["parts", in_others("hits")])
 def test_a_run_that_was_stopped_goes_on_where_it_was(new_run: NewRun, form: str) -> None:
     sent = as_frames(SHORT, PARTITIONS, part_words=100) if form == "parts" else as_hits(SHORT, PARTITIONS)
     run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
@@ -389,7 +394,7 @@ def test_a_checkpoint_that_is_older_than_the_store_loses_nothing(new_run: NewRun
     assert differences(counted(found), processed(SHORT)) == 0
 
 
-@pytest.mark.parametrize("form", ["frames", "hits"])
+@pytest.mark.parametrize("form", [in_others("frames"), "hits"])
 def test_a_run_asked_for_by_its_number_is_taken_whole(new_run: NewRun, form: str) -> None:
     sent = as_frames(SHORT, PARTITIONS) if form == "frames" else as_hits(SHORT, PARTITIONS)
     run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 5, wanted=Run(RUN.number), named=True)
@@ -414,7 +419,7 @@ def test_without_its_checkpoint_the_run_goes_on_from_the_store(new_run: NewRun) 
     assert differences(counted(run.run()), processed(SHORT)) == 0
 
 
-@pytest.mark.parametrize("form", ["parts", "hits"])
+@pytest.mark.parametrize("form", ["parts", in_others("hits")])
 def test_the_local_engine_goes_on_with_a_run_of_spark(new_run: NewRun, form: str) -> None:
     sent = as_frames(SHORT, PARTITIONS, part_words=100) if form == "parts" else as_hits(SHORT, PARTITIONS)
     run = new_run([*sent, *ends(PARTITIONS)], messages=len(sent) // 6)
@@ -486,13 +491,15 @@ def test_progress_is_told(new_run: NewRun) -> None:
     assert set(told) == {"Engine", "Micro-batch", "Trigger", "Batch time", "Input", "State held"}
 
 
-@pytest.mark.parametrize("form", ["frames", "loose"])
 @pytest.mark.parametrize(
-    ("name", "detector"),
+    ("name", "detector", "form"),
     [
-        ("run000591.dat", "run591"),
-        ("run000591_derived_scintillator.dat", "run591"),
-        ("course_stream_first74rows.csv", "telescope"),
+        ("run000591.dat", "run591", "frames"),
+        ("run000591_derived_scintillator.dat", "run591", "loose"),
+        ("course_stream_first74rows.csv", "telescope", "loose"),
+        pytest.param("run000591.dat", "run591", "loose", marks=pytest.mark.long),
+        pytest.param("run000591_derived_scintillator.dat", "run591", "frames", marks=pytest.mark.long),
+        pytest.param("course_stream_first74rows.csv", "telescope", "frames", marks=pytest.mark.long),
     ],
 )
 def test_the_real_files_are_counted_as_process_counts_them(

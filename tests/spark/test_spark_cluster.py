@@ -119,6 +119,10 @@ SQUARES = sum(x * x for x in range(1000))
 def test_jobs_run_on_both_workers_and_survive_an_executor_and_a_worker(
     cluster: Cluster, driver: subprocess.Popen[str]
 ) -> None:
+    found = [(one["cores"], one["memory"], one["state"]) for one in cluster.state()["workers"]]
+    assert found == [(1, 1024, "ALIVE")] * 2  # as large as asked for
+    with pytest.raises(ClusterError, match="runs already"):
+        cluster.start()
     assert job(driver) == [SQUARES, 2]
     executors = cluster.executors()
     assert len(executors) == 2
@@ -157,18 +161,11 @@ def test_jobs_run_on_both_workers_and_survive_an_executor_and_a_worker(
     assert driver.returncode == 0
     cluster.stop()
     assert running(everything) == []
-
-
-def test_workers_are_as_large_as_asked_for(cluster: Cluster) -> None:
-    found = [(one["cores"], one["memory"], one["state"]) for one in cluster.state()["workers"]]
-    assert found == [(1, 1024, "ALIVE")] * 2
-    with pytest.raises(ClusterError, match="runs already"):
-        cluster.start()
     with pytest.raises(ClusterError, match="no executor runs"):
         cluster.kill_executor()
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_developers_cluster_leaves_nothing_behind(java: None, tmp_path: Path, end: signal.Signals) -> None:
     command = [sys.executable, "-m", "tools.spark_cluster", "--workers", "1", "--memory-mib", "512"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

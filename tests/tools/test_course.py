@@ -75,7 +75,7 @@ def first_result(address: str) -> dict[str, Any]:
 
 
 def test_the_courses_system_runs_until_it_is_told_to_stop_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
-    process = start()
+    process = start("--workers", "1")
     kafka = said(process, r"Kafka is at (\S+): hits")
     page = said(process, r"The live page is at (\S+)\.")
     result = first_result(kafka)
@@ -100,7 +100,7 @@ def test_the_courses_system_runs_until_it_is_told_to_stop_and_leaves_nothing(sta
         assert b"muonstream" in answer.read()
 
     everything = descendants(process.pid)
-    assert len(everything) > 6  # broker, master, workers, executors, engine and its Java, producer
+    assert len(everything) > 6  # broker, master, worker, executor, engine and its Java, producer
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal: all of its group hear it
     output, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "")
@@ -113,7 +113,7 @@ def test_the_courses_system_runs_until_it_is_told_to_stop_and_leaves_nothing(sta
 
 @pytest.mark.long
 def test_the_courses_system_ends_by_itself_after_a_duration(start: Start, tmp_path: Path) -> None:
-    process = start("--duration", "5", "--workers", "1")
+    process = start("--duration", "5")
     words = said(process, r"^([\d,]+) words; \d+ messages in results with")
     assert 5 * 1500 < int(words.replace(",", "")) < 5 * 2500
     assert process.wait(60) == 0
