@@ -144,18 +144,7 @@ def _run(snapshot: Snapshot, provenance: Provenance, toml: str) -> dict[str, Any
 def _verdicts(verdicts: Verdicts | None) -> dict[str, Any]:
     if verdicts is None:
         return {"judged": False}
-    changes = [
-        {
-            "data_time_s": one.data_time_s,
-            "wall_time": one.time,
-            "check": one.check,
-            "subject": one.subject,
-            "before": one.before.name.lower(),
-            "after": one.after.name.lower(),
-            "reason": one.reason,
-        }
-        for one in verdicts.history
-    ]
+    changes = [{"data_time_s": one.data_time_s, "wall_time": one.time, **one.as_plain()} for one in verdicts.history]
     findings = [
         {
             **{key: getattr(one.finding, key) for key in ("check", "subject", "reason", "limit", "unit")},

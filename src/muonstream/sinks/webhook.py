@@ -119,8 +119,4 @@ class Webhook:
 
 
 def _plain(change: Change) -> dict[str, Any]:
-    return {
-        **{key: getattr(change, key) for key in ("time", "data_time_s", "check", "subject", "reason")},
-        "before": change.before.name.lower(),
-        "after": change.after.name.lower(),
-    }
+    return {"time": change.time, **change.as_plain()}

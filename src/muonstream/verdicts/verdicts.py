@@ -67,6 +67,17 @@ class Change:
     after: Level
     reason: str
 
+    def as_plain(self) -> dict[str, Any]:
+        """The change as plain JSON types, without the unix time: the same words give the same."""
+        return {
+            "data_time_s": self.data_time_s,
+            "check": self.check,
+            "subject": self.subject,
+            "before": self.before.name.lower(),
+            "after": self.after.name.lower(),
+            "reason": self.reason,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Spell:
@@ -171,17 +182,7 @@ def verdicts_summary(verdicts: Verdicts) -> dict[str, Any]:
             for one in verdicts.spells
         ],
         "changes": verdicts.changes,
-        "history": [
-            {
-                "data_time_s": one.data_time_s,
-                "check": one.check,
-                "subject": one.subject,
-                "before": one.before.name.lower(),
-                "after": one.after.name.lower(),
-                "reason": one.reason,
-            }
-            for one in verdicts.history
-        ],
+        "history": [one.as_plain() for one in verdicts.history],
     }
 
 

@@ -115,12 +115,7 @@ def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
         "alarms": [_status_json(status) for status in verdicts.alarms],
         "checks": [_status_json(status) for status in verdicts.statuses if status.finding.level <= Level.GOOD],
         "history": [
-            {
-                **{key: getattr(change, key) for key in ("time", "data_time_s", "check", "subject", "reason")},
-                "before": change.before.name.lower(),
-                "after": change.after.name.lower(),
-            }
-            for change in verdicts.history[: -HISTORY_SHOWN - 1 : -1]
+            {"time": change.time, **change.as_plain()} for change in verdicts.history[: -HISTORY_SHOWN - 1 : -1]
         ],
     }
 
