@@ -136,7 +136,7 @@ BUNCH_NS: Final = 25.0
 
 
 def velocities_of(sample: Sample, corrections: Corrections) -> list[str]:
-    """Drift velocity by slope, um/ns: the combination of wires and times that vanishes for a straight track."""
+    """Drift velocity by slope, um/ns: the combination of wires and times that is zero for a straight track."""
     fitted = refit(sample, corrections)
     added = distance_added(corrections, fitted)
     known = (sample.normal * (sample.wire_mm + sample.sign * added)).sum(axis=1)
@@ -255,7 +255,7 @@ def run(file: Path) -> None:
     headings = [
         "t0 error, chambers 1 and 3",
         "2 and 4, ns",
-        "passage less t0 for a slope of 1, ns",
+        "passage minus t0 for a slope of 1, ns",
         "pairs within 12.5 ns",
     ]
     table("t0 of the run, four hits", ["", "", *headings], timing)

@@ -272,7 +272,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)))
     parser.add_argument("--fault", choices=[fault.name.replace(" ", "-") for fault in FAULTS])
     parser.add_argument("--form", choices=FORMS)
-    parser.add_argument("--life", type=float, default=1.0, help="an engine lives so many seconds at most")
+    parser.add_argument("--life", type=float, default=1.0, help="longest life of an engine, s")
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}, {chosen.words:,} words, {PARTITIONS} partitions\n")
     print(f"{'fault':22} {'form':7} {'kills':>5} {'words':>12} {'differences to process':>23} {'to undisturbed':>15}")

@@ -342,7 +342,7 @@ def main() -> None:
     parser.add_argument("--checks", action="store_true", help="a row for each check, instead of each fault")
     parser.add_argument("--faults", nargs="+", choices=[*FAULTS, *FOR_CHECK], metavar="NAME", help="these rows only")
     parser.add_argument(
-        "--every", type=int, default=1, help="in long runs take so many steps for one, which is quicker"
+        "--every", type=int, default=1, help="in long runs, take this many steps at once, which is faster"
     )
     parser.add_argument("--keep", type=Path, help="a file for what was tried, so that nothing is tried twice")
     parser.add_argument("--healthy", type=float, default=0.0, help="hours of healthy data instead")

@@ -23,7 +23,7 @@ run = muonstream.analyse("cosmics.dat")
 run  # noqa: B018
 
 # %% [markdown]
-# Drift times are the hit's time less the scintillator's; the chamber's offset is added, and bins of 10 ns are enough.
+# Drift times are the hit's time minus the scintillator's; the chamber's offset is added, and bins of 10 ns are enough.
 
 # %%
 chamber = run.detector.chambers[0]

@@ -99,7 +99,7 @@ def test_too_little_data_is_refused_with_reasons() -> None:
     with pytest.raises(CalibrationError) as refused:
         calibrate(catalogue, catalogue.zeros())
     assert str(refused.value).splitlines() == [
-        f"chamber {n}: found 0 segments with hits in all layers, needed are 500" for n in (1, 2, 3, 4)
+        f"chamber {n}: found 0 segments with hits in all layers, expected at least 500" for n in (1, 2, 3, 4)
     ]
 
 

@@ -98,7 +98,7 @@ def test_a_closed_port_is_told_and_said_again_when_the_run_ends() -> None:
     assert sender.problem == text
     sender.close()
     last = told.get(timeout=60)
-    assert last.startswith("--notify 1 (json): 1 alarms could not be told: ")
+    assert last.startswith("--notify 1 (json): 1 alarms could not be sent: ")
     assert SECRET not in text + last
 
 

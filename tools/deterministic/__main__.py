@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--words", type=int, default=WORDS, help=f"of a scene, at most (default {WORDS})")
-    parser.add_argument("--seconds", type=float, default=0.0, help="begin no seed after so many seconds")
+    parser.add_argument("--seconds", type=float, default=0.0, help="start no seed after this many seconds")
     parser.add_argument("--stress", type=float, default=1.0, help="times as many faults and crashes (default 1)")
     asked = parser.parse_args(arguments)
     common.err.quiet = True

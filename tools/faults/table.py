@@ -156,7 +156,7 @@ _ALL: Final = (
     ),
     Fault(
         "bursting cell",
-        "a cell sends 150 hits within an orbit, so many times a second",
+        "a cell sends 150 hits within an orbit, this many times a second",
         "a second",
         (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
         lambda size, seed, detector: Bursts(one_cell(detector), size, seed),
@@ -164,7 +164,7 @@ _ALL: Final = (
     ),
     Fault(
         "dead row",
-        "so many cells side by side in a layer are dead",
+        "this many neighbouring cells of a layer are dead",
         "cells",
         (1, 2, 3, 4, 6, 7, 8, 12),
         lambda size, seed, detector: Lost(kinds_of(row(detector, round(size))), 1.0, seed),
@@ -189,12 +189,12 @@ _ALL: Final = (
     ),
     Fault(
         "dead chamber",
-        "a chamber sends no hits for so many seconds",
+        "a chamber sends no hits for this many seconds",
         "s",
         SECONDS,
         _out(lambda detector: kinds_of(whole_chamber(detector))),
     ),
-    Fault("dead board", "a board sends nothing for so many seconds", "s", SECONDS, _out(board)),
+    Fault("dead board", "a board sends nothing for this many seconds", "s", SECONDS, _out(board)),
     Fault(
         "silent scintillator",
         "the scintillators lose a share of their words, all where they are silent",
@@ -345,7 +345,7 @@ _ALL: Final = (
     Fault("unmapped words", "a share of the hits is on unknown channels", "share", FEW, _unmapped, most=1),
     Fault(
         "stalled read-out",
-        "nothing comes for so many seconds",
+        "nothing arrives for this many seconds",
         "s",
         SECONDS,
         _out(lambda _: EVERYTHING),

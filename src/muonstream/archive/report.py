@@ -194,13 +194,13 @@ def _pictures(snapshot: Snapshot) -> list[str]:
             drift = drift[: len(drift) // 8 * 8].reshape(-1, 8).sum(axis=1)
             axis = catalogue.entries["drift_tdc"].axis
             edges_ns = np.asarray((axis.start + np.arange(len(drift) + 1) * 8.0) * NS_PER_TDC, dtype=np.float64)
-            made.append(histogram_svg(f"{chamber.name}: drift time", "hit less passage, ns", edges_ns, drift))
+            made.append(histogram_svg(f"{chamber.name}: drift time", "hit minus passage, ns", edges_ns, drift))
     if snapshot.catalogue.muon_shapes:
         for index, chamber in enumerate(snapshot.detector.chambers):
             entry = catalogue.entries["misfit"]
             values = catalogue.view(total, "misfit")[index][1:-1].astype(np.float64)
             if values.any():
-                title = f"{chamber.name}: combination of hits that vanishes for a straight track"
+                title = f"{chamber.name}: combination of hits that is zero for a straight track"
                 made.append(histogram_svg(title, "misfit, mm", entry.axis.edges, values))
     return made
 

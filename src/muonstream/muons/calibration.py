@@ -130,7 +130,7 @@ def calibrate(catalogue: Catalogue, data: Counts) -> Calibration:
     detector = catalogue.detector
     segments = [_full_segments(catalogue, data, c) for c in range(len(detector.chambers))]
     reasons = [
-        f"chamber {chamber.number}: found {n} segments with hits in all layers, needed are {FEWEST_SEGMENTS}"
+        f"chamber {chamber.number}: found {n} segments with hits in all layers, expected at least {FEWEST_SEGMENTS}"
         for chamber, n in zip(detector.chambers, segments, strict=True)
         if n < FEWEST_SEGMENTS
     ]
@@ -162,7 +162,9 @@ def calibrate(catalogue: Catalogue, data: Counts) -> Calibration:
         if c not in first.values():
             row = _aligned(catalogue, data, c, row)
             if row.x_mm is None:
-                remarks.append(f"chamber {chamber.number} not aligned: found {row.pairs} pairs, needed {FEWEST_PAIRS}")
+                remarks.append(
+                    f"chamber {chamber.number} not aligned: found {row.pairs} pairs, expected at least {FEWEST_PAIRS}"
+                )
         rows.append(row)
         chambers.append(_changed(detector, c, row))
     estimated = tuple(key for key in detector.estimated if not _measured(key, rows))

@@ -125,14 +125,15 @@ def refine(
     chambers = list((onto or detector).chambers)
     for chamber in detector.chambers:
         if chamber.layers != LAYERS and known is None:
-            remarks.append(f"chamber {chamber.number} has no fine calibration: {chamber.layers} layers, needed are 4")
+            remarks.append(f"chamber {chamber.number} has no fine calibration: {chamber.layers} layers, expected 4")
     for kind in _kinds(detector):
         own = sample.chosen(np.isin(sample.chamber, kind))
         numbers = ", ".join(str(detector.chambers[c].number) for c in kind)
         if len(own) < FEWEST:
             if known is None:
                 remarks.append(
-                    f"no fine calibration of chambers {numbers}: {len(own)} segments of four hits, needed are {FEWEST}"
+                    f"no fine calibration of chambers {numbers}: found {len(own)} segments of four hits, "
+                    f"expected at least {FEWEST}"
                 )
             continue
         t_max_ns = float(np.mean([detector.chambers[c].t_max_ns for c in kind]))

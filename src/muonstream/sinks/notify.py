@@ -184,4 +184,4 @@ class Notifier:
         if (message := self._notices.message(time.monotonic(), last=True)) is not None:
             why = self._send(message)
         if n := self._notices.waiting:
-            self._say(f"{n} alarms could not be told: {why or f'{self._limit} messages were sent in the last hour'}")
+            self._say(f"{n} alarms could not be sent: {why or f'{self._limit} messages were sent in the last hour'}")

@@ -50,12 +50,12 @@ HITS: Final = (
     Column("channel", "uint16", "", "channel of the board"),
     Column("chamber", "int16", "", "chamber, by its number"),
     Column("layer", "int8", "", "layer of the chamber, 0 is the top"),
-    Column("cell", "int16", "", "cell of the chamber: channel less the chamber's first channel"),
+    Column("cell", "int16", "", "cell of the chamber: channel minus the chamber's first channel"),
     Column(
         "drift_ns",
         "float32",
         "ns",
-        "hit less the earliest scintillator signal of its orbit, offsets of chamber and cell added; "
+        "hit minus the earliest scintillator signal of its orbit, offsets of chamber and cell added; "
         "missing in orbits without one",
         missing=True,
     ),
@@ -117,7 +117,7 @@ def segment_columns(detector: Detector) -> tuple[Column, ...]:
             Column(f"cell_{layer}", "int16", "", f"cell of the hit in layer {layer}", missing=True),
             Column(f"side_{layer}", "int8", "", "1: the track is at larger x than the wire; 0: at smaller", True),
             Column(f"drift_ns_{layer}", "float64", "ns", f"drift time of the hit in layer {layer}", missing=True),
-            Column(f"residual_mm_{layer}", "float64", "mm", "hit less fit; the hit is in the fit", missing=True),
+            Column(f"residual_mm_{layer}", "float64", "mm", "hit minus fit; the hit is in the fit", missing=True),
         ]
     return tuple(columns)
 

@@ -48,7 +48,7 @@ class MuonPainter(Painter):
         yield self.azimuth()
         yield self._by_chamber("tan", "segment_tan", "Slope of segments", "slope, across over down", "segments")
         yield self._by_chamber(
-            "chi2", "segment_chi2", "chi2 of segments", "chi2, one degree of freedom", "segments",
+            "chi2", "segment_chi2", "chi2 of segments", "chi2 (one degree of freedom)", "segments",
             note="Segments with a hit in each layer.",
         )  # fmt: skip
         yield self.hits()
@@ -59,19 +59,19 @@ class MuonPainter(Painter):
         yield self.relation()
         yield self._by_chamber(
             "timer", "mean_timer", "Mean-timers", "(first + third) / 2 + second drift time [ns]", "segments",
-            note="Of three neighbouring layers passed on alternate sides: the longest drift time, for any slope.",
+            note="The longest drift time, if a track passes three layers on alternating sides, whatever its slope.",
         )  # fmt: skip
         yield from (self.efficiency(c, chamber) for c, chamber in chambers)
         yield self._by_chamber(
-            "t0", "t0_passage", "t0 less passage time", "difference [ns]", "segments",
-            note="t0 of segments with a hit in each layer, less the scintillator's time.",
+            "t0", "t0_passage", "t0 minus passage time", "difference [ns]", "segments",
+            note="t0 of segments with a hit in each layer, minus the scintillator's time.",
         )  # fmt: skip
         yield self._by_chamber(
-            "between", "t0_between", "t0 less that of the view's first chamber", "difference [ns]", "segments",
+            "between", "t0_between", "t0 minus t0 in the view's first chamber", "difference [ns]", "segments",
             note="Of segments of one track, with a hit in each layer.",
         )  # fmt: skip
         yield self._by_chamber(
-            "trigger", "trigger_late", "Trigger words", "trigger less t0 [ns]", "segments",
+            "trigger", "trigger_late", "Trigger words", "trigger minus t0 [ns]", "segments",
             note="Of all segments of an orbit with a trigger word.",
         )  # fmt: skip
         yield self.codes()
@@ -100,7 +100,7 @@ class MuonPainter(Painter):
 
     def azimuth(self) -> Plot:
         """Azimuth angles of muons, and what is expected."""
-        note = "Expected: the same from all sides, folded with the telescope's acceptance."
+        note = "Expected: the same from all directions, folded with the telescope's acceptance."
         columns = {"y": "muon.azimuth.{period}", "expected": "muon.expected_azimuth.{period}"}
         return self._angle("azimuth", "Azimuth", "azimuth, from x towards y [degrees]", columns, note)
 
@@ -137,15 +137,15 @@ class MuonPainter(Painter):
     def relation(self) -> Plot:
         """The relation of distance and drift time, less a straight one."""
         axis = _axes(self.detector)["drift_count"]
-        note = "Mean distance of segments' lines from wires, less velocity times time; each line has its own hit in it."
-        labels = ("drift time [ns]", "distance less v t [um]")
+        note = "Mean distance of segments from wires, minus velocity times time; each fit includes the hit itself."
+        labels = ("drift time [ns]", "distance - v t [um]")
         return self._values("relation", "Distance against drift time", axis, labels, note)
 
     def by_slope(self) -> Plot:
         """The width of misfits by slope."""
         axis = Axis("slope", "", TAN_BINS, 0.0, TAN_STEP)
-        note = "From the median of misfits, with 30 segments or more; the last has all that are steeper."
-        labels = ("slope, without its sign", "width of misfits [um]")
+        note = "From the median of misfits, where there are 30 segments or more; the last point has all steeper ones."
+        labels = ("absolute slope", "width of misfits [um]")
         return self._values("by_tan", "Resolution by slope", axis, labels, note)
 
     def codes(self) -> Plot:
@@ -161,7 +161,7 @@ class MuonPainter(Painter):
             lambda x, y: [("code", f"@{x}"), ("hits", f"@{y}{{0,0}}")],
         )
         columns = {f"y{c}": f"muon.codes.{c}.{{period}}" for c in chambers}
-        note = "Equally wide steps of the TDC have equally many hits; codes are 1 to 30."
+        note = "TDC steps of equal width have equally many hits; codes are 1 to 30."
         return Plot("muons.codes", "TDC codes", "half", made, columns, legend, note=note)
 
     def _by_chamber(self, short: str, entry: str, title: str, x_label: str, y_label: str, note: str = "") -> Plot:
@@ -230,8 +230,8 @@ class MuonPainter(Painter):
             line = made.line(x="x", y=f"fit_{of}", source=source, color=color, line_width=1.8, line_dash="dashed")
             made.select_one({"name": f"glyph.{of}"}).js_link("visible", line, "visible")
         legend = (
-            LegendEntry("Biased: hit less its own segment", self.colors.of(c), "glyph.y"),
-            LegendEntry("Unbiased: hit less the segment of the others", other, "glyph.unbiased"),
+            LegendEntry("Biased: hit minus its own segment", self.colors.of(c), "glyph.y"),
+            LegendEntry("Unbiased: hit minus the segment of the other hits", other, "glyph.unbiased"),
         )
         columns = {"y": "biased", "unbiased": "unbiased", "fit_y": "fit_biased", "fit_unbiased": "fit_unbiased"}
         named = {column: f"muon.{name}.{c}.{{period}}" for column, name in columns.items()}
@@ -240,7 +240,7 @@ class MuonPainter(Painter):
 
     def _misfit(self) -> Plot:
         """Misfits of the chambers' segments, as wide as the resolution of a hit."""
-        note = "Its core is as wide as a hit's error, for all patterns of sides alike; its tail has wrong hits."
+        note = "The core is as wide as a hit's error, for every pattern of sides; the tail is made of wrong hits."
         return self._by_chamber("misfit", "misfit", "Resolution of a hit", "misfit [mm]", "segments", note=note)
 
     def away(self) -> Plot:
@@ -267,7 +267,7 @@ class MuonPainter(Painter):
         )
         columns = {f"y{c}": f"muon.away.{c}.{{period}}" for c in chambers}
         columns |= {f"error{c}": f"muon.error.{c}.{{period}}" for c in chambers}
-        note = "Mean of biased residuals, away from the wire; with 30 hits or more."
+        note = "Mean of biased residuals, positive away from the wire; only where there are 30 hits or more."
         title = "Residual against distance"
         return Plot("muons.away", title, "half", made, columns, legend, note=note, counts=False)
 
@@ -351,7 +351,7 @@ class MuonPainter(Painter):
         columns = {"x": "velocity.s"}
         for c in range(len(chambers)):
             columns |= {f"y{c}": f"velocity.{c}", f"low{c}": f"velocity.low.{c}", f"high{c}": f"velocity.high.{c}"}
-        note = "Of segments with a hit in each layer, in stretches of 30 s or more. Dotted: the detector file's."
+        note = "From segments with a hit in each layer, over 30 s or more. Dotted: the value in the detector file."
         return Plot(
             "muons.velocity", "Drift velocity", "wide", made, columns, tuple(legend), note=note, counts=False
         )  # fmt: skip
