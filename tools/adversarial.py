@@ -223,8 +223,8 @@ def main() -> None:
     """Print the table; exits with 1 if a stream costs more than it may."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--words", type=int, default=1_000_000, help="words of each stream (default 1000000)")
-    parser.add_argument("--only", default="", help="only streams whose name has one of these, with commas between")
-    parser.add_argument("--plain", action="store_true", help="without reconstruction alone")
+    parser.add_argument("--only", default="", help="only streams whose name has one of these, separated by commas")
+    parser.add_argument("--plain", action="store_true", help="only without reconstruction")
     args = parser.parse_args()
     warm_up(Detector.default(), reconstruct=True)
     print(f"{'stream':34}{'windows':>9}{'ns a word':>11}{'ratio':>8}{'limit':>9}{'recon.':>11}{'ratio':>8}{'limit':>9}")

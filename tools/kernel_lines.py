@@ -76,7 +76,7 @@ def measured(names: Sequence[str], sizes: Sequence[int]) -> dict[str, dict[int, 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="1000,2000", help="numbers of words, with commas between")
+    parser.add_argument("--sizes", default="1000,2000", help="numbers of words, separated by commas")
     parser.add_argument("streams", nargs="*", help="streams of tools.adversarial (default: all)")
     args = parser.parse_args()
     if os.environ.get("NUMBA_DISABLE_JIT") != "1":

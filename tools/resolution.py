@@ -356,7 +356,9 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, help="a run of words")
     parser.add_argument("--quick", action="store_true", help="leave out the long simulation")
     parser.add_argument("--no-simulation", action="store_true", help="the run alone")
-    parser.add_argument("--shapes", action="store_true", help="the run's shape beside simulations' and nothing else")
+    parser.add_argument(
+        "--shapes", action="store_true", help="compare the run's shape with simulations, and nothing else"
+    )
     options = parser.parse_args()
     if options.shapes:
         if options.file is None:

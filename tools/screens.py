@@ -452,7 +452,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"--{name}", type=lambda text: text.split(","), default=default, help=f"some of {','.join(allowed)}"
         )
         parser.set_defaults(**{f"allowed_{name}": allowed})
-    parser.add_argument("--sheet", action="store_true", help="all pictures of a screen in one, beside one another")
+    parser.add_argument("--sheet", action="store_true", help="all pictures of a screen side by side in one file")
     asked = parser.parse_args(arguments)
     for name in ("states", "screens", "themes", "views", "detectors"):
         for one in getattr(asked, name):

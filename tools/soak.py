@@ -92,7 +92,7 @@ def soak(
 def main() -> int:
     """Do all; the exit code says whether anything differed."""
     parser = argparse.ArgumentParser(prog="python -m tools.soak", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, help="in place of simulated words")
+    parser.add_argument("files", nargs="*", type=Path, help="instead of simulated words")
     parser.add_argument("--words", type=int, default=20_000_000)
     parser.add_argument("--detector", help="of the files")
     asked = parser.parse_args()

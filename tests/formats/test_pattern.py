@@ -41,7 +41,7 @@ def t0_words(words: Words, ahead: int) -> Words:
 def test_a_word_of_another_program_in_front_of_each_hit_is_named(what: str) -> None:
     words = np.stack([OTHERS[what], WORDS], axis=1).ravel()
     (note,) = notes_on(words)
-    first = f"the first {int(OTHERS[what][0]):#018x}: rather a time"
+    first = f"the first {int(OTHERS[what][0]):#018x}: probably a time"
     assert note.startswith(f"f: 1,200 words that are not hits, 1 for each hit, {first}")
     assert notes_on(words, step=37) == [note]
 

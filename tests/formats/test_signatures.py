@@ -74,8 +74,8 @@ def oldest_tar() -> bytes:
     [
         (zip_of("data_000000.dat"), "a zip archive; unpack it first"),
         (zip_of("[Content_Types].xml"), "an Office document"),
-        (npz(), "arrays of numpy"),
-        (npy(), "an array of numpy"),
+        (npz(), "numpy arrays"),
+        (npy(), "a numpy array"),
         (tar_of(tarfile.USTAR_FORMAT), "a tar archive; unpack it first"),
         (tar_of(tarfile.GNU_FORMAT), "a tar archive; unpack it first"),
         (oldest_tar(), "a tar archive; unpack it first"),
@@ -107,7 +107,7 @@ def test_what_is_not_data_is_named(content: bytes, said: str) -> None:
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("value", [{"words": [1]}, [1, 2], WORDS], ids=["dict", "list", "array"])
 def test_a_pickle_is_named(protocol: int, value: object) -> None:
-    assert (signature(pickle.dumps(value, protocol)) or "").startswith("a pickle of Python")
+    assert (signature(pickle.dumps(value, protocol)) or "").startswith("a Python pickle")
 
 
 def test_a_database_is_named(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_addresses_that_no_service_takes_are_refused_without_their_secrets(
     with pytest.raises(NotifyError) as refused:
         Service(url, 2)
     assert str(refused.value).startswith(found)
-    assert "expected is an address of apprise" in str(refused.value)
+    assert "expected an address of apprise" in str(refused.value)
     assert SECRET not in str(refused.value)
     assert capfd.readouterr() == ("", "")
 

@@ -124,7 +124,7 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a)")
     database.commit()
     database.close()
-    assert "no store of muonstream" in reason(foreign)
+    assert "not a muonstream store" in reason(foreign)
     assert "cannot be opened" in reason(tmp_path / "missing" / "store.db")
     newer = tmp_path / "newer.db"
     Store(newer).close()

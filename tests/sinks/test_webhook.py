@@ -107,7 +107,7 @@ def test_what_cannot_be_posted_is_told_without_the_address(receiver: Receiver) -
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "http://", "nonsense", "http://a b/"])
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(WebhookError, match=r"webhook: found .*; expected is an address of http or https"):
+    with pytest.raises(WebhookError, match=r"webhook: found .*; expected an address of http or https"):
         Webhook(url, "run")
 
 
@@ -120,7 +120,7 @@ def test_a_server_that_speaks_no_http_costs_one_post_and_not_the_next() -> None:
         hook(change("second"))
         hook.close()
         posted = [body["changes"][0]["subject"] for body in server.bodies()]
-    assert text.startswith("webhook at 127.0.0.1: 1 changes could not be posted: what answers does not speak HTTP")
+    assert text.startswith("webhook at 127.0.0.1: 1 changes could not be posted: the server does not speak HTTP")
     assert posted == ["first"] * TRIES + ["second"]
     assert told.empty()
 

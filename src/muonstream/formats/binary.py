@@ -239,7 +239,7 @@ class BinaryDecoder:
             found = f"a transfer of {counted(value, 'word')}, expected {DMA_WORDS - 1}"
             self._notes.add("lost step", f"byte {byte:,}: out of step, found the run word after {found}")
         else:
-            found = f"{value & (1 << 64) - 1:#018x} where a transfer's run word is due"
+            found = f"{value & (1 << 64) - 1:#018x} where a transfer's run word is expected"
             self._notes.add("lost step", f"byte {byte:,}: out of step, found {found}; taken for a word")
 
     def _see_odd(self, first: int, words: Words, kinds: NDArray[np.uint8], n_padding: int, n_bad: int) -> None:

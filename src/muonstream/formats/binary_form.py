@@ -248,7 +248,7 @@ def _resembles(sample: bytes | memoryview, words: Words, weight: Weight, expecte
     if table:
         return table
     if weight.values and 10 * weight.ancillary >= 9 * weight.telling > 0:
-        return "words without any hit (HEAD 2); to count them all the same, name the format with --format words"
+        return "words without any hit (HEAD 2); to count them anyway, name the format with --format words"
     return ""
 
 

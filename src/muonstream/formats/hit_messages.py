@@ -97,7 +97,7 @@ def _leaves(text: str) -> Iterator[Any]:
 def _flat(found: Any, depth: int) -> Iterator[Any]:
     """What is in lists, envelopes and texts within texts, one after another."""
     if depth > _DEEPEST:
-        yield ValueError(f"found more than {_DEEPEST} lists within one another, expected an object")
+        yield ValueError(f"found more than {_DEEPEST} nested lists, expected an object")
     elif isinstance(found, list | tuple):
         if found and not any(isinstance(one, dict | list | tuple) or _is_object_text(one) for one in found):
             # six values without names are a row
@@ -144,11 +144,11 @@ def _documents(text: str) -> Iterator[Any]:
         yield found
         first = False
     if first:
-        yield ValueError("no JSON: found separators alone, expected an object")
+        yield ValueError("not JSON: found separators alone, expected an object")
 
 
 def _no_json(text: str, error: Exception) -> ValueError:
-    return ValueError(f"no JSON: found {text[:60]!r}: {error}"[:250])
+    return ValueError(f"not JSON: found {text[:60]!r}: {error}"[:250])
 
 
 def _python(text: str) -> Any:
@@ -168,14 +168,14 @@ def _rows(text: str) -> Iterator[Any]:
     lines = [line for line in text.splitlines() if line.strip()]
     header = read_header(lines[0])
     if isinstance(header, WrongHeader):
-        yield ValueError(f"no row: found the columns {lines[0][:80]!r}, expected the six of a hit, each once")
+        yield ValueError(f"not a row: found the columns {lines[0][:80]!r}, expected the six of a hit, each once")
         return
     if header is not None:
         columns, delimiter, lines = header.columns, header.delimiter, lines[1:]
     for line in lines:
         cells = cells_of(line, delimiter or next((one for one in _DELIMITERS if one in line.strip()), ","))
         if len(cells) != len(columns):
-            yield ValueError(f"no row: found {line[:60]!r} with {len(cells)} cells, expected {len(columns)}")
+            yield ValueError(f"not a row: found {line[:60]!r} with {len(cells)} cells, expected {len(columns)}")
             continue
         fields = {column: cell for column, cell in zip(columns, cells, strict=True) if column >= 0}
         yield {COLUMNS[column]: cell for column, cell in fields.items()}

@@ -254,7 +254,7 @@ class JsonDecoder(EncodedText):
             where.append(before)
             extra_words.append(word)
             if extra:
-                self._note(block, "extra", f"keys that are not hits' are ignored: {', '.join(extra)[:200]}")
+                self._note(block, "extra", f"keys that are not of hits are ignored: {', '.join(extra)[:200]}")
         return np.insert(words, where, np.array(extra_words, dtype=np.uint64)) if where else words
 
     def _pass_over(self, start: int, stop: int, counts: NDArray[np.int64]) -> None:
@@ -288,7 +288,7 @@ class JsonDecoder(EncodedText):
             names = ", ".join(key for key in found if key.strip().upper() not in COLUMNS)[:200]
         except (ValueError, RecursionError):
             names = "(unreadable)"
-        self._note(block, "extra", f"keys that are not hits' are ignored: {names}")
+        self._note(block, "extra", f"keys that are not of hits are ignored: {names}")
 
     def _fault(self, block: Block, line: int, reason: str) -> None:
         block.malformed += 1

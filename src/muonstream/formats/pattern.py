@@ -93,7 +93,7 @@ def _paced(place: list[int]) -> bool:
     return abs(place[_TIME] - place[_HIT_TIME]) <= PACE * place[_HIT_TIME]
 
 
-_LIKE: Final = "rather a time, a counter or a marker of another program than ancillary words, as which they count"
+_LIKE: Final = "probably a time, a counter or a marker of another program; they count as ancillary words"
 
 
 def _shown(value: int) -> str:

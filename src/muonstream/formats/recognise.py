@@ -194,5 +194,5 @@ class Recogniser:
         advice = split_advice(self._name, b"" if self._state.looks_like else self._waiting)
         if not advice:
             found = self._state.looks_like or found
-            advice = f"If it is data all the same, name its format: --format {', '.join(Format)}"
+            advice = f"If it is data anyway, name its format: --format {', '.join(Format)}"
         return SourceError(f"{self._name}: found {found}; expected {self._state.missing}. {advice}")

@@ -44,7 +44,7 @@ _AT_START: Final[tuple[tuple[bytes, str], ...]] = (
     (b"CDF\x01\x00\x00", "a netCDF file" + _EXPORT),
     (b"CDF\x02\x00\x00", "a netCDF file" + _EXPORT),
     (b"CDF\x05\x00\x00", "a netCDF file" + _EXPORT),
-    (b"\x93NUMPY", "an array of numpy (.npy); write its words with tofile first"),
+    (b"\x93NUMPY", "a numpy array (.npy); write its words with tofile first"),
     (b"PAR1", "a Parquet file" + _EXPORT),
     (b"ARROW1\x00\x00", "an Arrow file (Feather)" + _EXPORT),
     (b"FEA1", "a Feather file" + _EXPORT),
@@ -90,11 +90,11 @@ _AT_START: Final[tuple[tuple[bytes, str], ...]] = (
     (b"[.ShellClassInfo]", "the settings of a Windows folder"),
     (b"[Desktop Entry]", "a desktop shortcut"),
     (b"\x00\x00\x00\x01Bud1", "the settings of a macOS folder (.DS_Store)"),
-    (b"\x00\x05\x16\x07\x00\x02\x00\x00", "the metadata that macOS keeps of a file (AppleDouble)"),
-    (b"\x00\x05\x16\x00\x00\x02\x00\x00", "the metadata that macOS keeps of a file (AppleSingle)"),
+    (b"\x00\x05\x16\x07\x00\x02\x00\x00", "macOS metadata of a file (AppleDouble)"),
+    (b"\x00\x05\x16\x00\x00\x02\x00\x00", "macOS metadata of a file (AppleSingle)"),
     (b"XSym\n", "a symbolic link of another system; name the file that it points to"),
-    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS; fetch the file first (git lfs pull)"),
-    (b"b0VIM ", "a swap file of vim"),
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer; fetch the file first (git lfs pull)"),
+    (b"b0VIM ", "a vim swap file"),
     # what is encrypted
     (b"Salted__", "data encrypted with OpenSSL; decrypt them first"),
     (b"age-encryption.org/", "data encrypted with age; decrypt them first"),
@@ -141,7 +141,7 @@ def _zip(sample: bytes) -> str | None:
         return None
     name = sample[30 : 30 + int.from_bytes(sample[26:28], "little")]
     if name.endswith(b".npy"):
-        return "arrays of numpy (.npz); write their words with tofile first"
+        return "numpy arrays (.npz); write their words with tofile first"
     if name == b"mimetype" and b"opendocument" in sample[:200]:
         return "an OpenDocument file (zip); export its table as CSV first"
     if name in (b"[Content_Types].xml", b"_rels/.rels") or name.startswith((b"docProps/", b"word/", b"xl/", b"ppt/")):
@@ -185,9 +185,9 @@ def _pickle(sample: bytes) -> str | None:
         return None
     if sample[1] >= 4:
         framed = sample[2] == 0x95 and len(sample) >= 11 and not any(sample[8:11])
-        return "a pickle of Python; write its words or a table first" if framed else None
+        return "a Python pickle; write its words or a table first" if framed else None
     container = sample[2:3] in (b"}", b"]", b"(", b"c") and sample[3:4] in (b"q", b"r", b"c", b"n", b"_")
-    return "a pickle of Python; write its words or a table first" if container else None
+    return "a Python pickle; write its words or a table first" if container else None
 
 
 def _lmdb(sample: bytes) -> str | None:

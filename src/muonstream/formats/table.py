@@ -283,7 +283,9 @@ class TableDecoder(EncodedText):
         ignored = [cell for cell, of in zip(names_of(line, header.delimiter), header.columns, strict=True) if of < 0]
         if ignored:
             names = ", ".join(cell or "(no name)" for cell in ignored)[:200]
-            self._note(found, f"ignored {names}", f"line {self._line}: columns that are not hits' are ignored: {names}")
+            self._note(
+                found, f"ignored {names}", f"line {self._line}: columns that are not of hits are ignored: {names}"
+            )
         if layout != self._layout:
             self._layout = layout
             self._form = layout.form(self._dialect)

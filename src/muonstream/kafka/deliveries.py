@@ -331,8 +331,8 @@ def _check_size(value: bytes | memoryview | None) -> None:
 
 
 _NAMES: Final = {
-    "no JSON": "bad JSON",
-    "no row": "bad row",
+    "not JSON": "bad JSON",
+    "not a row": "bad row",
     "found nothing but": "empty value",
     "found more than": "too much in one",
     "found a": "no object",

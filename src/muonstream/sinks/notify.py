@@ -64,7 +64,7 @@ class Service:
         if not taken:
             found = "an address that this service does not understand" if scheme else "no scheme"
             raise NotifyError(
-                f"{self.name}: found {found}; expected is an address of apprise, such as "
+                f"{self.name}: found {found}; expected an address of apprise, such as "
                 "mailto://user:password@example.org, or slack://, matrix://, mmost://, msteams://"
             )
 
@@ -81,7 +81,7 @@ class Service:
             with capture(level=logging.WARNING, fmt="%(message)s") as said:
                 if self._apprise.notify(body=body, title=heading, notify_type=kind, body_format=NotifyFormat.TEXT):
                     return ""
-                return self._without_secrets(said.getvalue()) or "the service did not take it"
+                return self._without_secrets(said.getvalue()) or "the service rejected it"
         except Exception as error:  # each service has errors of its own
             return type(error).__name__
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from muonstream.errors import MuonstreamError
 
-ALLOWED = "expected is an address of http or https, such as https://example.org/hook"
+ALLOWED = "expected an address of http or https, such as https://example.org/hook"
 REDIRECTED = "it answered {}, a redirect, which is not followed; give the address that it leads to"
 
 
@@ -50,7 +50,7 @@ class Address:
             parts = urlsplit(text)
             scheme, host, port = parts.scheme, parts.hostname, parts.port
         except ValueError:
-            raise AddressError(f"found a host or port that cannot be; {ALLOWED}") from None
+            raise AddressError(f"found an invalid host or port; {ALLOWED}") from None
         if scheme not in ("http", "https"):
             found = f"the scheme {scheme!r}" if scheme and "://" in text else "no scheme"
             raise AddressError(f"found {found}; {ALLOWED}")
@@ -115,7 +115,7 @@ def _reason(error: BaseException, timeout_s: float) -> str:
     if isinstance(error, ConnectionError):
         return error.strerror or "the connection was closed without an answer"
     if isinstance(error, http.client.HTTPException):
-        return f"what answers does not speak HTTP ({type(error).__name__})"
+        return f"the server does not speak HTTP ({type(error).__name__})"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

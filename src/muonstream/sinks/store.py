@@ -129,7 +129,7 @@ class Store:
         version = database.execute("PRAGMA user_version").fetchone()[0]
         tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application != APPLICATION and tables:
-            raise StoreError(f"{self.path}: is a database, but no store of muonstream")
+            raise StoreError(f"{self.path}: is a database, but not a muonstream store")
         if application == APPLICATION and version != VERSION:
             raise StoreError(f"{self.path}: found a store of version {version}, expected {VERSION}")
         database.execute("PRAGMA journal_mode = WAL")
