@@ -23,8 +23,8 @@ LONGEST_WAIT_MS: Final = 120_000
 """A page that is not ready by then never will be: a busy machine takes a tenth of that."""
 
 
-BEAT_S: Final = 0.5
-"""As often as an engine publishes."""
+BEAT_S: Final = 1.0
+"""Half as often as an engine publishes: every beat has the page drawn again, most of what these tests cost."""
 
 
 class Beating(Dashboard):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from decoded import decoded
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from written import Written, hit_rows, tables
 
@@ -51,6 +51,7 @@ def test_a_table_is_its_words_however_it_is_written_and_cut(written: Written, cu
 
 
 @given(tables(n_rows=20), st.integers(0, 3000), st.binary(max_size=40), st.lists(st.integers(0, 5000), max_size=5))
+@settings(max_examples=50)  # each decodes a table several times
 def test_a_damaged_table_is_read_alike_however_it_is_cut(
     written: Written, at: int, damage: bytes, cuts: list[int]
 ) -> None:
