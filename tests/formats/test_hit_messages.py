@@ -136,7 +136,7 @@ def test_whatever_comes_is_words_or_faults(value: bytes) -> None:
         (b"[1, 2]", 0, ["found a list, expected an object"]),
         (b"\xef\xbb\xbf \n", 0, ["found nothing but blanks"]),
         (b"[" * 100_000, 0, ["not JSON"]),
-        (b"[" * 20 + b"]" * 20, 0, ["found more than 8 lists"]),
+        (b"[" * 20 + b"]" * 20, 0, ["found more than 8 levels of lists"]),
     ],
 )
 def test_what_is_wrong_costs_itself_alone(value: bytes, n_words: int, faults: list[str]) -> None:

@@ -97,7 +97,7 @@ def _leaves(text: str) -> Iterator[Any]:
 def _flat(found: Any, depth: int) -> Iterator[Any]:
     """What is in lists, envelopes and texts within texts, one after another."""
     if depth > _DEEPEST:
-        yield ValueError(f"found more than {_DEEPEST} nested lists, expected an object")
+        yield ValueError(f"found more than {_DEEPEST} levels of lists, expected an object")
     elif isinstance(found, list | tuple):
         if found and not any(isinstance(one, dict | list | tuple) or _is_object_text(one) for one in found):
             # six values without names are a row
