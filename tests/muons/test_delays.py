@@ -53,7 +53,15 @@ def slowly(words: Words, segments: Segments) -> dict[str, np.ndarray]:
                 kinds[c, 0] += 1
                 apart = np.array([later - time for later, _ in several[i + 1 :]], np.int64)
                 np.add.at(gap[c], apart[apart < 24_000] // 120, 1)
+    starts_of: dict[tuple[int, int], list[float]] = {}
     for orbit, c, t0_ns in zip(segments.orbit.tolist(), segments.chamber.tolist(), segments.t0_ns, strict=True):
+        starts_of.setdefault((orbit, c), []).append(t0_ns)
+    for orbit, c, t0_ns in (
+        (*key, t0_ns)
+        for key, several in starts_of.items()
+        for t0_ns in several
+        if not any(0 < t0_ns - other <= 500 for other in several)
+    ):
         begin = (t0_ns - TELESCOPE.chambers[c].time_offset_ns) / NS_PER_TDC
         if not 0 <= begin < TDC_PER_ORBIT - 24_000:
             continue

@@ -157,5 +157,8 @@ def test_the_page_shows_the_relation_the_width_by_slope_and_coincidences() -> No
     assert np.flatnonzero(~np.isnan(width)).tolist() == [3]
     assert width[3] == pytest.approx(1.4826 * 200, rel=1e-3)
     said = remarks(CATALOGUE, data, peaks)
-    assert said["muons.tracks"] == "Pairs of segments within 25 ns, chambers 1 and 3 1,234; two in one chamber, 4 5."
-    assert said["muons.trigger"] == "No segment has come in an orbit with a trigger word."
+    assert (
+        said["timing.coincidences"]
+        == "Pairs of segments within 25 ns, chambers 1 and 3 1,234; two in one chamber, 4 5."
+    )
+    assert said["timing.trigger"] == "No segment has come in an orbit with a trigger word."

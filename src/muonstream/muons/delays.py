@@ -85,6 +85,25 @@ def _groups(times: Any, layers: Any, n: int, start_tdc: float, out: Any) -> None
 
 
 @compiled
+def _is_first(s: int, segments: Any) -> bool:
+    """Whether no segment of its orbit and chamber, all side by side, begins the group of hits that a segment is in."""
+    frame_of, orbit_of, chamber_of, t0_of = segments
+    for step in (-1, 1):
+        other = s + step
+        while (
+            0 <= other < len(frame_of)
+            and frame_of[other] == frame_of[s]
+            and orbit_of[other] == orbit_of[s]
+            and chamber_of[other] == chamber_of[s]
+        ):
+            earlier = t0_of[s] - t0_of[other]
+            if 0 <= earlier <= GROUP_TDC and (earlier > 0 or other < s):
+                return False
+            other += step
+    return True
+
+
+@compiled
 def _delays(
     frames: Any,
     lump: Any,
@@ -168,6 +187,9 @@ def _delays(
             bucket = orbit * chambers + c
             start_tdc = t0_of[s] - offset_tdc[c]
             if orbit & (step - 1) or counts[bucket] > MOST_HITS or not 0 <= start_tdc < LAST_START_TDC:
+                continue
+            # several at one time, such as a shower's, have the same later hits
+            if not _is_first(s, segments):
                 continue
             decay_starts[row, c, 0] += 1
             size = 0

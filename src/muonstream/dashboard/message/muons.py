@@ -24,6 +24,7 @@ from muonstream.counting.muon_entries import (
     wilson_limits,
 )
 from muonstream.counting.muon_rates import MuonSeries
+from muonstream.dashboard.message.delays import delay_arrays, delay_remarks
 from muonstream.detector.geometry import VIEWS, middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import KEY_WINDOW_BITS
@@ -102,14 +103,18 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Core
     muon.hits.C, muon.chi2.C, muon.tan.C, muon.t0.C, muon.between.C, muon.zenith   counts
     muon.expected           expected zenith angles, scaled to the same number
     muon.azimuth, muon.expected_azimuth      the same of azimuth angles
-    muon.timer.C, muon.trigger.C, muon.codes.C                 counts
+    muon.timer.C, muon.trigger.C             counts
     muon.relation.C         mean distance of lines from wires less velocity times drift time, by drift time, um
     muon.by_tan.C           width of misfits by slope, from their median, um
     muon.biased.C, muon.unbiased.C, muon.misfit.C; muon.fit_biased.C, ...      residuals, and the peaks fitted to them
     muon.away.C, muon.error.C                mean residual away from the wire by distance, and its error, um
     muon.efficiency.C, muon.low.C, muon.high.C, muon.crossed.C       of cells
     """
-    out: Arrays = {"muon.zenith": _inside(catalogue, data, "zenith")}
+    out: Arrays = {
+        name: _coarse(values) if values.dtype.kind == "f" else values
+        for name, values in delay_arrays(catalogue, data).items()
+    }
+    out["muon.zenith"] = _inside(catalogue, data, "zenith")
     out["muon.expected"] = _coarse(expected_counts(catalogue, data))
     out["muon.azimuth"] = _inside(catalogue, data, "azimuth")
     out["muon.expected_azimuth"] = _coarse(_azimuth_share(catalogue.detector) * out["muon.azimuth"].sum())
@@ -123,7 +128,6 @@ def muon_histograms(catalogue: Catalogue, data: Counts, peaks: Mapping[str, Core
     names |= {"trigger": "trigger_late"}
     names |= FITTED
     for c, chamber in enumerate(catalogue.detector.chambers):
-        out[f"muon.codes.{c}"] = catalogue.view(data, "tdc_codes")[c]
         out[f"muon.relation.{c}"] = _coarse(_relation_um(catalogue, data, c))
         out[f"muon.by_tan.{c}"] = _coarse(_width_by_tan_um(catalogue.view(data, "misfit_tan")[c]))
         out[f"muon.hits.{c}"] = catalogue.view(data, "segment_hits")[c]
@@ -222,9 +226,8 @@ def remarks(catalogue: Catalogue, data: Counts, peaks: Mapping[str, CoreFit | No
     out["muons.misfit"] = "; ".join(f"{chamber.name}: {_peak_text(peaks[f'misfit.{c}'])}" for c, chamber in chambers)
     coincidences = _coincidences_text(catalogue, data)
     if coincidences:
-        out["muons.tracks"] = coincidences
-    if catalogue.detector.triggers and not catalogue.view(data, "trigger_late").any():
-        out["muons.trigger"] = "No segment has come in an orbit with a trigger word."
+        out["timing.coincidences"] = coincidences
+    out |= delay_remarks(catalogue, data)
     if not catalogue.view(data, "t0_passage").any():
         out["muons.t0"] = "No segment has come in an orbit with a scintillator word."
     expected = expected_counts(catalogue, data)

@@ -70,11 +70,6 @@ class MuonPainter(Painter):
             "between", "t0_between", "t0 minus t0 in the view's first chamber", "difference [ns]", "segments",
             note="Of segments of one track, with a hit in each layer.",
         )  # fmt: skip
-        yield self._by_chamber(
-            "trigger", "trigger_late", "Trigger words", "trigger minus t0 [ns]", "segments",
-            note="Of all segments of an orbit with a trigger word.",
-        )  # fmt: skip
-        yield self.codes()
         yield self.velocity()
 
     def segment_rates(self) -> Plot:
@@ -108,7 +103,7 @@ class MuonPainter(Painter):
         """An angle of muons as bars, and what is expected as a line."""
         axis = _axes(self.detector)[name]
         made = self._figure(label, "muons", x_range=Range1d(start=0, end=axis.edges[-1]))
-        data = {**_bars_of(axis.edges, "{:.0f} to {:.0f}"), "middle": axis.centres, "expected": np.zeros(axis.bins)}
+        data = {**bars_of(axis.edges, "{:.0f} to {:.0f}"), "middle": axis.centres, "expected": np.zeros(axis.bins)}
         source = ColumnDataSource(data, name="data")
         self._bars(made, source, self.colors.soft(0), "degrees")
         made.line(x="middle", y="expected", source=source, color=self.colors.of(1), line_width=2, name="glyph.expected")
@@ -148,23 +143,9 @@ class MuonPainter(Painter):
         labels = ("absolute slope", "width of misfits [um]")
         return self._values("by_tan", "Resolution by slope", axis, labels, note)
 
-    def codes(self) -> Plot:
-        """TDC codes of each chamber's hits."""
-        axis = _axes(self.detector)["tdc_codes"]
-        chambers = range(len(self.detector.chambers))
-        made = self._figure("TDC code", "hits", x_range=Range1d(start=-0.5, end=axis.bins - 0.5))
-        data = {"x": np.arange(axis.bins), **{f"y{c}": np.zeros(axis.bins) for c in chambers}}
-        legend = self._curves(
-            made,
-            ColumnDataSource(data, name="data"),
-            self._chamber_curves(),
-            lambda x, y: [("code", f"@{x}"), ("hits", f"@{y}{{0,0}}")],
-        )
-        columns = {f"y{c}": f"muon.codes.{c}.{{period}}" for c in chambers}
-        note = "TDC steps of equal width have equally many hits; codes are 1 to 30."
-        return Plot("muons.codes", "TDC codes", "half", made, columns, legend, note=note)
-
-    def _by_chamber(self, short: str, entry: str, title: str, x_label: str, y_label: str, note: str = "") -> Plot:
+    def _by_chamber(
+        self, short: str, entry: str, title: str, x_label: str, y_label: str, note: str = "", tab: TabName = "muons"
+    ) -> Plot:
         """A histogram of each chamber, as curves."""
         chambers = range(len(self.detector.chambers))
         axis = _axes(self.detector)[entry]
@@ -177,7 +158,7 @@ class MuonPainter(Painter):
             lambda x, y: [(x_label.partition(" [")[0], f"@{x}{{0.00}}"), (y_label, f"@{y}{{0,0}}")],
         )
         columns = {f"y{c}": f"muon.{short}.{c}.{{period}}" for c in chambers}
-        return Plot(f"muons.{short}", title, "half", made, columns, legend, note=note)
+        return Plot(f"{tab}.{short}", title, "half", made, columns, legend, note=note)
 
     def hits(self) -> Plot:
         """Number of hits of segments, chamber beside chamber."""
@@ -215,7 +196,7 @@ class MuonPainter(Painter):
         """Residuals of a chamber, biased and unbiased, with the peaks fitted to them."""
         axis = _axes(self.detector)["residual_biased"]
         made = self._figure("residual [mm]", "hits", x_range=Range1d(start=-1.5, end=1.5))
-        data = {**_bars_of(axis.edges, "{:.2f} to {:.2f}"), "x": axis.centres}
+        data = {**bars_of(axis.edges, "{:.2f} to {:.2f}"), "x": axis.centres}
         data |= {name: np.zeros(axis.bins) for name in ("unbiased", "fit_y", "fit_unbiased")}
         source = ColumnDataSource(data, name="data")
         self._bars(made, source, self.colors.soft(c), "mm")
@@ -366,7 +347,7 @@ def _axes(detector: Detector) -> dict[str, Axis]:
     return {name: entry.axis for name, entry in Catalogue(detector, muons=True).entries.items()}
 
 
-def _bars_of(edges: Any, text: str) -> dict[str, Any]:
+def bars_of(edges: Any, text: str) -> dict[str, Any]:
     """Columns of bars between edges, with a label each."""
     label = [text.format(low, high) for low, high in pairwise(edges)]
     return {"left": edges[:-1], "right": edges[1:], "label": label, "y": np.zeros(len(label))}

@@ -10,9 +10,9 @@ from bokeh.embed import json_item
 from muonstream.dashboard.message.message import detector_key
 from muonstream.dashboard.plots.chambers import ScaleName, TabName
 from muonstream.dashboard.plots.column_names import column_names
-from muonstream.dashboard.plots.muons import MuonPainter
 from muonstream.dashboard.plots.overlay import with_reference
 from muonstream.dashboard.plots.themes import COLORS, ThemeName, bokeh_theme
+from muonstream.dashboard.plots.timing import TimingPainter
 from muonstream.detector.model import Detector
 
 ReferenceName = Literal["off", "on"]
@@ -24,7 +24,7 @@ def plots_json(
     """The description of a tab's plots for a detector, as plain JSON types."""
     colors = COLORS[theme]
     bokeh = bokeh_theme(theme)
-    made = [replace(plot, height=plot.model.height) for plot in MuonPainter(detector, colors, scale).plots(tab)]
+    made = [replace(plot, height=plot.model.height) for plot in TimingPainter(detector, colors, scale).plots(tab)]
     if reference == "on":
         made = [with_reference(plot, colors) for plot in made]
     return {

@@ -186,6 +186,8 @@ function enlarged(item, factors, ticks) {
 function frame(plot, factor) {
   const figure = element("figure", `plot ${plot.size}`);
   figure.dataset.plot = plot.name;
+  // without reconstruction there is nothing to show in them
+  if (Object.values(plot.columns).every((name) => name.startsWith("muon."))) figure.classList.add("with-muons");
   const caption = element("figcaption");
   const age = element("span", "plot-age");
   const files = ["CSV", "PNG"].map((text) => {
