@@ -27,7 +27,8 @@ class TimingPainter(MuonPainter):
         """The plots of a tab, in the order of the page."""
         if tab == "timing":
             # those of layers last: without passage times they are empty
-            drift, layers = [], []
+            drift: list[Plot] = []
+            layers: list[Plot] = []
             for plot in super().plots(tab):
                 (layers if plot.name.startswith("timing.layers") else drift).append(plot)
             yield from drift
