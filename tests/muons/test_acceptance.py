@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from muonstream.counting.catalogue import Catalogue
+from muonstream.detector.geometry import half_width_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.muons.acceptance import expected_azimuth, expected_zenith
+from muonstream.muons.acceptance import aperture_m2_sr, expected_azimuth, expected_zenith
 from muonstream.muons.reconstruction import Reconstruction
 from muonstream.simulation.telescope import simulate_words
 
@@ -57,3 +58,16 @@ def test_azimuths_are_as_a_square_telescope_sees_them() -> None:
     )
     there = expected_azimuth(detector.model_copy(update={"chambers": moved}), edges)
     assert there[[0, 7]].sum() > there[[3, 4]].sum() + 0.2
+
+
+def test_the_aperture_of_chambers_on_top_of_each_other_is_their_area() -> None:
+    lower, upper = two = [
+        chamber.model_copy(update={"z_mm": z_mm, "view": view, "x_mm": 0.0})
+        for chamber, z_mm, view in zip(Detector.default().chambers[:2], (0.0, 60.0), ("x", "y"), strict=True)
+    ]
+    near = Detector.default().model_copy(update={"chambers": tuple(two)})
+    area_m2 = (2 * half_width_mm(lower) / 1000) ** 2
+    assert 0.8 < aperture_m2_sr(near) / (np.pi / 2 * area_m2) < 1
+    far = near.model_copy(update={"chambers": (lower, upper.model_copy(update={"z_mm": 6000.0}))})
+    # small and far apart: the product of the areas by the distance squared
+    assert aperture_m2_sr(far) == pytest.approx(area_m2**2 / 36, rel=0.1)

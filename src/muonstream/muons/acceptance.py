@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ def expected_zenith(
     chambers, or the one that there is. Chambers are as long as they are wide, and find everything. All 0 when no muon
     can have tracks in both views.
     """
-    tan, _ = _seen(detector, muons, seed)
+    tan, _, _ = _seen(detector, muons, seed)
     counts, _ = np.histogram(np.degrees(np.arctan(tan)), edges_degrees)
     return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
 
@@ -34,19 +35,31 @@ def expected_azimuth(
     detector: Detector, edges_degrees: NDArray[np.float64], *, muons: int = MUONS, seed: int = 1
 ) -> NDArray[np.float64]:
     """The same in each bin of the azimuth angle, 0 to 360 degrees from x towards y, into which the muons go."""
-    _, azimuth = _seen(detector, muons, seed)
+    _, azimuth, _ = _seen(detector, muons, seed)
     counts, _ = np.histogram(np.degrees(azimuth), edges_degrees)
     return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
 
 
-def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slope and azimuth, in radians, of muons with tracks in both views, float64[n] each."""
+@lru_cache(maxsize=8)
+def aperture_m2_sr(detector: Detector, *, muons: int = MUONS, seed: int = 1) -> float:
+    """What the vertical intensity of muons is multiplied with for the rate of those with tracks in both views.
+
+    The integral over area, direction and cos2 of the zenith angle (J. D. Sullivan, Nucl. Instrum. Meth. 95 (1971) 5),
+    by drawing muons: pi / 2 times the area that they are drawn from, times the share that is seen. 0 when none can be.
+    """
+    tan, _, area_m2 = _seen(detector, muons, seed)
+    below_steepest = 1 - (1 + STEEPEST**2) ** -2.0
+    return float(np.pi / 2 * below_steepest * area_m2 * len(tan) / muons)
+
+
+def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Slope and azimuth, in radians, of muons with tracks in both views, float64[n] each, and the area drawn from."""
     rng = np.random.default_rng(seed)
     chambers = detector.chambers
     views = [[chamber for chamber in chambers if chamber.view == view] for view in ("x", "y")]
     needed = [min(len(view), 2) for view in views]
     if 0 in needed:
-        return np.zeros(0), np.zeros(0)
+        return np.zeros(0), np.zeros(0), 0.0
     fewest = min(views, key=len)
     heights = [middle_mm(chamber) for chamber in chambers]
     plane_mm, half_mm = middle_mm(fewest[0]), abs(fewest[0].x_mm) + np.sqrt(2) * half_width_mm(fewest[0])
@@ -67,4 +80,5 @@ def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64
             across, _, along = to_frame(chamber, plane_mm, x, y, tan_x, tan_y)
             crossed += np.maximum(np.abs(across), np.abs(along)) < half_width_mm(chamber)
         seen &= crossed >= least_chambers
-    return np.asarray(tan[seen], dtype=np.float64), np.asarray(azimuth[seen], dtype=np.float64)
+    area_m2 = float((2 * half_mm / 1000) ** 2)
+    return np.asarray(tan[seen], dtype=np.float64), np.asarray(azimuth[seen], dtype=np.float64), area_m2

@@ -19,6 +19,7 @@ from muonstream.counting.muon_entries import (
     drift_velocity_um_per_ns,
     wilson,
 )
+from muonstream.muons.acceptance import aperture_m2_sr
 from muonstream.muons.delays import fitted_decays
 from muonstream.run.monitor import Snapshot
 from muonstream.statistics.core import fit_core
@@ -39,6 +40,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "tracks": int(counts[TRACKS]),
         "muons_in_both_views": int(counts[MUONS]),
         "given_up": dict(zip(GIVEN_UP_KINDS, counts[GIVEN_UP:].tolist(), strict=True)),
+        "vertical_intensity": _intensity(snapshot, int(counts[MUONS])),
         "decays": _decays(catalogue, total),
         "chambers": {
             str(chamber.number): {
@@ -77,6 +79,17 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
         "drift_velocity_um_per_ns": velocity if math.isfinite(velocity) else None,
         "drift_velocity_error_um_per_ns": error if math.isfinite(error) else None,
         "cell_efficiency": _share(int(catalogue.view(total, "cell_found")[cells].sum()), crossed),
+    }
+
+
+def _intensity(snapshot: Snapshot, muons: int) -> dict[str, float | None]:
+    """Muons from above, in /m2/s/sr, if all that cross the telescope were found: not corrected for efficiency."""
+    aperture = aperture_m2_sr(snapshot.detector)
+    exposure = aperture * snapshot.live_time_s
+    return {
+        "aperture_m2_sr": aperture,
+        "per_m2_s_sr": muons / exposure if exposure else None,
+        "error_per_m2_s_sr": math.sqrt(muons) / exposure if exposure else None,
     }
 
 
