@@ -1,7 +1,7 @@
 """Streams made to cost as much as possible a word, and what each costs: `python -m tools.adversarial`.
 
-The table has the CPU time a word of each stream through a pipeline, with and without reconstruction, beside that of an
-ordinary stream in the same run. No stream may cost more than `LIMITS` say.
+The table, in Markdown, has the CPU time a word of each stream through a pipeline, with and without reconstruction, and
+that of an ordinary stream in the same run. No stream may cost more than `LIMITS` say.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ DRIFT_TDC: Final = 480
 """A little more than the longest drift time, in TDC counts."""
 LIMITS: Final = MappingProxyType({False: (20.0, 1.0), True: (50.0, 5.0)})
 """Without and with reconstruction: times the ordinary stream that a word may cost, and us for each window opened."""
+WINDOW_WORDS: Final = 250_000
+"""Of windows with many words; those of more than 262,144 are not reconstructed."""
 MUON: Final = ((16, 1112), (18, 1357), (17, 1110), (19, 1357))
 """A vertical muon in a chamber of the telescope, as cells and TDC counts."""
 
@@ -97,9 +99,14 @@ def _jumps(n: int) -> Words:
     return _hits(n, _rising(n) + at // 64 * 22_400)
 
 
+def _one_orbit(n: int) -> Ints:
+    """One orbit of each window, with as many words as are reconstructed, nearly."""
+    return np.asarray(np.arange(n) // WINDOW_WORDS * WINDOW_ORBITS)
+
+
 def _one_cell(n: int) -> Words:
     rng = np.random.default_rng(SEED)
-    return encode(fpga=0, channel=5, orbit=0, bx=rng.integers(0, 3564, n), tdc=rng.integers(1, 31, n))
+    return encode(fpga=0, channel=5, orbit=_one_orbit(n), bx=rng.integers(0, 3564, n), tdc=rng.integers(1, 31, n))
 
 
 def _ends_and_returns(n: int) -> Words:
@@ -132,7 +139,7 @@ def _crowd(n: int, each: int = 400, cells: int = 64) -> Words:
 def _same_time(n: int) -> Words:
     """All hits of an orbit at one time, as many of a cell as are compared."""
     at = np.arange(n)
-    return encode(fpga=0, channel=at % 64, orbit=at // (64 * 64), bx=500, tdc=7)
+    return encode(fpga=0, channel=at % 64, orbit=at // (64 * 64) * 16, bx=500, tdc=7)
 
 
 def _full_cells(n: int) -> Words:
@@ -142,7 +149,7 @@ def _full_cells(n: int) -> Words:
     return encode(fpga=0, channel=at % 16, orbit=at // 1024 * WINDOW_ORBITS, bx=inside // 30, tdc=1 + inside % 30)
 
 
-def _showers(n: int, orbits_apart: int = 1) -> Words:
+def _showers(n: int, orbits_apart: int = 16) -> Words:
     """Muons through all chambers as close to one another as they can be, orbit after orbit."""
     each = np.array([(board, 64 * half + cell, tdc) for board in (0, 1) for half in (0, 1) for cell, tdc in MUON])
     at = np.arange(n)
@@ -182,7 +189,7 @@ STREAMS: Final[Mapping[str, Callable[[int], Words]]] = MappingProxyType(
         "board 1 stuck at orbit 0": lambda n: _stuck(n, 0),
         "jump by half the range each 200": _half_range_jumps,
         "jump by 2 s each 64": _jumps,
-        "all in one orbit": lambda n: _hits(n, np.zeros(n, np.int64)),
+        "all in one orbit": lambda n: _hits(n, _one_orbit(n)),
         "one cell in one orbit": _one_cell,
         "eight boards": lambda n: _hits(n, _rising(n), channels=512, boards=8),
         "orbits that fall": lambda n: _hits(n, _rising(n)[::-1]),
@@ -193,6 +200,7 @@ STREAMS: Final[Mapping[str, Callable[[int], Words]]] = MappingProxyType(
         "two windows in turn": _alternating,
         "any window behind a jump": _ends_and_returns,
         "400 hits in a drift time": _crowd,
+        "250 hits in a drift time": lambda n: _crowd(n, 250),
         "12 hits in a drift time": lambda n: _crowd(n, 12),
         "24 hits in a drift time": lambda n: _crowd(n, 24, 16),
         "cells full, windows of 1024": _full_cells,
@@ -227,7 +235,9 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="only without reconstruction")
     args = parser.parse_args()
     warm_up(Detector.default(), reconstruct=True)
-    print(f"{'stream':34}{'windows':>9}{'ns a word':>11}{'ratio':>8}{'limit':>9}{'recon.':>11}{'ratio':>8}{'limit':>9}")
+    each_has = "ns a word | ratio | limit, ns |"
+    print(f"| stream | windows | {each_has}{'' if args.plain else f' reconstructed, {each_has}'}")
+    print(f"|---|---:{'|---:|---:|---:' * (1 if args.plain else 2)}|")
     usual: dict[bool, float] = {}
     over = []
     for name, make in STREAMS.items():
@@ -235,14 +245,14 @@ def main() -> None:
             continue
         words = make(args.words)
         windows = windows_of(words)
-        line = f"{name:34}{windows:9}"
+        line = f"| {name} | {windows:,} |"
         for reconstruct in (False,) if args.plain else (False, True):
             if not usual.get(reconstruct):
                 usual[reconstruct] = min(pushed(words, reconstruct=reconstruct) for _ in range(3)) / len(words)
             each = pushed(words, reconstruct=reconstruct) / len(words)
             times, us = LIMITS[reconstruct]
             limit = times * usual[reconstruct] + us * 1e-6 * windows / len(words)
-            line += f"{each * 1e9:11.1f}{each / usual[reconstruct]:8.1f}{limit * 1e9:9.0f}"
+            line += f" {each * 1e9:,.0f} | {each / usual[reconstruct]:.1f} | {limit * 1e9:,.0f} |"
             if each > limit:
                 over.append(f"{name}{', reconstructed' * reconstruct}")
         print(line, flush=True)

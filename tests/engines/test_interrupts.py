@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from muonstream.engines.interrupts import held_back
+from muonstream.engines.interrupts import DEADLINE, PATIENCE_S, Deadline, held_back
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +100,27 @@ def test_other_threads_leave_handlers_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_work_has_to_be_short_some_time_after_the_first_signal() -> None:
+    now = [10.0]
+    deadline = Deadline(lambda: now[0])
+    seen = [deadline.over]
+    deadline.signal()
+    for later_s in (PATIENCE_S, 0.1):
+        now[0] += later_s
+        seen.append(deadline.over)
+        deadline.signal()
+    deadline.forget()
+    assert [*seen, deadline.over] == [False, False, True, False]
+
+
+def test_signals_that_are_held_back_count_from_when_they_came() -> None:
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    DEADLINE.forget()
+    try:
+        with held_back():
+            press()
+            assert DEADLINE._since is not None
+    finally:
+        DEADLINE.forget()

@@ -8,6 +8,7 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator
 from muonstream.counting.muon_entries import (
     FULL_SEGMENTS,
+    GIVEN_UP,
     MUONS,
     SEGMENTS,
     TRACKS,
@@ -24,6 +25,7 @@ from muonstream.run.muon_summary import muon_summary
 from muonstream.run.snapshot_codec import decode, encode
 from muonstream.simulation.telescope import simulate_words
 from muonstream.statistics.core import fit_core
+from muonstream.words import CHANNEL_SHIFT
 
 TELESCOPE = Detector.default()
 SMEARING_MM = 4 * 0.0538
@@ -43,6 +45,17 @@ def test_what_is_counted_without_muons_is_the_same() -> None:
     assert np.array_equal(WHOLE.recent[:, :size], plain.recent)
     assert np.array_equal(WHOLE.slots, plain.slots)
     assert np.array_equal(WHOLE.rows[:, : plain.rows.shape[1]], plain.rows)
+
+
+def test_without_time_hits_are_given_up_and_all_else_is_counted() -> None:
+    hurried = Reconstruction(CATALOGUE)
+    hurried.hurried = lambda: True
+    found = hurried(FRAMES)
+    counts = CATALOGUE.view(found.total, "muon_counts")
+    assert counts[SEGMENTS] == counts[TRACKS] == 0
+    codes = TELESCOPE.channel_map().codes[FRAMES.words >> np.uint64(CHANNEL_SHIFT)]
+    assert counts[GIVEN_UP] == np.count_nonzero(codes < TELESCOPE.channel_map().n_cell_codes)
+    assert np.array_equal(found.total[: CATALOGUE.counted_size], WHOLE.total[: CATALOGUE.counted_size])
 
 
 def test_any_grouping_of_windows_adds_up_to_the_same() -> None:

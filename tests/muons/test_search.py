@@ -13,6 +13,7 @@ from muonstream.muons.search import (
     GIVEN_UP_HITS,
     MOST_CHOICES,
     MOST_IN_LAYER,
+    MOST_WINDOW_WORDS,
 )
 from muonstream.muons.segments import SegmentConfig, SegmentFinder
 from muonstream.words import NS_PER_TDC, encode
@@ -158,3 +159,12 @@ def test_windows_with_few_and_with_many_words_are_searched_alike(words: int) -> 
     found = FIND(framed(np.concatenate([more, muons]))).segments
     assert found.orbit.tolist() == [3, 7, 900]
     assert found.cell.tolist() == [[16, 18, 17, 19]] * 3
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_window_past_the_limit_is_given_up_hit_by_hit_and_others_are_not(more: int) -> None:
+    muon = words_of(CHAMBER, MUON, 3)
+    idle = encode(fpga=1, channel=128, orbit=np.full(MOST_WINDOW_WORDS + more - len(muon), 5), bx=10, tdc=1)
+    found = FIND(framed(np.concatenate([muon, idle, words_of(CHAMBER, MUON, 7 + 1024)])))
+    assert found.given_up[:, GIVEN_UP_HITS].tolist() == [len(muon) * more, 0]
+    assert found.segments.orbit.tolist() == [7 + 1024] if more else [3, 7 + 1024]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Event
 from types import FrameType
 
+from muonstream.engines.interrupts import DEADLINE
 from muonstream.errors import INTERRUPTED, TERMINATED
 
 
@@ -32,6 +33,7 @@ class StopSignal(Event):
         return TERMINATED if self.number == signal.SIGTERM else INTERRUPTED
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        DEADLINE.signal()
         if self.is_set():
             raise KeyboardInterrupt
         self.number = number

@@ -5,12 +5,41 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+PATIENCE_S: Final = 1.0
+"""How long work that is under way may take after a signal; then what can be left out is left out, and counted."""
+
+
+class Deadline:
+    """When work has to be short, because a signal asked for the end some time ago."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: float | None = None
+
+    def signal(self) -> None:
+        """A signal has come; only the first counts."""
+        if self._since is None:
+            self._since = self._clock()
+
+    def forget(self) -> None:
+        """Other work begins, which no signal has asked to end."""
+        self._since = None
+
+    @property
+    def over(self) -> bool:
+        """Whether a signal came longer ago than work may take."""
+        return self._since is not None and self._clock() - self._since > PATIENCE_S
+
+
+DEADLINE: Final = Deadline()
+"""Of this process, to which its signals are sent."""
 
 
 @contextmanager
@@ -25,6 +54,7 @@ def held_back() -> Iterator[None]:
     came: list[tuple[int, FrameType | None]] = []
 
     def note(number: int, frame: FrameType | None) -> None:
+        DEADLINE.signal()
         came.append((number, frame))
 
     # None: set by something other than Python, and nothing that could be set again

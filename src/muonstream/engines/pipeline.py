@@ -14,7 +14,7 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.kernel import Accumulator, Contribution
 from muonstream.counting.steps import Steps, parts_of
 from muonstream.detector.model import Detector
-from muonstream.engines.interrupts import held_back
+from muonstream.engines.interrupts import DEADLINE, held_back
 from muonstream.engines.kernels import Analysis, Kernels
 from muonstream.formats.block import FAULTS_KEPT, Block, InputReport
 from muonstream.frames import Frames, ScatteredFrames
@@ -92,6 +92,7 @@ class Pipeline:
         pairs: bool = True,
         timeline: Callable[[Catalogue], Timeline] | None = None,
     ) -> None:
+        DEADLINE.forget()
         self.detector = detector
         self.catalogue = Catalogue(detector, muons=reconstruct)
         self.timeline = None if timeline is None else timeline(self.catalogue)
@@ -108,6 +109,7 @@ class Pipeline:
             from muonstream.muons.reconstruction import Reconstruction
 
             analyse = self.reconstruction = Reconstruction(self.catalogue, pairs=pairs, every_slot=every_slot)
+            self.reconstruction.hurried = lambda: DEADLINE.over
         self.stopwatch = Stopwatch()
         self._provisional_words = PROVISIONAL_WORDS // 16 if reconstruct else PROVISIONAL_WORDS
         piece_words = RECONSTRUCTED_WORDS if reconstruct else None

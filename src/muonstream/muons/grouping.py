@@ -113,3 +113,12 @@ def group(
             n_groups += 1
     groups[n_groups, 1] = starts[len(starts) - 2]
     return n_groups
+
+
+@compiled
+def cell_hits(words: Any, codes: Any, cell_codes: int) -> int:
+    """How many of the words, uint64[n], are hits of cells."""
+    n = 0
+    for word in words:
+        n += codes[word >> np.uint64(CHANNEL_SHIFT)] < cell_codes
+    return n

@@ -60,6 +60,8 @@ class Reconstruction:
         self._every_slot = every_slot
         self.keep: Callable[[Found], None] | None = None
         """Gets the segments of all frames, in any order and from any thread; set before the first word."""
+        self.hurried: Callable[[], bool] = lambda: False
+        """Whether there is no time for segments any more: hits of frames are then given up, and counted."""
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)
@@ -71,7 +73,7 @@ class Reconstruction:
         if isinstance(frames, ScatteredFrames):
             frames = frames.gather()
         counted = self._accumulate(frames, newest)
-        found = self.find_segments(frames)
+        found = self.find_segments.none_of(frames) if self.hurried() else self.find_segments(frames)
         if self.keep is not None:
             self.keep(found)
         tracked = self.find_tracks(found.segments)

@@ -15,7 +15,7 @@ from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN
 from muonstream.frames import KEY_WINDOW_MASK
 from muonstream.muons.correction import LAST_ROUNDS, ROUNDS, added_mm, best_corrected, refitted
-from muonstream.muons.grouping import group, sort_keys
+from muonstream.muons.grouping import cell_hits, group, sort_keys
 from muonstream.muons.patterns import FEWEST_LAYERS, MOST_LAYERS
 from muonstream.muons.sides import SAME, best_sides
 from muonstream.words import (
@@ -31,13 +31,15 @@ from muonstream.words import (
     WINDOW_ORBITS,
 )
 
+MOST_WINDOW_WORDS: Final = 1 << 18
+"""Windows of more words are given up, hit by hit: signals wait for a window, and this is 2.9 MHz for its 91 ms."""
 MOST_IN_LAYER: Final = 8
 """Hits of one layer, after the earliest hit, that are tried with it; later ones are given up."""
 MOST_CHOICES: Final = 512
 """Choices of hits tried for one earliest hit."""
 STEPS_A_HIT: Final = 85
 SPARE_STEPS: Final = 2000
-SPARE_STEPS_A_WORD: Final = 85
+SPARE_STEPS_A_WORD: Final = 68
 MOST_SPARE_STEPS: Final = 1 << 17
 """Spare steps that one orbit and chamber may take at most: a counter that stands still leaves some to others."""
 SUBTDC: Final = 64
@@ -301,7 +303,8 @@ def find_segments(
     buckets = np.zeros(WINDOW_ORBITS * n_chambers + 2, np.int64)
     longest = 0
     for k in range(len(keys)):
-        longest = max(longest, starts[k + 1] - starts[k])
+        if starts[k + 1] - starts[k] <= MOST_WINDOW_WORDS:
+            longest = max(longest, starts[k + 1] - starts[k])
     order = np.empty(longest, np.int64)
     spare = np.empty(longest, np.int64)
     keys_of = np.empty(longest, np.int64)
@@ -324,6 +327,9 @@ def find_segments(
     for k in range(len(keys)):
         window = words[starts[k] : starts[k + 1]]
         if len(window) < FEWEST_LAYERS:
+            continue
+        if len(window) > MOST_WINDOW_WORDS:
+            given_up[k, GIVEN_UP_HITS] += cell_hits(window, codes, cell_codes)
             continue
         n_groups = group(window, codes, chamber_of_block, cell_codes, n_chambers, buckets, order, spare, groups)
         for i in range(len(window)):

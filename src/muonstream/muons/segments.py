@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from muonstream.detector.geometry import half_width_mm, time_offsets_ns
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
+from muonstream.muons.grouping import cell_hits
 from muonstream.muons.patterns import FEWEST_LAYERS, Patterns, build_patterns, reconstructed
 from muonstream.muons.records import CELL, CHAMBER, SEGMENT, with_fields
-from muonstream.muons.search import SUBTDC, find_segments
+from muonstream.muons.search import GIVEN_UP_HITS, SUBTDC, find_segments
 from muonstream.words import NS_PER_TDC
 
 
@@ -182,6 +183,14 @@ class SegmentFinder:
             raise ValueError(f"chamber: found {chamber}, which has too few or too many layers for segments")
         return self._patterns[int(self._chambers["free_table"][chamber])]
 
+    def none_of(self, frames: Frames) -> Found:
+        """No segments: all hits of the windows are given up, for want of time."""
+        given_up = np.zeros((len(frames), 3), np.int64)
+        codes, cell_codes, _ = self._channels
+        for index in range(len(frames)):
+            given_up[index, GIVEN_UP_HITS] = cell_hits(frames.window(index), codes, cell_codes)
+        return self._found(with_fields(np.empty(0, SEGMENT)), given_up)
+
     def __call__(self, frames: Frames) -> Found:
         """The segments of whole windows."""
         config = self.config
@@ -199,7 +208,10 @@ class SegmentFinder:
             out,
             given_up,
         )
+        return self._found(out[:n], given_up)
+
+    def _found(self, out: NDArray[np.void], given_up: NDArray[np.int64]) -> Found:
         most = max(int(self.layers.max()), 1)
-        columns = (out[field.name][:n] for field in fields(Segments))
+        columns = (out[field.name] for field in fields(Segments))
         segments = Segments(*(column[:, :most].copy() if column.ndim > 1 else column.copy() for column in columns))
-        return Found(segments, out["passage_ns"][:n].copy(), given_up)
+        return Found(segments, out["passage_ns"].copy(), given_up)
