@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test coverage check format docs test-lowest release release-test bench bench-spark scaling soak fuzz kafka course lock clean
+.PHONY: help demo test coverage check format docs test-lowest release release-test bench bench-spark scaling soak fuzz fuzz-coverage kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -75,6 +75,10 @@ soak: $(VENV)/.test  ## count 20 M words in Kafka in all ways, on both engines, 
 fuzz: $(VENV)/.test  ## misuse the intake: 20,000 mutated files of every format, 10 minutes (RUNS=1000, SEED=1)
 	$(BIN)/python -m tools.intake_fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
+fuzz-coverage: $(VENV)/.test  ## fuzz each parser and decoder for a minute, guided by coverage (SECONDS=3600 for hours of it)
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python -m tools.coverage_fuzz $(if $(SECONDS),--seconds $(SECONDS))
+
 kafka: $(VENV)/.test  ## start a Kafka broker on this machine (PORT=9092; its data stay in .kafka/data)
 	$(BIN)/python -m tools.kafka_broker $(if $(PORT),--port $(PORT))
 
@@ -88,7 +92,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet --upgrade pip
-	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,toml,remote,kafka,zstd,spark,test,docs,dev]'
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(LOCK)/bin/python -m pip install --quiet hatchling editables '.[hist,toml,remote,kafka,zstd,spark,test,docs,dev,fuzz]'
 	{ echo "# Exact versions of all that is installed, and of what builds it. Written by 'make lock'; do not edit."; \
 	  $(LOCK)/bin/python -m pip freeze --all --exclude muonstream --exclude setuptools; } > $(LOCK)/constraints.txt
 	mv $(LOCK)/constraints.txt constraints.txt
