@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-PATIENCE_S: Final = 1.0
+PATIENCE_S: Final = 0.5
 """How long work that is under way may take after a signal; then what can be left out is left out, and counted."""
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BATCH_WORDS: Final = 1 << 20
 """Frames are handed to kernels in batches of about so many words."""
 RECONSTRUCTED_WORDS: Final = 1 << 16
-"""Words of a piece that a kernel reconstructs at once: at 3 us a word, the most that one costs, 0.2 s. A signal is seen
+"""Words of a piece that a kernel reconstructs at once: at 5 us a word, the most that one costs, 0.3 s. A signal is seen
 between pieces only."""
 PROVISIONAL_WORDS: Final = 1 << 20
 """With more words held, or a sixteenth of that with reconstruction, a snapshot shows them as held, not counted."""
