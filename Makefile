@@ -96,6 +96,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	{ echo "# Exact versions of all that is installed, and of what builds it. Written by 'make lock'; do not edit."; \
 	  $(LOCK)/bin/python -m pip freeze --all --exclude muonstream --exclude setuptools; } > $(LOCK)/constraints.txt
 	mv $(LOCK)/constraints.txt constraints.txt
+	$(LOCK)/bin/python -m tools.hashed
 	rm -rf $(LOCK)
 
 clean:  ## remove the virtual environment and all that was built

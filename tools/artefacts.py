@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.bill import bill, licences
+from tools.hashed import LOCK
 from tools.release import ROOT, ReleaseError
 
 SUMS: Final = "SHA256SUMS"
@@ -73,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ReleaseError(f"built twice, these differ: {', '.join(differ)}")
         document = bill()
         files["sbom.cdx.json"] = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
+        files[LOCK.name] = LOCK.read_bytes()
         files["LICENCES.txt"] = ("\n".join(licences(document)) + "\n").encode()
         write(folder, files)
     except (ReleaseError, ValueError) as error:
