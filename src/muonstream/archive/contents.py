@@ -27,6 +27,7 @@ from muonstream.detector.file import detector_toml
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import SnapshotError, decode, encode
 from muonstream.run.summary import summary
+from muonstream.verdicts.memory import Remembered
 from muonstream.verdicts.verdicts import Verdicts, as_plain, headline, verdicts_summary
 
 RATE_BINS: Final = 4096
@@ -62,6 +63,7 @@ class Provenance:
 
     engine: local or spark; command: the program and its command; host, pid, boot: who writes the file, and since which
     start of that machine; id: the same for all that is written of one run; references: what verdicts are compared with
+    remembered: alarms that were known when the run began
     """
 
     id: str
@@ -72,6 +74,7 @@ class Provenance:
     pid: int
     boot: str
     references: tuple[ReferenceRun, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot, *, command: str, engine: str, number: int = 0) -> Provenance:
@@ -136,6 +139,7 @@ def _run(snapshot: Snapshot, provenance: Provenance, toml: str) -> dict[str, Any
             "python": platform.python_version(),
             "numpy": np.__version__,
             **{key: value for key, value in asdict(provenance).items() if key not in ("id", "number")},
+            "remembered": [one.as_plain() for one in provenance.remembered],
         },
         "quantities": [one.as_plain() for one in quantities(snapshot)],
     }
@@ -191,6 +195,8 @@ def anonymous(entries: Mapping[str, bytes], path: Path) -> dict[str, bytes]:
         run["provenance"].pop(key, None)
     for reference in run["provenance"].get("references", []):
         reference["by"], reference["file"] = "", _bare(reference["file"])
+    for one in run["provenance"].get("remembered", []):
+        one["name"] = one["why"] = ""
     run["source"] = _bare(run["source"])
     run["inputs"] = [{**one, "name": _bare(one["name"])} for one in run["inputs"]]
     snapshot = snapshot_of(path)
@@ -200,7 +206,9 @@ def anonymous(entries: Mapping[str, bytes], path: Path) -> dict[str, bytes]:
             replace(one, acknowledged=None if one.acknowledged is None else replace(one.acknowledged, name="", why=""))
             for one in verdicts.statuses
         ]
-        verdicts = verdicts.with_statuses(statuses)
+        spells = [replace(one, known="known" if one.known else "") for one in verdicts.spells]
+        verdicts = replace(verdicts.with_statuses(statuses), spells=tuple(spells))
+        run["verdict"]["headline"] = headline(verdicts)
     bare = replace(
         snapshot,
         source=_bare(snapshot.source),

@@ -12,6 +12,7 @@ from typing import Final, Self
 from muonstream.archive.contents import ReferenceRun
 from muonstream.commands import common
 from muonstream.commands.references import Reference, resolved
+from muonstream.commands.remembered import remembered
 from muonstream.counting.catalogue import Catalogue
 from muonstream.detector.guidance import guidance_of
 from muonstream.detector.known import why_known
@@ -19,6 +20,7 @@ from muonstream.detector.model import Detector
 from muonstream.run.board import Board
 from muonstream.sinks.notify import Notifier, NotifyError, Service
 from muonstream.sinks.webhook import Webhook, WebhookError
+from muonstream.verdicts.memory import Remembered
 from muonstream.verdicts.notices import Event, Key, Notices
 from muonstream.verdicts.timeline import Timeline
 from muonstream.verdicts.verdicts import Change
@@ -56,6 +58,7 @@ class Alarms:
         live: see `Board`
         """
         self.reference = resolved(options.reference, options.archive, detector)
+        self._remembered = remembered(options.archive, detector)
         self._timeline: Timeline | None = None
         self._referred: tuple[ReferenceRun, ...] = ()
         try:
@@ -71,7 +74,7 @@ class Alarms:
     def timeline(self, catalogue: Catalogue) -> Timeline:
         """What judges a run's steps, against the reference where there is one."""
         window = None if self.reference is None else self.reference.exposure(catalogue)
-        self._timeline = Timeline(catalogue, reference=window, clock=time.time)
+        self._timeline = Timeline(catalogue, reference=window, clock=time.time, remembered=self._remembered)
         return self._timeline
 
     def refer(self, reference: Reference) -> None:
@@ -87,6 +90,11 @@ class Alarms:
     def references(self) -> tuple[ReferenceRun, ...]:
         """The runs that are compared with, and those that were before them, for the archived file."""
         return self._referred + (() if self.reference is None else self.reference.runs)
+
+    @property
+    def remembered(self) -> tuple[Remembered, ...]:
+        """The alarms that were known when the run began; a run that is continued has those of its beginning."""
+        return self._remembered if self._timeline is None else self._timeline.memory.entries
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +139,8 @@ class Alarms:
         common.say(f"{at} {change.after.title}: {change.subject}: {change.check}: {change.reason}")
         if self._webhook is not None:
             self._webhook(change)
-        known = why_known(self._known, change.check, change.subject, change.after)
+        key = change.check, change.subject, change.after
+        known = why_known(self._known, *key) if self._timeline is None else self._timeline.why_known(*key)
         # people are notified of a known problem once it is worse than known, and from then on until it ends
         if self._notifiers and not (known and change.after > change.before):
             event = self._event(change)

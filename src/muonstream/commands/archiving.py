@@ -14,6 +14,7 @@ from muonstream.archive.archive import REFRESH_S, Archive
 from muonstream.archive.container import ArchiveError
 from muonstream.archive.contents import Provenance, ReferenceRun
 from muonstream.run.monitor import Snapshot
+from muonstream.verdicts.memory import Remembered
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -34,13 +35,18 @@ class Archiving:
         number: int = 0,
         clock: Callable[[], float] = time.monotonic,
         references: Callable[[], tuple[ReferenceRun, ...]] = tuple,
+        remembered: Callable[[], tuple[Remembered, ...]] = tuple,
     ) -> None:
-        """Raise ArchiveError for a folder that cannot be made; references: what verdicts are compared with by now."""
+        """Raise ArchiveError for a folder that cannot be made.
+
+        references: what verdicts are compared with by now; remembered: what was known when the run began
+        """
         self._archive = Archive(folder, make=True)
         self._engine = engine
         self._number = number
         self._clock = clock
         self._references = references
+        self._remembered = remembered
         self._due = clock() + REFRESH_S
         self.problem = ""
         """Why the run could not be kept the last time, "" if it could."""
@@ -57,7 +63,7 @@ class Archiving:
 
     def _save(self, snapshot: Snapshot) -> Path | None:
         provenance = Provenance.of(snapshot, command=command_line(), engine=self._engine, number=self._number)
-        provenance = replace(provenance, references=self._references())
+        provenance = replace(provenance, references=self._references(), remembered=self._remembered())
         try:
             path = self._archive.save(snapshot, provenance)
         except ArchiveError as error:

@@ -69,6 +69,7 @@ class LiveRun:
                 engine=engine,
                 number=options.source.number or 0,
                 references=lambda: self.alarms.references,
+                remembered=lambda: self.alarms.remembered,
             )
         self._service = ServiceManager()
         self._last: Snapshot | None = None
@@ -163,7 +164,7 @@ class LiveRun:
                 publishing.publish(snapshot)
                 self._service.alive(f"{snapshot.state}: {snapshot.account.words:,} words")
                 if self._archiving is not None and snapshot.state == "running":
-                    self._archiving.refresh(snapshot)
+                    self._archiving.refresh(self.alarms.board.on(snapshot))
 
         with pipeline:
             try:
@@ -174,7 +175,8 @@ class LiveRun:
                 if self._last.account.words or (whole and even_empty):
                     conclude(self._summary, self._last)
                     if self._archiving is not None:
-                        self._archiving.finish(self._last)
+                        self.alarms.board.update(self._last)
+                        self._archiving.finish(self.alarms.board.on(self._last))
                 self._complete = publishing.finish()
 
     def compile(self, pipeline: Pipeline) -> None:

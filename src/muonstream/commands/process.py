@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.commands.summary_file import conclude_runs, summary_file
 from muonstream.offline.counting import CountOptions, check_there, count_files
 from muonstream.run.summary import CountedRun, total_of
+
+if TYPE_CHECKING:
+    from muonstream.verdicts.memory import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ def process_files(files: list[str], options: ProcessOptions) -> None:
     with summary_file(options.summary_path, files) as file:
         check_there(files)
         detector = common.load_detector(options.detector_name)
+        if options.verdicts and options.archive is not None:
+            from muonstream.commands.remembered import remembered
+
+            options = replace(options, remembered=remembered(options.archive, detector))
         counted: list[CountedRun] = []
         whole = False
         try:
@@ -39,20 +47,20 @@ def process_files(files: list[str], options: ProcessOptions) -> None:
             if counted and (whole or any(one.snapshot.account.words for one in counted)):
                 conclude_runs(file, counted)
                 if options.archive is not None:
-                    _keep(options.archive, counted)
+                    _keep(options.archive, counted, options.remembered)
         total = total_of([one.snapshot for one in counted])
         common.fail_if_misread(total)
         if options.strict:
             common.fail_if_lossy(total)
 
 
-def _keep(folder: Path, counted: list[CountedRun]) -> None:
+def _keep(folder: Path, counted: list[CountedRun], known: tuple[Remembered, ...]) -> None:
     """Write each run into the archive. Raises CommandError."""
     # imported only where it is needed, since it is slow to load
     from muonstream.commands.archiving import Archiving
 
     for one in counted:
-        archiving = Archiving(folder, number=one.run.number)
+        archiving = Archiving(folder, number=one.run.number, remembered=lambda: known)
         archiving.finish(one.snapshot)
         if archiving.problem:
             raise common.CommandError(f"{one.run.name or 'the run'} is not in the archive: {archiving.problem}")

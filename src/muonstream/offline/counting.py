@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
@@ -22,6 +23,9 @@ from muonstream.sources.reader import InputReader
 from muonstream.sources.runs import InputRun, out_of_order, runs_of
 from muonstream.sources.sameness import KnownInputs
 
+if TYPE_CHECKING:
+    from muonstream.verdicts.memory import Remembered
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountOptions:
@@ -29,7 +33,7 @@ class CountOptions:
 
     together: the files were written side by side; merge: they are one run, whatever their names and counters say
     idle_seconds: data time after which a silent board is no longer waited for
-    verdicts: whether each step of data time is judged
+    verdicts: whether each step of data time is judged; remembered: alarms that were known before
     run, run_number: name and number of the run, "" and None for those by the rule
     """
 
@@ -42,6 +46,7 @@ class CountOptions:
     merge: bool = False
     idle_seconds: float = 5.0
     verdicts: bool = False
+    remembered: tuple[Remembered, ...] = ()
 
     @property
     def named(self) -> bool:
@@ -179,7 +184,7 @@ def _pipeline(run: InputRun, options: CountOptions, detector: Detector) -> Pipel
     if options.verdicts:
         from muonstream.verdicts.timeline import Timeline
 
-        timeline = Timeline
+        timeline = partial(Timeline, remembered=options.remembered)
     return Pipeline(
         detector,
         run=run.run.name,

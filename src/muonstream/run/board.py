@@ -42,6 +42,7 @@ class Board:
         self._seen = 0
         self._levels = Levels()
         self._known: dict[Key, tuple[Level, Acknowledgement]] = {}
+        self._withdrawn: set[Key] = set()
         self._history: deque[Change] = deque(maxlen=HISTORY)
         self._changes = 0
         self._worst = Level.NULL
@@ -86,7 +87,9 @@ class Board:
         """The status with its acknowledgement, which is valid until the alarm gets worse."""
         key, level = status.finding.key, status.finding.level
         if key not in self._known:
-            return status
+            if level <= Level.GOOD:
+                self._withdrawn.discard(key)
+            return replace(status, acknowledged=None) if key in self._withdrawn else status
         of_level, known = self._known[key]
         if not Level.GOOD < level <= of_level:
             del self._known[key]
@@ -103,6 +106,7 @@ class Board:
             of_key = [status for status in self.verdicts.statuses if status.finding.key == (check, subject)]
             if not of_key or of_key[0].finding.level <= Level.GOOD:
                 return False
+            self._withdrawn.discard((check, subject))
             self._known[check, subject] = of_key[0].finding.level, Acknowledgement(why, time, name)
             statuses = tuple(self._shown(status) for status in self.verdicts.statuses)
             self.verdicts = replace(self.verdicts, statuses=statuses)
@@ -116,8 +120,13 @@ class Board:
     def retract(self, check: str, subject: str) -> bool:
         """Withdraw an acknowledgement; False when there is none."""
         with self._lock:
-            if self._known.pop((check, subject), None) is None:
+            shown = next((one for one in self.verdicts.alarms if one.finding.key == (check, subject)), None)
+            known = None if shown is None else shown.acknowledged
+            if known is None or known.by_file:
                 return False
+            # it may also come from the run before
+            self._known.pop((check, subject), None)
+            self._withdrawn.add((check, subject))
             self.verdicts = replace(
                 self.verdicts,
                 statuses=tuple(
@@ -130,7 +139,23 @@ class Board:
     def state(self) -> dict[str, Any]:
         """The state from which a restarted engine resumes, as plain types: alarms, history, acknowledgements."""
         with self._lock:
-            return {"run": self._run, "seen": self._seen, "verdicts": as_plain(self.verdicts)}
+            withdrawn = [list(key) for key in sorted(self._withdrawn)]
+            verdicts = as_plain(self.verdicts)
+            return {"run": self._run, "seen": self._seen, "verdicts": verdicts, "withdrawn": withdrawn}
+
+    def on(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what the board has beyond its verdicts: acknowledgements, alarms of reading, all changes.
+
+        The worst level and how long each alarm lasted stay those of the words.
+        """
+        made = snapshot.verdicts
+        if made is None or snapshot.run != self._run:
+            return snapshot
+        with self._lock:
+            reading = [one for one in self.verdicts.alarms if one.finding.check in OF_READING]
+            statuses = [self._shown(status) for status in made.statuses]
+            shown = made.with_statuses([*statuses, *reading])
+            return replace(snapshot, verdicts=replace(shown, history=tuple(self._history), changes=self._changes))
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state. Raises ValueError, KeyError or TypeError for anything else."""
@@ -144,6 +169,7 @@ class Board:
                 for status in verdicts.statuses
                 if status.acknowledged is not None and not status.acknowledged.by_file
             }
+            self._withdrawn = {(str(check), str(subject)) for check, subject in state.get("withdrawn", [])}
             self._history = deque(verdicts.history, maxlen=HISTORY)
             self._changes, self._worst = verdicts.changes, verdicts.worst
             self.verdicts = verdicts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from muonstream.verdicts.findings import median
 from muonstream.verdicts.judge import FEWEST_LOST, Exposure, Gaps, Lost, Windows, judge
 from muonstream.verdicts.kept import LONG_S, Ends, Kept
 from muonstream.verdicts.levels import Levels, Moment
+from muonstream.verdicts.memory import Memory, Remembered
 from muonstream.verdicts.past import Past
 from muonstream.verdicts.timebox import TimeBox, newest_time_box
 from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
@@ -41,12 +42,19 @@ class Timeline:
 
     reference: counts of another run, with its live seconds, by the same catalogue
     clock: gives unix seconds, which are kept with changes for people
+    remembered: alarms that were known when the run began
     """
 
     def __init__(
-        self, catalogue: Catalogue, *, reference: Exposure | None = None, clock: Callable[[], float] = lambda: 0.0
+        self,
+        catalogue: Catalogue,
+        *,
+        reference: Exposure | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
+        remembered: Iterable[Remembered] = (),
     ) -> None:
         self.catalogue = catalogue
+        self.memory = Memory(remembered)
         self.reference = reference
         self.verdicts = Verdicts(chambers={c.name: Level.NULL for c in catalogue.detector.chambers})
         self._clock = clock
@@ -94,6 +102,7 @@ class Timeline:
         self._changes += len(changes)
         statuses = with_known(self._levels.statuses.values(), self.catalogue.detector.known)
         level, reason, chambers = concluded(statuses, list(self.verdicts.chambers))
+        statuses = self.memory.shown(statuses, level, chambers, now_s)
         self._worst = max(self._worst, level)
         self.verdicts = Verdicts(
             level,
@@ -240,9 +249,13 @@ class Timeline:
             if level > Level.GOOD:
                 spell = spells.get(key, Spell(*key, level, 0.0))
                 spells[key] = replace(spell, level=max(level, spell.level))
-        known = self.catalogue.detector.known
-        named = [replace(one, known=why_known(known, one.check, one.subject, one.level)) for one in spells.values()]
+        named = [replace(one, known=self.why_known(one.check, one.subject, one.level)) for one in spells.values()]
         return tuple(sorted(named, key=lambda one: (bool(one.known), -one.level, -one.seconds, one.check, one.subject)))
+
+    def why_known(self, check: str, subject: str, level: Level) -> str:
+        """Why an alarm is known, by the detector file or from the run before; "" where it is new."""
+        key = check, subject, level
+        return why_known(self.catalogue.detector.known, *key) or self.memory.why(*key)
 
     def state(self) -> dict[str, Any]:
         """All of it as plain numbers and arrays: a restarted engine gives the time line of one that ran on."""
@@ -254,6 +267,7 @@ class Timeline:
             "aftermath": self._aftermath.state(),
             "judged_steps": self._judged_steps,
             "pending": self._levels.pending(),
+            "memory": self.memory.state(),
             "verdicts": as_plain(self.verdicts),
         }
 
@@ -267,6 +281,8 @@ class Timeline:
         self._aftermath.restore(state["aftermath"])
         self._judged_steps = int(state["judged_steps"])
         self.verdicts = of_plain(state["verdicts"])
+        if "memory" in state:  # versions before it had none
+            self.memory = Memory.restored(state["memory"])
         self._data_time_s = self.verdicts.data_time_s
         self._levels = Levels(self.verdicts.statuses, state["pending"])
         self._spells = {(spell.check, spell.subject): spell for spell in self.verdicts.spells}

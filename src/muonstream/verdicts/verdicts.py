@@ -83,7 +83,7 @@ class Change:
 class Spell:
     """How much of a run one check had of a subject at Medium or worse: live seconds, and the worst level.
 
-    known: why it is known, by the detector file; "" where it is new
+    known: why it is known, by the detector file or from the run before; "" where it is new
     """
 
     check: str
