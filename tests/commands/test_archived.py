@@ -12,6 +12,7 @@ import pytest
 from archived_runs import PROVENANCE, counted
 from commands import run_command
 
+from muonstream.archive import container
 from muonstream.archive.archive import Archive
 from muonstream.commands.archived import spark
 from muonstream.commands.archiving import Archiving
@@ -95,6 +96,22 @@ def test_an_archive_that_cannot_be_written_is_told_and_fails_the_command(
     (tmp_path / "plain").write_text("")
     assert run_command("process", file, "--archive", tmp_path / "plain") == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"muonstream: {tmp_path / 'plain'}: cannot be made")
+
+
+@pytest.mark.parametrize("command", [("process",), ("run", "--no-follow", "--no-page")])
+def test_a_run_that_an_archive_does_not_take_is_counted_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    """As on a disk that is read-only: the lock cannot be opened. Root may write where others may not."""
+    file, folder, summary = tmp_path / "w.dat", tmp_path / "archive", tmp_path / "summary.json"
+    file.write_bytes(np.asarray(simulate_words(2000), dtype="<u8").tobytes())
+    (folder / container.LOCK).mkdir(parents=True)
+    assert run_command(*command, file, "--archive", folder, "--summary", summary) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "not in the archive" in said
+    assert f"{folder}: cannot be written: Is a directory" in said
+    assert json.loads(summary.read_text())["account"]["words"] == 2000
+    assert list(folder.glob("*.muonrun")) == []
 
 
 def test_a_live_run_is_kept_each_minute_and_at_its_end_and_a_fault_is_told_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,10 +14,16 @@ MOST: Final = 1 << 63
 
 def check_fields(value: Any, skipped: frozenset[str] = frozenset()) -> None:
     """Check the fields of a dataclass, except for those skipped. Raises TypeError naming the first that is wrong."""
-    hints = get_type_hints(type(value))
+    hints = _hints(type(value))
     for field in fields(value):
         if field.name not in skipped and not _fits(getattr(value, field.name), hints[field.name]):
             raise TypeError(field.name)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of a class's fields. Evaluating them would take most of the time of opening a run: it is done once."""
+    return get_type_hints(kind)
 
 
 def _fits(value: Any, hint: Any) -> bool:
