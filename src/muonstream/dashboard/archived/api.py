@@ -18,7 +18,17 @@ from muonstream.archive.people import EFFECTS, Flag, PeopleError
 from muonstream.dashboard.access.options import LONGEST_USER
 from muonstream.dashboard.api import LONGEST_TEXT, NOT_KEPT, caller_of, given_object
 from muonstream.dashboard.archived.series import overlay_json, quantities_json, sparks, trend_json
-from muonstream.dashboard.archived.table import MOST_ROWS, Query, QueryError, row_json
+from muonstream.dashboard.archived.table import (
+    LEVELS,
+    LONGEST,
+    MOST_OFFSET,
+    MOST_ROWS,
+    SORTED,
+    STATES,
+    Query,
+    QueryError,
+    row_json,
+)
 from muonstream.dashboard.archived.view import ArchiveView
 from muonstream.dashboard.feed import Feed
 from muonstream.errors import MuonstreamError
@@ -162,8 +172,12 @@ def described() -> dict[str, Any]:
     run = {"name": "run", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     runs = {"name": "run", "in": "query", "schema": {"type": "array", "items": {"type": "string"}}}
 
-    def query(*names: str) -> list[dict[str, Any]]:
-        return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names]
+    some = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_RUNS}
+    overlaid = {"name": "run", "in": "query", "required": True, "schema": some}
+
+    def query(*names: str, **schemas: dict[str, Any]) -> list[dict[str, Any]]:
+        every = {**{name: {"type": "string"} for name in names}, **schemas}
+        return [{"name": name, "in": "query", "schema": schema} for name, schema in every.items()]
 
     def get(text: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         answers = {"200": {"description": text, "content": {"application/json": {}}}, **wrong, **missing}
@@ -185,17 +199,26 @@ def described() -> dict[str, Any]:
 
     text = {"type": "string", "maxLength": LONGEST_TEXT}
     time_s = {"type": ["number", "null"], "minimum": 0}
-    filters = query("matching", "state", "level", "flag", "sort", "limit", "offset")
+    said = {**text, "minLength": 1, "pattern": r"\S"}
+    filters = query(
+        matching={"type": "string", "maxLength": LONGEST},
+        state={"enum": list(STATES)},
+        level={"enum": list(LEVELS)},
+        flag={"enum": [*EFFECTS, "none"]},
+        sort={"enum": [f"{sign}{name}" for name in SORTED for sign in ("", "-")]},
+        limit={"type": "integer", "minimum": 0, "maximum": MOST_ROWS},
+        offset={"type": "integer", "minimum": 0, "maximum": MOST_OFFSET},
+    )
     return {
         "/api/runs": get("Archived runs that match, sorted, and how many there are.", filters),
         "/api/runs/rates": get("The hit rate in the course of each run, Hz.", [runs]),
         "/api/runs/quantities": get("The quantities of which there are trends.", []),
         "/api/runs/trend": get("A quantity of all runs that have it.", query("quantity", "of")),
         "/api/runs/overlay": get(
-            f"A histogram of up to {MOST_RUNS} runs, scaled to the first.", [runs, *query("histogram", "of")]
+            f"A histogram of up to {MOST_RUNS} runs, scaled to the first.", [overlaid, *query("histogram", "of")]
         ),
         "/api/runs/{run}": get("A run, with its comments and flags.", [run]),
-        "/api/runs/{run}/comment": post("Add a comment.", [run], ["text"], text=text),
+        "/api/runs/{run}/comment": post("Add a comment.", [run], ["text"], text=said),
         "/api/runs/{run}/flag": post(
             "Add a flag.",
             [run],

@@ -15,6 +15,7 @@ from muonstream.errors import MuonstreamError
 LEVELS: Final = ("null", "good", "medium", "bad")
 STATES: Final = ("ended", "running", "interrupted")
 MOST_ROWS: Final = 500
+MOST_OFFSET: Final = 10**9
 ROWS: Final = 50
 LONGEST: Final = 200
 SORTED: Final[Mapping[str, Callable[[Row], Any]]] = {
@@ -62,7 +63,7 @@ class Query:
         if sort.removeprefix("-") not in SORTED:
             raise QueryError(f"sort: found {sort[:40]!r}, expected one of {', '.join(SORTED)}, - before it for down")
         numbers: dict[str, int] = {}
-        for key, otherwise, most in (("limit", ROWS, MOST_ROWS), ("offset", 0, 10**9)):
+        for key, otherwise, most in (("limit", ROWS, MOST_ROWS), ("offset", 0, MOST_OFFSET)):
             text = given.get(key, str(otherwise))
             if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= most):
                 raise QueryError(f"{key}: found {text[:40]!r}, expected a number up to {most:,}")
