@@ -12,6 +12,8 @@ import pytest
 from commands import muonstream
 
 import muonstream as ms
+from tools.jsroot import JsrootError, file_content
+from tools.machine import in_ci
 
 pyarrow = pytest.importorskip("pyarrow")
 WORDS = ms.simulate_words(30_000)
@@ -127,6 +129,29 @@ def test_root_is_read_by_uproot_and_its_histograms_have_the_moments_of_hists(
                 expected = [weights.sum(), weights.sum(), weights @ centres, weights @ centres**2]
                 assert np.allclose(sums, expected)
                 assert theirs.axis().member("fTitle") == row.axes[0].label
+
+
+def test_root_is_read_by_jsroot_too(file: Path, run: ms.Run, tmp_path: Path) -> None:
+    """In a browser or Node.js: entries of trees, values of a column, moments of histograms."""
+    pytest.importorskip("uproot")
+    path = export(file, tmp_path / "all.root", "hits", "rates", "histograms")
+    try:
+        found = file_content(path, ["drift_tdc/Chamber_1"], {"hits": "orbit", "rates": "chamber_2_hits_hz"})
+    except JsrootError as error:
+        if in_ci():
+            raise
+        pytest.skip(str(error))
+    assert found["entries"] == {"hits": run.account.hits, "rates": len(run.rates.time_s)}
+    orbits = ms.hits(file).read_all()["orbit"].to_numpy()
+    assert found["sums"]["hits"] == int(orbits.astype(np.int64).sum())
+    assert found["sums"]["rates"] == pytest.approx(run.rates.hits_hz[:, 1].sum(), rel=1e-12)
+    drift: Any = run.hists["drift_tdc"]
+    counts, centres = drift[0, :].values(), drift.axes[1].centers
+    mean = np.average(centres, weights=counts)
+    box = found["boxes"]["drift_tdc/Chamber_1"]
+    assert box["Entries"] == drift[0, :].values(flow=True).sum()
+    assert box["Mean"] == pytest.approx(mean, rel=1e-9)
+    assert box["Std Dev"] == pytest.approx(np.sqrt(np.average((centres - mean) ** 2, weights=counts)), rel=1e-9)
 
 
 def test_histograms_are_read_by_uhi_and_as_csv(file: Path, run: ms.Run, tmp_path: Path) -> None:
