@@ -12,6 +12,7 @@ class SimulationConfig:
     """What to simulate. Raises ValueError naming the key, what was found and what is allowed.
 
     seed: the same seed gives the same words
+    cells_seed: of the cells' noise, so that runs of different seeds are of one telescope (None: the seed itself)
     rate_hz: words a second in all, 1 to 4e7; noise fills up what muons and ancillary words leave of it; if these exceed
     it, they are reduced
     muon_rate_hz: muons a second through a chamber, on the average of the chambers
@@ -56,6 +57,7 @@ class SimulationConfig:
     wire_ns_per_m: float = 0.0
     flight_ns_per_m: float = 0.0
     stopping: float = 0.0
+    cells_seed: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -86,6 +88,8 @@ class SimulationConfig:
             value = getattr(self, key)
             if not (isinstance(value, int) and low <= value <= high):
                 raise ValueError(f"{key}: found {value}, expected whole numbers {low} to {high}")
+        if self.cells_seed is not None and not (isinstance(self.cells_seed, int) and 0 <= self.cells_seed < 2**63):
+            raise ValueError(f"cells_seed: found {self.cells_seed}, expected whole numbers 0 to {2**63 - 1}")
         if self.words is not None and not (isinstance(self.words, int) and self.words > 0):
             raise ValueError(f"words: found {self.words}, expected whole numbers from 1")
         if self.duration_s is not None and not 0 < self.duration_s <= 1e9:

@@ -101,7 +101,8 @@ class Simulation:
     def _cell_weights(self) -> NDArray[np.float64]:
         """Share of the noise of each cell, in order of chambers."""
         config = self.config
-        rng = np.random.default_rng([config.seed, 1 << 40])
+        seed = config.seed if config.cells_seed is None else config.cells_seed
+        rng = np.random.default_rng([seed, 1 << 40])
         parts = []
         for key, cell in (("dead_cell", config.dead_cell), ("hot_cell", config.hot_cell)):
             if cell is not None:
