@@ -6,6 +6,7 @@ from benchmarks import (
     bench_kafka_drain,
     bench_monitor,
     bench_process,
+    bench_recognition,
     bench_survey,
     bench_tables,
     bench_text,
@@ -19,6 +20,7 @@ bench_process.main()
 bench_survey.main()
 reconstruction_truth.speeds()
 bench_verdicts.main()
+bench_recognition.main()
 bench_text.main()
 bench_tables.main()
 bench_archive.main()

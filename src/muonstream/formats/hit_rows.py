@@ -56,7 +56,7 @@ def hits_shown(fields: NDArray[np.int64], head: int, expected: Expected, *, head
     rows = fields[(fields[:, 0] == head) & (fields >= 0).all(axis=1) & (fields <= highest).all(axis=1)]
     rows = rows[rows[:, 4] > 0]
     board, channel, tdc = rows[:, 1], rows[:, 2], rows[:, 5]
-    plain = ~np.isin(channel, EVENT_NUMBER_CHANNELS)
+    plain = (channel != EVENT_NUMBER_CHANNELS[0]) & (channel != EVENT_NUMBER_CHANNELS[1])
     from_one = int(np.count_nonzero((tdc == 0) & plain))
     from_zero = int(np.count_nonzero((channel == 0) | ((tdc > 29) & plain)))
     missing: Missing = ""

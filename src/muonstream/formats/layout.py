@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Literal
 
 import numpy as np
@@ -120,16 +121,21 @@ def read_header(line: str) -> Layout | WrongHeader | None:
     Names may be in any order and case, quoted, after `#`, and written in ways that leave no doubt (`orbit cnt`, `BX`).
     Columns of other names are ignored. Two columns of one field, or a field without one, are a `WrongHeader`.
     """
-    if "{" in line or sum(letter.isalpha() for letter in line) < _FEWEST_LETTERS:  # a JSON object names them as well
+    letters = islice((letter for letter in line if letter.isalpha()), _FEWEST_LETTERS)
+    if "{" in line or sum(1 for _ in letters) < _FEWEST_LETTERS:  # a JSON object names them as well
         return None
     best: Layout | WrongHeader | None = None
     for delimiter in DELIMITERS:
+        if len(line.split(None if delimiter == " " else delimiter, 2 * MOST_COLUMNS)) > 2 * MOST_COLUMNS:
+            continue
         names = names_of(line, delimiter)
+        if len(names) > MOST_COLUMNS:
+            continue
         columns = tuple(map(field_named, names))
         known = {column for column in columns if column >= 0}
         if len(known) < (2 if 0 in known else _WITHOUT_HEAD):
             continue
-        if known == set(range(len(COLUMNS))) and len(columns) <= MOST_COLUMNS:
+        if known == set(range(len(COLUMNS))):
             if sum(column >= 0 for column in columns) == len(COLUMNS):
                 return Layout(delimiter, columns, headed=True)
             twice = next(name for name, column in zip(names, columns, strict=True) if columns.count(column) > 1)

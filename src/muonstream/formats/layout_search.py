@@ -20,6 +20,9 @@ _FEW_HITS: Final = 16
 """With fewer rows of HEAD 1 or 2 in a text's beginning and its newest part, what is between them is read, too."""
 _ENOUGH_HITS: Final = 4096
 _LINE_END: Final = re.compile(rb"[\r\n\0]+")
+_NUMBERS: Final = re.compile(r"[-+\d.,;|eE \t\"']*")
+"""A line of numbers alone, which is not a header."""
+_COMMENTS: Final = ("#", "%", "!", "//", "sep=")
 _NUMBER: Final = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
 _BLANK: Final = re.compile(
     rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xaf]|\xe2\x81\x9f|\xe3\x80\x80|\xef\xbb\xbf|[\x0b\x0c\x1a\xa0\xff]"
@@ -129,14 +132,12 @@ def find_table(head: bytes, tail: bytes = b"", between: Iterable[bytes] = ()) ->
     """
     first = _LINE_END.split(head, maxsplit=4 * _TRIED_LINES)[: 4 * _TRIED_LINES]
     lines = [_BLANK.sub(b" ", line).decode("utf-8", "replace").strip(" \t") for line in first]
-    headers = [found for line in lines if (found := read_header(line)) is not None]
+    headers = [None if _NUMBERS.fullmatch(line) else read_header(line) for line in lines]
     header = next((one for one in headers if isinstance(one, Layout)), None)
-    comments = ("#", "%", "!", "//", "sep=")
-    rows = [line for line in lines if line and not line.startswith(comments) and not read_header(line)][:_TRIED_LINES]
+    content = [(line, one) for line, one in zip(lines, headers, strict=True) if not line.startswith(_COMMENTS)]
+    rows = [line for line, one in content if line and one is None][:_TRIED_LINES]
     none = Table(None, np.zeros((0, len(COLUMNS)), np.int64), 0, len(rows))
-    wrong = next(
-        (h for line in lines if not line.startswith(comments) and isinstance(h := read_header(line), WrongHeader)), None
-    )
+    wrong = next((one for _, one in content if isinstance(one, WrongHeader)), None)
     if header is None and wrong is not None:
         return Table(None, none.fields, 0, len(rows), wrong)
     if not rows:
@@ -152,11 +153,12 @@ def find_table(head: bytes, tail: bytes = b"", between: Iterable[bytes] = ()) ->
         if one.delimiter != ","
     ]
     text = "\n".join([*rows, ""]).encode()
-    best, most = None, 0
+    best, most, clean = None, 0, False
     for layout in tried:
-        n = int(np.count_nonzero(_read(text, layout)[1] != OTHER))
+        kinds = _read(text, layout)[1]
+        n = int(np.count_nonzero(kinds != OTHER))
         if n > most:
-            best, most = layout, n
+            best, most, clean = layout, n, n == len(kinds) == len(rows)
     if best is None:
         unread = rows[0][:60] if header is not None or brackets else ""
         return Table(None, none.fields, 0, len(rows), n_columns=_columns_of_numbers(rows), first=unread)
@@ -169,7 +171,9 @@ def find_table(head: bytes, tail: bytes = b"", between: Iterable[bytes] = ()) ->
         more = _hits_between(between, best) if n_hits < _FEW_HITS else tail_whole[:0]
         whole, kinds = np.concatenate([whole, more, tail_whole]), np.concatenate([kinds, tail_kinds])
     n_numbers = int(np.count_nonzero(kinds != OTHER))
-    odd = next((row[:60] for row in rows if _read(f"{row}\n".encode(), best)[1][:1].tolist() == [OTHER]), "")
+    odd = ""
+    if not clean:
+        odd = next((row[:60] for row in rows if _read(f"{row}\n".encode(), best)[1][:1].tolist() == [OTHER]), "")
     return Table(best, whole, n_numbers, len(kinds), odd=odd, example=rows[0][:60])
 
 

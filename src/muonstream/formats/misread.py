@@ -69,6 +69,8 @@ def grouped_cells(head: bytes, layout: Layout) -> str:
     mark, telling, example = layout.decimal, 0, ""
     head_at = layout.columns.index(0)
     for row in _rows(head):
+        if mark.encode() not in row:
+            continue
         line = row.decode("utf-8", "replace").strip()
         cells = cells_of(line, layout.delimiter)
         if len(cells) != len(layout.columns) or cells[head_at].partition(mark)[0] not in ("1", "2"):
