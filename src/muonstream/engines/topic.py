@@ -97,9 +97,7 @@ class TopicEngine:
             part.newest_to = int(kept.get("newest_to", {}).get(str(partition), -1))
             deliveries.parts[partition] = part
 
-    def begin(
-        self, positions: Mapping[int, int] | None = None, *, newest_to: Mapping[int, int] | None = None
-    ) -> None:
+    def begin(self, positions: Mapping[int, int] | None = None, *, newest_to: Mapping[int, int] | None = None) -> None:
         """Begin to read, where we were, else at these positions, else as the reader's `begin` says.
 
         newest_to: the offset of each partition up to which no run is newer than the one wanted, where that is known

@@ -90,9 +90,7 @@ class SparkEngine(TopicEngine):
             at.next = int(kept["next"])
             at.key, at.piece = at.pieces[-1].order
 
-    def begin(
-        self, positions: Mapping[int, int] | None = None, *, newest_to: Mapping[int, int] | None = None
-    ) -> None:
+    def begin(self, positions: Mapping[int, int] | None = None, *, newest_to: Mapping[int, int] | None = None) -> None:
         """Find where to begin, as the local engine does; an existing checkpoint is resumed."""
         stored = {p: part.next for p, part in self.deliveries.parts.items()}
         super().begin(positions, newest_to=newest_to)
