@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from muonstream.compiled import compiled, inlined
 from muonstream.formats.block import Block, counted
 from muonstream.formats.jumps import Jumps
+from muonstream.formats.markers import FIELDS as MARKER_FIELDS
+from muonstream.formats.markers import follow_hit, in_line, marker_lines
 from muonstream.formats.notes import Notes
 from muonstream.formats.pattern import FIELDS as PATTERN_FIELDS
 from muonstream.formats.pattern import follow_other, pattern_lines
@@ -48,6 +50,7 @@ EVENTS: Final = 64
 _SEEN, _PREVIOUS_HIT, _LAST_SEARCH, _ADJACENT, _FIRST_ADJACENT, _NEARBY, _FIRST_NEARBY, _TRIED = range(8)
 _BX_COUNT, _BX_FIRST, _BX_VALUE, _IDLE_FIRST, _IDLE_COUNT = range(8, 13)
 _HEADS, _HEAD_FIRST, _HEAD_LAST, _FIELDS = 13, 21, 29, 37
+_MARKERS: Final = _FIELDS + PATTERN_FIELDS
 _IDLE_EVENT, _FALL_EVENT = range(2)
 
 
@@ -63,12 +66,12 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
     """Look at words[begin:] (uint64[n]) one by one where there is a reason to.
 
     before: the word in front of the first; flags: of the whole chunks of `words`; s: int64[_FIELDS], and behind these
-    what `pattern` knows; table: uint64, a word of the recent ones by hash; events: int64[m, 4] of (what, number of the
-    word, how many, value)
+    what `pattern` and `markers` know; table: uint64, a word of the recent ones by hash; events: int64[m, 4] of (what,
+    number of the word, how many, value)
     Gives how far it came and how many events there are.
     """
     n_events, n, i = 0, len(words), begin
-    pattern = s[_FIELDS:]
+    pattern, markers = s[_FIELDS:_MARKERS], s[_MARKERS:]
     first = s[_SEEN]  # the number of words[0]
     skipped = False  # whether the word before was not looked at, so that its orbit is to be read first
     while i < n:
@@ -102,6 +105,7 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
                 continue
         if skipped:
             s[_PREVIOUS_HIT] = orbit_of(words[i - 1])
+            in_line(s[_PREVIOUS_HIT], markers)
             skipped = False
         word = words[i]
         previous = words[i - 1] if i else before
@@ -132,6 +136,7 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
             s[_IDLE_COUNT] += 1
         if hit:
             orbit = orbit_of(word)
+            follow_hit(word, number, orbit, markers)
             if equal:
                 if s[_ADJACENT] == 0:
                     s[_FIRST_ADJACENT] = number
@@ -178,8 +183,8 @@ class ContentCheck:
     def __init__(self, name: str) -> None:
         self._notes = Notes(name)
         self._jumps = Jumps(self._notes)
-        self._state = np.zeros(_FIELDS + PATTERN_FIELDS, np.int64)
-        self._state[_PREVIOUS_HIT] = -1
+        self._state = np.zeros(_MARKERS + MARKER_FIELDS, np.int64)
+        self._state[[_PREVIOUS_HIT, _MARKERS]] = -1  # no orbit yet
         self._state[_LAST_SEARCH] = -SEARCH_EACH
         self._table = np.zeros(1 << TABLE_BITS, np.uint64)
         self._before = np.uint64(0)
@@ -360,8 +365,10 @@ class ContentCheck:
                 f"word {int(s[_BX_FIRST]) + 1:,}: BX_COUNTER: found {int(s[_BX_VALUE])}, expected 0 to "
                 f"{BX_PER_ORBIT - 1}; {counted(int(s[_BX_COUNT]), 'word')} of HEAD 2 malformed for that",
             )
-        for line in pattern_lines(s[_FIELDS:]):
+        for line in pattern_lines(s[_FIELDS:_MARKERS]):
             self._notes.add("words between hits", line)
+        for line in marker_lines(s[_MARKERS:]):
+            self._notes.add("markers", line)
         heads = s[_HEADS : _HEADS + 8].tolist()
         if words and not heads[Head.HIT]:
             self._notes.add("hits", f"no hit (HEAD 2) among {counted(words, 'word')}")

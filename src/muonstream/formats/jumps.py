@@ -59,7 +59,10 @@ def _look(words: Any, begin: int, s: Any, boards: Any, events: Any) -> tuple[int
             row[_THIRD] = np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK
             one, two, three = row[_FIRST], row[_SECOND], row[_THIRD]
             level = max(min(one, two), min(max(one, two), three))
-            if one >= 0:
+            # the same orbit again, far from the others: a marker of another program, not a jump
+            same = one == two or two == three or one == three  # noqa: SIM109
+            stuck = same and (s[_TOP] < 0 or abs(level - s[_TOP]) > JUMP_ORBITS)
+            if one >= 0 and not stuck:
                 what = -1
                 before = s[_TOP]
                 if row[_LEVEL] >= 0 and level < row[_LEVEL] - JUMP_ORBITS:
