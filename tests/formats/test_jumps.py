@@ -5,7 +5,7 @@ import pytest
 
 from muonstream.formats.jumps import DENSE_WORDS, Jumps
 from muonstream.formats.notes import Notes
-from muonstream.words import ORBIT_MASK, ORBIT_SHIFT, Words
+from muonstream.words import CHANNEL_SHIFT, ORBIT_MASK, ORBIT_SHIFT, Words
 from tools.streams import StreamConfig, make_words
 
 
@@ -80,3 +80,30 @@ def test_wild_orbits_are_no_jumps() -> None:
     words = make_words(StreamConfig(words=20_000, seed=4)).copy()
     words[::700] ^= np.uint64(1 << (ORBIT_SHIFT + 28))
     assert notes_of(words) == []
+
+
+def order_notes(words: Words, cut: int) -> list[str]:
+    notes = Notes("a")
+    jumps = Jumps(notes)
+    for at in range(0, len(words), cut):
+        jumps.see(words[at : at + cut], "a")
+    jumps.conclude()
+    return [note for note in notes.finish() if "sort them by ORBIT_CNT" in note]
+
+
+@pytest.mark.parametrize("cut", [100, 1 << 20])
+@pytest.mark.parametrize("boards", [1, 2])
+def test_an_order_that_is_not_that_of_time_is_noted(boards: int, cut: int) -> None:
+    words = make_words(StreamConfig(words=4000, seed=6, boards=boards))
+    [note] = order_notes(words[::-1], cut)
+    assert note.startswith("a: words are in reverse order")
+    [note] = order_notes(words[np.argsort(words >> np.uint64(CHANNEL_SHIFT), kind="stable")], cut)
+    assert note.startswith("a: words are sorted by channel")
+
+
+@pytest.mark.parametrize("rate_hz", [0.2, 5000, 1e6])
+def test_the_order_of_a_stream_is_that_of_time(rate_hz: float) -> None:
+    words = make_words(StreamConfig(words=6000, seed=6, rate_hz=rate_hz))
+    assert not order_notes(words, 1 << 20)
+    assert not order_notes(np.concatenate([words[3000:], words[:3000]]), 1 << 20)
+    assert not order_notes(np.repeat(words[:1], 5000), 1 << 20)

@@ -342,6 +342,7 @@ class ContentCheck:
         )
 
     def _conclude(self) -> None:
+        self._jumps.conclude()
         s = self._state
         words = int(s[_SEEN])
         if s[_IDLE_COUNT] >= FEWEST_IDLE:

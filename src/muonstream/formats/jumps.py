@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from muonstream.compiled import compiled
 from muonstream.formats.notes import Notes
 from muonstream.formats.plausible import is_hit
-from muonstream.words import FPGA_SHIFT, HEAD_SHIFT, ORBIT_MASK, ORBIT_SECONDS, ORBIT_SHIFT, Head, Words
+from muonstream.words import (
+    CHANNEL_MASK,
+    CHANNEL_SHIFT,
+    FPGA_SHIFT,
+    HEAD_SHIFT,
+    ORBIT_MASK,
+    ORBIT_SECONDS,
+    ORBIT_SHIFT,
+    Head,
+    Words,
+)
 
 EACH: Final = 16
 DENSE_WORDS, SPARSE = 1 << 18, 64
@@ -33,11 +43,17 @@ HELD: Final = 8
 """Hits behind a jump of which most must be beyond it, too."""
 EVENTS: Final = 64
 
-_PHASE, _TOP, _RESETS, _STEP, _LOOKS, _WHOLE = range(6)
+_SORTED_STEPS: Final = 16
+_REVERSED_STEPS: Final = 64
+"""So many steps between words that are looked at show an order that is not that of time, if nearly all are alike."""
+_NEARLY_ALL: Final = 0.95
+
+_PHASE, _TOP, _RESETS, _STEP, _LOOKS, _UPS, _DOWNS, _CHANNEL_UPS, _CHANNEL_DOWNS, _WHOLE = range(10)
 """Fields of the state, int64: words until the next one that is looked at; the highest level since the last reset, or
--1; resets; the mean rise of the highest level; words looked at."""
-_FIRST, _SECOND, _THIRD, _LEVEL, _FALLS, _BOARD = range(6)
-"""Fields of a board: its last three orbits, their median (-1: none yet), how often it has fallen."""
+-1; resets; the mean rise of the highest level; words looked at; how often the orbit of a board rose and fell from one
+of these to the next, and its channel."""
+_FIRST, _SECOND, _THIRD, _LEVEL, _FALLS, _CHANNEL, _BOARD = range(7)
+"""Fields of a board: its last three orbits, their median (-1: none yet), how often it has fallen, its last channel."""
 _GAP, _RESET = range(2)
 
 
@@ -57,10 +73,17 @@ def _look(words: Any, begin: int, s: Any, boards: Any, events: Any) -> tuple[int
             row = boards[b]
             row[_FIRST], row[_SECOND] = row[_SECOND], row[_THIRD]
             row[_THIRD] = np.int64(word >> np.uint64(ORBIT_SHIFT)) & ORBIT_MASK
+            channel = np.int64(word >> np.uint64(CHANNEL_SHIFT)) & CHANNEL_MASK
+            if row[_SECOND] >= 0:
+                s[_UPS] += row[_THIRD] > row[_SECOND]
+                s[_DOWNS] += row[_THIRD] < row[_SECOND]
+                s[_CHANNEL_UPS] += channel > row[_CHANNEL]
+                s[_CHANNEL_DOWNS] += channel < row[_CHANNEL]
+            row[_CHANNEL] = channel
             one, two, three = row[_FIRST], row[_SECOND], row[_THIRD]
             level = max(min(one, two), min(max(one, two), three))
             # the same orbit again, far from the others: a marker of another program, not a jump
-            same = one == two or two == three or one == three  # noqa: SIM109
+            same = (one == two) | (two == three) | (one == three)
             stuck = same and (s[_TOP] < 0 or abs(level - s[_TOP]) > JUMP_ORBITS)
             if one >= 0 and not stuck:
                 what = -1
@@ -132,6 +155,15 @@ class Jumps:
                 around, first = (around[kept:], first) if index >= KEPT else (around, 0)
                 (self._gap if what == _GAP else self._reset)(around, first, board, before)
         self._keep(words, kept)
+
+    def conclude(self) -> None:
+        """Note an order of the words that is not that of time."""
+        ups, downs, channel_ups, channel_downs = self._state[[_UPS, _DOWNS, _CHANNEL_UPS, _CHANNEL_DOWNS]].tolist()
+        wrong = "so that resets, late words, rates and live time are not those of the run; sort them by ORBIT_CNT"
+        if downs >= max(_REVERSED_STEPS, _NEARLY_ALL * (ups + downs)):
+            self._notes.add("order", f"words are in reverse order, the newest first, {wrong}")
+        elif max(channel_ups, channel_downs) >= max(_SORTED_STEPS, _NEARLY_ALL * (channel_ups + channel_downs)):
+            self._notes.add("order", f"words are sorted by channel, not by time, {wrong}")
 
     def _keep(self, words: Words, kept: int) -> None:
         """Keep the last words."""
