@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
+import io
 import lzma
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from muonstream.words import BX_SHIFT, Words, decode
+from muonstream.words import BX_SHIFT, CHANNEL_SHIFT, Words, decode
 from tools.streams import (
     HEADER,
     IDLE_WORD,
@@ -51,6 +54,7 @@ def corpus(seed: int) -> Iterator[Kind]:
     random = np.random.default_rng(seed)
     for make in (_good, _idle, _not_words, _odd_text, _lost_step, _transfers, _tables, _padding, _packed, _parts):
         yield from make(seed, random)
+    yield from _everyday(seed)
 
 
 def _stream(seed: int, **options: int | float) -> Words:
@@ -255,3 +259,44 @@ def _parts(seed: int, random: np.random.Generator) -> Iterator[Kind]:
             edges = [0, *(cuts + random.integers(0, 1600, n - 1)).tolist(), len(data)]
             parts = [data[a:b] for a, b in pairwise(edges)]
             yield Kind(f"K5 {form} in {n} parts", parts, hits_of(words))
+
+
+def _everyday(seed: int) -> Iterator[Kind]:
+    """What programs, spreadsheets and transfers make of good files."""
+    words = _stream(seed, words=1600)
+    data, text = as_words(words), as_course(words)
+    header, *rows = text.decode().splitlines()
+    marked = np.insert(words, np.arange(0, 1600, 15 + seed), np.frombuffer(b"EVNTMARK", "<u8")[0])
+    says = r"hits that are all 0x4b52414d544e5645 \('EVNTMARK'\)"
+    yield _whole("a printable marker in front of packets", as_words(marked), marked, says=says)
+    by_channel = words[np.argsort(words >> np.uint64(CHANNEL_SHIFT), kind="stable")]
+    yield _whole("a table sorted by channel", as_course(by_channel), by_channel, n=1600, says="sorted by channel")
+    yield _whole("a table in reverse", as_course(words[::-1]), words[::-1], n=1600, says="in reverse order")
+    equal = np.repeat(words[:1], 1600)
+    yield _whole("one word again and again", as_words(equal), equal, says="1,599 hits repeated: the same")
+    excel = "\r\n".join([header, *rows, ""]).replace(",", ";")
+    yield _whole("a spreadsheet's export", ("\ufeff" + excel).encode(), words, n=1600)
+    ends = text.splitlines(keepends=True)
+    mixed = b"".join(line if i % 3 else line.replace(b"\n", b"\r\n") for i, line in enumerate(ends))
+    yield _whole("a table with mixed line ends", mixed, words, n=1600)
+    objects = as_json_lines(words).splitlines()
+    yield _whole("JSON lines with commas", b",\n".join([*objects, b""]), words, n=1600)
+    yield _whole("a JSON array with a last comma", b"[\n" + b",\n".join(objects) + b",\n]\n", words, n=1600)
+    log = b"Script started on 2026-01-01\n" + text + b"Script done\n"
+    yield _whole("what a terminal wrote", log, words, malformed=2, says="Script started")
+    digest = data + b"d41d8cd98f00b204e9800998ecf8427e  run.dat\n"
+    yield _whole("words with a checksum line behind", digest, words, says="to the end: 42 bytes passed over")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("run.dat"), io.BytesIO(b""))
+    grouped = "\n".join([header, *(";".join(f"{int(n):,}".replace(",", ".") for n in row.split(",")) for row in rows)])
+    refused = {
+        "an archive": (packed.getvalue(), "tar archive; unpack it first"),
+        "thousands separators": (grouped.encode(), "thousands separators"),
+        "hexadecimal cells": ("\n".join([header, *("0x" + row for row in rows)]).encode(), "whole numbers"),
+        "words as text": ("\n".join(f"{word:016x}" for word in words.tolist()).encode(), "found text such as"),
+        "base64": (base64.encodebytes(data), "found text such as"),
+        "words as characters": (data.decode("latin-1").encode(), "that show no format"),
+    }
+    for name, (content, match) in refused.items():
+        yield Kind(name, [content], hits_of(words), refused=match)
