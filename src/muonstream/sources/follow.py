@@ -25,7 +25,7 @@ from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.sources.copies import Copies
 from muonstream.sources.files import ASK_S, EVERY, undecided
-from muonstream.sources.listing import list_source
+from muonstream.sources.listing import list_source, still_aside
 from muonstream.sources.reader import hits_of
 from muonstream.sources.sameness import Twin
 from muonstream.sources.watched import PASSING, Identity, WatchedFile, identity_of
@@ -100,6 +100,7 @@ class _Followed:
         self._retired: list[WatchedFile] = []
         self._undecided: list[WatchedFile] = []  # of those, the ones whose words are to be given yet
         self._aside: dict[str, str] = {}  # names that are passed over without being opened, and why
+        self._unseen: dict[str, str] = {}  # names that could not be looked at the last time, and why
         self._names: Counter[str] = Counter()
         self._copies = Copies(wanted)
         self._content = ContentCheck(str(path))
@@ -145,6 +146,7 @@ class _Followed:
         self._missing = False
         seen: dict[Identity, WatchedFile] = {}
         unseen = {path for path, _ in listing.unseen}
+        self._unseen = {str(path): f"cannot be read: {why.strerror or why}" for path, why in listing.unseen}
         for path, why in listing.unseen:
             self._try_again(str(path), why)
         added = False
@@ -419,9 +421,7 @@ class _Followed:
             return
         reports = [file.report for file in [*self._retired, *self._files]]
         read = {folder for report in reports if report.status == "read" for folder in Path(report.name).parents}
-        for name, why in self._aside.items():
-            if Path(name) in read:
-                continue  # the folder of a run that has been followed by a newer one
+        for name, why in still_aside(self._aside | self._unseen, read):
             reports.append(InputReport(name, status="passed over", why=why))
             yield Block(report=reports[-1])
         for report in reports:

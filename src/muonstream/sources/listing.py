@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,11 @@ RUN_FOLDER: Final = re.compile(r"run[_-]?(\d+)", re.IGNORECASE)
 TEMPORARY: Final = frozenset(
     {".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".swx", ".filepart", ".inprogress", ".writing"}
 )
+
+HIDDEN: Final = "is hidden"
+UNFINISHED: Final = "has the suffix of unfinished files"
+TO_NOTHING: Final = "is a link to a file that does not exist"
+"""Why names are passed over."""
 
 NaturalKey = tuple[tuple[int, int, str], ...]
 
@@ -73,6 +79,8 @@ def _list_folder(folder: Path, found: Listing, folders: list[Path]) -> None:
         try:
             status = entry.stat()
         except FileNotFoundError:  # it went away just now, or a link leads nowhere
+            if entry.is_symlink():
+                found.passed_over.append((path, TO_NOTHING))
             continue
         except OSError as error:
             found.unseen.append((path, error))
@@ -85,9 +93,23 @@ def _list_folder(folder: Path, found: Listing, folders: list[Path]) -> None:
             found.passed_over.append((path, "is not a regular file"))
 
 
+def still_aside(aside: Mapping[str, str], read: Container[Path]) -> Iterator[tuple[str, str]]:
+    """The names that are passed over at the end of a run, and why.
+
+    aside: names that were passed over at some time; read: folders of which files were read
+    A temporary name that is gone was another name of a file: it has been renamed, or was never meant to stay. A link to
+    nothing may lead to a file by now, and the folder of a run has been followed by a newer one.
+    """
+    for name, why in aside.items():
+        path = Path(name)
+        renamed = why.startswith((HIDDEN, UNFINISHED)) and path.parent.is_dir() and not os.path.lexists(path)
+        if path not in read and not renamed and (why != TO_NOTHING or (path.is_symlink() and not path.exists())):
+            yield name, why
+
+
 def _not_looked_at(entry: os.DirEntry[str]) -> str:
     """Why an entry is ignored, or ""."""
     if entry.name.startswith("."):
-        return "is hidden"
+        return HIDDEN
     suffix = os.path.splitext(entry.name)[1].lower()
-    return f"has the suffix of unfinished files, {suffix}" if suffix in TEMPORARY else ""
+    return f"{UNFINISHED}, {suffix}" if suffix in TEMPORARY else ""
