@@ -14,6 +14,7 @@ from muonstream.cli.config import where_from
 from muonstream.cli.logs import LOGGER
 from muonstream.cli.options import PAGE_OPTIONS
 from muonstream.errors import FAILED, INTERRUPTED, USAGE, MuonstreamError
+from muonstream.sources.schemes import is_local
 
 ORDER: Final = (
     "demo",
@@ -102,7 +103,7 @@ def unfit(
         (on_spark and not on_topic, ("engine",), f"found {source}, expected a topic: {topic}"),
         (not on_topic, TOPIC_ONLY, f"found {source}, expected a topic: {topic}"),
         (not on_topic and not publishes, KAFKA_ONLY, f"found {source}, expected a topic: {topic}, or --results"),
-        (on_topic, FILE_ONLY, f"found {source}, expected files, folders, sim: and standard input"),
+        (on_topic, FILE_ONLY, f"found {source}, expected files, folders, sim:, shm:, tcp:// and standard input"),
         (not notifies, NOTIFY_ONLY, "found no --notify, allowed with --notify only"),
         (not page, tuple(PAGE_OPTIONS), "found --no-page, allowed with the page only"),
         (on_spark, LOCAL_ONLY, "found --engine spark, expected --engine local"),
@@ -127,7 +128,7 @@ def refuse_missing(files: Iterable[str], *, what: str = "file") -> None:
 
     Names that are not paths are passed over: standard input, URLs, topics, simulations, and "" for none.
     """
-    paths = [name for name in files if name not in ("", "-") and "://" not in name and not name.startswith("sim:")]
+    paths = [name for name in files if name and is_local(name)]
     if missing := [path for path in paths if _missing(path)]:
         refuse(*(f"{path}: no such {what}" for path in missing))
 

@@ -86,7 +86,12 @@ def replay(
     files: Annotated[
         list[str], typer.Argument(help="Files of one run in order, a file or folder that grows, sim:, or -.")
     ],
-    to: Annotated[str, publishing_option("--to", help="Where to: kafka://host:port[,host:port][/topic].")],
+    to: Annotated[
+        str,
+        publishing_option(
+            "--to", help="Where to: kafka://host:port[,host:port][/topic], shm:NAME, or tcp://host:port."
+        ),
+    ],
     form: Annotated[
         FormName, publishing_option("--as", help="Whole windows of words, loose JSON hits, or raw DMA transfers.")
     ] = FormName.frames,
@@ -118,7 +123,8 @@ def replay(
 
     Example: muonstream replay run000123.dat --to kafka://localhost:9092
     """
-    from muonstream.commands.replay import ReplayOptions, replay_files
+    from muonstream.commands.replay import replay_files
+    from muonstream.commands.replay_source import ReplayOptions
 
     options = ReplayOptions(
         to=to,

@@ -79,7 +79,9 @@ def run(
     ctx: typer.Context,
     source: Annotated[
         str,
-        typer.Argument(help="A file or folder that grows, kafka://host:port/topic, sim:, or - for standard input."),
+        typer.Argument(
+            help="A file or folder that grows, kafka://host:port/topic, shm:NAME, tcp://host:port, sim: or -."
+        ),
     ],
     format: FormatOption = None,
     pace: Annotated[

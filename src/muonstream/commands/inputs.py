@@ -11,10 +11,14 @@ from muonstream.commands.options import SourceOptions
 from muonstream.detector.model import Detector
 from muonstream.formats.block import Block
 from muonstream.formats.evidence import Expected
-from muonstream.sources.files import is_local, is_stream, read_blocks
+from muonstream.formats.recognise import Format
+from muonstream.sources.files import is_stream, read_blocks
 from muonstream.sources.follow import follow
 from muonstream.sources.pace import paced
+from muonstream.sources.schemes import RING, SIMULATION, is_local, is_sent
+from muonstream.sources.shared import ring_blocks
 from muonstream.sources.simulated import parse, simulated
+from muonstream.sources.word_socket import socket_blocks
 
 
 def pace_of(text: str, default: float | None) -> float | None:
@@ -42,7 +46,9 @@ def open_source(options: SourceOptions, detector: Detector, stop: Event) -> Iter
     With --no-follow a folder's files are read as they are now, to their end.
     """
     source, follow_it = options.name, options.follow
-    simulation = source.startswith("sim:")
+    if is_sent(source):
+        return _sent_here(options, detector, stop)
+    simulation = source.startswith(SIMULATION)
     multiple = pace_of(options.pace, 1.0 if simulation else None)
     local = is_local(source) and not is_stream(source)
     if follow_it is None:
@@ -65,10 +71,23 @@ def open_source(options: SourceOptions, detector: Detector, stop: Event) -> Iter
     return blocks if follow_it else _until(blocks, stop)
 
 
+def _sent_here(options: SourceOptions, detector: Detector, stop: Event) -> Iterator[Block]:
+    """The blocks of a ring or a socket: they come when they come."""
+    for found, option in ((options.pace, "--pace"), (options.follow, "--follow")):
+        if found not in ("", None):
+            raise common.CommandError(f"{option}: found {options.name}, expected a source that can be read at any pace")
+    format = common.format_of(options.format_name)
+    if format not in (None, Format.WORDS, Format.DMA):
+        raise common.CommandError(f"--format: found {format}, expected words or dma: {options.name} gives binary words")
+    expected, format = Expected.of(detector.channel_map()), format or Format.WORDS
+    blocks = ring_blocks if options.name.startswith(RING) else socket_blocks
+    return _until(blocks(options.name, expected=expected, stop=stop, format=format), stop)
+
+
 def comes_live(options: SourceOptions) -> bool:
     """Whether words arrive in real time, so that their absence means something; not so for a file read at once."""
     source = options.name
-    if source.startswith("sim:") or not is_local(source) or is_stream(source) or os.path.isdir(source):
+    if source.startswith((SIMULATION, RING)) or not is_local(source) or is_stream(source) or os.path.isdir(source):
         return True
     if options.follow is False:
         return options.pace not in ("", "max")

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 from muonstream.commands import common
 from muonstream.run.monitor import Snapshot
 from muonstream.run.summary import CountedRun, summary, summary_of_runs, total_of
-from muonstream.sources.files import is_local
+from muonstream.sources.schemes import is_local
 
 _BEGINNING: Final = re.compile(rb'\s*\{\s*"run"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"source"\s*:')
 """How a summary begins, even an incomplete one."""

@@ -98,6 +98,7 @@ class InputReport:
     size: bytes of content read so far, after decompression; waiting: those of them not decoded yet
     bytes: what the others became; words, malformed, repeated, steps_lost: as in `Block`, sums
     broken: how often compressed data were damaged, ended too early, or were followed by something else
+    lost: words that were sent and can no longer be read, where the sender counts them
     """
 
     name: str
@@ -112,6 +113,7 @@ class InputReport:
     repeated: int = 0
     steps_lost: int = 0
     broken: int = 0
+    lost: int = 0
 
     @property
     def residual(self) -> int:
@@ -140,4 +142,5 @@ class InputReport:
             repeated=self.repeated + earlier.repeated,
             steps_lost=self.steps_lost + earlier.steps_lost,
             broken=self.broken + earlier.broken,
+            lost=self.lost + earlier.lost,
         )

@@ -16,12 +16,13 @@ from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.framing.builder import FrameBuilder
 from muonstream.run.summary import CountedRun
-from muonstream.sources.files import EVERY, empty, is_empty, is_local, passed_over, read_input, read_parts
+from muonstream.sources.files import EVERY, empty, is_empty, passed_over, read_input, read_parts
 from muonstream.sources.joining import JoinedRuns
 from muonstream.sources.peek import file_identity, peek_run_word
 from muonstream.sources.reader import InputReader
 from muonstream.sources.runs import InputRun, out_of_order, runs_of
 from muonstream.sources.sameness import KnownInputs
+from muonstream.sources.schemes import is_local
 
 if TYPE_CHECKING:
     from muonstream.verdicts.memory import Remembered

@@ -29,6 +29,7 @@ class InputTotals:
     repeated: int
     steps_lost: int
     broken: int
+    lost: int
     unbalanced: int
 
     @classmethod
@@ -46,6 +47,7 @@ class InputTotals:
             repeated=sum(report.repeated for report in reports),
             steps_lost=sum(report.steps_lost for report in reports),
             broken=sum(report.broken for report in reports),
+            lost=sum(report.lost for report in reports),
             unbalanced=sum(not report.balanced for report in reports),
         )
 
@@ -55,6 +57,7 @@ class InputTotals:
         found = [
             (self.bytes.padding, "bytes of padding"),
             (self.bytes.passed_over, "bytes passed over"),
+            (self.lost, "words lost before they were read"),
             (self.repeated, "repeated words"),
             (self.steps_lost, "times out of step" if self.steps_lost != 1 else "time out of step"),
             (

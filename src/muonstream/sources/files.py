@@ -21,6 +21,7 @@ from muonstream.sources.ahead import ahead
 from muonstream.sources.gathered import gathered
 from muonstream.sources.reader import InputReader
 from muonstream.sources.sameness import KnownInputs, Twin
+from muonstream.sources.schemes import LIVE_ONLY, is_local
 
 READ_BYTES: Final = 1 << 24
 SLICE_BYTES: Final = 1 << 21
@@ -37,11 +38,6 @@ ASK_S: Final = 10.0
 EVERY: Final = Expected.any()
 
 
-def is_local(name: str) -> bool:
-    """Whether a source's name is a path: not standard input, nor a URL, a topic or a simulation."""
-    return name != "-" and "://" not in name and not name.startswith("sim:")
-
-
 def is_stream(name: str) -> bool:
     """Whether a name stands for something that can be read only once, such as standard input or a named pipe."""
     there = is_local(name) and os.path.exists(name)
@@ -55,7 +51,7 @@ def open_bytes(name: str, *, wait: bool = True) -> BinaryIO:
 
     Raises SourceError in one line.
     """
-    for scheme, what in (("kafka://", "a topic"), ("sim:", "a simulation")):
+    for scheme, what in LIVE_ONLY.items():
         if name.startswith(scheme):
             raise SourceError(f"{name}: expected a file, found {what}; muonstream run reads it")
     if name == "-":

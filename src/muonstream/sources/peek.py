@@ -9,7 +9,8 @@ import numpy as np
 
 from muonstream.formats.block import SourceError
 from muonstream.formats.unpack import Unpacker
-from muonstream.sources.files import is_local, is_stream, open_bytes
+from muonstream.sources.files import is_stream, open_bytes
+from muonstream.sources.schemes import is_local
 from muonstream.words import BX_PER_ORBIT, DMA_WORDS, Head, Words, decode
 
 PEEK_BYTES: Final = 1 << 16

@@ -168,6 +168,11 @@ class InputReader:
         yield self._account(block, 0)
         self._decoder = None
 
+    def lose(self, words: int, where: str) -> Block:
+        """Words that were sent can no longer be read: they are counted as lost, and a note says where."""
+        self._report = replace(self._report, lost=self._report.lost + words)
+        return Block(report=self.report, notes=[f"{self.name}: {where}: {counted(words, 'word')} lost"])
+
     def conclude(self, content: ContentCheck) -> Block:
         """This was the run's last input: what is found of the run's words at their end, in this input's report."""
         block = Block()

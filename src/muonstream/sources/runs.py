@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from muonstream.sources.identity import MOST_DIGITS, Run
+from muonstream.sources.schemes import RING, SIMULATION, SOCKET
 from muonstream.words import BX_PER_ORBIT
 
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zstd")
@@ -64,15 +65,18 @@ class InputRun:
 
 
 def run_name(source: str) -> str:
-    """The name of a run that is read from this source: a file, a folder, a URL, `-` or `sim:...`; never empty.
+    """The name of a run that is read from this source: a file, a folder, a URL, `-`, `sim:...`, ...; never empty.
 
     A folder gives its own name, a file its name without the suffixes of formats and compressions. A name that only
     counts parts, such as data_000000, part-3 or 000001, gives the name of the file's folder instead.
     """
     if source == "-" or source.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
         return "stdin"
-    if source.startswith("sim:"):
+    if source.startswith(SIMULATION):
         return "sim"
+    if source.startswith(SOCKET):
+        return "socket"
+    source = source.removeprefix(RING)
     if "://" in source:
         return _name_of_url(source)
     if os.path.isdir(source):
@@ -196,7 +200,7 @@ def part_key(file: str) -> tuple[str, str] | None:
 
     None for a name that counts nothing, or that counts runs.
     """
-    if file == "-" or file.startswith("sim:"):
+    if file == "-" or file.startswith(SIMULATION):
         return None
     folder, name = _place(file)
     while (split := os.path.splitext(name))[1].lower() in _PACKED:
