@@ -251,7 +251,7 @@ def test_a_folder_of_tests_needs_no_other_one() -> None:
 
 
 INTERNAL_ERRORS = frozenset(
-    {"MuonstreamError", "BrokenError", "RefusedError", "PostError", "RedirectError", "StoppedError"}
+    {"MuonstreamError", "BrokenError", "ProtocolError", "RefusedError", "PostError", "RedirectError", "StoppedError"}
 )
 """The root, and errors that are caught inside the room that raises them."""
 
