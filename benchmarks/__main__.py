@@ -4,6 +4,7 @@ from benchmarks import (
     bench_archive,
     bench_kafka,
     bench_kafka_drain,
+    bench_local_sources,
     bench_monitor,
     bench_process,
     bench_recognition,
@@ -26,4 +27,5 @@ bench_tables.main()
 bench_archive.main()
 bench_kafka.main()
 bench_kafka_drain.main()
+bench_local_sources.main()
 bench_viewers.main()
