@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
+
+import numpy as np
 
 from benchmarks.bench_monitor import repeated
 from benchmarks.timing import medians, table
@@ -23,6 +26,7 @@ from muonstream.sources.word_socket import WordServer
 
 WORDS = 1 << 26
 BLOCK_WORDS = 1 << 22
+START = [sys.executable, "-c", "from muonstream.sources.word_sender import WordSender"]
 
 # sends all words as fast as they are taken
 SEND = """
@@ -81,23 +85,18 @@ def _received(path: Path, to: str) -> None:
 
 def main() -> None:
     """Measure and print; a sender's start is part of the time, and is shown apart."""
-    import numpy as np
-
     for rate_hz in (5e3, 1e6):
         words = repeated(simulate_words(BLOCK_WORDS, rate_hz=rate_hz), WORDS // BLOCK_WORDS)
         with tempfile.TemporaryDirectory() as folder:
             path, ring = Path(folder) / "words.npy", f"shm:muonstream-bench-{Path(folder).name}"
             np.save(path, words)
-            start = [sys.executable, "-c", "from muonstream.sources.word_sender import WordSender"]
-            seconds = medians(
-                {
-                    "in memory": lambda words=words: run_words(words, 0),
-                    "shm: a ring": lambda path=path, ring=ring: _received(path, ring),
-                    "tcp: a connection": lambda path=path: _received(path, "tcp://127.0.0.1:0"),
-                    "start of a sender": lambda start=start: subprocess.run(start, check=True),
-                },
-                rounds=3,
-            )
+            works: dict[str, Callable[[], object]] = {
+                "in memory": partial(run_words, words, 0),
+                "shm: a ring": partial(_received, path, ring),
+                "tcp: a connection": partial(_received, path, "tcp://127.0.0.1:0"),
+                "start of a sender": partial(subprocess.run, START, check=True),
+            }
+            seconds = medians(works, rounds=3)
         began = seconds.pop("start of a sender")
         seconds = {name: one - began * (name != "in memory") for name, one in seconds.items()}
         table(

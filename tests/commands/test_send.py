@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import COMMAND, as_options, muonstream
 
 from muonstream.simulation.telescope import simulate_words
-from tests.commands import COMMAND, as_options, muonstream
 
 WRITER = Path(__file__).parents[2] / "examples" / "ring_writer.c"
 WORDS = 150_000

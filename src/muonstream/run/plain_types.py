@@ -14,7 +14,8 @@ MOST: Final = 1 << 63
 
 def check_fields(value: Any, skipped: frozenset[str] = frozenset()) -> None:
     """Check the fields of a dataclass, except for those skipped. Raises TypeError naming the first that is wrong."""
-    hints = _hints(type(value))
+    kind: Any = type(value)
+    hints = _hints(kind)
     for field in fields(value):
         if field.name not in skipped and not _fits(getattr(value, field.name), hints[field.name]):
             raise TypeError(field.name)

@@ -144,7 +144,7 @@ class WordSender:
         return True
 
     def _resume(self, welcome: Welcome) -> None:
-        """Send again what was on its way when the last connection broke."""
+        """Send again what had not been received when the last connection broke."""
         begun = self._resumes and not self.sent
         if begun and welcome.received:
             self._say(f"{self._address.name}: has {welcome.received:,} words of this run; only what follows is sent")
