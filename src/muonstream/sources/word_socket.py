@@ -144,7 +144,8 @@ class WordServer:
     def _accept(self, now: float) -> None:
         try:
             handle, _ = self._listening.accept()
-        except OSError:  # it is gone already, or no more files can be opened: the next is tried again
+        except OSError:  # it is gone already, or no more files can be opened, which is waited out
+            time.sleep(IDLE_S)
             return
         if sum(one.sender is None for one in self._connections) >= MOST_STRANGERS:
             handle.close()
