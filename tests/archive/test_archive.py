@@ -41,6 +41,12 @@ def test_runs_are_found_by_name_number_file_id_and_last(archive: Archive) -> Non
         archive.find("sim9")
 
 
+@pytest.mark.parametrize("digits", ["²", "5²", "٣", "9" * 5000, "-592", "+592", "5_92"])
+def test_digits_that_are_no_run_number_find_no_run(digits: str, archive: Archive) -> None:
+    with pytest.raises(ArchiveError, match="found no run"):
+        archive.find(digits)
+
+
 def test_a_run_that_is_written_again_stays_one_run_and_keeps_what_people_added(archive: Archive) -> None:
     archive.comment("sim2", "gas changed", name="Anna")
     archive.flag("sim2", Flag("bad", "trip", "Chamber 1", 1.0, 2.0, "Anna", 5.0))

@@ -76,3 +76,18 @@ def test_missing_files_are_told_before_anything_heavy_is_loaded(
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (1, f"muonstream: {missing}\n", "[]\n")
+
+
+@pytest.mark.parametrize("digits", ["²", "9" * 5000])
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("simulate", "/dev/null", "--hot-cell"), "--hot-cell"),
+        (("run", "kafka://127.0.0.1:1/frames", "--no-page", "--kafka-timeout", "1", "--from"), "--from"),
+    ],
+)
+def test_digits_that_are_no_number_are_refused_by_name(arguments: tuple[str, ...], option: str, digits: str) -> None:
+    done = CliRunner().invoke(app, [*arguments, f"{digits}:{digits}"])
+    assert done.exit_code == 1
+    assert f"{option}: found" in done.stderr
+    assert isinstance(done.exception, SystemExit)

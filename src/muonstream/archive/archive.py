@@ -139,7 +139,7 @@ class Archive:
             lambda row: row.file in (name, name + SUFFIX),
             lambda row: row.id == run,
             lambda row: row.name == run,
-            lambda row: run.isdigit() and row.number == int(run),
+            lambda row: run.isascii() and run.isdigit() and (run.lstrip("0") or "0") == str(row.number),
         ):
             found = [row for row in rows if matches(row)]
             if found:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 from rich.progress import Progress
@@ -22,13 +22,14 @@ from muonstream.sinks.truth import TruthFile
 from muonstream.words import Words, decode
 
 DEFAULT_WORDS = 1_000_000
+MOST_CELL_DIGITS: Final = 10
 
 
 def _cell(option: str, text: str) -> tuple[int, int] | None:
     if not text:
         return None
     chamber, _, cell = text.partition(":")
-    if not (chamber.isdigit() and cell.isdigit()):
+    if not all(one.isascii() and one.isdigit() and len(one) < MOST_CELL_DIGITS for one in (chamber, cell)):
         raise common.CommandError(f"{option}: found {text!r}, expected CHAMBER:CELL, such as 2:17")
     return int(chamber), int(cell)
 

@@ -213,7 +213,7 @@ class Detector(Table):
         """Whether a key such as chambers[0].z_mm is there."""
         found: object = self
         for part in key.replace("[", ".[").split("."):
-            if part.startswith("[") and part.endswith("]") and part[1:-1].isdecimal():
+            if part.startswith("[") and part.endswith("]") and part[1:-1].isdecimal() and len(part) < 10:
                 index = int(part[1:-1])
                 if not isinstance(found, tuple) or index >= len(found):
                     return False

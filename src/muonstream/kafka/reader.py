@@ -15,7 +15,7 @@ from muonstream.kafka.client import ASK_S, Connection, client_library
 from muonstream.kafka.grouping import Message
 from muonstream.kafka.latest import last_messages, newest_run
 from muonstream.kafka.patience import Patience
-from muonstream.sources.identity import Run
+from muonstream.sources.identity import MOST_DIGITS, Run
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, TopicPartition
@@ -65,7 +65,8 @@ class Begin:
         offsets: dict[int, int] = {}
         for pair in text.split(","):
             partition, _, offset = pair.partition(":")
-            if not (partition.isdecimal() and offset.isdecimal() and int(partition) not in offsets):
+            numbers = all(one.isdecimal() and len(one) <= MOST_DIGITS for one in (partition, offset))
+            if not numbers or int(partition) in offsets:
                 raise SourceError(
                     f"--from: found {text!r}, expected earliest, latest, or PARTITION:OFFSET,… such as 0:1500,1:1498"
                 )
