@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,7 @@ from threading import Event
 import numpy as np
 
 from benchmarks.bench_monitor import repeated
-from benchmarks.timing import medians, table
-from muonstream.commands.bench import run_words
+from benchmarks.timing import table
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
 from muonstream.formats.block import Block
@@ -23,10 +24,12 @@ from muonstream.simulation.telescope import simulate_words
 from muonstream.sources.shared import ring_blocks
 from muonstream.sources.word_address import WordAddress
 from muonstream.sources.word_socket import WordServer
+from muonstream.words import Words
 
 WORDS = 1 << 26
 BLOCK_WORDS = 1 << 22
-START = [sys.executable, "-c", "from muonstream.sources.word_sender import WordSender"]
+PUSH_WORDS = 1 << 21
+ROUNDS = 3
 
 # sends all words as fast as they are taken
 SEND = """
@@ -58,54 +61,51 @@ else:
 """
 
 
-def _counted(blocks: Iterator[Block]) -> int:
-    """Words to a finished monitor, on one thread."""
-    n = 0
+def _counted(blocks: Iterator[Block]) -> float:
+    """Seconds from the first words to a finished monitor, on one thread. Raises SystemExit unless all words came."""
+    n, began = 0, 0.0
     with Pipeline(Detector.default(), workers=0, pairs=False) as pipeline:
         for block in blocks:
+            began = began if n else time.perf_counter()
             pipeline.push(block.words)
             n += len(block.words)
         pipeline.finish()
-    return n
+    if n != WORDS:
+        raise SystemExit(f"{n:,} of {WORDS:,} words came")
+    return time.perf_counter() - began
 
 
-def _received(path: Path, to: str) -> None:
+def _in_memory(words: Words) -> float:
+    return _counted(Block(words[first : first + PUSH_WORDS]) for first in range(0, len(words), PUSH_WORDS))
+
+
+def _received(path: Path, to: str) -> float:
     expected, stop = Expected.of(Detector.default().channel_map()), Event()
     if to.startswith("shm:"):
         with subprocess.Popen([sys.executable, "-c", SEND, str(path), to]):
-            n = _counted(ring_blocks(to, expected=expected, stop=stop))
-    else:
-        server = WordServer(WordAddress.of(to), expected=expected)
-        with subprocess.Popen([sys.executable, "-c", SEND, str(path), f"tcp://127.0.0.1:{server.port}"]):
-            n = _counted(server.blocks(stop))
-        server.close()
-    if n != WORDS:
-        raise SystemExit(f"{to}: {n:,} of {WORDS:,} words came")
+            return _counted(ring_blocks(to, expected=expected, stop=stop))
+    server = WordServer(WordAddress.of(to), expected=expected)
+    with subprocess.Popen([sys.executable, "-c", SEND, str(path), f"tcp://127.0.0.1:{server.port}"]):
+        seconds = _counted(server.blocks(stop))
+    server.close()
+    return seconds
 
 
 def main() -> None:
-    """Measure and print; a sender's start is part of the time, and is shown apart."""
+    """Measure and print, from the first word that comes to the last one counted."""
     for rate_hz in (5e3, 1e6):
         words = repeated(simulate_words(BLOCK_WORDS, rate_hz=rate_hz), WORDS // BLOCK_WORDS)
         with tempfile.TemporaryDirectory() as folder:
             path, ring = Path(folder) / "words.npy", f"shm:muonstream-bench-{Path(folder).name}"
             np.save(path, words)
-            works: dict[str, Callable[[], object]] = {
-                "in memory": partial(run_words, words, 0),
+            works: dict[str, Callable[[], float]] = {
+                "in memory": partial(_in_memory, words),
                 "shm: a ring": partial(_received, path, ring),
                 "tcp: a connection": partial(_received, path, "tcp://127.0.0.1:0"),
-                "start of a sender": partial(subprocess.run, START, check=True),
             }
-            seconds = medians(works, rounds=3)
-        began = seconds.pop("start of a sender")
-        seconds = {name: one - began * (name != "in memory") for name, one in seconds.items()}
-        table(
-            f"One thread at {rate_hz:,.0f} Hz, less {began:.1f} s of a sender's start",
-            WORDS,
-            "words",
-            seconds,
-            "in memory",
-        )
+            rounds = [{name: work() for name, work in works.items()} for _ in range(ROUNDS + 1)][1:]
+        seconds = {name: statistics.median(one[name] for one in rounds) for name in works}
+        table(f"One thread at {rate_hz:,.0f} Hz", WORDS, "words", seconds, "in memory")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from muonstream.formats.block import Block, SourceError, counted
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
 from muonstream.sources.files import ASK_S, BUFFERS, IDLE_S
+from muonstream.sources.gathered import gathered
 from muonstream.sources.reader import InputReader
 from muonstream.sources.word_address import WordAddress
 from muonstream.sources.word_protocol import (
@@ -34,6 +35,7 @@ from muonstream.sources.word_protocol import (
 )
 from muonstream.words import WORD_BYTES
 
+GATHERED_WORDS: Final = 1 << 18
 WINDOW_WORDS: Final = 1 << 20
 """Words that a sender may be ahead of what was received."""
 HELLO_S: Final = 5.0
@@ -114,6 +116,9 @@ class WordServer:
 
     def blocks(self, stop: Event, clock: Callable[[], float] = time.monotonic) -> Iterator[Block]:
         """Blocks of words, each with its sender's source number, until all have ended or `stop` is set."""
+        return gathered(self._blocks(stop, clock), GATHERED_WORDS)
+
+    def _blocks(self, stop: Event, clock: Callable[[], float]) -> Iterator[Block]:
         began, said = clock(), False
         while not self.over and not stop.is_set():
             ready = self._selector.select(IDLE_S)
