@@ -47,10 +47,10 @@ class TimingPainter(MuonPainter):
             yield self.apart()
 
     def codes(self) -> Plot:
-        """TDC codes of each board's hits, less their mean."""
+        """TDC codes of each board's hits, as deviations from their mean."""
         boards = self.detector.boards
         made = self._figure(
-            "TDC code", "hits less mean [%]", x_range=Range1d(start=0.5, end=TDC_PER_BX + 0.5),
+            "TDC code", "deviation from mean [%]", x_range=Range1d(start=0.5, end=TDC_PER_BX + 0.5),
             y_range=DataRange1d(range_padding=0.2),
         )  # fmt: skip
         made.add_layout(Span(location=0, dimension="width", line_color=self.colors.faint, line_dash="dotted"))
@@ -112,7 +112,7 @@ class TimingPainter(MuonPainter):
         """Trigger words against segments."""
         note = "Of all segments of an orbit with a trigger word."
         return self._by_chamber(
-            "trigger", "trigger_late", "Trigger words against segments", "trigger less t0 [ns]", "segments",
+            "trigger", "trigger_late", "Trigger words against segments", "trigger minus t0 [ns]", "segments",
             note=note, tab="timing",
         )  # fmt: skip
 
