@@ -133,8 +133,7 @@ def ring_path(name: str) -> Path:
 class _Mapped:
     """A ring's file, mapped, and the lock on one of its bytes."""
 
-    def __init__(self, name: str, descriptor: int) -> None:
-        self._name = name
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._map = mmap.mmap(descriptor, 0)
         words = np.frombuffer(self._map, np.uint64)
@@ -166,12 +165,36 @@ def _is_locked(descriptor: int, byte: int) -> bool:
     return bool(found != fcntl.F_UNLCK)
 
 
+class _Opened:
+    """One who has a ring open; a context manager."""
+
+    _ring: _Mapped
+
+    def close(self) -> None:
+        """Let go of the ring, and of the lock."""
+        self._ring.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_capacity(name: str, capacity: int) -> None:
+    """Raise SourceError for a number of words that no ring has."""
+    if capacity & (capacity - 1) or not FEWEST_WORDS <= capacity <= MOST_WORDS:
+        raise SourceError(f"{name}: found a ring of {capacity:,} words, expected a power of two from 1,024 on")
+
+
 def _check_system(name: str) -> None:
     if not hasattr(fcntl, "F_OFD_SETLK") or sys.byteorder != "little":
         raise SourceError(f"{name}: rings need Linux, on a little-endian machine")
 
 
-class RingWriter:
+class RingWriter(_Opened):
     """Makes a ring and writes words into it; a context manager. Raises SourceError where another writer has it.
 
     capacity: in words, a power of two
@@ -180,8 +203,7 @@ class RingWriter:
     def __init__(self, name: str, capacity: int = DEFAULT_WORDS) -> None:
         _check_system(name)
         self.name, self.path = name, ring_path(name)
-        if capacity & (capacity - 1) or not FEWEST_WORDS <= capacity <= MOST_WORDS:
-            raise SourceError(f"{name}: found a ring of {capacity:,} words, expected a power of two from 1,024 on")
+        _check_capacity(name, capacity)
         made = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             if self.path.exists():
@@ -192,7 +214,7 @@ class RingWriter:
         try:
             os.truncate(descriptor, HEADER_BYTES + WORD_BYTES * capacity)
             _lock(descriptor, _WRITER_BYTE)
-            self._ring = _Mapped(name, descriptor)
+            self._ring = _Mapped(descriptor)
             header = self._ring.header
             header[_VERSION], header[_CAPACITY], header[_STATE] = VERSION, capacity, _OPEN
             header[_SESSION] = int.from_bytes(os.urandom(7), "little") + 1
@@ -235,20 +257,8 @@ class RingWriter:
         """The run has ended: no more words come."""
         _set_cursor(self._ring.header, _STATE, _ENDED)
 
-    def close(self) -> None:
-        """Leave the ring to its reader."""
-        self._ring.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class RingReader:
+class RingReader(_Opened):
     """Reads the words of a ring that is there. Raises SourceError for anything else, FileNotFoundError for nothing.
 
     position: the number of the next word; earlier: words that had been written and read, or overwritten, before this
@@ -268,7 +278,7 @@ class RingReader:
             self._check(descriptor)
             if not _lock(descriptor, _READER_BYTE):
                 raise SourceError(f"{name}: another program is reading this ring")
-            self._ring = _Mapped(name, descriptor)
+            self._ring = _Mapped(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
@@ -289,8 +299,7 @@ class RingReader:
         if fields[_VERSION] != VERSION:
             raise SourceError(f"{self.name}: found a ring of version {fields[_VERSION]}, expected {VERSION}")
         capacity = fields[_CAPACITY]
-        if capacity & (capacity - 1) or not FEWEST_WORDS <= capacity <= MOST_WORDS:
-            raise SourceError(f"{self.name}: found a ring of {capacity:,} words, expected a power of two from 1,024 on")
+        _check_capacity(self.name, capacity)
         if size != HEADER_BYTES + WORD_BYTES * capacity:
             raise SourceError(
                 f"{self.name}: found {size:,} bytes, expected {HEADER_BYTES + WORD_BYTES * capacity:,} for a ring of "
@@ -351,15 +360,3 @@ class RingReader:
             return os.stat(self.path).st_ino != os.fstat(self._descriptor).st_ino
         except OSError:
             return True
-
-    def close(self) -> None:
-        """Let go of the ring."""
-        self._ring.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
