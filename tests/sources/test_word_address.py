@@ -1,4 +1,4 @@
-"""Addresses for words: what is wrong is said, and nobody from elsewhere may send without a token."""
+"""Addresses for words: errors are explained, and other machines may not send without a token."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Reconstruction:
         self.keep: Callable[[Found], None] | None = None
         """Gets the segments of all frames, in any order and from any thread; set before the first word."""
         self.hurried: Callable[[], bool] = lambda: False
-        """Whether there is no time for segments any more: hits of frames are then given up, and counted."""
+        """Whether the time for segments is up: the hits of further frames are given up, and counted."""
         self._accumulate = Accumulator(Catalogue(catalogue.detector), pairs=pairs, every_slot=every_slot)
         self.find_segments = SegmentFinder(catalogue.detector, segments)
         self.find_tracks = TrackFinder(self.find_segments, tracks)

@@ -32,7 +32,7 @@ class WordAddress:
 
     @classmethod
     def of(cls, text: str) -> WordAddress:
-        """Take an address apart. Raises SourceError, which says what is wrong."""
+        """Parse an address. Raises SourceError, which says what is wrong."""
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port

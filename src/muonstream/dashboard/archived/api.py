@@ -38,7 +38,7 @@ Answer = dict[str, Any] | list[dict[str, str]]
 
 
 class NoEngineError(MuonstreamError):
-    """There is no engine that could do what was asked, in one line."""
+    """No engine is connected that could do what was asked: one line."""
 
 
 class RunsApi:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
@@ -19,6 +19,7 @@ from bokeh.models import (
 )
 from bokeh.models.annotations import ColorBar, Span
 from bokeh.palettes import Viridis256
+from numpy.typing import NDArray
 
 from muonstream.counting.catalogue import Axis, Catalogue
 from muonstream.counting.muon_entries import TAN_BINS, TAN_STEP
@@ -113,20 +114,23 @@ class MuonPainter(Painter):
         )
         return Plot(f"muons.{name}", title, "half", made, columns, legend, note=note)
 
+    def _each_chamber(
+        self, made: Any, short: str, x: NDArray[Any], tooltip: Callable[[str, str], list[tuple[str, str]]]
+    ) -> tuple[dict[str, str], tuple[LegendEntry, ...]]:
+        """Draw a curve for each chamber over x (number[n]); give the columns with their data, and the legend."""
+        chambers = range(len(self.detector.chambers))
+        data = {"x": x, **{f"y{c}": np.zeros(len(x)) for c in chambers}}
+        legend = self._curves(made, ColumnDataSource(data, name="data"), self._chamber_curves(), tooltip)
+        return {f"y{c}": f"muon.{short}.{c}.{{period}}" for c in chambers}, legend
+
     def _values(self, short: str, title: str, x: Axis, labels: tuple[str, str], note: str) -> Plot:
         """A value by chamber, not a count, as curves; labels: of x and of y."""
-        chambers = range(len(self.detector.chambers))
         y_range = DataRange1d(range_padding=0.2)
         made = self._figure(*labels, x_range=Range1d(start=x.edges[0], end=x.edges[-1]), y_range=y_range)
-        data = {"x": x.centres, **{f"y{c}": np.zeros(x.bins) for c in chambers}}
         names = [label.partition(" [")[0] for label in labels]
-        legend = self._curves(
-            made,
-            ColumnDataSource(data, name="data"),
-            self._chamber_curves(),
-            lambda x, y: [(names[0], f"@{x}{{0.00}}"), (names[1], f"@{y}{{0.0}}")],
+        columns, legend = self._each_chamber(
+            made, short, x.centres, lambda x, y: [(names[0], f"@{x}{{0.00}}"), (names[1], f"@{y}{{0.0}}")]
         )
-        columns = {f"y{c}": f"muon.{short}.{c}.{{period}}" for c in chambers}
         return Plot(f"muons.{short}", title, "half", made, columns, legend, note=note, counts=False)
 
     def relation(self) -> Plot:
@@ -147,17 +151,14 @@ class MuonPainter(Painter):
         self, short: str, entry: str, title: str, x_label: str, y_label: str, note: str = "", tab: TabName = "muons"
     ) -> Plot:
         """A histogram of each chamber, as curves."""
-        chambers = range(len(self.detector.chambers))
         axis = _axes(self.detector)[entry]
         made = self._figure(x_label, y_label, x_range=Range1d(start=axis.edges[0], end=axis.edges[-1]))
-        data = {"x": axis.centres, **{f"y{c}": np.zeros(axis.bins) for c in chambers}}
-        legend = self._curves(
+        columns, legend = self._each_chamber(
             made,
-            ColumnDataSource(data, name="data"),
-            self._chamber_curves(),
+            short,
+            axis.centres,
             lambda x, y: [(x_label.partition(" [")[0], f"@{x}{{0.00}}"), (y_label, f"@{y}{{0,0}}")],
         )
-        columns = {f"y{c}": f"muon.{short}.{c}.{{period}}" for c in chambers}
         return Plot(f"{tab}.{short}", title, "half", made, columns, legend, note=note)
 
     def hits(self) -> Plot:

@@ -71,15 +71,10 @@ class TimingPainter(MuonPainter):
         edges_us = np.arange(DELAY_BINS + 1) * (DELAY_NS / 1000)
         log = replace(self, scale="log")
         made = log._figure("time between hits [us]", "pairs of hits", x_range=Range1d(start=0, end=edges_us[-1]))
-        chambers = range(len(self.detector.chambers))
-        data = {"x": (edges_us[:-1] + edges_us[1:]) / 2, **{f"y{c}": np.zeros(DELAY_BINS) for c in chambers}}
-        legend = log._curves(
-            made,
-            ColumnDataSource(data, name="data"),
-            self._chamber_curves(),
-            lambda x, y: [("us", f"@{x}{{0.00}}"), ("pairs", f"@{y}{{0,0}}")],
+        centres_us = (edges_us[:-1] + edges_us[1:]) / 2
+        columns, legend = log._each_chamber(
+            made, "gap", centres_us, lambda x, y: [("us", f"@{x}{{0.00}}"), ("pairs", f"@{y}{{0,0}}")]
         )
-        columns = {f"y{c}": f"muon.gap.{c}.{{period}}" for c in chambers}
         note = "Of one chamber and orbit; the earlier hit has 20 us of its orbit left."
         return Plot("timing.gap", "Time between hits", "half", made, columns, legend, note=note)
 
@@ -143,18 +138,12 @@ class TimingPainter(MuonPainter):
 
     def at_once(self) -> Plot:
         """Segments of a chamber at one time."""
-        chambers = range(len(self.detector.chambers))
         log = replace(self, scale="log")
         n = np.arange(1, AT_ONCE)
         made = log._figure("segments within 25 ns", "times", x_range=Range1d(start=0.5, end=AT_ONCE - 0.5))
-        data = {"x": n, **{f"y{c}": np.zeros(len(n)) for c in chambers}}
-        legend = log._curves(
-            made,
-            ColumnDataSource(data, name="data"),
-            self._chamber_curves(),
-            lambda x, y: [("segments", f"@{x}"), ("times", f"@{y}{{0,0}}")],
+        columns, legend = log._each_chamber(
+            made, "at_once", n, lambda x, y: [("segments", f"@{x}"), ("times", f"@{y}{{0,0}}")]
         )
-        columns = {f"y{c}": f"muon.at_once.{c}.{{period}}" for c in chambers}
         note = "Several: muons of one air shower, or a shower in the material above."
         return Plot("muons.at_once", "Segments at one time", "half", made, columns, legend, note=note)
 
