@@ -7,11 +7,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 
 import numpy as np
 import pytest
 from decoding import WORDS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from muonstream.formats.block import InputReport
 from muonstream.sources.follow import follow
@@ -198,3 +201,46 @@ def test_a_file_that_is_copied_and_truncated_at_once_is_counted_once(tmp_path: P
 
     words, _, _ = run_while(tmp_path, [rotate])
     assert sorted(words) == sorted([*hits_of(WORDS), *hits_of(np.frombuffer(OTHER, "<u8"))])
+
+
+HITS = hits_of(WORDS).astype("<u8")
+NEVER = HITS[:1200] + np.uint64(1 << 40)
+CUTS = st.lists(st.tuples(st.integers(300, 2000), st.integers(0, 400)), min_size=1, max_size=3)
+
+
+@given(first=st.integers(300, 2000), cuts=CUTS, folder=st.booleans(), inside=st.integers(0, 7))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_that_is_cut_back_in_place_is_counted_once(
+    first: int, cuts: list[tuple[int, int]], folder: bool, inside: int
+) -> None:
+    """It is cut to some of its hits and a part of the next, and goes on with hits that it never held."""
+    fresh = 0
+
+    def go_on(path: Path, keep: int, more: int, at: int) -> None:
+        whole = min(path.stat().st_size // 8, keep)
+        if more:
+            os.truncate(path, 8 * whole)
+            with path.open("ab") as handle:
+                handle.write(NEVER[at : at + more].tobytes())
+        else:
+            os.truncate(path, min(path.stat().st_size, 8 * whole + inside))
+
+    with TemporaryDirectory() as name:
+        path = Path(name) / "x.dat"
+        path.write_bytes(HITS[:first].tobytes())
+        steps = []
+        for keep, more in cuts:
+            steps.append(partial(go_on, path, keep, more, fresh))
+            fresh += more
+        words, _, reports = run_while(Path(name) if folder else path, steps)
+    assert sorted(words) == sorted([*HITS[:first].tolist(), *NEVER[:fresh].tolist()])
+    assert sum(report.words for report in reports.values()) == len(words)
+
+
+def test_hits_that_can_no_longer_be_compared_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muonstream.sources.digest.MOST_MARKS", 16)
+    path = tmp_path / "x.dat"
+    path.write_bytes(HITS[:2000].tobytes())
+    words, notes, _ = run_while(path, [lambda: os.truncate(path, 8 * 1500)])
+    assert words == [*HITS[:2000].tolist(), *HITS[1408:1500].tolist()]
+    assert any("not counted again; up to 92 hits behind these can no longer be compared" in note for note in notes)

@@ -21,6 +21,11 @@ LONGER_S: Final = 2.0
 """A copy that is longer than the file it copies waits for so long before it is read on, for the file may grow too."""
 
 
+def _shared(twin: Twin) -> tuple[int, int]:
+    """Of files that begin alike, the one that spares the most hits from being counted again is the nearest."""
+    return twin.known_hits, twin.hits
+
+
 class Copies:
     """The files of a source that were begun, by their first hits."""
 
@@ -59,6 +64,8 @@ class Copies:
                 return self._known(file, Twin(name, comparison.same, gone=True))
             if not (comparison.different and file.candidates):
                 break
+            found = Twin.by(name, comparison)
+            file.nearest = found if file.nearest is None else max(file.nearest, found, key=_shared)
             file.comparison = self._compared(file.candidates[-1], file)
             file.candidates.pop()
             comparison.close()
@@ -70,7 +77,9 @@ class Copies:
                 return None
         file.longer_since = None
         twin = Twin.by(name, comparison)
-        return twin if twin.whole else self._known(file, twin)
+        if twin.whole:
+            return twin
+        return self._known(file, twin if file.nearest is None else max(file.nearest, twin, key=_shared))
 
     def _others(self, file: WatchedFile) -> list[WatchedFile | Overwritten]:
         """What begins like this file, the newest last: of copies that grew, it is the longest."""
@@ -80,7 +89,8 @@ class Copies:
         self, known: WatchedFile | Overwritten, file: WatchedFile
     ) -> tuple[str, Comparison | DigestComparison]:
         """Begin to compare a file with what was read before, which may be gone. Raises OSError."""
-        name = known.name if known.name != file.name else f"what {file.path.name} held before"
+        own = known.name == file.name
+        name = f"what {file.path.name} held before" if own else known.name
         # where the file has the place of the known one, it must not be compared with itself
         if isinstance(known, WatchedFile) and known.identity != file.identity:
             was_open = known.is_open
@@ -93,7 +103,7 @@ class Copies:
             finally:
                 if not was_open:
                     known.close()
-        return name, DigestComparison(known.digest or HitDigest(), file.name, self._wanted)
+        return name, DigestComparison(known.digest or HitDigest(), file.name, self._wanted, own=own)
 
     def _known(self, file: WatchedFile, twin: Twin) -> Twin:
         """The comparison has ended: the file is one that others may repeat."""

@@ -1,72 +1,134 @@
-"""Digests of hits already read, one a stretch, by which a copy is recognised even when the original is gone."""
+"""Digests of hits already read, by which a copy is recognised even when the original is gone.
+
+After each hit the digest so far is multiplied and folded with it, so that digests of hits that differ once stay
+different, whatever comes behind. Some of these digests are kept as marks: where a file's hits give the same mark, all
+hits before it are the same.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from muonstream.compiled import compiled
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.stream import HitStream
 from muonstream.words import Words
 
-STRETCH_HITS: Final = 1 << 16
+MOST_MARKS: Final = 1 << 20
+"""Marks kept of the file that is read: one a hit up to so many hits, then one in 2, 4, 8, ... hits."""
+KEPT_MARKS: Final = 1 << 12
+"""Marks kept of a file when another one is read after it."""
+_FACTOR: Final = 0x9E3779B97F4A7C15
+"""2**64 over the golden ratio (D. Knuth, The Art of Computer Programming, volume 3, chapter 6.4); it is odd, so that
+different numbers have different products."""
+_BEGINNING: Final = _FACTOR
+
+
+@compiled
+def _follow(hits: Any, digest: Any, n: int, every: int, marks: Any) -> Any:
+    """The digest after hits (uint64[m]), of which the first has number n; marks: uint64, one for `every` hits."""
+    at = n // every
+    for word in hits:
+        digest = (digest ^ word) * np.uint64(_FACTOR)
+        digest ^= digest >> np.uint64(32)
+        n += 1
+        if n & (every - 1) == 0:
+            marks[at] = digest
+            at += 1
+    return digest
+
+
+@compiled
+def _agreeing(hits: Any, digest: Any, n: int, every: int, marks: Any) -> tuple[Any, int]:
+    """The digest after hits as in `_follow`, and how many hits (from number 0) gave the marks that are known.
+
+    -1 - n in place of that where a mark is another one: n hits gave the last mark that is the same
+    """
+    at = n // every
+    agreed = at * every
+    for word in hits:
+        digest = (digest ^ word) * np.uint64(_FACTOR)
+        digest ^= digest >> np.uint64(32)
+        n += 1
+        if n & (every - 1) == 0:
+            if marks[at] != digest:
+                return digest, -1 - agreed
+            agreed = n
+            at += 1
+    return digest, agreed
 
 
 class HitDigest:
-    """Digests (SHA-256) of hits (uint64) that come one after another, a digest for each STRETCH_HITS of them."""
+    """The digest of hits (uint64) that come one after another, and marks between them.
+
+    hits: how many there were; digest: of all of them; every: the number of hits from one mark to the next, a power of 2
+    """
 
     def __init__(self) -> None:
         self.hits = 0
-        self._stretches: list[bytes] = []
-        self._newest = hashlib.sha256()
-
-    @property
-    def missing(self) -> int:
-        """Hits still missing from the present stretch."""
-        return STRETCH_HITS - self.hits % STRETCH_HITS
+        self.every = 1
+        self.digest = np.uint64(_BEGINNING)
+        self._marks = np.empty(256, np.uint64)
 
     def add(self, hits: Words) -> None:
         """Take the next hits (uint64[n])."""
         while len(hits):
-            some, hits = hits[: self.missing], hits[self.missing :]
-            self._newest.update(np.ascontiguousarray(some, "<u8").data)
+            room = MOST_MARKS * self.every - self.hits
+            if room <= 0:
+                self._halve()
+                continue
+            some, hits = hits[:room], hits[room:]
+            needed = (self.hits + len(some)) // self.every
+            if needed > len(self._marks):
+                marks = np.empty(min(max(needed, 2 * len(self._marks)), MOST_MARKS), np.uint64)
+                marks[: len(self._marks)] = self._marks
+                self._marks = marks
+            self.digest = np.uint64(_follow(some, self.digest, self.hits, self.every, self._marks))
             self.hits += len(some)
-            if self.hits % STRETCH_HITS == 0:
-                self._stretches.append(self._newest.digest())
-                self._newest = hashlib.sha256()
 
-    def same(self, other: HitDigest, known: int = 0) -> int:
-        """The number of hits known to be the same: whole stretches, and the last one where both end there.
+    def thin(self) -> None:
+        """Keep KEPT_MARKS at most."""
+        while self.hits // self.every > KEPT_MARKS:
+            self._halve()
 
-        known: the number known already, so that a file that comes in pieces is compared only once
+    def _halve(self) -> None:
+        self._marks = self._marks[: self.hits // self.every][1::2].copy()
+        self.every *= 2
+
+    def agreeing(self, hits: Words, digest: np.uint64, n: int) -> tuple[np.uint64, int, bool]:
+        """Compare hits with those that were taken: their digest, how many are known to be the same, whether one is not.
+
+        hits: uint64[m], not beyond the last one that was taken; digest: of the n hits before them, which agreed
         """
-        n = known // STRETCH_HITS * STRETCH_HITS
-        for i in range(n // STRETCH_HITS, min(len(self._stretches), len(other._stretches))):
-            if self._stretches[i] != other._stretches[i]:
-                return n
-            n += STRETCH_HITS
-        if self.hits == other.hits and self._newest.digest() == other._newest.digest():
-            return self.hits
-        return n
+        found, agreed = _agreeing(hits, digest, n, self.every, self._marks)
+        if agreed < 0:
+            return np.uint64(found), -1 - agreed, True
+        if n + len(hits) == self.hits:
+            same = bool(found == self.digest)
+            return np.uint64(found), self.hits if same else agreed, not same
+        return np.uint64(found), agreed, False
 
 
 class DigestComparison:
     """A file's hits, compared with those of another file that is gone; see `sameness.Comparison`.
 
     same: hits that agree so far; different: whether two did not agree; longer: whether the file has hits behind
-    unsure: the file ended inside a stretch of the other one's, so that its last hits could not be compared
+    unsure: how many hits behind those that agree can no longer be compared, at most
+    own: whether the hits it is compared with are what this file itself held before
     """
 
-    def __init__(self, digest: HitDigest, path: str, wanted: Wanted) -> None:
+    def __init__(self, digest: HitDigest, path: str, wanted: Wanted, *, own: bool = False) -> None:
         """Raises OSError."""
-        self._digest = digest
+        self._known = digest
         self._stream = HitStream(path, wanted)
-        self._read = HitDigest()
-        self._known = 0  # hits that are known to be the same
-        self.same = 0
-        self.different = self.longer = self.unsure = False
+        self._digest = np.uint64(_BEGINNING)
+        self._read = 0
+        self._agreed = 0
+        self.own = own
+        self.same = self.unsure = 0
+        self.different = self.longer = False
 
     def advance(self) -> None:
         """Compare what is there by now. Raises OSError and SourceError."""
@@ -80,19 +142,19 @@ class DigestComparison:
         self.advance()
         if not (self.different or self.longer):
             self._take(self._stream.finish())
-            self.unsure = self._read.hits < self._digest.hits and self._read.hits % STRETCH_HITS > 0
+            if not (self.different or self.longer):
+                self.unsure, self.same = self._read - self._agreed, self._agreed
         self.close()
 
     def _take(self, hits: Words) -> None:
-        left = self._digest.hits - self._read.hits
-        self._read.add(hits[:left])
-        self._known = self._digest.same(self._read, self._known)
-        whole = self._read.hits == self._digest.hits
-        checked = self._read.hits if whole else self._read.hits // STRETCH_HITS * STRETCH_HITS
-        self.different = self._known < checked
-        self.longer = whole and not self.different and len(hits) > left
-        # hits of a stretch that is not complete are taken for the same until it is
-        self.same = self._known if self.different else self._read.hits
+        some = hits[: self._known.hits - self._read]
+        self._digest, self._agreed, self.different = self._known.agreeing(some, self._digest, self._read)
+        self._read += len(some)
+        self.longer = self._read == self._known.hits and not self.different and len(hits) > len(some)
+        # hits behind the last mark are taken for the same until the next one
+        self.same = self._agreed if self.different else self._read
+        if self.different:
+            self.unsure = min(self._known.every - 1, self._known.hits - self._agreed)
 
     def close(self) -> None:
         """Close the file."""

@@ -316,7 +316,7 @@ class _Followed:
             yield self._give_up(file, error)
         if file.reader is not None and file.reader.form is not None:
             if self._last is not None and self._last is not file:
-                self._last.left = True
+                self._last.leave()
             self._last = file
         self._close_some(file)
 
@@ -339,7 +339,7 @@ class _Followed:
             return replace(block, notes=[]) if said else block
         file.leave_out = twin.known_hits
         file.begin(None if self._last is None else self._last.reader, self._content)
-        return Block(notes=[f"{file.name}: {twin.why}"]) if twin.hits else None
+        return Block(notes=[f"{file.name}: {twin.why}"]) if twin.hits or twin.gone else None
 
     def _ask(self) -> Iterator[Block]:
         """Report files whose format is still undecided after a while."""

@@ -51,8 +51,11 @@ class Comparison:
     """Two files' hits, compared from the first one on, as far as both go.
 
     same: hits that agree so far; different: whether two did not agree; longer: whether `other` has hits behind the end
-    of `one`; unsure: whether some could not be compared
+    of `one`; unsure: how many could not be compared, which is none here; own: see `DigestComparison`
     """
+
+    own: Final = False
+    unsure: Final = 0
 
     def __init__(self, one: str, other: str, wanted: Wanted) -> None:
         """Raises OSError."""
@@ -64,7 +67,7 @@ class Comparison:
             raise
         self._left = (np.empty(0, np.uint64), np.empty(0, np.uint64))
         self.same = 0
-        self.different = self.unsure = False
+        self.different = False
 
     @property
     def longer(self) -> bool:
@@ -113,7 +116,7 @@ class Twin:
 
     whole: all of the file's hits are among them; same_file: it is the same file, perhaps under another name
     differs: after them the two go on differently; gone: the earlier one cannot be read any more, so the two were not
-    compared
+    compared; unsure: so many hits behind those that are the same, at most, could not be compared for that
     """
 
     name: str
@@ -122,14 +125,17 @@ class Twin:
     differs: bool = False
     gone: bool = False
     same_file: bool = False
+    unsure: int = 0
 
     @classmethod
     def by(cls, name: str, comparison: Comparison | DigestComparison) -> Self:
         """What a comparison with a file of this name has shown."""
-        if comparison.unsure:
-            return cls(name, comparison.same, gone=True)
-        whole = not comparison.different and not comparison.longer
-        return cls(name, comparison.same, whole, comparison.different)
+        if comparison.unsure and not comparison.same:
+            return cls(name, 0, gone=True)
+        whole = not (comparison.different or comparison.longer or comparison.unsure)
+        # what a file held itself is not counted again, whatever it goes on with
+        differs = comparison.different and not comparison.own
+        return cls(name, comparison.same, whole, differs, unsure=comparison.unsure)
 
     @property
     def known_hits(self) -> int:
@@ -145,10 +151,13 @@ class Twin:
         if self.whole:
             return same
         if self.gone:
-            return f"begins with {same}, which can no longer be compared with it; all are counted"
+            return f"begins like {self.name}, with which it can no longer be compared; all its hits are counted"
         if self.differs:
             return f"begins with {same} and then differs; all are counted"
-        return f"begins with {same}, which are not counted again"
+        why = f"begins with {same}, which are not counted again"
+        if self.unsure:
+            return f"{why}; up to {counted(self.unsure, 'hit')} behind these can no longer be compared and are counted"
+        return why
 
 
 Key = TypeVar("Key")

@@ -17,10 +17,10 @@ from muonstream.formats.recognise import Wanted
 from muonstream.sources.digest import DigestComparison, HitDigest
 from muonstream.sources.files import READ_BYTES
 from muonstream.sources.reader import InputReader
-from muonstream.sources.sameness import Comparison
+from muonstream.sources.sameness import Comparison, Twin
 
 REMEMBERED_BYTES: Final = 4096
-"""Number of bytes of a file's beginning that are remembered, to see whether it is still the same file."""
+"""So many bytes of a file's beginning, and of those read last, are remembered, to see whether it is still the same."""
 PASSING: Final = frozenset(
     {errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.EBUSY, errno.EMFILE, errno.ENFILE, errno.EREMOTEIO}
 )
@@ -50,7 +50,8 @@ class WatchedFile:
     passed_over: it is not data, or the same as another file, when it had `passed_size` bytes
     comparison: with another file of this name, while it holds the same words; longer_since: when it was found longer
     leave_out: hits at its beginning that another file had
-    candidates: with which others it is to be compared after that
+    candidates: with which others it is to be compared after that; nearest: of those it was compared with, the one that
+    it shares the most hits with before they differ
     digest: of all its hits, to know a copy when it is gone; None while nothing was read
     trouble: why it cannot be read for the moment, or ""
     names: under which earlier inputs of the source are reported: a file whose name was used before gets another one
@@ -68,6 +69,7 @@ class WatchedFile:
         self.passed_size = -1
         self.comparison: tuple[str, Comparison | DigestComparison] | None = None
         self.candidates: list[WatchedFile | Overwritten] = []
+        self.nearest: Twin | None = None
         self.longer_since: float | None = None
         self.leave_out = 0
         self.digest: HitDigest | None = None
@@ -78,7 +80,7 @@ class WatchedFile:
         self._named = False
         self._report: InputReport | None = None  # while there is no reader, once there was one
         self._descriptor = -1
-        self._beginning = b""
+        self._beginning = self._newest = b""
         self._checked = (-1, -1)
 
     @property
@@ -145,7 +147,7 @@ class WatchedFile:
         self.size, self.modified_ns = status.st_size, status.st_mtime_ns
 
     def changed(self) -> bool:
-        """Whether it is shorter than it was, or its beginning has changed. Raises OSError."""
+        """Whether it is shorter than it was, or its beginning or what was read last has changed. Raises OSError."""
         if not self.seen or (not self.is_open and self._checked == (self.size, self.modified_ns)):
             return False
         self.open()
@@ -153,10 +155,15 @@ class WatchedFile:
         if self.size < self.seen:
             return True
         self._checked = self.size, self.modified_ns
-        same = os.pread(self._descriptor, len(self._beginning), 0) == self._beginning
+        same = os.pread(self._descriptor, len(self._beginning), 0) == self._beginning and self._same_newest()
         if self.passed_over:
             self.close()
         return not same
+
+    def _same_newest(self) -> bool:
+        """Whether what was read last is still there."""
+        newest = os.pread(self._descriptor, len(self._newest), max(0, self.position - len(self._newest)))
+        return newest == self._newest
 
     def returned(self, status: os.stat_result) -> bool:
         """Whether a file with this status, of its identity, is this one, which had no name for a while.
@@ -189,21 +196,27 @@ class WatchedFile:
                 self._earlier = InputReport(f"{self.name} (file {nth} of this name)")
         return self._earlier
 
+    def leave(self) -> None:
+        """Another file is read after it."""
+        self.left = True
+        if self.digest is not None:
+            self.digest.thin()
+
     def begin_again(self) -> None:
         """It was truncated or rewritten: read it from its beginning. What became of its earlier content stays."""
         self._earlier, self._report = self.report, None
-        self.position, self._beginning, self._checked = 0, b"", (-1, -1)
+        self.position, self._beginning, self._newest, self._checked = 0, b"", b"", (-1, -1)
         self.reader, self.passed_over, self.passed_size, self.leave_out = None, False, -1, 0
         self.digest = None
         self.end_comparison()
 
     def undecided_again(self) -> None:
         """Forget what was taken of it while its format was undecided, so that it is read from its beginning."""
-        self.reader, self.position, self._beginning = None, 0, b""
+        self.reader, self.position, self._beginning, self._newest = None, 0, b"", b""
 
     def end_comparison(self) -> None:
         """Compare it with no other file any more."""
-        self.longer_since, self.candidates = None, []
+        self.longer_since, self.candidates, self.nearest = None, [], None
         if self.comparison is not None:
             self.comparison[1].close()
             self.comparison = None
@@ -225,11 +238,12 @@ class WatchedFile:
         assert self.reader is not None
         self.open()
         data = os.pread(self._descriptor, READ_BYTES, self.position)
-        # looked at after the data are there: what was written over the beginning before that is not taken for more
+        # looked at after the data are there: what was written over the file before that is not taken for more
         beginning = os.pread(self._descriptor, min(REMEMBERED_BYTES, self.position + len(data)), 0)
-        if not beginning.startswith(self._beginning):
+        if not (beginning.startswith(self._beginning) and self._same_newest()):
             return
         self._beginning = beginning
+        self._newest = (self._newest + data[-REMEMBERED_BYTES:])[-REMEMBERED_BYTES:]
         if not data:
             self.size = self.position
             return
