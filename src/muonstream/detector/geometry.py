@@ -35,6 +35,23 @@ def depths_mm(chamber: Chamber) -> NDArray[np.float64]:
     return np.asarray((np.arange(chamber.layers) + 0.5 - chamber.layers / 2) * chamber.cell_height_mm, dtype=np.float64)
 
 
+def crossed_cells(
+    chamber: Chamber, across_mm: Numbers, slope: Numbers, along_mm: Numbers
+) -> tuple[NDArray[np.int64], Numbers]:
+    """The cell of each layer that lines of a chamber's frame cross (-1: none), and how far from its wire, in mm.
+
+    Both [lines, layers]; distances are positive towards larger positions. Wires are taken to be as long as a layer is
+    wide.
+    """
+    local = across_mm[:, None] + slope[:, None] * depths_mm(chamber) + half_width_mm(chamber)
+    local = local - np.asarray(chamber.layer_shift_mm)
+    column = np.floor(local / chamber.cell_width_mm).astype(np.int64)
+    inside = (column >= 0) & (column < chamber.cells_per_layer) & (np.abs(along_mm) < half_width_mm(chamber))[:, None]
+    number = np.array([chamber.layer_of_channel.index(layer) for layer in range(chamber.layers)])
+    cell = np.where(inside, column * chamber.layers + number, -1)
+    return cell, local - (column + 0.5) * chamber.cell_width_mm
+
+
 def distance_mm(chamber: Chamber, drift_ns: Numbers, tan: Numbers) -> Numbers:
     """How far from its wire a hit is, by drift time and the track's slope, which go together by numpy's rules."""
     straight = drift_ns * (chamber.drift_velocity_um_per_ns / 1000)

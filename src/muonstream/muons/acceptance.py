@@ -8,10 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector.geometry import half_width_mm, middle_mm, to_frame
+from muonstream.detector.geometry import crossed_cells, half_width_mm, middle_mm, to_frame
 from muonstream.detector.model import Detector
 
 MUONS: Final = 400_000
+FEWEST_LAYERS: Final = 3
+"""Layers with a hit that a segment needs."""
 STEEPEST: Final = 4.0
 """Muons with larger slopes are left out: hardly any crosses two chambers."""
 
@@ -23,8 +25,8 @@ def expected_zenith(
 
     edges_degrees: float64[n + 1]. Muons come with cos2 of the zenith angle through an area turned to them (P. K. F.
     Grieder, Cosmic Rays at Earth, 2001), so with cos3 through a level one. Those count that cross, of each view, two
-    chambers, or the one that there is. Chambers are as long as they are wide, and find everything. All 0 when no muon
-    can have tracks in both views.
+    chambers, or the one that there is: cells of three of its layers, as a segment needs, without known dead ones.
+    Chambers are as long as they are wide, and find everything. All 0 when no muon can have tracks in both views.
     """
     tan, _, _ = _seen(detector, muons, seed)
     counts, _ = np.histogram(np.degrees(np.arctan(tan)), edges_degrees)
@@ -52,6 +54,7 @@ def aperture_m2_sr(detector: Detector, *, muons: int = MUONS, seed: int = 1) -> 
     return float(np.pi / 2 * below_steepest * area_m2 * len(tan) / muons)
 
 
+@lru_cache(maxsize=8)
 def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Slope and azimuth, in radians, of muons with tracks in both views, float64[n] each, and the area drawn from."""
     rng = np.random.default_rng(seed)
@@ -77,8 +80,13 @@ def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64
     for view, least_chambers in zip(views, needed, strict=True):
         crossed = np.zeros(muons, np.int64)
         for chamber in view:
-            across, _, along = to_frame(chamber, plane_mm, x, y, tan_x, tan_y)
-            crossed += np.maximum(np.abs(across), np.abs(along)) < half_width_mm(chamber)
+            lines = to_frame(chamber, plane_mm, x, y, tan_x, tan_y)
+            reach = half_width_mm(chamber) + STEEPEST * chamber.layers * chamber.cell_height_mm
+            near = np.flatnonzero((np.abs(lines[0]) < reach) & (np.abs(lines[2]) < half_width_mm(chamber)))
+            cell, _ = crossed_cells(chamber, *(values[near] for values in lines))
+            works = np.ones(chamber.cells + 1, np.bool_)
+            works[[*chamber.dead_cells, -1]] = False  # the last stands for no cell
+            crossed[near] += np.count_nonzero(works[cell], axis=1) >= FEWEST_LAYERS
         seen &= crossed >= least_chambers
     area_m2 = float((2 * half_mm / 1000) ** 2)
     return np.asarray(tan[seen], dtype=np.float64), np.asarray(azimuth[seen], dtype=np.float64), area_m2

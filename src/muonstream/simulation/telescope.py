@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.detector.geometry import depths_mm, half_width_mm, middle_mm
+from muonstream.detector.geometry import crossed_cells, half_width_mm, middle_mm
 from muonstream.detector.model import Chamber, Detector
 from muonstream.simulation.decays import Stops, stopped
 from muonstream.simulation.drift import CellResponse, Origin, drift_hits
@@ -84,6 +84,11 @@ class Simulation:
         share = min(1.0, config.rate_hz / fixed_hz) if fixed_hz else 1.0
         self._muon_hz, self._ancillary_hz = muon_hz * share, config.ancillary_hz * share
         self._noise_hz = max(0.0, config.rate_hz - fixed_hz) if self._noise.possible else 0.0
+
+    @property
+    def vertical_intensity(self) -> float:
+        """Of the muons, in /m2/s/sr: the integral of cos3 over the half space is pi / 2."""
+        return self._muon_hz / (np.pi / 2 * (2 * self._half_plane_mm / 1000) ** 2)
 
     def _alive_cells(self, chamber: Chamber) -> NDArray[np.bool_]:
         alive = np.ones(chamber.cells, dtype=np.bool_)
@@ -214,18 +219,9 @@ class Simulation:
         return Signals.joined(parts)
 
     def _crossed(self, chamber: Chamber, muons: Muons) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The cell of each layer that each muon crosses (-1: none), and how far from its wire, towards larger x, in mm.
-
-        Both [muons, layers]. Chambers are taken to be square, so wires are as long as a layer is wide.
-        """
+        """The cells that muons cross, and where, see `crossed_cells`."""
         across, slope, along = muons.in_frame(chamber, self.plane_mm)
-        local = across[:, None] + slope[:, None] * depths_mm(chamber) + half_width_mm(chamber)
-        local = local - np.asarray(chamber.layer_shift_mm)
-        column = np.floor(local / chamber.cell_width_mm).astype(np.int64)
-        inside = (column >= 0) & (column < chamber.cells_per_layer) & (np.abs(along) < half_width_mm(chamber))[:, None]
-        number = np.array([chamber.layer_of_channel.index(layer) for layer in range(chamber.layers)])
-        cell = np.where(inside, column * chamber.layers + number, -1)
-        return cell, local - (column + 0.5) * chamber.cell_width_mm
+        return crossed_cells(chamber, across, slope, along)
 
     def _stops(self, rng: np.random.Generator, muons: Muons) -> Stops:
         """Where muons stop."""
