@@ -8,9 +8,10 @@ from muonstream.detector.geometry import half_width_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.muons.acceptance import aperture_m2_sr, expected_azimuth, expected_zenith
+from muonstream.muons.acceptance import aperture_m2_sr, apertures_by_zenith, expected_azimuth, expected_zenith
 from muonstream.muons.reconstruction import Reconstruction
-from muonstream.simulation.telescope import simulate_words
+from muonstream.simulation.scenario import SimulationConfig
+from muonstream.simulation.telescope import Simulation, simulate_words
 
 EDGES = np.arange(0.0, 91.0, 2.0)
 
@@ -29,6 +30,34 @@ def test_a_simulated_telescope_sees_the_expected_angles() -> None:
         seen, wanted = found[first : first + 5].sum(), expected[first : first + 5].sum() * found.sum()
         assert seen == pytest.approx(wanted, abs=4 * np.sqrt(wanted) + 0.05 * found.sum())
     assert (found * EDGES[:-1]).sum() / found.sum() == pytest.approx((expected * EDGES[:-1]).sum(), abs=1.5)
+
+
+def test_the_intensity_that_is_put_in_comes_back_at_each_angle() -> None:
+    detector, edges = Detector.default(), np.arange(0.0, 41.0, 10.0)
+    catalogue, duration_s = Catalogue(detector, muons=True), 60.0
+    simulation = Simulation(
+        SimulationConfig(
+            seed=3,
+            rate_hz=3000,
+            muon_rate_hz=1e5,
+            ancillary_hz=0,
+            duration_s=duration_s,
+            hit_efficiency=1.0,
+            deltas=0.0,
+            afterpulses=0.0,
+        ),
+        detector,
+    )
+    builder = FrameBuilder(detector.boards)
+    parts = [builder.push(words) for words in simulation.blocks()]
+    made = Reconstruction(catalogue)(Frames.join([*parts, builder.finish()]))
+    found = catalogue.view(made.total, "zenith")[1:21].reshape(-1, 5).sum(axis=1)
+    aperture, error = apertures_by_zenith(detector, edges)
+    assert np.all(error < 0.02 * aperture)
+    middle = np.radians(edges[:-1] + 5)
+    share = found / (aperture * duration_s) / (simulation.vertical_intensity * np.cos(middle) ** 2)
+    # a few percent of the muons are not found
+    assert share == pytest.approx(np.full(4, 0.965), abs=0.03 + 3 / np.sqrt(found.min()))
 
 
 def test_chambers_close_together_see_inclined_muons() -> None:

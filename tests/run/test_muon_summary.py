@@ -46,6 +46,17 @@ def test_counts_are_the_catalogues(empty: Snapshot, total: Counts) -> None:
     assert summary["given_up"] == {"hits": 1, "choices": 2, "fits": 4, "segments": 8}
 
 
+def test_the_intensity_by_angle_is_of_angles_that_the_telescope_sees(empty: Snapshot, total: Counts) -> None:
+    empty.catalogue.view(total, "zenith")[1:11] = 10  # below 20 degrees
+    found = muon_summary(replace(empty, total=total, live_time_s=100.0))["intensity_by_zenith"]
+    assert [(one["from_degrees"], one["muons"]) for one in found] == [(0, 50), (10, 50), (20, 0), (30, 0), (40, 0)]
+    first = found[0]
+    assert first["per_m2_s_sr"] == pytest.approx(50 / (100 * first["aperture_m2_sr"]))
+    assert first["error_per_m2_s_sr"] == pytest.approx(first["per_m2_s_sr"] / 50**0.5, rel=0.01)
+    without = muon_summary(replace(empty, total=total, live_time_s=0.0))["intensity_by_zenith"]
+    assert without[0]["per_m2_s_sr"] is None
+
+
 def test_segments_are_by_chamber_and_second(empty: Snapshot, total: Counts) -> None:
     empty.catalogue.view(total, "segment_hits")[2] = [0, 0, 0, 30, 50, 0, 0]
     summary = muon_summary(replace(empty, total=total, live_time_s=20.0))["chambers"]

@@ -54,6 +54,24 @@ def aperture_m2_sr(detector: Detector, *, muons: int = MUONS, seed: int = 1) -> 
     return float(np.pi / 2 * below_steepest * area_m2 * len(tan) / muons)
 
 
+def apertures_by_zenith(
+    detector: Detector, edges_degrees: NDArray[np.float64], *, muons: int = MUONS, seed: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the intensity at each zenith angle is multiplied with for the rate of muons in that bin, in m2 sr.
+
+    The same integral in each bin of the angle, without cos2. edges_degrees: float64[n + 1]
+    Gives float64[n] twice: the apertures, and their errors from the number of muons that are drawn.
+    """
+    tan, _, area_m2 = _seen(detector, muons, seed)
+    below_steepest = 1 - (1 + STEEPEST**2) ** -2.0
+    # cos2 of a muon's angle is 1 / (1 + tan2)
+    weight = np.pi / 2 * below_steepest * area_m2 / muons * (1 + tan**2)
+    angle = np.degrees(np.arctan(tan))
+    aperture, _ = np.histogram(angle, edges_degrees, weights=weight)
+    squares, _ = np.histogram(angle, edges_degrees, weights=weight**2)
+    return aperture, np.sqrt(squares)
+
+
 @lru_cache(maxsize=8)
 def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Slope and azimuth, in radians, of muons with tracks in both views, float64[n] each, and the area drawn from."""

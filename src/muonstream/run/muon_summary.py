@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,10 +19,15 @@ from muonstream.counting.muon_entries import (
     drift_velocity_um_per_ns,
     wilson,
 )
-from muonstream.muons.acceptance import aperture_m2_sr
+from muonstream.muons.acceptance import aperture_m2_sr, apertures_by_zenith
 from muonstream.muons.delays import fitted_decays
 from muonstream.run.monitor import Snapshot
 from muonstream.statistics.core import fit_core
+
+ZENITH_BINS: Final = 5
+"""Bins of 2 degrees that are taken together."""
+MOST_APERTURE_ERROR: Final = 0.1
+"""Angles at which so few of the drawn muons are seen that the aperture is less sure than this are left out."""
 
 
 def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
@@ -41,6 +46,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "muons_in_both_views": int(counts[MUONS]),
         "given_up": dict(zip(GIVEN_UP_KINDS, counts[GIVEN_UP:].tolist(), strict=True)),
         "vertical_intensity": _intensity(snapshot, int(counts[MUONS])),
+        "intensity_by_zenith": _by_zenith(snapshot),
         "decays": _decays(catalogue, total),
         "chambers": {
             str(chamber.number): {
@@ -91,6 +97,33 @@ def _intensity(snapshot: Snapshot, muons: int) -> dict[str, float | None]:
         "per_m2_s_sr": muons / exposure if exposure else None,
         "error_per_m2_s_sr": math.sqrt(muons) / exposure if exposure else None,
     }
+
+
+def _by_zenith(snapshot: Snapshot) -> list[dict[str, float | None]]:
+    """The intensity at each zenith angle that the telescope sees well enough, as `_intensity`."""
+    axis = snapshot.catalogue.entries["zenith"].axis
+    edges = axis.edges[::ZENITH_BINS]
+    counts = snapshot.catalogue.view(snapshot.total, "zenith")[1 : len(axis.edges)]
+    muons = np.add.reduceat(counts, np.arange(0, len(counts), ZENITH_BINS))
+    apertures, errors = apertures_by_zenith(snapshot.detector, edges)
+    return [
+        {
+            "from_degrees": begin,
+            "to_degrees": end,
+            "muons": n,
+            "aperture_m2_sr": aperture,
+            "per_m2_s_sr": n / (aperture * snapshot.live_time_s) if snapshot.live_time_s else None,
+            "error_per_m2_s_sr": (
+                math.hypot(math.sqrt(n), n * error / aperture) / (aperture * snapshot.live_time_s)
+                if snapshot.live_time_s
+                else None
+            ),
+        }
+        for begin, end, n, aperture, error in zip(
+            edges[:-1].tolist(), edges[1:].tolist(), muons.tolist(), apertures.tolist(), errors.tolist(), strict=True
+        )
+        if aperture and error / aperture < MOST_APERTURE_ERROR
+    ]
 
 
 def _decays(catalogue: Catalogue, total: Counts) -> dict[str, float | None]:
