@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muonstream.frames import KEY_WINDOW_BITS, Frames
 from muonstream.framing.builder import BuilderCounts, FrameBuilder
-from muonstream.words import ORBIT_SECONDS, ORBIT_SHIFT, Words, encode
+from muonstream.words import FPGA_SHIFT, ORBIT_SECONDS, ORBIT_SHIFT, Words, encode
 
 BOARDS = (0, 1)
 
@@ -47,6 +47,22 @@ def test_leftovers_are_a_reset_or_stray_and_never_a_gap(start: int, words: int, 
     assert (counts.resets, counts.stray) in ((1, 0), (0, len(left)))
     newest = frames.keys[frames.keys >> KEY_WINDOW_BITS == counts.resets] & ((1 << KEY_WINDOW_BITS) - 1)
     assert newest.max() <= 3 / ORBIT_SECONDS / 1024
+
+
+@pytest.mark.parametrize("start", [3_869_200_167, 50_000_000])
+@pytest.mark.parametrize("words", [30, 100, 300, 1000])
+@pytest.mark.parametrize("packet", [1, 16])
+def test_leftovers_of_one_board_do_not_part_it_from_another_that_has_none(start: int, words: int, packet: int) -> None:
+    """One board sends the new run's words while the other still sends what the run before left, then its own."""
+    run, left = taken(6, 5000, seed=2), taken(words / 3e5, 3e5, start=start, boards=(1,))
+    second = run >> np.uint64(FPGA_SHIFT) & np.uint64(7) == 1
+    boards = [run[~second], np.concatenate([left, run[second]])]
+    turns = np.concatenate([np.arange(len(one)) // packet * 2 + i for i, one in enumerate(boards)])
+    frames, counts = built(np.concatenate(boards)[np.argsort(turns, kind="stable")])
+    assert (counts.held, counts.late) == (0, 0)
+    assert (counts.resets, counts.stray) in ((2, 0), (0, len(left)))
+    epochs = np.repeat(frames.keys >> KEY_WINDOW_BITS, np.diff(frames.starts))
+    assert np.count_nonzero(epochs == counts.resets) >= 0.9 * len(run)
 
 
 @pytest.mark.parametrize("every_s", [0.5, 2, 10, 30])

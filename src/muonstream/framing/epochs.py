@@ -87,28 +87,31 @@ def fall(c: Any, table: Any, runs: Any, i: int, window: int) -> None:
 @compiled
 def _adopt(c: Any, table: Any, runs: Any, i: int, window: int) -> None:
     """Move inputs that began after the reset into the new epoch: they are near the time the input falls to, and far
-    from its old one. So leftovers of one board do not keep the others, which had none, in the epoch before.
+    from its old one. So leftovers of one board do not keep the others, which had none, in the epoch before, nor in an
+    older one, where they are if the leftovers themselves were taken for a reset.
     """
     epoch = c[i + EPOCH]
     key = epoch << KEY_WINDOW_BITS | window
-    if c[CLOSED] >= max(key - c[JUMP], epoch << KEY_WINDOW_BITS) or abs(c[i + NEWEST] - key) <= c[JUMP]:
+    before = c[i + NEWEST] & KEY_WINDOW_MASK
+    if c[CLOSED] >= max(key - c[JUMP], epoch << KEY_WINDOW_BITS) or abs(before - window) <= c[JUMP]:
         return
-    last: int = -1
     for j in range(c[INPUTS_AT], c[INPUTS_END], INPUT_COLUMNS):
-        began = j != i and c[j + TOP] >= 0 and c[j + EPOCH] == epoch and c[j + OWN] <= 2 * c[JUMP]
-        near = abs(c[j + TOP] - key)
-        if began and near <= c[JUMP] and near < abs(c[j + TOP] - c[i + NEWEST]):
-            c[j + EPOCH] += 1
-            last = max(last, c[j + TOP])
-            c[j + TOP] += ONE_EPOCH
-            if c[j + NEWEST] >= 0:
-                c[j + NEWEST] += ONE_EPOCH
-            c[c[j + SOURCE] + S_TOP] = max(c[c[j + SOURCE] + S_TOP], c[j + NEWEST])
-    if last < 0:
-        return
-    for r in range(c[RUNS]):
-        if key - c[JUMP] <= runs[r, 2] <= last:
-            _move_run(c, table, runs, r, runs[r, 2] + ONE_EPOCH)
+        top = c[j + TOP] & KEY_WINDOW_MASK
+        began = j != i and c[j + TOP] >= 0 and c[j + EPOCH] <= epoch and c[j + OWN] <= 2 * c[JUMP]
+        near = abs(top - window)
+        if not (began and near <= c[JUMP] and near < abs(top - before)):
+            continue
+        ahead = (epoch + 1 - c[j + EPOCH]) << KEY_WINDOW_BITS
+        last = c[j + TOP]
+        first = max(c[CLOSED] + 1, c[j + EPOCH] << KEY_WINDOW_BITS, last - top + window - c[JUMP])
+        for r in range(c[RUNS]):
+            if first <= runs[r, 2] <= last:
+                _move_run(c, table, runs, r, runs[r, 2] + ahead)
+        c[j + EPOCH] = epoch + 1
+        c[j + TOP] += ahead
+        if c[j + NEWEST] >= 0:
+            c[j + NEWEST] += ahead
+        c[c[j + SOURCE] + S_TOP] = max(c[c[j + SOURCE] + S_TOP], c[j + NEWEST])
 
 
 @compiled
