@@ -95,6 +95,8 @@ def _idle(seed: int, random: np.random.Generator) -> Iterator[Kind]:
         ("another one", np.full(n, random.integers(1, 1 << 60))),
         ("two idle words in turn", np.tile([IDLE_WORD, IDLE_WORD + 1], n // 2)),
         ("four in turn", np.tile(np.arange(4) * 0x0101010101 + IDLE_WORD, n // 4)),
+        ("three of unknown boards in turn", np.tile(np.arange(1, 4) * 0x1111111111111111 + 7, n // 3)),
+        ("idle words that count up", IDLE_WORD + np.arange(n)),
     ):
         idle = head.astype(np.uint64)
         yield _whole(f"K1 {name} first", as_words(np.concatenate([idle, words])), words)
@@ -259,6 +261,19 @@ def _parts(seed: int, random: np.random.Generator) -> Iterator[Kind]:
             edges = [0, *(cuts + random.integers(0, 1600, n - 1)).tolist(), len(data)]
             parts = [data[a:b] for a, b in pairwise(edges)]
             yield Kind(f"K5 {form} in {n} parts", parts, hits_of(words))
+        for n in (1, 8, int(random.integers(2, 60))):
+            yield Kind(f"K5 {form} in two parts, {n} of the first", [data[:n], data[n:]], hits_of(words))
+    cut = int(random.integers(100, 2900))
+    idle = np.full(int(random.integers(200, 4000)), IDLE_WORD)
+    blank = {"idle words": as_words(idle), "zeros": bytes(8 * len(idle)), "transfers of idle words": as_dma(idle)}
+    for what, part in blank.items():
+        write = as_dma if "transfers" in what else as_words
+        halves = [write(words[:cut]), write(words[cut:])]
+        for at in range(3):
+            parts = [*halves[:at], part, *halves[at:]]
+            yield Kind(
+                f"K5 {what} as part {at + 1}", parts, hits_of(words), malformed=len(idle) if what == "zeros" else 0
+            )
 
 
 def _everyday(seed: int) -> Iterator[Kind]:

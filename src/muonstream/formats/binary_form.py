@@ -22,8 +22,19 @@ from muonstream.formats.binary import ALL_BOARDS, Transfers
 from muonstream.formats.block import counted
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.plausible import ANCILLARY, FAR, GOOD, PADDING, is_hit, kind_of, near, orbit_of
-from muonstream.formats.step import HIGHEST_RUN_WORD
-from muonstream.words import BX_MASK, BX_SHIFT, CHANNEL_MASK, CHANNEL_SHIFT, DMA_WORDS, FPGA_SHIFT, WORD_BYTES, Words
+from muonstream.formats.step import HIGHEST_RUN_WORD, IDLE_PERIOD
+from muonstream.words import (
+    BX_MASK,
+    BX_SHIFT,
+    CHANNEL_MASK,
+    CHANNEL_SHIFT,
+    DMA_WORDS,
+    FPGA_SHIFT,
+    HEAD_SHIFT,
+    WORD_BYTES,
+    Head,
+    Words,
+)
 
 FEWEST_GOOD: Final = 12
 CHANNELS_SHOWN: Final = 8
@@ -31,8 +42,8 @@ CROSSINGS_SHOWN: Final = 4
 """Different bunch crossings that hits of unknown channels, or out of step, must have: other numbers repeat theirs."""
 ORDER_WORDS: Final = 1 << 17
 """So many values at the end of a sample are tried with their bytes in other orders."""
-IDLE_PERIOD: Final = 4
-"""A value that is the same as one of so many before it is an idle word, or a repeated hit, and shows nothing."""
+BLANK_SHARE: Final = 64
+"""Of content without hits, at most one value in so many may be something else than padding and idle words."""
 _GOOD, _HITS, _KNOWN, _PADDING, _IDLE, _ANCILLARY, _FIRST, _CROSSINGS, _VALUES = range(9)
 
 
@@ -69,7 +80,7 @@ def _weigh(words: Any, known: Any, counts: Any, seen: Any, boards: Any) -> None:
     for i in range(len(words)):
         word = words[i]
         kind = kind_of(word, words[i - 1] if i else np.uint64(0), reference, candidate, 0xFF)
-        repeated = False
+        repeated = False  # an idle word, or a repeated hit, shows nothing
         for back in range(1, min(i, IDLE_PERIOD) + 1):
             repeated |= words[i - back] == word
         if repeated and kind != PADDING:
@@ -138,6 +149,11 @@ class Weight:
         """Values that are neither padding nor idle words."""
         return self.values - self.padding - self.idle
 
+    @property
+    def blank(self) -> bool:
+        """Whether there are only padding and idle words, but for a few values such as run words."""
+        return self.values - self.telling > 0 and self.telling <= 1 + self.values // BLANK_SHARE
+
     def shows_words(self, last: bool) -> bool:
         """Whether these are words of the boards."""
         if self.good >= FEWEST_GOOD and 4 * self.good >= self.telling:
@@ -149,12 +165,17 @@ class Weight:
 
 
 def decide_binary(
-    sample: bytes | memoryview, *, last: bool, expected: Expected, named: str | None = None
+    sample: bytes | memoryview,
+    *,
+    last: bool,
+    expected: Expected,
+    named: str | None = None,
+    before: BinaryForm | None = None,
 ) -> BinaryForm | Undecided | Refused:
     """The form of binary content by its beginning.
 
     sample: the first bytes, cut anywhere; last: nothing more comes; expected: the channels whose hits are expected
-    named: the format's name if the user gave one
+    named: the format's name if the user gave one; before: the form of another part of the same run
     """
     words = np.frombuffer(sample, "<u8", len(sample) // 8)
     aligned, weight = 0, Weight.of(words, expected)
@@ -172,16 +193,18 @@ def decide_binary(
     if not weight.shows_words(last):
         if named == "dma" and last and len(words):
             return Refused("found no words of the boards, but --format dma was given")
-        return Undecided(_missing(weight), _resembles(sample, words, weight, expected) if last else "")
+        if last and weight.blank and before is not None:
+            transfers = _transfers(words, weight, last)
+            transfers = transfers if isinstance(transfers, Transfers) else None
+            return BinaryForm("no hits, but a part of a run of words", before.boards, transfers)
+        looks_like = _resembles(sample, words, weight, expected) if last else ""
+        return Undecided(_missing(weight), looks_like, last and weight.blank)
     channels = counted(weight.channels, "channel")
     why = f"{counted(weight.good, 'hit')} of {channels} with orbits that rise, among {counted(len(words), 'word')}"
     if aligned or 2 * weight.good < weight.telling:
-        end = Weight.of(words[-ORDER_WORDS:], expected)
-        for what, other in _other_orders(sample):
-            shown = Weight.of(other, expected)
-            whole = aligned != 4 or shown.first == 0  # else the first four bytes belong to something else
-            if whole and shown.shows_words(last) and shown.good > end.good - FEWEST_GOOD:
-                return Refused(f"found {what}")
+        other_order = _in_other_order(sample, words, aligned, expected, last)
+        if other_order:
+            return Refused(f"found {other_order}")
     if aligned:
         return BinaryForm(f"{why}, {aligned} bytes off a multiple of 8", known_boards, aligned=False)
     transfers = _transfers(words, weight, last)
@@ -249,6 +272,24 @@ def _resembles(sample: bytes | memoryview, words: Words, weight: Weight, expecte
         return table
     if weight.values and 10 * weight.ancillary >= 9 * weight.telling > 0:
         return "words without any hit (HEAD 2); to count them anyway, name the format with --format words"
+    return ""
+
+
+def _in_other_order(sample: bytes | memoryview, words: Words, aligned: int, expected: Expected, last: bool) -> str:
+    """An order of bytes that shows words as well as `words` (uint64[n], from byte `aligned` on) do, or "".
+
+    Where these are not shifted, their hits themselves must be hits in that order, too: idle words that count up may
+    pass for hits in many orders.
+    """
+    tried = words[-ORDER_WORDS:]
+    end = Weight.of(tried, expected)
+    hits = tried >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)
+    for what, other in _other_orders(sample):
+        shown = Weight.of(other, expected)
+        whole = aligned != 4 or shown.first == 0  # else the first four bytes belong to something else
+        same = bool(aligned) or 2 * Weight.of(other[hits], expected).good > end.good
+        if whole and same and shown.shows_words(last) and shown.good > end.good - FEWEST_GOOD:
+            return what
     return ""
 
 

@@ -39,10 +39,12 @@ class Undecided:
     """The content so far shows no format, and does not exclude one either.
 
     missing: what would decide it, such as "hits whose orbits rise"; looks_like: what it resembles meanwhile, or ""
+    blank: whether there are only zeros, ones or idle words
     """
 
     missing: str
     looks_like: str = ""
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ bytes wait, at most `MOST_HELD` of them, once each, and none is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -101,7 +101,8 @@ def decide(sample: bytes | memoryview, wanted: Wanted, *, last: bool) -> Form | 
     before = wanted.before if isinstance(wanted.before, TextForm) else None
     binary: BinaryForm | Undecided | Refused = Undecided("words")
     if wanted.format is None or wanted.format in BINARY:
-        binary = decide_binary(sample, last=last, expected=wanted.expected, named=named)
+        words_before = wanted.before if isinstance(wanted.before, BinaryForm) else None
+        binary = decide_binary(sample, last=last, expected=wanted.expected, named=named, before=words_before)
         if isinstance(binary, BinaryForm) and wanted.format is None:
             return binary
     magic = signature(bytes(sample[:SIGNATURE_BYTES]))
@@ -143,6 +144,15 @@ class Recogniser:
     def missing(self) -> str:
         """What would decide the form, in words."""
         return self._state.missing
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether all bytes, up to the end, are too few to tell anything, or only padding and idle words."""
+        return self._size < FIRST_BYTES or self._state.blank
+
+    def expect(self, before: Form) -> None:
+        """Take the form of another part of the same run as known."""
+        self._wanted = replace(self._wanted, before=before)
 
     def feed(self, data: bytes | memoryview) -> bool:
         """Take bytes in order; whether the form is decided. Raises SourceError for what is not data.
@@ -190,7 +200,7 @@ class Recogniser:
             self.form = found
 
     def _refusal(self) -> SourceError:
-        found = f"{counted(self._size, 'byte')} that show no format"
+        found = f"{counted(self._size, 'byte')} that {'shows' if self._size == 1 else 'show'} no format"
         advice = split_advice(self._name, b"" if self._state.looks_like else self._waiting)
         if not advice:
             found = self._state.looks_like or found

@@ -20,6 +20,7 @@ from muonstream.formats.plausible import (
     CHUNK,
     FAR,
     GOOD,
+    IDLE,
     ODD,
     PADDING,
     RUN_WORD,
@@ -61,12 +62,17 @@ LOST_BAD: Final = 7
     QUIET,
     BADS,
     CAREFUL,
-    STATE_FIELDS,
+    EARLIER,
 ) = range(14)
 """Fields of the walk's state, int64: reference and candidate orbit (see `kind_of`), known boards, the present run word
 (-1: this is not DMA) and by how much it grew last, values since the last run word (-1: unknown), padding
 and run words so far, values from the next one on that are words whatever they look like, bad values so far, whether to
-stop as LOST at the first value that no board sends or whose orbit is elsewhere."""
+stop as LOST at the first value that no board sends or whose orbit is elsewhere; from EARLIER on, the values in front of
+the next one, the newest first."""
+IDLE_PERIOD: Final = 4
+"""A value that no board sends, but the same as one of so many before it, is an idle word."""
+STATE_FIELDS: Final = EARLIER + IDLE_PERIOD
+"""The length of the walk's state."""
 
 END, MORE, LOST, FULL = range(4)
 """Why a walk stopped."""
@@ -103,13 +109,29 @@ def _see(s: Any, word: Any, kind: int) -> None:
 
 
 @inlined
+def _repeats(words: Any, i: int, s: Any) -> bool:
+    """Whether words[i] is the same as one of the IDLE_PERIOD values before it."""
+    found = False
+    for back in range(1, IDLE_PERIOD + 1):
+        found |= words[i] == (words[i - back] if back <= i else np.uint64(s[EARLIER + back - 1 - i]))
+    return found
+
+
+@inlined
+def _keep_last(words: Any, n: int, s: Any) -> None:
+    """Keep the last of words[:n] for those that come next."""
+    for back in range(IDLE_PERIOD, 0, -1):
+        s[EARLIER + back - 1] = np.int64(words[n - back]) if back <= n else s[EARLIER + back - 1 - n]
+
+
+@inlined
 def _bad_ahead(words: Any, i: int, s: Any) -> int:
     """How many of the LOOK values from i on are bad."""
     bad = 0
     for j in range(i, min(i + LOOK, len(words))):
         previous = words[j - 1] if j else np.uint64(0)
         kind = kind_of(words[j], previous, s[REFERENCE], s[CANDIDATE], s[BOARDS])
-        bad += kind == BAD and not _is_run_word(words[j], s)
+        bad += kind == BAD and not _is_run_word(words[j], s) and not _repeats(words, j, s)
     return bad
 
 
@@ -236,6 +258,8 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
         word = words[i]
         previous = words[i - 1] if i else before
         kind = kind_of(word, previous, s[REFERENCE], s[CANDIDATE], s[BOARDS])
+        if kind == BAD and _repeats(words, i, s):
+            kind = IDLE
         odd = (kind == BAD or kind == FAR) and not _is_run_word(word, s)  # noqa: SIM109
         trusted = s[TRUSTED] > 0
         if kind == ANCILLARY and not trusted:
@@ -326,4 +350,5 @@ def walk(words: Any, before: Any, flags: Any, s: Any, kinds: Any, events: Any, l
         s[RUN_WORDS] += kind == RUN_WORD
         _see(s, word, kind)
         i += 1
+    _keep_last(words, ended, s)
     return ended, stop, n_events

@@ -106,7 +106,8 @@ class _Followed:
         self._content = ContentCheck(str(path))
         self._at = 0  # the files before this one had nothing to read at the last look
         self._open: deque[WatchedFile] = deque()
-        self._last: WatchedFile | None = None
+        self._last: WatchedFile | None = None  # the one that was read last
+        self._newest: WatchedFile | None = None  # the one that was begun last
         self._began = 0.0
         self._next_scan = 0.0
         self._tried: dict[str, float] = {}
@@ -295,6 +296,7 @@ class _Followed:
 
     def _read(self, file: WatchedFile) -> Iterator[Block]:
         """Some blocks of a file, or none where it must wait."""
+        again = file.left or file is self._last
         if file.reader is not None and file.reader.form is None and self._copies.begins_alike(file):
             file.undecided_again()
         if file.reader is None:
@@ -306,8 +308,9 @@ class _Followed:
         elif file.left:
             file.left = False
             more = counted(file.size - file.position, "byte")
-            after = "" if self._last is None else f" after {self._last.path.name} was begun"
-            yield Block(notes=[f"{file.path}: has grown by {more}{after}; they are read now"])
+            if self._newest is not None and self._newest is not file:
+                grown = f"has grown by {more} after {self._newest.path.name} was begun; they are read now"
+                yield Block(notes=[f"{file.path}: {grown}"])
         try:
             yield from file.read()
         except SourceError as error:
@@ -317,7 +320,7 @@ class _Followed:
         if file.reader is not None and file.reader.form is not None:
             if self._last is not None and self._last is not file:
                 self._last.leave()
-            self._last = file
+            self._last, self._newest = file, self._newest if again else file
         self._close_some(file)
 
     def _give_up(self, file: WatchedFile, error: SourceError, *, rewritten: bool = False) -> Block:
@@ -376,6 +379,8 @@ class _Followed:
             if file.comparison is not None:
                 yield from self._conclude(file)
             if file.reader is not None:
+                if self._last is not None and self._last.reader is not None and self._last.reader.form is not None:
+                    file.reader.expect(self._last.reader.form)
                 try:
                     yield from file.reader.finish()
                 except SourceError as error:

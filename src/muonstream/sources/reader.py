@@ -57,6 +57,8 @@ class InputReader:
         self._content_check = content or ContentCheck(name)
         self._alone = content is None
         self._joint: list[bytes | memoryview] = []
+        self._heads: list[tuple[InputReader, int]] = []  # parts before that show nothing alone, and their bytes
+        self._alone_refused: SourceError | None = None  # what such a part alone would be refused with
         self._raw = 0
         self._begins = True
         self._left_out = 0
@@ -130,9 +132,19 @@ class InputReader:
         """Decide the form by the content so far, as if it were all. Raises SourceError where the content shows none."""
         if self._previous is not None:
             yield from self._join(last=True)
-        if self._recogniser is not None and self._recogniser.end():
-            yield from self._decode_held()
+        if self._recogniser is not None:
+            try:
+                decided = self._recogniser.end()
+            except SourceError as error:
+                raise self._alone_refused or error from None
+            if decided:
+                yield from self._decode_held()
         yield from self._release()
+
+    def expect(self, before: Form) -> None:
+        """Take the form of another part of the same run as known, if this one's is still undecided."""
+        if self._recogniser is not None:
+            self._recogniser.expect(before)
 
     def _release(self) -> Iterator[Block]:
         """Decode what waited behind an odd value: since the compressed data are intact, the content really holds it."""
@@ -197,7 +209,12 @@ class InputReader:
         if previous is not None:
             self._joint.append(piece)
             if not self._keep_previous:
-                yield from previous.settle()
+                try:
+                    yield from previous.settle()
+                except SourceError as error:
+                    self._take_over(previous, error)
+                    yield from self._content(self._joint.pop())
+                    return
             whole = previous._decoder is None or previous.form is None or not is_cut(previous._decoder, previous.form)
             whole |= bool(previous._unchecked)
             if whole or sum(map(len, self._joint)) >= SAMPLE_BYTES:
@@ -218,10 +235,23 @@ class InputReader:
             ]
             yield self._account(over, len(piece))
             return
-        decided = recogniser.feed(piece)
-        self._report = replace(self._report, size=recogniser.size, waiting=recogniser.size, why=recogniser.missing)
+        try:
+            decided = recogniser.feed(piece)
+        except SourceError as error:
+            raise self._alone_refused or error from None
+        size = recogniser.size - sum(n for _, n in self._heads)
+        self._report = replace(self._report, size=size, waiting=size, why=recogniser.missing)
         if decided:
             yield from self._decode_held()
+
+    def _take_over(self, previous: InputReader, error: SourceError) -> None:
+        """Recognise the part before, which shows nothing alone, together with this one. Raises `error` otherwise."""
+        recogniser = previous._recogniser
+        if recogniser is None or not recogniser.shows_nothing or previous._unpack.broken:
+            raise error
+        self._heads = [*previous._heads, (previous, previous._report.waiting)]
+        self._alone_refused = previous._alone_refused or error
+        self._previous, self._recogniser, previous._recogniser = None, recogniser, None
 
     def _join(self, *, last: bool) -> Iterator[Block]:
         """With the first bytes: continue the decoder of the part before, or finish that part and begin a new one."""
@@ -231,43 +261,55 @@ class InputReader:
         sample = b"".join(pieces)[: SAMPLE_BYTES if not last else None]
         before, form = previous._decoder, previous.form
         if before is not None and form is not None and sample and continues(before, form, sample):
-            yield from self._adopt(previous)
+            cut = "transfer" if form.format == "dma" else "word" if form.format == "words" else "row"
+            yield from self._adopt(previous, f"the rest of {previous.name}, which ends inside a {cut}")
         elif not self._keep_previous:
             yield from previous.finish()
         for piece in pieces:
             yield from self._content(piece)
 
-    def _adopt(self, previous: InputReader) -> Iterator[Block]:
+    def _adopt(self, previous: InputReader, why: str) -> Iterator[Block]:
         """Go on with the decoder of the part before; the bytes that waited there are that part's."""
         waiting = previous._report.waiting
         yield previous._account(Block(bytes=ByteAccount(words=waiting)), 0)
         self.form, self._decoder, previous._decoder = previous.form, previous._decoder, None
         assert self.form is not None
-        cut = "transfer" if self.form.format == "dma" else "word" if self.form.format == "words" else "row"
         self._recogniser, self._begins = None, False
         self._report = replace(
             self._report,
             status="read",
             format=str(self.form.format),
-            why=f"the rest of {previous.name}, which ends inside a {cut}",
+            why=why,
+            size=0,
             bytes=ByteAccount(words=-waiting),
         )
 
     def _decode_held(self) -> Iterator[Block]:
+        """Begin to decode, with the bytes that waited; those of parts before that showed nothing alone come first."""
         recogniser = self._recogniser
         assert recogniser is not None
         assert recogniser.form is not None
-        self.form = recogniser.form
+        heads, self._heads = self._heads, []
+        first, previous, at = heads[0][0] if heads else self, self, 0
+        first._begin_decoding(recogniser.form)
+        for held in recogniser.held():
+            for part, n in [*heads, (self, len(held))]:
+                if part is not first:
+                    yield from part._adopt(previous, f"a part of the same run as {first.name}")
+                yield part._decode(held[at : at + n])
+                previous, at = part, at + n
+
+    def _begin_decoding(self, form: Form) -> None:
+        """Have a decoder of a form that is decided."""
+        self.form = form
         packed = f"{self._unpack.compression}, " if self._unpack.compression else ""
         self._report = replace(
-            self._report, status="read", format=str(self.form.format), why=packed + self.form.why, size=0, waiting=0
+            self._report, status="read", format=str(form.format), why=packed + form.why, size=0, waiting=0
         )
         # the content check must not count what is left out here as repeated
         content = None if self._left_out else self._content_check
-        self._decoder, self._recogniser = decoder(self.form, self.name, content), None
+        self._decoder, self._recogniser = decoder(form, self.name, content), None
         self._checks = content is None
-        for piece in recogniser.held():
-            yield self._decode(piece)
 
     def _decode(self, piece: bytes | memoryview) -> Block:
         assert self._decoder is not None
