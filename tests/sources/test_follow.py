@@ -191,6 +191,40 @@ def test_a_file_that_was_left_is_read_on_when_it_grows(tmp_path: Path) -> None:
     assert words_of(list(blocks)) == []
 
 
+def test_what_comes_late_is_named_after_the_file_that_was_begun_last(tmp_path: Path) -> None:
+    """Not after another one that grew late; and the newest file itself, which grows on, is not late."""
+    data = WORDS[:1500].astype("<u8").tobytes()
+    stop = Event()
+    blocks = follow(str(tmp_path), None, stop)
+    for name, at in (("1.dat", 0), ("2.dat", 4000), ("3.dat", 8000)):
+        (tmp_path / name).write_bytes(data[at : at + 3200])
+        until_idle(blocks)
+    notes = []
+    for name, at in (("1.dat", 3200), ("2.dat", 7200), ("3.dat", 11_200)):
+        with (tmp_path / name).open("ab") as handle:
+            handle.write(data[at : at + 800])
+        notes += notes_of(until_idle(blocks))
+    assert [note for note in notes if "grown" in note] == [
+        f"{tmp_path / name}: has grown by 800 bytes after 3.dat was begun; they are read now"
+        for name in ("1.dat", "2.dat")
+    ]
+    stop.set()
+    list(blocks)
+
+
+def test_a_file_of_idle_words_alone_is_read_with_the_others_at_the_end(tmp_path: Path) -> None:
+    idle = np.full(500, 0x01555655554D5555, np.uint64)
+    (tmp_path / "1.dat").write_bytes(idle.astype("<u8").tobytes())
+    (tmp_path / "2.dat").write_bytes(WORDS.astype("<u8").tobytes())
+    stop = Event()
+    blocks = follow(str(tmp_path), None, stop)
+    assert words_of(until_idle(blocks)) == WORDS.tolist()
+    stop.set()
+    rest = list(blocks)
+    assert words_of(rest) == idle.tolist()
+    assert not any("passed over" in note for note in notes_of(rest))
+
+
 @pytest.mark.parametrize("folder", [True, False])
 def test_what_is_written_before_another_takes_its_place_is_read(
     tmp_path: Path, folder: bool, monkeypatch: pytest.MonkeyPatch

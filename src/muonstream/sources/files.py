@@ -178,8 +178,8 @@ def empty(name: str) -> Block:
 def undecided(reader: InputReader) -> str:
     """A line about an input whose format is not known yet."""
     return (
-        f"{reader.name}: {counted(reader.raw_bytes, 'byte')} so far show no format yet; nothing is lost meanwhile. "
-        f"Waiting for {reader.missing}"
+        f"{reader.name}: found no format yet in the {counted(reader.raw_bytes, 'byte')} so far; nothing is lost "
+        f"meanwhile. Waiting for {reader.missing}"
     )
 
 
