@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from muonstream.formats.block import Block
 from muonstream.formats.content import ContentCheck
-from muonstream.words import BX_SHIFT, Words
+from muonstream.words import BX_SHIFT, CHANNEL_SHIFT, Words
 from tools.streams import IDLE_WORD, StreamConfig, make_words
 
 WORDS = make_words(StreamConfig(words=12_000, seed=9))
@@ -81,6 +81,24 @@ def test_a_bunch_crossing_that_does_not_exist() -> None:
     notes, _ = found(with_faults(77, 2))
     assert notes[0].startswith("f: word 78: BX_COUNTER: found ")
     assert "expected 0 to 3563" in notes[0]
+
+
+@pytest.mark.parametrize("tdc", [0, 31])
+@pytest.mark.parametrize("channel", [5, 138])
+def test_fine_times_that_do_not_exist_are_named_but_for_event_numbers(tdc: int, channel: int) -> None:
+    words = WORDS.copy()
+    odd = slice(77, 7777, 100)
+    keep = ~np.uint64(0x1F | 0x1FF << CHANNEL_SHIFT)
+    words[odd] = words[odd] & keep | np.uint64(tdc | channel << CHANNEL_SHIFT)
+    notes, repeated = found(words)
+    assert repeated == 0
+    if channel == 138:
+        assert notes == []
+    else:
+        assert len(notes) == 1
+        assert notes[0].startswith(
+            f"f: word 78: TDC_MEAS: found {tdc}, expected 1 to 30; 77 of 12,000 hits that were looked at have "
+        )
 
 
 def test_rare_kinds_of_words_are_named() -> None:

@@ -23,7 +23,17 @@ from muonstream.formats.notes import Notes
 from muonstream.formats.pattern import FIELDS as PATTERN_FIELDS
 from muonstream.formats.pattern import follow_other, pattern_lines
 from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
-from muonstream.words import BX_MASK, BX_PER_ORBIT, BX_SHIFT, HEAD_SHIFT, Head, Words
+from muonstream.formats.rows import EVENT_NUMBER_CHANNELS
+from muonstream.words import (
+    BX_MASK,
+    BX_PER_ORBIT,
+    BX_SHIFT,
+    CHANNEL_MASK,
+    CHANNEL_SHIFT,
+    HEAD_SHIFT,
+    Head,
+    Words,
+)
 
 WHOLE_WORDS: Final = 1 << 18
 """Words at the beginning of an input of which each is looked for among those shortly before it."""
@@ -49,9 +59,10 @@ EVENTS: Final = 64
 
 _SEEN, _PREVIOUS_HIT, _LAST_SEARCH, _ADJACENT, _FIRST_ADJACENT, _NEARBY, _FIRST_NEARBY, _TRIED = range(8)
 _BX_COUNT, _BX_FIRST, _BX_VALUE, _IDLE_FIRST, _IDLE_COUNT = range(8, 13)
-_HEADS, _HEAD_FIRST, _HEAD_LAST, _FIELDS = 13, 21, 29, 37
+_HEADS, _HEAD_FIRST, _HEAD_LAST, _TDC_COUNT, _TDC_FIRST, _TDC_VALUE, _FIELDS = 13, 21, 29, 37, 38, 39, 40
 _MARKERS: Final = _FIELDS + PATTERN_FIELDS
 _IDLE_EVENT, _FALL_EVENT = range(2)
+_TDC_BITS: Final = np.uint64(0x1F)
 
 
 @inlined
@@ -59,6 +70,16 @@ def _slot(word: Any) -> Any:
     """Where a word stands in the table of recent ones: the highest bits of its product with 2**64 over the golden ratio
     (D. Knuth, The Art of Computer Programming, volume 3, chapter 6.4)."""
     return (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+
+
+@inlined
+def _see_tdc(word: Any, number: int, s: Any) -> None:
+    """Count a hit whose fine time does not exist, unless it is of a channel that may carry event numbers."""
+    channel = np.int64(word >> np.uint64(CHANNEL_SHIFT)) & CHANNEL_MASK
+    if not EVENT_NUMBER_CHANNELS[0] - 1 <= channel <= EVENT_NUMBER_CHANNELS[1]:  # counted from 0, or from 1
+        if s[_TDC_COUNT] == 0:
+            s[_TDC_FIRST], s[_TDC_VALUE] = number, np.int64(word & _TDC_BITS)
+        s[_TDC_COUNT] += 1
 
 
 @compiled
@@ -98,6 +119,8 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
                             s[_FIRST_NEARBY] = first + j
                         s[_NEARBY] += 1
                     table[slot] = word
+                    if not 0 < word & _TDC_BITS < _TDC_BITS:
+                        _see_tdc(word, first + j, s)
                 s[_TRIED] += CHUNK
                 s[_HEADS + Head.HIT] += CHUNK
                 i += CHUNK
@@ -158,6 +181,8 @@ def _look(words: Any, begin: int, before: Any, flags: Any, s: Any, table: Any, e
                         s[_FIRST_NEARBY] = number
                     s[_NEARBY] += 1
                 table[slot] = word
+                if not 0 < word & _TDC_BITS < _TDC_BITS:
+                    _see_tdc(word, number, s)
         i += 1
     if skipped:
         s[_PREVIOUS_HIT] = orbit_of(words[i - 1])
@@ -365,6 +390,13 @@ class ContentCheck:
                 "BX_COUNTER",
                 f"word {int(s[_BX_FIRST]) + 1:,}: BX_COUNTER: found {int(s[_BX_VALUE])}, expected 0 to "
                 f"{BX_PER_ORBIT - 1}; {counted(int(s[_BX_COUNT]), 'word')} of HEAD 2 malformed for that",
+            )
+        if s[_TDC_COUNT]:
+            self._notes.add(
+                "TDC_MEAS",
+                f"word {int(s[_TDC_FIRST]) + 1:,}: TDC_MEAS: found {int(s[_TDC_VALUE])}, expected 1 to 30; "
+                f"{int(s[_TDC_COUNT]):,} of {int(s[_TRIED]):,} hits that were looked at have such a fine time: their "
+                "times are wrong, or the numbering is another firmware's",
             )
         for line in pattern_lines(s[_FIELDS:_MARKERS]):
             self._notes.add("words between hits", line)
