@@ -22,6 +22,7 @@ from muonstream.formats.markers import follow_hit, in_line, marker_lines
 from muonstream.formats.notes import Notes
 from muonstream.formats.pattern import FIELDS as PATTERN_FIELDS
 from muonstream.formats.pattern import follow_other, pattern_lines
+from muonstream.formats.places import Places
 from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
 from muonstream.formats.rows import EVENT_NUMBER_CHANNELS
 from muonstream.words import (
@@ -208,6 +209,7 @@ class ContentCheck:
     def __init__(self, name: str) -> None:
         self._notes = Notes(name)
         self._jumps = Jumps(self._notes)
+        self._places = Places()
         self._state = np.zeros(_MARKERS + MARKER_FIELDS, np.int64)
         self._state[[_PREVIOUS_HIT, _MARKERS]] = -1  # no orbit yet
         self._state[_LAST_SEARCH] = -SEARCH_EACH
@@ -235,6 +237,7 @@ class ContentCheck:
             flags[0] |= ODD  # the decoder compared the first word with another one than the last seen here
         words = words.view()
         words.flags.writeable = False
+        self._places.begin(int(self._state[_SEEN]), self.name)
         self._jumps.see(words, self.name)
         if flags is None:
             flags = np.empty(len(words) // CHUNK, np.uint8)
@@ -350,19 +353,34 @@ class ContentCheck:
         if self._distance and n >= FEWEST_REPEATED:
             self._repeated += n
             self._done = number + n
-            first = number - self._distance
-            self._notes.add(
+            name, word = self._places.of(number)
+            other, first = self._places.of(number - self._distance)
+            of = "" if other == name else f" of {other}"
+            self._note(
                 "repeats",
-                f"words {number + 1:,} to {number + n:,} are the same, bit for bit, as words {first + 1:,} to "
-                f"{first + n:,}: {counted(n, 'word')} twice",
+                number,
+                f"words {word:,} to {word + n - 1:,} are the same, bit for bit, as words {first:,} to "
+                f"{first + n - 1:,}{of}: {counted(n, 'word')} twice",
             )
         self._distance, self._stretch = 0, (0, 0)
 
+    def _note(self, kind: str, number: int, line: str) -> None:
+        """Note something in the name of the input that has the run's word of this number."""
+        name, self._notes.name = self._notes.name, self._places.of(number)[0]
+        self._notes.add(kind, line)
+        self._notes.name = name
+
+    def _word(self, number: int) -> int:
+        """The number of a word, counted from 1 in its input."""
+        return self._places.of(number)[1]
+
     def _note_idle(self, number: int, n: int, value: int) -> None:
         # zeros and ones of binary words are padding, and do not come here; rows of zeros do
-        self._notes.add(
+        first = self._word(number)
+        self._note(
             "idle words",
-            f"words {number + 1:,} to {number + n:,} are all {value & (1 << 64) - 1:#018x}, which is not a hit: "
+            number,
+            f"words {first:,} to {first + n - 1:,} are all {value & (1 << 64) - 1:#018x}, which is not a hit: "
             f"{counted(n, 'idle word')}",
         )
 
@@ -372,36 +390,43 @@ class ContentCheck:
         words = int(s[_SEEN])
         if s[_IDLE_COUNT] >= FEWEST_IDLE:
             self._note_idle(int(s[_IDLE_FIRST]), int(s[_IDLE_COUNT]), int(np.int64(self._before)))
+        firsts = s[[_FIRST_ADJACENT, _FIRST_NEARBY, _BX_FIRST, _TDC_FIRST]].tolist()
+        adjacent, near, bx, tdc = (self._word(number) if words else 0 for number in firsts)
         if s[_ADJACENT]:
-            self._notes.add(
+            self._note(
                 "repeats",
+                firsts[0],
                 f"{counted(int(s[_ADJACENT]), 'hit')} repeated: the same, bit for bit, as the word before, the first "
-                f"at word {int(s[_FIRST_ADJACENT]) + 1:,} of {words:,}",
+                f"at word {adjacent:,} of {words:,}",
             )
         nearby = int(s[_NEARBY]) - self._repeated
         if nearby > 0:
-            self._notes.add(
+            self._note(
                 "repeats",
+                firsts[1],
                 f"of {int(s[_TRIED]):,} hits that were compared, {nearby:,} are the same, bit for bit, as a hit "
-                f"shortly before, the first at word {int(s[_FIRST_NEARBY]) + 1:,}",
+                f"shortly before, the first at word {near:,}",
             )
         if s[_BX_COUNT]:
-            self._notes.add(
+            self._note(
                 "BX_COUNTER",
-                f"word {int(s[_BX_FIRST]) + 1:,}: BX_COUNTER: found {int(s[_BX_VALUE])}, expected 0 to "
-                f"{BX_PER_ORBIT - 1}; {counted(int(s[_BX_COUNT]), 'word')} of HEAD 2 malformed for that",
+                firsts[2],
+                f"word {bx:,}: BX_COUNTER: found {int(s[_BX_VALUE])}, expected 0 to {BX_PER_ORBIT - 1}; "
+                f"{counted(int(s[_BX_COUNT]), 'word')} of HEAD 2 malformed for that",
             )
         if s[_TDC_COUNT]:
-            self._notes.add(
+            self._note(
                 "TDC_MEAS",
-                f"word {int(s[_TDC_FIRST]) + 1:,}: TDC_MEAS: found {int(s[_TDC_VALUE])}, expected 1 to 30; "
-                f"{int(s[_TDC_COUNT]):,} of {int(s[_TRIED]):,} hits that were looked at have such a fine time: their "
-                "times are wrong, or the numbering is another firmware's",
+                firsts[3],
+                f"word {tdc:,}: TDC_MEAS: found {int(s[_TDC_VALUE])}, expected 1 to 30; {int(s[_TDC_COUNT]):,} of "
+                f"{int(s[_TRIED]):,} hits that were looked at have such a fine time: their times are wrong, or the "
+                "numbering is another firmware's",
             )
-        for line in pattern_lines(s[_FIELDS:_MARKERS]):
-            self._notes.add("words between hits", line)
-        for line in marker_lines(s[_MARKERS:]):
-            self._notes.add("markers", line)
+        for number, line in pattern_lines(s[_FIELDS:_MARKERS]):
+            place = f"word {self._word(number):,}: " if number >= 0 else ""
+            self._note("words between hits", max(number, 0), place + line)
+        for number, line in marker_lines(s[_MARKERS:]):
+            self._note("markers", number, f"word {self._word(number):,}: {line}")
         heads = s[_HEADS : _HEADS + 8].tolist()
         if words and not heads[Head.HIT]:
             self._notes.add("hits", f"no hit (HEAD 2) among {counted(words, 'word')}")
@@ -409,8 +434,11 @@ class ContentCheck:
             first, last = int(s[_HEAD_FIRST + head]), int(s[_HEAD_LAST + head])
             if head == Head.HIT or not n or (n >= RARE * words and last - first >= CLUSTER * words):
                 continue
-            where = f"word {first + 1:,}" if n == 1 else f"words {first + 1:,} to {last + 1:,}"
-            self._notes.add("rare words", f"only {n:,} of {words:,} words have HEAD {head}: {where}")
+            (name, begin), (other, end) = self._places.of(first), self._places.of(last)
+            where = f"word {begin:,}" if n == 1 else f"words {begin:,} to {end:,}"
+            if other != name:
+                where = f"word {begin:,} to word {end:,} of {other}"
+            self._note("rare words", first, f"only {n:,} of {words:,} words have HEAD {head}: {where}")
 
 
 @compiled

@@ -68,16 +68,17 @@ def follow_hit(word: Any, number: int, orbit: int, m: Any) -> None:
     m[_LINE], m[_HELD] = orbit, 0
 
 
-def marker_lines(m: NDArray[np.int64]) -> Iterator[str]:
-    """Lines about the markers that were found (int64[FIELDS]), in the order of their first places."""
+def marker_lines(m: NDArray[np.int64]) -> Iterator[tuple[int, str]]:
+    """Markers that were found (int64[FIELDS]), in the order of their first places: the word's number, and a line."""
     values = m[_VALUES:].reshape(KEPT, _PLACE).tolist()
     for value, n, first in sorted((one for one in values if one[_COUNT] >= FEWEST), key=lambda one: one[_FIRST]):
         bits = value & (1 << 64) - 1
         orbit = bits >> ORBIT_SHIFT & ORBIT_MASK
         yield (
-            f"word {first + 1:,}: the first of {n:,} hits that are all {bits:#018x}{_as_text(bits)}, with orbit "
+            first,
+            f"the first of {n:,} hits that are all {bits:#018x}{_as_text(bits)}, with orbit "
             f"{orbit:,}, which is more than {FAR * ORBIT_SECONDS:.1f} s from those around them: rather a marker of "
-            "another program than hits; they count as stray or unmapped, or as hits where that orbit is in time"
+            "another program than hits; they count as stray or unmapped, or as hits where that orbit is in time",
         )
 
 

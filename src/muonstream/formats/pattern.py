@@ -66,14 +66,15 @@ def follow_other(word: Any, number: int, orbit: int, p: Any) -> None:
     p[_LENGTH] += 1
 
 
-def pattern_lines(p: NDArray[np.int64]) -> Iterator[str]:
-    """Lines about the patterns that were found in a run's words (int64[FIELDS])."""
+def pattern_lines(p: NDArray[np.int64]) -> Iterator[tuple[int, str]]:
+    """Patterns that were found in a run's words (int64[FIELDS]): the first word's number, or -1, and a line."""
     whole, places = p[:_WHOLE].tolist(), p[_WHOLE:].reshape(PLACES, _PLACE).tolist()
     groups = whole[_GROUPS]
     if groups >= FEWEST and min(whole[_REGULAR], whole[_SINGLE]) >= REGULAR_SHARE * groups:
         yield (
+            -1,
             f"{whole[_OTHERS]:,} words that are not hits, {whole[_BEFORE]} for each hit, the first "
-            f"{_shown(places[0][_FIRST])}: {_LIKE}"
+            f"{_shown(places[0][_FIRST])}: {_LIKE}",
         )
         return
     for place in places:
@@ -82,10 +83,10 @@ def pattern_lines(p: NDArray[np.int64]) -> Iterator[str]:
             continue
         if place[_EQUAL] >= REGULAR_SHARE * steps:
             same = f"{'all' if place[_EQUAL] == steps else 'nearly all'} {_shown(place[_VALUE])}"
-            yield f"word {first:,}: the first of {n:,} words between hits that are {same}: {_LIKE}"
+            yield first - 1, f"the first of {n:,} words between hits that are {same}: {_LIKE}"
         elif place[_RISES] >= RISING_SHARE * steps and not _paced(place):
             rise = f"rise from {_shown(place[_FIRST])} to {_shown(place[_VALUE])}, and not with the orbits of the hits"
-            yield f"word {first:,}: the first of {n:,} words between hits that {rise}: {_LIKE}"
+            yield first - 1, f"the first of {n:,} words between hits that {rise}: {_LIKE}"
 
 
 def _paced(place: list[int]) -> bool:
