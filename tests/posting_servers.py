@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -22,6 +22,8 @@ class RawServer:
 
     def __init__(self, *answers: bytes | None) -> None:
         self.requests: SimpleQueue[bytes] = SimpleQueue()
+        self.before_answer: Callable[[], None] = lambda: None
+        """What is done, in the server's thread, when a request has come and before it is answered."""
         self._answers = list(answers)
         self._closed = Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -68,6 +70,7 @@ class RawServer:
         while len(body) < length:
             body += connection.recv(65536)
         self.requests.put(head + b"\r\n\r\n" + body)
+        self.before_answer()
         if answer is None:
             self._closed.wait()
         else:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_an_alarm_and_its_end_reach_the_service() -> None:
         sender.close()
         assert server.requests.empty()
     assert (begins["title"], begins["type"]) == ("Bad: Chamber 1: noise (run 1)", "failure")
-    for part in ("1200 Hz", "2001-09-", "limit 0.6", "http://page/"):
+    for part in ("1200 Hz", "2001-09-", "limit 60 %", "http://page/"):
         assert part in begins["message"]
     assert guidance_of("noise") in begins["message"]
     assert (over["title"], over["type"]) == ("Over: Chamber 1: noise (run 1)", "success")
@@ -67,7 +68,10 @@ def test_the_end_of_the_program_is_the_end_of_its_alarms() -> None:
 BROKEN: dict[str, tuple[bytes | None, str]] = {
     "not HTTP": (b"220 mail.example.org ESMTP\r\n", ""),
     "nothing": (b"", ""),
-    "redirect": (b"HTTP/1.1 302 x\r\nLocation: http://127.0.0.1:{port}/x\r\n\r\n", "error=302"),
+    "redirect": (
+        b"HTTP/1.1 302 x\r\nLocation: http://127.0.0.1:{port}/x\r\n\r\n",
+        "302, a redirect, which is not followed",
+    ),
     "error": (b"HTTP/1.1 500 x\r\n\r\n", "error=500"),
     "slow": (None, ""),
 }
@@ -88,6 +92,19 @@ def test_what_could_not_be_sent_is_told_without_secrets_and_tried_again(kind: st
     assert why.isprintable()
 
 
+def test_what_another_service_says_meanwhile_is_not_told_of_this_one() -> None:
+    """The other's line is logged while this one's answer is awaited, and may have the other's secrets in it."""
+    with answering(b"HTTP/1.1 500 x\r\n\r\n") as server:
+
+        def other_service() -> None:
+            logging.getLogger("apprise").warning("Failed to send to https://example.org/another-secret")
+
+        server.before_answer = other_service
+        why = Service(address(server.port)).send(Message(Kind.DIGEST, ()), "title", "body")
+    assert "error=500" in why
+    assert "another-secret" not in why
+
+
 def test_a_closed_port_is_told_and_said_again_when_the_run_ends() -> None:
     told: SimpleQueue[str] = SimpleQueue()
     sender = notifier(address(free_port()), told.put)
@@ -98,7 +115,7 @@ def test_a_closed_port_is_told_and_said_again_when_the_run_ends() -> None:
     assert sender.problem == text
     sender.close()
     last = told.get(timeout=60)
-    assert last.startswith("--notify 1 (json): 1 alarms could not be sent: ")
+    assert last.startswith("--notify 1 (json): 1 alarm could not be sent: ")
     assert SECRET not in text + last
 
 
@@ -167,5 +184,5 @@ def test_a_run_tells_people_of_its_alarms(tmp_path: Path) -> None:
         "Bad: Stream: malformed input (run7)",
         "No longer watched: Stream: malformed input (run7)",
     )
-    for part in ("+09:00", "Value: 0.33", "limit 0.01", "What to do: Call Anna.", "http://127.0.0.1:"):
+    for part in ("+09:00", "Value: 33.3", "%, limit 1 %", "What to do: Call Anna.", "http://127.0.0.1:"):
         assert part in begins["message"]

@@ -100,7 +100,7 @@ def test_what_cannot_be_posted_is_told_without_the_address(receiver: Receiver) -
     hook = Webhook(receiver.url, "run", failed=told.put, first_pause_s=0.001)
     hook(change("first"))
     text = told.get(timeout=60)
-    assert text.startswith("webhook at 127.0.0.1: 1 changes could not be posted: ")
+    assert text.startswith("webhook at 127.0.0.1: 1 change could not be posted: ")
     assert "secret" not in text
     hook.close()
 
@@ -120,7 +120,7 @@ def test_a_server_that_speaks_no_http_costs_one_post_and_not_the_next() -> None:
         hook(change("second"))
         hook.close()
         posted = [body["changes"][0]["subject"] for body in server.bodies()]
-    assert text.startswith("webhook at 127.0.0.1: 1 changes could not be posted: the server does not speak HTTP")
+    assert text.startswith("webhook at 127.0.0.1: 1 change could not be posted: the server does not speak HTTP")
     assert posted == ["first"] * TRIES + ["second"]
     assert told.empty()
 
@@ -130,7 +130,7 @@ def test_a_redirect_is_told_at_once_and_not_followed() -> None:
     with answering(OK) as other, answering(f"HTTP/1.1 302 x\r\nLocation: {other.url}\r\n\r\n".encode()) as server:
         hook = Webhook(server.url, "run", failed=told.put)
         hook(change("first"))
-        assert "1 changes could not be posted: it answered 302, a redirect, which is not followed" in told.get(
+        assert "1 change could not be posted: it answered 302, a redirect, which is not followed" in told.get(
             timeout=60
         )
         hook.close()

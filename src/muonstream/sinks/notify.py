@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from contextvars import ContextVar
 from threading import Condition
-from typing import Any, Final
+from typing import Final, Self
 from urllib.parse import unquote
 
 from muonstream.detector.level import Level
 from muonstream.errors import MuonstreamError
-from muonstream.sinks.posting import start_thread
+from muonstream.sinks.posting import REDIRECTED, start_thread
 from muonstream.verdicts.notice_text import text, title
 from muonstream.verdicts.notices import Event, Key, Kind, Message, Notices
 
@@ -21,10 +22,39 @@ CLOSE_S: Final = 20.0
 SHORTEST_SECRET: Final = 4
 MISSING: Final = "--notify needs the extra notify: pip install '.[notify]'"
 _SCHEME: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9.+-]{0,30})://")
+_REDIRECT: Final = re.compile(r"error=(30[12378])\b")
+_logger: Final = logging.getLogger("apprise")
 
 
 class NotifyError(MuonstreamError, ValueError):
     """An address that no message can be sent to, in one line; it never has more of the address than its scheme."""
+
+
+_sending: ContextVar[object] = ContextVar("sending")
+
+
+class _Said(logging.Handler):
+    """What apprise logs of what is sent in this context, also from its threads, which have a copy of it.
+
+    Lines of other services, which send at the same time, have other addresses in them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _sending.get(None) is self:
+            self.lines += record.getMessage().splitlines()
+
+    def __enter__(self) -> Self:
+        self._token = _sending.set(self)
+        _logger.addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _logger.removeHandler(self)
+        _sending.reset(self._token)
 
 
 class Service:
@@ -39,10 +69,10 @@ class Service:
         except ImportError:
             raise NotifyError(MISSING) from None
         # apprise logs addresses, with all that is secret in them
-        logger = logging.getLogger("apprise")
-        logger.propagate = False
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
+        _logger.propagate = False
+        _logger.setLevel(logging.WARNING)
+        if not _logger.handlers:
+            _logger.addHandler(logging.NullHandler())
         scheme = _SCHEME.match(url)
         self.name = f"--notify {number} ({scheme[1].lower() if scheme else 'no scheme'})"
         self._url = url
@@ -70,24 +100,25 @@ class Service:
 
     def send(self, message: Message, heading: str, body: str) -> str:
         """Send it; why that failed, in a line without anything of the address, or "" when it went well."""
-        from apprise import LogCapture, NotifyFormat, NotifyType
+        from apprise import NotifyFormat, NotifyType
 
-        capture: Any = LogCapture
         types = {Level.BAD: NotifyType.FAILURE, Level.MEDIUM: NotifyType.WARNING}
         unwatched = not all(entry.event.watched for entry in message.entries)
         over = NotifyType.INFO if unwatched else NotifyType.SUCCESS
         kind = NotifyType.INFO if message.kind is Kind.REMINDER else types.get(message.level, over)
         try:
-            with capture(level=logging.WARNING, fmt="%(message)s") as said:
+            with _Said() as said:
                 if self._apprise.notify(body=body, title=heading, notify_type=kind, body_format=NotifyFormat.TEXT):
                     return ""
-                return self._without_secrets(said.getvalue()) or "the service rejected it"
+                return self._without_secrets(said.lines) or "the service rejected it"
         except Exception as error:  # each service has errors of its own
             return type(error).__name__
 
-    def _without_secrets(self, said: str) -> str:
-        """The first line that was said, without any part of the address."""
-        line = next((line for line in said.splitlines() if line.strip()), "").strip()
+    def _without_secrets(self, lines: Iterable[str]) -> str:
+        """The first of these lines, without any part of the address."""
+        line = next((line for line in lines if line.strip()), "").strip()
+        if redirect := _REDIRECT.search(line):
+            return REDIRECTED.format(redirect[1])
         _, _, rest = self._url.partition("://")
         parts = {part for piece in re.split(r"[/:@?&=#,]", rest) for part in (piece, unquote(piece))}
         for part in sorted(parts, key=len, reverse=True):
@@ -184,4 +215,5 @@ class Notifier:
         if (message := self._notices.message(time.monotonic(), last=True)) is not None:
             why = self._send(message)
         if n := self._notices.waiting:
-            self._say(f"{n} alarms could not be sent: {why or f'{self._limit} messages were sent in the last hour'}")
+            alarms = "1 alarm" if n == 1 else f"{n:,} alarms"
+            self._say(f"{alarms} could not be sent: {why or f'{self._limit} messages were sent in the last hour'}")

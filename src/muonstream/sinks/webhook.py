@@ -115,7 +115,8 @@ class Webhook:
                     break
                 self._wake.wait_for(lambda: self._closed, pause_s)
             pause_s *= 2
-        self._failed(f"{self._name}: {len(body['changes'])} changes could not be posted: {reason}")
+        n = len(body["changes"])
+        self._failed(f"{self._name}: {n} change{'s' if n > 1 else ''} could not be posted: {reason}")
 
 
 def _plain(change: Change) -> dict[str, Any]:
