@@ -28,6 +28,14 @@ def test_a_message_says_what_where_since_when_value_limit_guidance_and_link() ->
     ]
 
 
+def test_a_share_is_in_per_cent() -> None:
+    """Shares and relative changes have no unit."""
+    event = Event("dead cell", "Chamber 3 cell 4", Level.BAD, 90.0, "0 hits in 12 s", 1.0, 0.95)
+    assert "Value: 100 %, limit 95 %" in text(
+        Message(Kind.BEGINS, (Entry(event, Kind.BEGINS, 1, Level.BAD, 0.0),)), str
+    )
+
+
 def test_what_is_over_says_how_long_it_was() -> None:
     message = Message(Kind.OVER, (entry(level=Level.GOOD, kind=Kind.OVER, begun=0),))
     assert title(message, "") == "Over: Chamber 3: t0"

@@ -148,9 +148,12 @@ class Alarms:
                 notifier(event)
 
     def _event(self, change: Change) -> Event:
-        """A change, with its value and limit as the board shows them."""
+        """A change as the board shows it: reason, value and limit are of one step, or there is no value.
+
+        Where words are read faster than they were taken the board may be some steps ahead of the change.
+        """
         key = change.check, change.subject
         found = next((one.finding for one in self.board.verdicts.statuses if one.finding.key == key), None)
-        if found is None:
+        if found is None or found.level != change.after:
             return Event(*key, change.after, change.time, change.reason)
-        return Event(*key, change.after, change.time, change.reason, found.value, found.limit, found.unit)
+        return Event(*key, change.after, change.time, found.reason, found.value, found.limit, found.unit)

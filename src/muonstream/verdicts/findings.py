@@ -23,7 +23,8 @@ class Finding:
     """The result of one check on one subject.
 
     check: its name, as `t0`; subject: as `Chamber 3`, or `Chamber 3 cell 40`; part: the chamber it belongs to, or ""
-    value, limit: the number and the limit it is compared with, in `unit`; reason: one line for people
+    value, limit: the number and the limit it is compared with, in `unit`, "" for shares and relative changes
+    reason: one line for people
     """
 
     check: str

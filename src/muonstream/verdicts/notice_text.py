@@ -94,9 +94,13 @@ def _numbers(entry: Entry) -> list[str]:
     event = entry.event
     if event.value is None:
         return []
-    unit = f" {event.unit}" if event.unit else ""
-    limit = "" if event.limit is None else f", limit {event.limit:.4g}{unit}"
-    return [f"Value: {event.value:.4g}{unit}{limit}"]
+    limit = "" if event.limit is None else f", limit {_number(event.limit, event.unit)}"
+    return [f"Value: {_number(event.value, event.unit)}{limit}"]
+
+
+def _number(value: float, unit: str) -> str:
+    """A number with its unit; shares and relative changes, which have none, in per cent."""
+    return f"{value:.4g} {unit}" if unit else f"{100 * value:.4g} %"
 
 
 def _line(entry: Entry, zone: tzinfo | None) -> str:
