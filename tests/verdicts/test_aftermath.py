@@ -43,6 +43,23 @@ def test_a_cell_that_was_dead_is_not_judged_by_the_muons_that_it_missed_then() -
     assert after.of(judgement(mine, other), windows(), 230.0).findings == (mine, other)
 
 
+def test_a_cell_of_a_dead_row_that_has_hits_again_is_not_named_for_what_it_lacked_then() -> None:
+    after = Aftermath(DETECTOR)
+    row = Finding("dead row", f"{NAMES[1]} layer 2", Level.BAD, "7 dead cells side by side", NAMES[1])
+    mine = Finding("dead cell", f"{NAMES[1]} cell 17", Level.MEDIUM, "31 hits", NAMES[1], 0.85, 0.8)
+    other = replace(mine, subject=f"{NAMES[1]} cell 18")
+    elsewhere = replace(mine, subject=f"{NAMES[2]} cell 17", part=NAMES[2])
+    assert after.of(judgement(row, odd=(1, 17)), windows(), 100.0).findings == (row,)
+    assert after.of(judgement(mine, other, elsewhere), windows(), 103.0).findings == (other, elsewhere)
+    restored = Aftermath(DETECTOR)
+    restored.restore(after.state())
+    assert restored.of(judgement(mine), windows(), 106.0).findings == ()
+    # one that stays dead is an alarm of its own
+    dead = replace(mine, level=Level.BAD)
+    assert after.of(judgement(dead), windows(), 106.0).findings == (dead,)
+    assert after.of(judgement(mine), windows(), 120.0).findings == (mine,)
+
+
 def test_what_a_chamber_lacks_since_it_was_silent_is_that_silence() -> None:
     after = Aftermath(DETECTOR)
     silent = Finding("silent", f"Board {DETECTOR.chambers[1].board}", Level.BAD, "no hits")

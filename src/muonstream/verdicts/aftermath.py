@@ -8,10 +8,12 @@ from math import inf
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muonstream.counting.steps import STEP_S
 from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
+from muonstream.verdicts.cells import cell_name
 from muonstream.verdicts.findings import Finding, Judgement
 from muonstream.verdicts.judge import Windows
 
@@ -20,6 +22,8 @@ OF_CROSSED: Final = frozenset({"segments", "layer efficiency"})
 OF_LONG: Final = frozenset({"efficiency", "occupancy"})
 """Checks of a chamber by the stretch that they look at: while it reaches back to when the chamber was silent, what they
 find is that silence."""
+GATHERED: Final = frozenset({"dead row", "dead layer", "dead cells"})
+"""Alarms of a chamber that stand for its dead cells."""
 OF_SCINTILLATOR: Final = frozenset({"t0", "board step"})
 LATE_FOR_S: Final = 120.0
 """Chambers with few hits show this much later than the others that the scintillator is in time again."""
@@ -32,6 +36,7 @@ class Aftermath:
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self._odd_s = [np.full(chamber.cells, -inf) for chamber in detector.chambers]
+        self._gathered_s = [np.full(chamber.cells, -inf) for chamber in detector.chambers]
         self._silent_s = {chamber.name: -inf for chamber in detector.chambers}
         self._silent_before: set[str] = set()
         self._late_s, self._late_ns = -inf, 0.0
@@ -40,6 +45,7 @@ class Aftermath:
         """What a restarted engine goes on from, as plain numbers and arrays."""
         return {
             "odd_s": [last_s.copy() for last_s in self._odd_s],
+            "gathered_s": [last_s.copy() for last_s in self._gathered_s],
             "silent_s": dict(self._silent_s),
             "silent_before": sorted(self._silent_before),
             "late_s": self._late_s,
@@ -49,6 +55,8 @@ class Aftermath:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same detector."""
         self._odd_s = [np.array(last_s, np.float64) for last_s in state["odd_s"]]
+        if "gathered_s" in state:  # earlier versions did not keep it
+            self._gathered_s = [np.array(last_s, np.float64) for last_s in state["gathered_s"]]
         self._silent_s = {str(name): float(last_s) for name, last_s in state["silent_s"].items()}
         self._silent_before = {str(name) for name in state["silent_before"]}
         self._late_s, self._late_ns = float(state["late_s"]), float(state["late_ns"])
@@ -68,8 +76,11 @@ class Aftermath:
         self._silent_s |= dict.fromkeys(silent & self._silent_before, live_s)
         self._silent_before = silent
         findings = tuple(self._left(judgement, windows, live_s))
-        for last_s, levels in zip(self._odd_s, judgement.cells, strict=True):
-            last_s[levels > Level.GOOD] = live_s
+        gathered = {one.part for one in judgement.findings if one.check in GATHERED and one.level > Level.GOOD}
+        for c, (chamber, levels) in enumerate(zip(self._detector.chambers, judgement.cells, strict=True)):
+            self._odd_s[c][levels > Level.GOOD] = live_s
+            if chamber.name in gathered:
+                self._gathered_s[c][levels == Level.BAD] = live_s
         return replace(judgement, findings=findings)
 
     def _left(self, judgement: Judgement, windows: Windows, live_s: float) -> Iterator[Finding]:
@@ -79,14 +90,13 @@ class Aftermath:
             **dict.fromkeys(OF_CROSSED, windows.crossed.seconds + STEP_S),
             **dict.fromkeys(OF_LONG, windows.long.seconds + STEP_S),
         }
-        lately = live_s - windows.long.seconds - STEP_S
-        odd = {
-            f"{chamber.name} cell {cell}"
-            for chamber, last_s in zip(self._detector.chambers, self._odd_s, strict=True)
-            for cell in np.flatnonzero(last_s > lately)
-        }
+        odd = self._cells_since(self._odd_s, live_s - windows.long.seconds - STEP_S)
+        gathered = self._cells_since(self._gathered_s, live_s - windows.brief.seconds - STEP_S)
         for finding in judgement.findings:
             if finding.check == "cell efficiency" and finding.subject in odd:
+                continue
+            # a cell of a dead row that has hits again lacks those from before, until the stretch has only new data
+            if finding.check == "dead cell" and finding.level is Level.MEDIUM and finding.subject in gathered:
                 continue
             since_s = live_s - self._silent_s.get(finding.part, -inf)
             if finding.level > Level.GOOD and since_s < reach_s.get(finding.check, 0.0):
@@ -96,6 +106,14 @@ class Aftermath:
                 reason = f"not judged: the scintillator was late until {live_s - self._late_s:.0f} s ago"
                 finding = replace(finding, level=Level.NULL, reason=reason, value=None, limit=None)
             yield finding
+
+    def _cells_since(self, last_s: list[NDArray[np.float64]], from_s: float) -> set[str]:
+        """The names of cells of which this was the case later than `from_s`."""
+        return {
+            cell_name(chamber, int(cell))
+            for chamber, times in zip(self._detector.chambers, last_s, strict=True)
+            for cell in np.flatnonzero(times > from_s)
+        }
 
     def _is_of_scintillator(self, finding: Finding, live_s: float) -> bool:
         """Whether a shift of time agrees with the scintillator's, or is a part of it."""
