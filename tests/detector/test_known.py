@@ -111,6 +111,9 @@ def test_the_headline_names_what_is_new_first() -> None:
     )
     verdicts = Verdicts(level=Level.BAD, reason="", worst=Level.BAD, spells=spells, judged_s=3600.0)
     assert headline(verdicts) == "Medium for 60 s of 60 min: Chamber 1: t0 (and 1 more alarm, 1 known)"
+    cell = (Spell("noisy cell", "Chamber 1 cell 4", Level.BAD, 60.0), spells[2])
+    new = Verdicts(level=Level.BAD, reason="", worst=Level.BAD, spells=cell, judged_s=3600.0)
+    assert headline(new) == "Medium for 60 s of 60 min: Chamber 1 cell 4: noisy cell (and 1 known)"
     only = Verdicts(level=Level.BAD, reason="", worst=Level.BAD, spells=spells[2:], judged_s=3600.0)
     assert headline(only) == "Bad for 60 min of 60 min: Chamber 3 layer 1: dead row, known: a connector"
 

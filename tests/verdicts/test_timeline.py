@@ -17,8 +17,9 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.run.checkpoint import pack, unpack
 from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.timeline import Timeline
-from muonstream.verdicts.verdicts import Verdicts, as_plain, of_plain
+from muonstream.verdicts.verdicts import Verdicts, as_plain, headline, of_plain
 from muonstream.words import TDC_PER_ORBIT, Words, decode, encode, time_tdc
+from tools.night import Episode, words_of
 
 DETECTOR = Detector.default()
 SCINTILLATOR = DETECTOR.scintillators[0]
@@ -127,6 +128,20 @@ def test_what_was_bad_and_is_over_stays_in_the_headline() -> None:
     assert verdicts.worst > Level.GOOD
     spells = {(spell.check, spell.subject): spell.seconds for spell in verdicts.spells}
     assert 20 < spells["noisy cell", f"{NAMES[faults.CHAMBER]} cell {faults.CELL}"] < verdicts.judged_s / 2
+
+
+def test_the_headline_names_what_made_the_detector_bad_and_no_cell_that_was_bad_for_longer() -> None:
+    episodes = [Episode("noisy cell", 300.0, 20.0, 140.0), Episode("dead chamber", 60.0, 60.0, 90.0)]
+    verdicts = judged(np.concatenate(list(words_of(episodes, 140.0, 5000.0))))
+    assert [one.check for one in verdicts.spells] == ["silent", "noisy cell"]
+    assert verdicts.spells[1].seconds > verdicts.spells[0].seconds
+    text = headline(verdicts)
+    assert text.startswith("Bad for ")
+    assert text.endswith(": Chamber 2: silent (and 1 more alarm); at the end Medium")
+    assert headline(verdicts, ended=False).endswith("; now Medium")
+    # the noisy cell is not back to normal where its chamber sends nothing
+    hidden = next(one for one in verdicts.history if one.check == "noisy cell" and one.before > Level.GOOD)
+    assert (hidden.after, hidden.reason) == (Level.NULL, "not judged: the chamber is silent")
 
 
 def test_a_run_of_which_too_little_is_known_is_null_with_the_reason() -> None:

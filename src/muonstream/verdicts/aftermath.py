@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from math import inf
 from typing import Any, Final
@@ -40,6 +40,11 @@ class Aftermath:
         self._silent_s = {chamber.name: -inf for chamber in detector.chambers}
         self._silent_before: set[str] = set()
         self._late_s, self._late_ns = -inf, 0.0
+
+    @property
+    def silent(self) -> Set[str]:
+        """The names of the chambers that were silent in the last step."""
+        return self._silent_before
 
     def state(self) -> dict[str, Any]:
         """What a restarted engine goes on from, as plain numbers and arrays."""

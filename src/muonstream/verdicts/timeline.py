@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,14 +15,14 @@ from muonstream.detector.known import why_known
 from muonstream.detector.level import Level
 from muonstream.verdicts.aftermath import Aftermath
 from muonstream.verdicts.cells import typical_hits
-from muonstream.verdicts.findings import median
+from muonstream.verdicts.findings import Finding, median
 from muonstream.verdicts.judge import FEWEST_LOST, Exposure, Gaps, Lost, Windows, judge
 from muonstream.verdicts.kept import LONG_S, Ends, Kept
 from muonstream.verdicts.levels import Levels, Moment
 from muonstream.verdicts.memory import Memory, Remembered
 from muonstream.verdicts.past import Past
 from muonstream.verdicts.timebox import TimeBox, newest_time_box
-from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, with_known
+from muonstream.verdicts.verdicts import Change, Spell, Verdicts, as_plain, concluded, of_plain, upward, with_known
 
 BOX_S: Final = (10.0, 20.0, 40.0, 80.0, LONG_S)
 """Stretches in which a time box may be fitted."""
@@ -97,7 +97,8 @@ class Timeline:
         self._ends.keep(self._now)
         self._past.judged(self._ends, self._held_s(windows), judgement.wrong)
         now_s = self._now.live_s
-        changes = self._levels.take(judgement.findings, Moment(now_s, self._clock(), data_time_s, ended))
+        findings = (*judgement.findings, *self._hidden(judgement.findings))
+        changes = self._levels.take(findings, Moment(now_s, self._clock(), data_time_s, ended))
         self._history.extend(changes)
         self._changes += len(changes)
         statuses = with_known(self._levels.statuses.values(), self.catalogue.detector.known)
@@ -118,6 +119,15 @@ class Timeline:
             data_time_s,
         )
         return changes
+
+    def _hidden(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """In place of alarms that are not found as their chamber is silent, which is not back to normal for that."""
+        found = {finding.key for finding in findings}
+        for key, status in self._levels.statuses.items():
+            one = status.finding
+            if one.level > Level.GOOD and one.part in self._aftermath.silent and key not in found:
+                reason = "not judged: the chamber is silent"
+                yield replace(one, level=Level.NULL, reason=reason, value=None, limit=None)
 
     def _window(self, start: Kept) -> Exposure:
         now = self._now
@@ -250,7 +260,11 @@ class Timeline:
                 spell = spells.get(key, Spell(*key, level, 0.0))
                 spells[key] = replace(spell, level=max(level, spell.level))
         named = [replace(one, known=self.why_known(one.check, one.subject, one.level)) for one in spells.values()]
-        return tuple(sorted(named, key=lambda one: (bool(one.known), -one.level, -one.seconds, one.check, one.subject)))
+
+        def gravest_first(one: Spell) -> tuple[object, ...]:
+            return bool(one.known), -upward(one.subject, one.level), -one.level, -one.seconds, one.check, one.subject
+
+        return tuple(sorted(named, key=gravest_first))
 
     def why_known(self, check: str, subject: str, level: Level) -> str:
         """Why an alarm is known, by the detector file or from the run before; "" where it is new."""

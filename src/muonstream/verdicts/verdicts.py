@@ -101,7 +101,7 @@ class Verdicts:
     judgement: the findings as they are before hysteresis, with the levels of cells
     history: the newest changes, the oldest of them first; changes: how many there were in the whole run
     worst, spells: the worst level of the whole run; for each alarm of it how long it lasted, those that are known last,
-        gravest and longest first
+        gravest for the detector and longest first
     judged_s: live seconds that were judged; data_time_s: up to where
     """
 
@@ -137,8 +137,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def headline(verdicts: Verdicts) -> str:
-    """A run's verdict in a line: the worst that was found in it and for how long, beside how it stands at its end."""
+def headline(verdicts: Verdicts, *, ended: bool = True) -> str:
+    """A run's verdict in a line: the worst that was found in it and for how long, beside how it stands.
+
+    ended: whether that is at the run's end, or now
+    """
     now = verdicts.level.title + (f": {verdicts.reason}" if verdicts.reason else "")
     if verdicts.worst <= Level.GOOD or not verdicts.spells:
         return now
@@ -146,7 +149,7 @@ def headline(verdicts: Verdicts) -> str:
     known = sum(bool(spell.known) for spell in verdicts.spells)
     new = len(verdicts.spells) - known
     # the gravest of the new ones; a cell's Bad makes the detector Medium
-    level = min(verdicts.worst, first.level) if known and new else verdicts.worst
+    level = min(verdicts.worst, upward(first.subject, first.level)) if known and new else verdicts.worst
     text = f"{level.title} for {duration(first.seconds)} of {judged}: {first.subject}: {first.check}"
     if not new:
         text += f", known: {first.known}"
@@ -154,7 +157,7 @@ def headline(verdicts: Verdicts) -> str:
     more = [f"{new - 1} more alarm{'s' if new != 2 else ''}"] if new > 1 else []
     more += [f"{known} known"] if known else []
     text += f" (and {', '.join(more)})" if more else ""
-    return text if verdicts.level == verdicts.worst else f"{text}; at the end {now}"
+    return text if verdicts.level == verdicts.worst else f"{text}; {'at the end' if ended else 'now'} {now}"
 
 
 def verdicts_summary(verdicts: Verdicts) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def concluded(statuses: Iterable[Status], chambers: Iterable[str]) -> tuple[Leve
     missing = ""
     for name in chambers:
         of_chamber = [finding for finding in findings if finding.part == name]
-        level = worst(_upward(finding) for finding in of_chamber)
+        level = worst(upward(finding.subject, finding.level) for finding in of_chamber)
         needed = [finding for finding in of_chamber if finding.check == NEEDED_OF_CHAMBERS and finding.subject == name]
         if level <= Level.GOOD and not any(finding.level > Level.NULL for finding in needed):
             level = Level.NULL
@@ -221,9 +224,9 @@ def concluded(statuses: Iterable[Status], chambers: Iterable[str]) -> tuple[Leve
     return level, "", levels
 
 
-def _upward(finding: Finding) -> Level:
-    """The level that a finding gives its chamber: a single cell never makes it Bad."""
-    return min(finding.level, Level.MEDIUM) if " cell" in finding.subject else finding.level
+def upward(subject: str, level: Level) -> Level:
+    """The level that an alarm on a subject gives its chamber: a single cell never makes it Bad."""
+    return min(level, Level.MEDIUM) if " cell" in subject else level
 
 
 def as_plain(verdicts: Verdicts) -> dict[str, Any]:
