@@ -136,8 +136,8 @@ def _probe(
     """Chambers crossed for sure by what others saw, and whether they saw it, for one orbit's segments.
 
     The line is given by two chambers of the view, or, where the view has two in all, by the other one with hits in all
-    layers; where there is another view, a segment in it says that the chamber was crossed along its wires too. A muon
-    crosses a chamber once, however many pairs of others saw it.
+    layers. Along its wires a segment in the other view says that the chamber was crossed; in a telescope of one view,
+    only that it is between the two others. A muon crosses a chamber once, however many pairs of others saw it.
     """
     x, z, tan, t0 = lines
     chamber_view, chamber_z, chamber_half, in_view, origin = chambers
@@ -165,7 +165,8 @@ def _probe(
                 at = x[a] + slope * (z[a] - chamber_z[c])
                 if abs(at - origin[c]) > chamber_half[c] - inside:
                     continue
-                along = in_view[1 - v] == 0
+                # so chambers at the ends of a telescope of one view are not judged: muons may pass beside their wires
+                along = in_view[1 - v] == 0 and (z[a] - chamber_z[c]) * (z[b] - chamber_z[c]) < 0
                 for s in range(first, last):
                     if view[s] == 1 - v and full[s] and abs(t0[s] - t0[a]) <= limits[0]:
                         far = abs(x[s] + tan[s] * (z[s] - chamber_z[c]))
