@@ -18,6 +18,7 @@ from muonstream.dashboard.plots.column_names import column_names
 from muonstream.dashboard.plots.muons import MuonPainter
 from muonstream.dashboard.plots.overlay import with_reference
 from muonstream.dashboard.plots.themes import COLORS
+from muonstream.dashboard.server import Dashboard
 from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
 from muonstream.engines.pipeline import Pipeline
@@ -230,6 +231,35 @@ def test_the_wall_is_one_screen_of_large_letters_whose_views_take_turns(browser:
     page.wait_for_selector("html[data-wall=rates]")
     page.wait_for_selector("html[data-wall=verdicts]")
     assert faults == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("detector", [Detector.default(), seven()], ids=["four chambers", "seven chambers"])
+def test_on_the_wall_nothing_is_left_empty_and_a_state_has_its_line(browser: Browser, detector: Detector) -> None:
+    dashboard = Dashboard(port=0, board=Still())
+    dashboard.feed.board.verdicts = Verdicts(reason="too few hits", chambers={})
+    dashboard.start()
+    try:
+        # an engine that has not answered for a minute
+        then = time.time() - 60
+        snapshot = replace(long_run(detector, 20_000), wall_time=then, data_wall_time=then)
+        dashboard.publish(snapshot)
+        page, faults = opened(browser, f"{dashboard.url}?wall=verdicts&every=600", 1920, 1080)
+        page.wait_for_selector("html[data-state=hung]")
+        heights = (
+            "() => ['header', '.state-text', '.board', '#verdicts'].map((e) => document.querySelector(e).clientHeight)"
+        )
+        header, text, board, box = page.evaluate(heights)
+        assert header < 0.22 * 1080
+        assert 0 < text < 0.06 * 1080
+        assert board > 0.75 * box
+        drawn = "() => [...document.querySelectorAll('.board svg')].map((e) => e.getBoundingClientRect().bottom)"
+        assert max(page.evaluate(drawn)) <= 1081
+        assert page.locator("#no-alarms").inner_text() == "Not judged: too few hits."
+        assert inaccessible(page) == []
+        assert faults == []
+    finally:
+        dashboard.stop()
 
 
 @pytest.mark.browser

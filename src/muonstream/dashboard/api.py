@@ -125,11 +125,15 @@ class Api:
 
     async def verdicts(self, _: Request) -> Response:
         """The verdict board, with alarms and history."""
-        return JSONResponse(verdicts_json(self.feed.board.verdicts), headers=NOT_KEPT)
+        return JSONResponse(self._verdicts(), headers=NOT_KEPT)
 
     async def alarms(self, _: Request) -> Response:
         """What is medium or bad."""
-        return JSONResponse(verdicts_json(self.feed.board.verdicts)["alarms"], headers=NOT_KEPT)
+        return JSONResponse(self._verdicts()["alarms"], headers=NOT_KEPT)
+
+    def _verdicts(self) -> dict[str, Any]:
+        snapshot = self.feed.snapshot
+        return verdicts_json(self.feed.board.verdicts, ended=snapshot is not None and snapshot.state == "ended")
 
     async def acknowledge(self, request: Request) -> Response:
         """Acknowledge an alarm: {"check": ..., "subject": ..., "why": ..., "name": ...}.

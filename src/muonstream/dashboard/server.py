@@ -179,7 +179,7 @@ class Dashboard:
         found = [self.url]
         for who, token in (("to see it", self._access.token), ("to act", self._access.operator_token)):
             if token is not None and token.place:
-                found.append(f"{who}, add ?token= and what {token.place} holds")
+                found.append(f"{who}, add ?token= and the token in {token.place}")
         return "; ".join(found)
 
     def stop(self) -> None:

@@ -104,12 +104,12 @@ def numbers(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
+def verdicts_json(verdicts: Verdicts, *, ended: bool) -> dict[str, Any]:
     """The verdicts as plain JSON types; levels are null, good, medium or bad; times are unix seconds."""
     return {
         "level": verdicts.level.name.lower(),
         "reason": verdicts.reason,
-        "headline": headline(verdicts),
+        "headline": headline(verdicts, ended=ended),
         "worst": verdicts.worst.name.lower(),
         "chambers": {name: level.name.lower() for name, level in verdicts.chambers.items()},
         "alarms": [_status_json(status) for status in verdicts.alarms],
@@ -289,7 +289,7 @@ def encode(snapshot: Snapshot, verdicts: Verdicts | None = None) -> bytes:
             remarks.setdefault(plot, {})[period] = text
     header = {
         "numbers": {**numbers(snapshot), "muons": muons.numbers},
-        "verdicts": verdicts_json(verdicts),
+        "verdicts": verdicts_json(verdicts, ended=snapshot.state == "ended"),
         "remarks": remarks,
     }
     return pack(header, {**arrays(snapshot), **timing, **muons.arrays, **levels})

@@ -12,7 +12,7 @@ import { showArchive } from "./people.js";
 import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { follow } from "./stream.js";
-import { initAttention } from "./attention.js";
+import { callLost, initAttention } from "./attention.js";
 import { showHeadline, showVerdicts } from "./verdicts.js";
 import { Wall } from "./wall.js";
 
@@ -48,7 +48,7 @@ let again = null; // when it will be tried again
 function stateNow() {
   const { numbers } = newest ?? {};
   if (numbers?.state === "ended") return ["ended", `reading is complete, at ${moment(numbers.wall_time, pulse.now())}`];
-  if (refused) return ["refused", "401: the token is missing or has changed; open the page with ?token=… again"];
+  if (refused) return ["refused", "401: the token is missing or has changed; open the page with\u00a0?\u2060token=… again"];
   if (!connected) return [newest ? "disconnected" : "connecting", newest ? "trying again; what you see is out of date" : ""];
   if (!newest) return ["starting", ""];
   if (pulse.hung) {
@@ -61,7 +61,8 @@ function stateNow() {
     const all = pulse.readAhead && !numbers.inputs?.waiting;
     return ["stale", all ? `all there is has been read; no more since ${since}` : `no new data from the detector since ${since}`];
   }
-  return ["running", ""];
+  const { restarts } = numbers;
+  return ["running", restarts ? `restarted ${restarts === 1 ? "once" : `${format(restarts)} times`}` : ""];
 }
 
 function emptyTexts(state) {
@@ -100,6 +101,7 @@ function showState() {
     root.dataset.old = String(OLD.includes(state));
     root.dataset.lost = String(LOST.includes(state));
   }
+  if (newest) callLost(LOST.includes(state) ? text : "", newest.numbers.run, pulse.silence());
   setText(byId("state"), state);
   setText(byId("state-text"), text);
   root.dataset.empty = String(!hasData);

@@ -38,6 +38,7 @@ export function showNumbers(numbers, colors) {
   }
   setText(byId("run"), numbers.run || "unnamed run");
   setText(byId("source"), numbers.source === numbers.run ? "" : numbers.source);
+  byId("source").title = numbers.source;
   const begun = numbers.begun_wall_time;
   setText(byId("begun"), begun ? `begun ${dateTime(begun)} ${zoneName(begun)}` : "");
   setText(byId("begun-system"), begun ? `${dateTime(begun)} ${zoneName(begun)}` : "not known");

@@ -16,6 +16,7 @@ const MEANING = { null: "too little data", good: "good", medium: "medium", bad: 
 export function showVerdicts(verdicts, numbers, arrays, now) {
   showBoard(verdicts, numbers.chambers, arrays);
   showAlarms(verdicts.alarms, now);
+  setText(byId("no-alarms"), verdicts.level === "null" && verdicts.reason ? `Not judged: ${verdicts.reason}.` : "No alarms.");
   showHistory(verdicts.history, now);
   showChecks([...verdicts.alarms, ...verdicts.checks]);
 }
