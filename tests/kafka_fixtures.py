@@ -55,11 +55,11 @@ def own_broker(kafka_available: None, tmp_path: Path) -> Iterator[Broker]:
         yield started
 
 
-def make_topic(address: str, partitions: int = 1, prefix: str = "test", **config: str) -> str:
-    """Make a topic with a name of its own and give the name; in config, _ stands for the dots of Kafka's keys."""
+def make_topic(address: str, partitions: int = 1, prefix: str = "test", *, name: str = "", **config: str) -> str:
+    """Make a topic and give its name, a new one unless given; in config, _ stands for the dots of Kafka's keys."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    name = f"{prefix}-{uuid.uuid4().hex[:12]}"
+    name = name or f"{prefix}-{uuid.uuid4().hex[:12]}"
     keys = {key.replace("_", "."): value for key, value in config.items()}
     admin = AdminClient({"bootstrap.servers": address})
     made = admin.create_topics([NewTopic(name, partitions, 1, config=keys)])

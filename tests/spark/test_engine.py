@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
-from kafka_fixtures import TopicMaker, add_partitions
+from kafka_fixtures import TopicMaker, add_partitions, make_topic
 from kafka_messages import RUN, Sent, as_frames, as_hits, as_transfers, bare, ends, objects, send, send_in_transactions
 
 from muonstream.detector.model import Detector
@@ -45,6 +46,8 @@ from tools.restarts import APART, differences
 DETECTOR = Detector.default()
 NAME = "the topic"
 PARTITIONS = 4
+PREVIOUS = Path(__file__).parents[1] / "data" / "previous"
+"""What the version before wrote; its README says of what."""
 SHORT = simulate_words(60_000, rate_hz=20_000, seed=3)
 
 
@@ -464,9 +467,66 @@ def test_a_checkpoint_that_is_not_the_stores_is_refused(new_run: NewRun) -> None
         run.run()
 
 
-def test_a_secure_broker_is_read_with_the_same_properties(spark: Any, broker: Broker, tmp_path: Path) -> None:
-    from kafka_fixtures import make_topic
+def test_a_checkpoint_of_the_version_before_is_resumed(spark: Any, broker: Broker, tmp_path: Path) -> None:
+    """Spark had counted its micro-batches 0 and 1, and planned a third, when that version was stopped.
 
+    The store is of this version, since the one before wrote a store that is refused.
+    """
+    (checkpoint,) = (PREVIOUS / "checkpoint").iterdir()
+    ((topic, reached),) = json.loads((checkpoint / "offsets" / "1").read_text().splitlines()[-1]).items()
+    identity = json.loads((checkpoint / "metadata").read_text())["id"]
+    make_topic(broker.address, len(reached), name=topic)
+    sent = as_hits(SHORT[:12_000], len(reached))
+    parts = [[one for one in sent if one[0] == p] for p in range(len(reached))]
+    for p, part in enumerate(parts):
+        send(broker.address, topic, part[: reached[str(p)]])
+    run = Spark(spark, broker.address, topic, tmp_path / "run")
+    shutil.copytree(checkpoint, run.folder / "checkpoint" / checkpoint.name)
+    taken = sum(reached.values())
+    reader = TopicReader(Connection(KafkaAddress(run.address, run.topic)))
+    stop = Event()
+    assert reader.open(stop)
+    with Pipeline(DETECTOR) as pipeline, Store(run.folder / "s.db") as store:
+        local = TopicEngine(reader, pipeline, Deliveries(wanted=RUN), store=store, name=NAME)
+        local.begin()
+        local.run(stop, publish=lambda snapshot: stop.set() if snapshot.account.words == taken else None)
+        saved = store.load(NAME)
+        assert saved is not None
+        of_spark = {"batch": 1, "checkpoint": checkpoint.name, "query": identity, "parts": {}}
+        store.save(replace(saved, reader={**saved.reader, "spark": of_spark}))
+    reader.close()
+    for p, part in enumerate(parts):
+        send(broker.address, topic, [*part[reached[str(p)] :], ends(len(reached))[p]])
+
+    queries: set[tuple[str, bool]] = set()
+    batches: set[int] = set()
+
+    def note(engine: SparkEngine, snapshot: Snapshot) -> bool:
+        if engine.query.begun:
+            queries.add((engine.query.identity, engine.query.resumed))
+            batches.update(int(told["batchId"]) for told in engine.query.progress_since(-1))
+        return False
+
+    found = run.run(note)
+    assert queries == {(identity, True)}
+    assert min(batches, default=2) == 2
+    assert min(run.batches) >= taken
+    assert differences(counted(found), processed(SHORT[:12_000])) == 0
+
+
+def test_a_checkpoint_of_the_version_before_is_left_alone_when_its_store_is_refused(new_run: NewRun) -> None:
+    run = new_run([*as_hits(SHORT[:5000], 2), *ends(2)], 2)
+    shutil.copytree(PREVIOUS / "checkpoint", run.folder / "checkpoint")
+    shutil.copy(PREVIOUS / "store.db", run.folder / "s.db")
+    with pytest.raises(StoreError, match=r"s\.db: found a store of version 1, expected 2$"):
+        run.run()
+    (run.folder / "s.db").unlink()
+    assert differences(counted(run.run()), processed(SHORT[:5000])) == 0
+    before = [path.read_bytes() for path in sorted(PREVIOUS.rglob("checkpoint/**/*")) if path.is_file()]
+    assert [path.read_bytes() for path in sorted(run.checkpoint.rglob("*")) if path.is_file()] == before
+
+
+def test_a_secure_broker_is_read_with_the_same_properties(spark: Any, broker: Broker, tmp_path: Path) -> None:
     topic = make_topic(broker.address, 1)
     send(broker.address, topic, [*as_frames(SHORT[:5000]), *ends()])
     login = Login(
