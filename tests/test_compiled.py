@@ -1,4 +1,4 @@
-"""Kernels are compiled without what other packages have registered with numba."""
+"""Kernels are compiled once, and without what other packages have registered with numba."""
 
 from __future__ import annotations
 
@@ -6,8 +6,30 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+from muonstream.compiled import read_only
+from muonstream.detector.model import Detector
+from muonstream.formats import binary_form
+from muonstream.formats.evidence import Expected
 from muonstream.simulation.telescope import simulate_words
+from muonstream.survey import survey
+from muonstream.survey.survey import Survey
+
+
+def written_and_not(kernel: Any) -> set[bool]:
+    """Whether the words could be written for which a kernel was compiled in this process."""
+    return {signature[0].mutable for signature in kernel.signatures}
+
+
+def test_kernels_that_only_read_words_are_compiled_once_for_arrays_that_can_be_written_and_others() -> None:
+    words = simulate_words(2000)
+    expected = Expected.of(Detector.default().channel_map())
+    for given in (words, read_only(words)):
+        Survey(expected.known).feed(given)
+        assert binary_form.Weight.of(given, expected).good > 1900
+    assert words.flags.writeable
+    assert written_and_not(vars(survey)["_look"]) == written_and_not(vars(binary_form)["_weigh"]) == {False}
 
 
 def test_a_command_does_not_import_what_others_registered_with_numba(tmp_path: Path) -> None:

@@ -26,6 +26,16 @@ def counted(rows: list[tuple[int, int, float, float, float]]) -> tuple[np.ndarra
     return filler.part("at_once")[0], filler.part("parallel_apart")[0]
 
 
+def test_parts_have_one_layout_for_any_number_of_lumps_so_that_kernels_are_compiled_once() -> None:
+    for lumps in (1, 2, 3):
+        filler = Filler(CATALOGUE, lumps, 1)
+        assert len(filler.data) == lumps
+        for shape in CATALOGUE.muon_shapes:
+            part = filler.part(shape.name)
+            assert not part.flags.c_contiguous
+            assert np.shares_memory(part[:lumps], filler.data)
+
+
 def test_segments_at_one_time_are_counted_by_chamber_and_parallel_ones_by_distance() -> None:
     at_once, apart = counted(
         [

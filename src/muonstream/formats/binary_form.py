@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, read_only
 from muonstream.formats.binary import ALL_BOARDS, Transfers
 from muonstream.formats.block import counted
 from muonstream.formats.evidence import Expected, Refused, Undecided
@@ -138,7 +138,7 @@ class Weight:
         counts = np.zeros(_VALUES, np.int64)
         seen = np.zeros_like(expected.known)
         boards = np.zeros(8, np.int64)
-        _weigh(words, expected.known, counts, seen, boards)
+        _weigh(read_only(words), expected.known, counts, seen, boards)
         mask = sum(1 << board for board in range(8) if boards[board] * 100 > counts[_GOOD])
         good, hits, known, padding, idle, ancillary, first, crossings = counts.tolist()
         channels = int(seen.sum())

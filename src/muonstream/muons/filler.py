@@ -15,10 +15,12 @@ class Filler:
 
     def __init__(self, catalogue: Catalogue, lumps: int, windows: int) -> None:
         self.base = catalogue.counted_size
-        self.data = np.zeros((lumps, catalogue.size - self.base), np.int64)
+        # numpy calls a part of a single row contiguous, and all kernels would be compiled again for such arrays
+        self._rows = np.zeros((max(lumps, 2), catalogue.size - self.base), np.int64)
+        self.data = self._rows[:lumps]
         self.columns = MuonColumns(len(catalogue.detector.chambers))
         self.rows = np.zeros((windows, self.columns.width), np.int64)
-        self._flat = self.data.reshape(-1)
+        self._flat = self._rows.reshape(-1)
         self._shapes: dict[str, Shape] = {shape.name: shape for shape in catalogue.muon_shapes}
         self._offsets = {name: catalogue.entries[name].offset - self.base for name in self._shapes}
 
@@ -36,10 +38,10 @@ class Filler:
         np.add.at(self._flat, where + self._offsets[name], weights)
 
     def part(self, name: str) -> NDArray[np.int64]:
-        """An entry of all lumps, int64[lumps, rows, bins] (a view)."""
+        """An entry of all lumps, int64[lumps, rows, bins] (a view); with one lump it has a second row, of zeros."""
         shape, first = self._shapes[name], self._offsets[name]
         size = shape.rows * shape.width
-        return self.data[:, first : first + size].reshape(len(self.data), shape.rows, shape.width)
+        return self._rows[:, first : first + size].reshape(len(self._rows), shape.rows, shape.width)
 
     def count(
         self, window: NDArray[np.int64], column: NDArray[np.int64] | int, weights: NDArray[np.int64] | int = 1

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, read_only
 from muonstream.survey.clocks import Clocks, follow_clocks
 from muonstream.survey.company import Company, meet
 from muonstream.survey.repeats import GOOD, MALFORMED, OTHER, Repeats, find_repeats
@@ -73,7 +73,7 @@ class Survey:
         """Take words (uint64[n]) in order of arrival."""
         done = 0
         while done < len(words):
-            part = words[done : done + self.stretches.room()]
+            part = read_only(words[done : done + self.stretches.room()])
             _look(
                 part,
                 self._kinds,
