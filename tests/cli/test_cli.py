@@ -406,7 +406,7 @@ def test_process_finds_muons_when_asked_to(tmp_path: Path, simulated: Path) -> N
 
 def test_calibrate_writes_a_new_file_and_never_over_one(tmp_path: Path) -> None:
     data, new, pictures = tmp_path / "a.dat", tmp_path / "new.toml", tmp_path / "pictures"
-    simulate_words(300_000, seed=3, muon_rate_hz=200).astype("<u8").tofile(data)
+    simulate_words(60_000, seed=3, muon_rate_hz=200).astype("<u8").tofile(data)
     done = muonstream("calibrate", str(data), "--output", str(new), "--pictures", str(pictures))
     assert done.returncode == 0, done.stderr
     assert muonstream("detector", "check", str(new)).returncode == 0

@@ -193,9 +193,11 @@ def _fit(sample: Sample, nothing: Corrections, parts: tuple[str, ...], spread_ns
             of_cells = edges[3] + cells * c + np.arange(cells)
             columns = np.concatenate([np.arange(edges[2]), layers, of_cells if "cells" in parts else []]).astype(int)
             design = _design(sample.chosen(own), _chosen(fitted, own), now.knots_ns, len(columns) - edges[2] - LAYERS)
-            weighted = design * weights[own][:, None]
-            information[np.ix_(columns, columns)] += weighted.T @ design
-            gradient[columns] += weighted.T @ fitted.misfit_mm[own]
+            # numpy computes half of a product of an array with itself, since the other half is the same
+            root = np.sqrt(weights[own])
+            design *= root[:, None]
+            information[np.ix_(columns, columns)] += design.T @ design
+            gradient[columns] += design.T @ (root * fitted.misfit_mm[own])
         at[used] -= np.linalg.solve(information[np.ix_(used, used)], gradient[used])
         now = Corrections(
             now.knots_ns,
