@@ -30,8 +30,9 @@ BEAT_S: Final = 1.0
 class Beating(Dashboard):
     """A dashboard whose engine is alive: what was published last is published again and again, as of now."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, beat_s: float = BEAT_S, **kwargs: Any) -> None:
         super().__init__(**({"port": 0} | kwargs))
+        self._beat_s = beat_s
         self._newest: Snapshot | None = None
         self._turn = Lock()
         self._over = Event()
@@ -52,7 +53,7 @@ class Beating(Dashboard):
             super().publish(snapshot)
 
     def _beat(self) -> None:
-        while not self._over.wait(BEAT_S):
+        while not self._over.wait(self._beat_s):
             with self._turn:
                 if self._newest is not None:
                     super().publish(replace(self._newest, wall_time=time.time()))

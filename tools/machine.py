@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Final
 
 CHROMIUM_VARIABLE: Final = "MUONSTREAM_CHROMIUM"
-CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM_HINT: Final = f"apt-get install chromium, or set {CHROMIUM_VARIABLE} to a Chromium or Chrome executable"
+HEADLESS: Final = "chromium-headless-shell"
+"""Debian's Chromium without windows. It draws a page with two thirds of the processor time that Chromium needs, part of
+which goes into windows that nobody sees."""
+CHROMIUM_NAMES: Final = (HEADLESS, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_HINT: Final = f"apt-get install {HEADLESS}, or set {CHROMIUM_VARIABLE} to a Chromium or Chrome executable"
 
 JAVA_OLDEST: Final = 17
 JAVA_HINT: Final = "apt-get install openjdk-17-jre-headless"

@@ -26,7 +26,6 @@ from muonstream.simulation.telescope import simulate_words
 
 TELESCOPE = Detector.default()
 CHAMBERS = range(len(TELESCOPE.chambers))
-WORDS = simulate_words(150_000, seed=5, rate_hz=3000, muon_rate_hz=100)
 
 
 def fresh(snapshot: Snapshot) -> Snapshot:
@@ -38,7 +37,7 @@ def fresh(snapshot: Snapshot) -> Snapshot:
 def snapshots() -> list[Snapshot]:
     made = []
     with Pipeline(TELESCOPE, run="muons", source="simulation", workers=0, reconstruct=True) as pipeline:
-        for part in np.array_split(WORDS, 3):
+        for part in np.array_split(simulate_words(150_000, seed=5, rate_hz=3000, muon_rate_hz=100), 3):
             pipeline.push(part)
             made.append(pipeline.snapshot())
     return made
@@ -91,9 +90,9 @@ def id_of(event: MuonEvent, snapshot: Snapshot) -> str:
 @pytest.mark.browser
 def test_the_pages_numbers_are_the_engines(browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]) -> None:
     faults = Faults()
-    page = opened(browser, dashboard, faults=faults)
     snapshot = snapshots[-1]
-    publish(page, dashboard, snapshot)
+    dashboard.publish(fresh(snapshot))
+    page = opened(browser, dashboard, faults=faults)
     catalogue, series = snapshot.catalogue, snapshot.rates.muons
     assert series is not None
     counts = catalogue.view(snapshot.total, "muon_counts")
@@ -230,7 +229,7 @@ def test_without_reconstruction_the_page_says_how_to_switch_it_on(browser: Brows
     faults = Faults()
     page = opened(browser, dashboard, faults=faults)
     with Pipeline(TELESCOPE, run="plain", workers=0) as pipeline:
-        pipeline.push(WORDS[:20_000])
+        pipeline.push(simulate_words(20_000, seed=5))
         publish(page, dashboard, replace(pipeline.snapshot(), sequence=1000))
     assert page.locator("#panel-muons .without-muons").is_visible()
     assert "--reconstruct" in page.locator("#panel-muons").inner_text()
@@ -243,10 +242,10 @@ def test_without_reconstruction_the_page_says_how_to_switch_it_on(browser: Brows
 @pytest.mark.browser
 def test_a_run_without_a_muon_yet_has_no_fault(browser: Browser, dashboard: Dashboard) -> None:
     faults = Faults()
-    page = opened(browser, dashboard, faults=faults)
     with Pipeline(TELESCOPE, run="young", workers=0, reconstruct=True) as pipeline:
         pipeline.push(simulate_words(50, seed=1, muon_rate_hz=0))
-        publish(page, dashboard, replace(pipeline.snapshot(), sequence=1000))
+        dashboard.publish(fresh(replace(pipeline.snapshot(), sequence=1000)))
+    page = opened(browser, dashboard, faults=faults)
     assert page.locator("#event-none").inner_text() == "No muon with a track yet."
     assert faults == []
 
@@ -255,8 +254,8 @@ def test_a_run_without_a_muon_yet_has_no_fault(browser: Browser, dashboard: Dash
 def test_the_overview_has_the_last_muon_and_leads_to_the_page(
     browser: Browser, dashboard: Dashboard, snapshots: list[Snapshot]
 ) -> None:
+    dashboard.publish(fresh(snapshots[-1]))
     page = opened(browser, dashboard, "overview")
-    publish(page, dashboard, snapshots[-1])
     event = snapshots[-1].muons[-1]
     given = event_json(event, snapshots[-1])
     card = page.locator("#last-muon")

@@ -25,6 +25,8 @@ from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.timeline import Timeline
 
 PIECE_WORDS = 10_000
+QUIET_BEAT_S = 2.5
+"""No test of these waits for a beat; after 6 s without one the page calls the engine hung."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def snapshots() -> list[Snapshot]:
 
 @pytest.fixture
 def dashboard(snapshots: list[Snapshot]) -> Iterator[Dashboard]:
-    made = Beating()
+    made = Beating(beat_s=QUIET_BEAT_S)
     made.start()
     for snapshot in snapshots[:-1]:
         made.publish(snapshot)

@@ -6,6 +6,7 @@ import pytest
 
 from tools.machine import (
     CHROMIUM_VARIABLE,
+    HEADLESS,
     find_apache,
     find_caddy,
     find_chromium,
@@ -50,6 +51,8 @@ def test_the_browser_that_the_environment_names_goes_first(tmp_path: Path, monke
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv(CHROMIUM_VARIABLE, raising=False)
     assert find_chromium() == found
+    headless = executable(tmp_path / HEADLESS)
+    assert find_chromium() == headless
     monkeypatch.setenv(CHROMIUM_VARIABLE, str(named))
     assert find_chromium() == named
 
