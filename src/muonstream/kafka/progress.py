@@ -166,7 +166,9 @@ def _messages(connection: Connection, consumer: Consumer, pending: dict[Any, _Se
     latest = "nothing could be read"
     while not all(search.done for search in pending.values()):
         with connection.faults():
-            found = consumer.consume(1000, timeout=SLICE_S)
+            # asked for more than there are, the client would wait for the whole slice
+            found = consumer.consume(1, timeout=SLICE_S)
+            found += consumer.consume(1000, timeout=0) if found else []
         for message in found:
             error = message.error()
             if error is None:
