@@ -25,6 +25,8 @@ LONGEST_WAIT_MS: Final = 120_000
 
 BEAT_S: Final = 1.0
 """Half as often as an engine publishes: every beat has the page drawn again, most of what these tests cost."""
+SELDOM_S: Final = 2.5
+"""For tests that do not wait for a beat; after 6 s without one the page calls the engine hung."""
 
 
 class Beating(Dashboard):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, inaccessible
+from browser_fixtures import LONGEST_WAIT_MS, SELDOM_S, Beating, Faults, inaccessible
 from playwright.sync_api import Browser, Page
 
 from muonstream.dashboard.message.timing import edge_arrays
@@ -25,8 +25,6 @@ from muonstream.simulation.telescope import simulate_words
 from muonstream.verdicts.timeline import Timeline
 
 PIECE_WORDS = 10_000
-QUIET_BEAT_S = 2.5
-"""No test of these waits for a beat; after 6 s without one the page calls the engine hung."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +42,7 @@ def snapshots() -> list[Snapshot]:
 
 @pytest.fixture
 def dashboard(snapshots: list[Snapshot]) -> Iterator[Dashboard]:
-    made = Beating(beat_s=QUIET_BEAT_S)
+    made = Beating(beat_s=SELDOM_S)
     made.start()
     for snapshot in snapshots[:-1]:
         made.publish(snapshot)

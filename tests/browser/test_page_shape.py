@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_fixtures import LONGEST_WAIT_MS, Beating, Faults, Still, inaccessible
+from browser_fixtures import LONGEST_WAIT_MS, SELDOM_S, Beating, Faults, Still, inaccessible
 from playwright.sync_api import Browser, Page
 
 from muonstream.counting.rates import RateSeries
@@ -85,7 +85,7 @@ def opened(browser: Browser, url: str, width: int = 1280, height: int = 800) -> 
 
 @pytest.fixture
 def dashboard() -> Iterator[Beating]:
-    made = Beating(board=Still())
+    made = Beating(board=Still(), beat_s=SELDOM_S)
     finding = Finding("dead cell", "Chamber 3 cell 40", Level.BAD, "0 hits in 60 s", part="Chamber 3")
     statuses = (Status(finding, time.time()),)
     made.feed.board.verdicts = Verdicts(Level.BAD, "", {}, statuses, Judgement((), ()))

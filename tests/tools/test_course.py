@@ -121,10 +121,10 @@ def test_the_courses_system_ends_by_itself_after_a_duration(start: Start, tmp_pa
 
 
 def test_nothing_goes_on_when_the_courses_system_is_killed(start: Start) -> None:
-    process = start()
+    process = start("--workers", "1")
     said(process, r"Spark's master is (\S+),")
     everything = descendants(process.pid)
-    assert len(everything) >= 4
+    assert len(everything) >= 3  # broker, master, worker
     process.kill()
     assert gone(everything, 60)
 
