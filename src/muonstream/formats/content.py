@@ -22,9 +22,9 @@ from muonstream.formats.markers import follow_hit, in_line, marker_lines
 from muonstream.formats.notes import Notes
 from muonstream.formats.pattern import FIELDS as PATTERN_FIELDS
 from muonstream.formats.pattern import follow_other, pattern_lines
-from muonstream.formats.places import Places
 from muonstream.formats.plausible import CHUNK, FALL, ODD, flag_chunks, is_hit, orbit_of
 from muonstream.formats.rows import EVENT_NUMBER_CHANNELS
+from muonstream.formats.word_inputs import WordInputs
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,
@@ -209,7 +209,7 @@ class ContentCheck:
     def __init__(self, name: str) -> None:
         self._notes = Notes(name)
         self._jumps = Jumps(self._notes)
-        self._places = Places()
+        self._inputs = WordInputs()
         self._state = np.zeros(_MARKERS + MARKER_FIELDS, np.int64)
         self._state[[_PREVIOUS_HIT, _MARKERS]] = -1  # no orbit yet
         self._state[_LAST_SEARCH] = -SEARCH_EACH
@@ -237,7 +237,7 @@ class ContentCheck:
             flags[0] |= ODD  # the decoder compared the first word with another one than the last seen here
         words = words.view()
         words.flags.writeable = False
-        self._places.begin(int(self._state[_SEEN]), self.name)
+        self._inputs.begin(int(self._state[_SEEN]), self.name)
         self._jumps.see(words, self.name)
         if flags is None:
             flags = np.empty(len(words) // CHUNK, np.uint8)
@@ -353,8 +353,8 @@ class ContentCheck:
         if self._distance and n >= FEWEST_REPEATED:
             self._repeated += n
             self._done = number + n
-            name, word = self._places.of(number)
-            other, first = self._places.of(number - self._distance)
+            name, word = self._inputs.of(number)
+            other, first = self._inputs.of(number - self._distance)
             of = "" if other == name else f" of {other}"
             self._note(
                 "repeats",
@@ -366,13 +366,13 @@ class ContentCheck:
 
     def _note(self, kind: str, number: int, line: str) -> None:
         """Note something in the name of the input that has the run's word of this number."""
-        name, self._notes.name = self._notes.name, self._places.of(number)[0]
+        name, self._notes.name = self._notes.name, self._inputs.of(number)[0]
         self._notes.add(kind, line)
         self._notes.name = name
 
     def _word(self, number: int) -> int:
         """The number of a word, counted from 1 in its input."""
-        return self._places.of(number)[1]
+        return self._inputs.of(number)[1]
 
     def _note_idle(self, number: int, n: int, value: int) -> None:
         # zeros and ones of binary words are padding, and do not come here; rows of zeros do
@@ -434,7 +434,7 @@ class ContentCheck:
             first, last = int(s[_HEAD_FIRST + head]), int(s[_HEAD_LAST + head])
             if head == Head.HIT or not n or (n >= RARE * words and last - first >= CLUSTER * words):
                 continue
-            (name, begin), (other, end) = self._places.of(first), self._places.of(last)
+            (name, begin), (other, end) = self._inputs.of(first), self._inputs.of(last)
             where = f"word {begin:,}" if n == 1 else f"words {begin:,} to {end:,}"
             if other != name:
                 where = f"word {begin:,} to word {end:,} of {other}"

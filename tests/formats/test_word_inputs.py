@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from muonstream.formats.block import Block
 from muonstream.formats.content import ContentCheck
-from muonstream.formats.places import Places
+from muonstream.formats.word_inputs import WordInputs
 from muonstream.words import BX_SHIFT
 from tools.streams import StreamConfig, make_words
 
@@ -15,14 +15,14 @@ WORDS = make_words(StreamConfig(words=3000, seed=5))
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9)), min_size=1, max_size=20))
 def test_each_word_is_of_the_input_that_gave_it(parts: list[tuple[str, int]]) -> None:
-    places, counts = Places(), dict.fromkeys("abc", 0)
+    inputs, counts = WordInputs(), dict.fromkeys("abc", 0)
     expected: list[tuple[str, int]] = []
     for name, n in parts:
-        places.begin(len(expected), name)
+        inputs.begin(len(expected), name)
         for _ in range(n):
             counts[name] += 1
             expected.append((name, counts[name]))
-    assert [places.of(number) for number in range(len(expected))] == expected
+    assert [inputs.of(number) for number in range(len(expected))] == expected
 
 
 def test_notes_name_the_input_that_has_the_word() -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 
 
-class Places:
+class WordInputs:
     """Which input each word of a run is of, where the words of several inputs follow one another."""
 
     def __init__(self) -> None:
