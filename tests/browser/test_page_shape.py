@@ -211,6 +211,11 @@ def test_the_wall_is_one_screen_of_large_letters_whose_views_take_turns(browser:
         assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight")
         ends = [each.evaluate("e => [e.getBoundingClientRect()].map((r) => [r.right, r.bottom])[0]") for each in shown]
         assert all(right <= 1921 and bottom <= height + 1 for right, bottom in ends), view
+        if view == "verdicts":  # one alarm leaves the board most of the room
+            board = page.locator(".board").evaluate(
+                "e => e.clientHeight / document.querySelector('#verdicts').clientHeight"
+            )
+            assert board > 0.6
         if view == "rates":
             plot = page.locator("[data-plot='overview.rates'] .canvas")
             assert plot.evaluate("e => e.clientHeight > 200 && e.firstElementChild.clientHeight <= e.clientHeight + 2")
