@@ -414,7 +414,9 @@ class Painter:
         source = ColumnDataSource(_bins(left, left + COURSE_WIDTHS[name]), name="data")
         self._bars(made, source, self.colors.soft(c), x_label.partition(" [")[0])
         columns = {"y": f"course.{c}.{name}.{{period}}"}
-        return Plot(f"course.{name}.{c}", f"{chamber.name}: {title[0].lower()}{title[1:]}", "quarter", made, columns)
+        note = f"The course's bins begin at orbit {left[0]:,.0f}." if name == "hist_2" else ""
+        text = f"{chamber.name}: {title[0].lower()}{title[1:]}"
+        return Plot(f"course.{name}.{c}", text, "quarter", made, columns, note=note)
 
 
 def time_ticker(ticks: int) -> Any:
