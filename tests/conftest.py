@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -33,6 +34,9 @@ settings.load_profile("ci" if in_ci() else "muonstream")
 # What is run in the background has Ctrl-C ignored, and so have its children: some tests send it to theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests end before Java's second compiler is done, which otherwise takes a good part of what Spark costs them.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 SHARED = Path(__file__).parents[2] / "shared"
 
