@@ -11,8 +11,7 @@ from typing import Final
 
 CHROMIUM_VARIABLE: Final = "MUONSTREAM_CHROMIUM"
 HEADLESS: Final = "chromium-headless-shell"
-"""Debian's Chromium without windows. It draws a page with two thirds of the processor time that Chromium needs, part of
-which goes into windows that nobody sees."""
+"""Debian's Chromium without windows, which draws a page with two thirds to three quarters of the processor time."""
 CHROMIUM_NAMES: Final = (HEADLESS, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_HINT: Final = f"apt-get install {HEADLESS}, or set {CHROMIUM_VARIABLE} to a Chromium or Chrome executable"
 
