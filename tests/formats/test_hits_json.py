@@ -179,7 +179,7 @@ def test_a_writer_that_stopped_in_an_object_costs_no_other() -> None:
 def test_keys_that_are_not_hits_are_named_once() -> None:
     more = json.dumps({**GOOD, "run": 7, "Temp": 21.5})
     found = decoded(JsonDecoder("j"), f"{more}\n{more}\n".encode())
-    assert (len(found.words), found.notes) == (2, ["j: keys that are not of hits are ignored: run, Temp"])
+    assert (len(found.words), found.notes) == (2, ["j: ignored keys that hits do not have: run, Temp"])
 
 
 @pytest.mark.parametrize("before", [b"", b"\n"])

@@ -158,7 +158,7 @@ def test_cursors_that_no_writer_sets_are_refused(reserved: int, written: int, tm
         with (tmp_path / "ring").open("r+b") as file:
             file.seek(64)
             file.write(struct.pack("<QQ", reserved, written))
-        with pytest.raises(SourceError, match="its writer is wrong"):
+        with pytest.raises(SourceError, match="its writer does not keep to the layout"):
             reader.read(np.empty(50, np.uint64))
 
 

@@ -80,7 +80,7 @@ def test_a_writer_that_goes_away_without_an_end_ends_the_run_with_an_error(tmp_p
     blocks = blocks_of(name)
     read = [next(blocks)]
     writer.close()
-    with pytest.raises(SourceError, match="gone without an end, after 3,000 words"):
+    with pytest.raises(SourceError, match="gone and did not end the run, after 3,000 words"):
         read += blocks
 
 
@@ -97,5 +97,5 @@ def test_a_run_that_is_stopped_ends_without_an_error(tmp_path: Path) -> None:
 def test_it_is_said_that_no_program_has_made_the_ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "ASK_S", -1.0)
     blocks = blocks_of(f"shm:{tmp_path}/ring")
-    assert next(blocks).notes == [f"shm:{tmp_path}/ring: no program has made this ring yet; waiting for one"]
+    assert next(blocks).notes == [f"shm:{tmp_path}/ring: no program has created this ring yet; waiting for one"]
     assert next(blocks).notes == []

@@ -67,7 +67,7 @@ class Constant:
 
 
 def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
-    """The word of an object as other programs write it, and its keys that are not hits'.
+    """The word of an object as other programs write it, and those of its keys that hits do not have.
 
     Keys may be in any case and in other ways that leave no doubt (`tdcChannel`, `bx`), numbers may be text, quotes may
     be single ones. Raises ValueError with what is wrong.
@@ -85,7 +85,7 @@ def word_of_loose_object(text: bytes) -> tuple[int, list[str]]:
 
 
 def word_of_mapping(found: dict[str, Any]) -> tuple[int, list[str]]:
-    """The word of an object, and its keys that are not hits': see `word_of_loose_object`. Raises ValueError."""
+    """The word of an object, and its keys that hits do not have: see `word_of_loose_object`. Raises ValueError."""
     fields: dict[str, Any] = {}
     extra = []
     names = {key: str(key).strip().upper() for key in found}
@@ -254,7 +254,7 @@ class JsonDecoder(EncodedText):
             where.append(before)
             extra_words.append(word)
             if extra:
-                self._note(block, "extra", f"keys that are not of hits are ignored: {', '.join(extra)[:200]}")
+                self._note(block, "extra", f"ignored keys that hits do not have: {', '.join(extra)[:200]}")
         return np.insert(words, where, np.array(extra_words, dtype=np.uint64)) if where else words
 
     def _pass_over(self, start: int, stop: int, counts: NDArray[np.int64]) -> None:
@@ -277,7 +277,7 @@ class JsonDecoder(EncodedText):
             block.notes.append(f"{self._name}: {text}")
 
     def _note_extra(self, block: Block, text: NDArray[np.uint8], at: int) -> None:
-        """Report the keys of an object that are not hits'."""
+        """Report the keys of an object that hits do not have."""
         if "extra" in self._noted:
             return
         try:
@@ -288,7 +288,7 @@ class JsonDecoder(EncodedText):
             names = ", ".join(key for key in found if key.strip().upper() not in COLUMNS)[:200]
         except (ValueError, RecursionError):
             names = "(unreadable)"
-        self._note(block, "extra", f"keys that are not of hits are ignored: {names}")
+        self._note(block, "extra", f"ignored keys that hits do not have: {names}")
 
     def _fault(self, block: Block, line: int, reason: str) -> None:
         block.malformed += 1

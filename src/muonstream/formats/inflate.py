@@ -92,7 +92,7 @@ class _Gzip:
             try:
                 out = self._inflate.decompress(rest, PIECE_BYTES)
             except self._error as error:
-                # a failed call gives nothing: byte by byte, the content up to the fault is had, however data were cut
+                # a failed call gives nothing; byte by byte, all content up to the fault comes, however data were cut
                 yield from _until_broken(before, rest, self._error)
                 raise BrokenError(str(error).partition(": ")[2] or str(error)) from None
             if out:

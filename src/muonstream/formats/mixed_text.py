@@ -55,7 +55,7 @@ class MixedText:
         self._encoding = encoding
         self._notes = Notes(name)
         self._held = b""
-        self._odd_before = False  # whether the last character is none of this encoding
+        self._odd_before = False  # whether the last character does not belong to this encoding
         self._byte = 0  # of what is held or comes next
         self._change: tuple[int, Encoding] | None = None  # where the present stretch began, and the encoding before it
 
@@ -118,7 +118,7 @@ class MixedText:
         return int(len(data) > 0 and data[-1] not in _ENDS)
 
     def _next_change(self, data: bytes, begin: int, last: bool) -> tuple[int, Encoding] | None:
-        """The first change of encoding from data[begin:] on that all bytes for a decision are there of."""
+        """The first change of encoding in data[begin:] for which all bytes that decide it are there."""
         if self._encoding == "utf-8":
             return self._change_to_wide(data, begin, last)
         first = self._change[0] if self._change is not None else 0
@@ -136,7 +136,7 @@ class MixedText:
         return None
 
     def _odd_runs(self, data: bytes, begin: int) -> list[int]:
-        """Where characters begin, from `begin` on, most of which are none of this encoding."""
+        """Where characters begin, from `begin` on, most of which do not belong to this encoding."""
         width = width_of(self._encoding)
         odd = _odd(np.frombuffer(data, UNITS[self._encoding], (len(data) - begin) // width, begin))
         places = np.flatnonzero(odd)

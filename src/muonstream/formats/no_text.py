@@ -9,14 +9,14 @@ from muonstream.formats.block import counted
 from muonstream.formats.notes import Notes
 
 FEWEST_CONTROLS: Final = 2
-"""Control characters in a line, a NUL byte behind it among them, that make it no text; one may be a flipped bit."""
+"""So many control characters in a line, counting a NUL byte behind it, show no text; one may be a flipped bit."""
 
 
 @compiled
 def is_no_text(data: Any, at: Any, end: Any) -> bool:
     """Whether the line data[at:end] (of uint8[n]) has control characters that no text has; tabs and form feeds may be.
 
-    Beside one control character, one that is not ASCII counts as another: a single flipped bit makes no such line.
+    Beside one control character, one that is not ASCII counts as another: a single flipped bit is not enough.
 
     The line ends where data do, or in front of a line end or a NUL byte.
     """

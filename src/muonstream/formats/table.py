@@ -49,7 +49,7 @@ _UTF8_MARK: Final = b"\xef\xbb\xbf"
 
 
 class HeaderError(SourceError):
-    """A table of other columns than ours, or in another order."""
+    """A table whose columns are not the expected ones."""
 
 
 def _text(data: NDArray[np.uint8], begin: int) -> str:
@@ -265,7 +265,7 @@ class TableDecoder(EncodedText):
         return next_at, is_header
 
     def _count_header(self, header: WrongHeader | None, line: str, found: _Found) -> None:
-        """Count a line as malformed that names other columns or nothing known. Raises HeaderError before any row."""
+        """Count as malformed a line that names other columns, or nothing known. Raises HeaderError before any row."""
         if header is not None:
             reason = f"found a table with the columns {', '.join(header.names)[:200]}, {header.reason}"
             reason += f"; expected {', '.join(COLUMNS)}"
@@ -283,9 +283,7 @@ class TableDecoder(EncodedText):
         ignored = [cell for cell, of in zip(names_of(line, header.delimiter), header.columns, strict=True) if of < 0]
         if ignored:
             names = ", ".join(cell or "(no name)" for cell in ignored)[:200]
-            self._note(
-                found, f"ignored {names}", f"line {self._line}: columns that are not of hits are ignored: {names}"
-            )
+            self._note(found, f"ignored {names}", f"line {self._line}: ignored columns that hits do not have: {names}")
         if layout != self._layout:
             self._layout = layout
             self._form = layout.form(self._dialect)

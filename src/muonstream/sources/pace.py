@@ -22,7 +22,7 @@ JUMP_ORBITS: Final = round(1.0 / ORBIT_SECONDS)
 
 @compiled
 def _progress(words: Any, reference: int, orbits: Any) -> int:
-    """Orbits gone by since the first word, gaps and resets left out, for each word; gives the new reference orbit."""
+    """Orbits since the first word, without gaps and resets, for each word; gives the new reference orbit."""
     gone = 0
     for i in range(len(words)):
         word = words[i]

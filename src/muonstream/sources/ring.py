@@ -166,7 +166,7 @@ def _is_locked(descriptor: int, byte: int) -> bool:
 
 
 class _Opened:
-    """One who has a ring open; a context manager."""
+    """A ring that this program has open; a context manager."""
 
     _ring: _Mapped
 
@@ -337,7 +337,7 @@ class RingReader(_Opened):
         if n < 0 or written < position or reserved - written > size:
             raise SourceError(
                 f"{self.name}: found {written:,} words written and {reserved:,} begun, after {position:,} were read: "
-                "its writer is wrong"
+                "its writer does not keep to the layout"
             )
         lost = max(reserved - size - position, 0)
         words = out[min(lost, n) : n]

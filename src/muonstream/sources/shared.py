@@ -40,7 +40,7 @@ def ring_blocks(
 
     A ring that is not there yet is waited for, and so is another one in place of one that was read to its end before.
     Words that were overwritten before they could be read are counted as lost. A ring that was read to its end is
-    removed. Raises SourceError for what is not a ring, and for a writer that went away without an end.
+    removed. Raises SourceError for what is not a ring, and for a writer that went away without ending the run.
     """
     return gathered(_blocks(name, Wanted(expected, format), stop, clock), GATHERED_WORDS)
 
@@ -61,7 +61,8 @@ def _blocks(name: str, wanted: Wanted, stop: Event, clock: Callable[[], float]) 
         if whole:
             ring.remove()
         elif not stop.is_set():
-            raise SourceError(f"{name}: its writer is gone without an end, after {counted(ring.position, 'word')}")
+            after = counted(ring.position, "word")
+            raise SourceError(f"{name}: its writer is gone and did not end the run, after {after}")
 
 
 def _found(name: str, stop: Event, clock: Callable[[], float]) -> Generator[Block, None, RingReader | None]:
@@ -79,7 +80,7 @@ def _found(name: str, stop: Event, clock: Callable[[], float]) -> Generator[Bloc
         notes = []
         if not said and clock() - began > ASK_S:
             said = True
-            notes = [f"{name}: no program has made this ring yet; waiting for one"]
+            notes = [f"{name}: no program has created this ring yet; waiting for one"]
         yield Block(idle=True, notes=notes)
         stop.wait(IDLE_LOOKS * LOOK_S)
     return None

@@ -25,7 +25,7 @@ _MAGIC, _FRAME_MAGIC, _CREDIT_MAGIC = b"MUONWORD", b"MUWF", b"MUWC"
 
 
 class ProtocolError(Exception):
-    """Bytes that are no such message: one line."""
+    """Bytes that are not such a message, in one line."""
 
 
 class Status(IntEnum):
