@@ -212,6 +212,41 @@ def test_what_comes_late_is_named_after_the_file_that_was_begun_last(tmp_path: P
     list(blocks)
 
 
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_file_that_was_allocated_in_advance_is_read_as_it_is_filled(tmp_path: Path, folder: bool) -> None:
+    data = WORDS[:1000].astype("<u8").tobytes()
+    path = tmp_path / "1.dat"
+    path.write_bytes(data[:1603] + bytes(9000 - 1603))
+    stop = Event()
+    blocks = follow(str(tmp_path if folder else path), None, stop)
+    found = words_of(until_idle(blocks))
+    assert found == WORDS[:200].tolist()
+    for begin, end, words in ((1603, 4000, 500), (4000, 4007, 500), (4007, 8000, 1000)):
+        with path.open("r+b") as handle:
+            handle.seek(begin)
+            handle.write(data[begin:end])
+        # the time of the file system's clock may be that of the last look
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + end))
+        found += words_of(until_idle(blocks))
+        assert found == WORDS[:words].tolist()
+    stop.set()
+    rest = list(blocks)
+    reports = {block.report.name: block.report for block in rest if block.report is not None}
+    assert reports[str(path)].words == 1000
+    assert reports[str(path)].bytes.padding == 1000
+    assert reports[str(path)].malformed == 125
+
+
+def test_zeros_before_the_end_of_a_file_do_not_wait(tmp_path: Path) -> None:
+    path = tmp_path / "1.dat"
+    path.write_bytes(WORDS[:100].astype("<u8").tobytes() + bytes(8000) + WORDS[100:200].astype("<u8").tobytes())
+    stop = Event()
+    blocks = follow(str(path), None, stop)
+    assert words_of(until_idle(blocks)) == WORDS[:200].tolist()
+    stop.set()
+    list(blocks)
+
+
 def test_a_file_of_idle_words_alone_is_read_with_the_others_at_the_end(tmp_path: Path) -> None:
     idle = np.full(500, 0x01555655554D5555, np.uint64)
     (tmp_path / "1.dat").write_bytes(idle.astype("<u8").tobytes())

@@ -123,6 +123,8 @@ class _Followed:
     def scan(self, *, at_once: bool = False) -> None:
         """Look at the source: new files, renamed ones, sizes; at_once: however long that takes. Raises OSError."""
         began = time.monotonic()
+        for file in [*self._files, *self._retired]:
+            file.hold_zeros = not at_once
         if began < self._next_scan and not at_once:
             if self._last is not None and self._last in self._files:
                 self._look(self._last)
@@ -162,7 +164,7 @@ class _Followed:
                 unseen.add(path)
                 self._try_again(str(path), error)
                 continue
-            file = known or WatchedFile(path, status, self._wanted, self._names)
+            file = known or WatchedFile(path, status, self._wanted, self._names, hold_zeros=not at_once)
             if file not in self._files:
                 self._add(file)
                 added = True

@@ -18,6 +18,7 @@ from muonstream.sources.digest import DigestComparison, HitDigest
 from muonstream.sources.files import READ_BYTES
 from muonstream.sources.reader import InputReader
 from muonstream.sources.sameness import Comparison, Twin
+from muonstream.words import WORD_BYTES
 
 REMEMBERED_BYTES: Final = 4096
 """So many bytes of a file's beginning, and of those read last, are remembered, to see whether it is still the same."""
@@ -54,10 +55,19 @@ class WatchedFile:
     it shares the most hits with before they differ
     digest: of all its hits, to know a copy when it is gone; None while nothing was read
     trouble: why it cannot be read for the moment, or ""
+    hold_zeros: whether zeros up to its end wait, for it may have been allocated in advance and be filled in place
     names: under which earlier inputs of the source are reported: a file whose name was used before gets another one
     """
 
-    def __init__(self, path: Path, status: os.stat_result, wanted: Wanted, names: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        status: os.stat_result,
+        wanted: Wanted,
+        names: Counter[str] | None = None,
+        *,
+        hold_zeros: bool = True,
+    ) -> None:
         self.path = path
         self._names = Counter[str]() if names is None else names
         self.identity = identity_of(status)
@@ -74,6 +84,8 @@ class WatchedFile:
         self.leave_out = 0
         self.digest: HitDigest | None = None
         self.trouble = ""
+        self.hold_zeros = hold_zeros
+        self._waiting = (-1, -1)  # its size and time of change when zeros at its end were held back
         self.reader: InputReader | None = None
         self._wanted = wanted
         self._earlier: InputReport | None = None  # the report of content that was overwritten, or of the name alone
@@ -105,7 +117,8 @@ class WatchedFile:
         """Whether it is known to have unread bytes."""
         if self.passed_over:
             return self.comparison is not None and self.size != self.passed_size
-        return self.size > self.position
+        waits = self.hold_zeros and self._waiting == (self.size, self.modified_ns)
+        return self.size > self.position and not waits
 
     @property
     def is_open(self) -> bool:
@@ -238,6 +251,10 @@ class WatchedFile:
         assert self.reader is not None
         self.open()
         data = os.pread(self._descriptor, READ_BYTES, self.position)
+        if data and self.hold_zeros:
+            data = self._without_zeros(data)
+            if not data:
+                return
         # looked at after the data are there: what was written over the file before that is not taken for more
         beginning = os.pread(self._descriptor, min(REMEMBERED_BYTES, self.position + len(data)), 0)
         if not (beginning.startswith(self._beginning) and self._same_newest()):
@@ -251,6 +268,17 @@ class WatchedFile:
         self.size = max(self.size, self.position)
         yield Block(report=self.reader.report)
         yield from self.reader.feed(data)
+
+    def _without_zeros(self, data: bytes) -> bytes:
+        """What was read, without zeros at its end that go on to the file's end."""
+        kept = data.rstrip(b"\0")
+        if len(data) - len(kept) < WORD_BYTES or not (kept or self.position):
+            return data
+        behind = max(self.position + len(data), self.size - REMEMBERED_BYTES)
+        if os.pread(self._descriptor, REMEMBERED_BYTES, behind).strip(b"\0"):
+            return data
+        self._waiting = self.size, self.modified_ns
+        return kept
 
     def lose(self) -> Block:
         """The run ends, and what is left of it cannot be read: its bytes are passed over."""
