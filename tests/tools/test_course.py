@@ -19,7 +19,7 @@ from tools.course import CourseError, Sizes, check
 from tools.processes import descendants, gone
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("--rate", "2000", "--trigger", "1s", "--interval", "2", "--port", "0")
+QUICK = ("--rate", "2000", "--trigger", "3s", "--interval", "2", "--port", "0")
 HISTOGRAMS = ("Hist_1", "Hist_2", "Hist_3", "Hist_4")
 
 Start = Callable[..., "subprocess.Popen[str]"]
