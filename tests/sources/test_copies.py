@@ -244,3 +244,24 @@ def test_hits_that_can_no_longer_be_compared_are_named(tmp_path: Path, monkeypat
     words, notes, _ = run_while(path, [lambda: os.truncate(path, 8 * 1500)])
     assert words == [*HITS[:2000].tolist(), *HITS[1408:1500].tolist()]
     assert any("not counted again; up to 92 hits behind these can no longer be compared" in note for note in notes)
+
+
+@pytest.mark.parametrize("more", [b"", OTHER], ids=["nothing", "more"])
+@pytest.mark.parametrize("gone", [False, True], ids=["there", "gone"])
+def test_files_that_were_joined_are_not_counted_again(tmp_path: Path, more: bytes, gone: bool) -> None:
+    """As `cat data_* > joined.dat` beside them, or in place of them."""
+    parts = [DATA[:8000], DATA[8000:12_000], DATA[12_000:]]
+
+    def join() -> None:
+        joined = b"".join((tmp_path / f"data_{i}.dat").read_bytes() for i in range(3)) + more
+        if gone:
+            for i in range(3):
+                (tmp_path / f"data_{i}.dat").unlink()
+        (tmp_path / "joined.dat").write_bytes(joined)
+
+    for i, part in enumerate(parts):
+        (tmp_path / f"data_{i}.dat").write_bytes(part)
+    words, notes, _ = run_while(tmp_path, [join])
+    assert words == [*hits_of(WORDS).tolist(), *hits_of(np.frombuffer(more, "<u8")).tolist()]
+    names = f"{tmp_path}/data_0.dat and {tmp_path}/data_1.dat and {tmp_path}/data_2.dat"
+    assert any(f"joined.dat: {'begins with ' if more else ''}the same" in note and names in note for note in notes)

@@ -194,6 +194,21 @@ def test_a_longer_copy_is_read_from_where_the_first_file_ends(tmp_path: Path) ->
     assert all(report.balanced and not report.waiting for report in reports_of(blocks).values())
 
 
+@pytest.mark.parametrize("more", [0, 100])
+def test_a_file_of_several_others_joined_is_counted_once(tmp_path: Path, more: int) -> None:
+    data = WORDS.astype("<u8").tobytes()
+    new = (WORDS[:more] + np.uint64(1 << 40)).astype("<u8").tobytes()
+    parts = {"a.dat": data[:8000], "b.dat": data[8000:], "joined.dat": data + new}
+    for name, part in parts.items():
+        (tmp_path / name).write_bytes(part)
+    blocks = list(read_parts([str(tmp_path / name) for name in parts]))
+    assert words_of(blocks) == [*WORDS.tolist(), *(WORDS[:more] + np.uint64(1 << 40)).tolist()]
+    notes = [note.replace(str(tmp_path), "") for block in blocks for note in block.notes]
+    same = f"the same {len(WORDS):,} hits as /a.dat and /b.dat"
+    expected = f"begins with {same}, which are not counted again" if more else f"{same}; passed over"
+    assert f"/joined.dat: {expected}" in notes
+
+
 def test_a_file_that_begins_like_another_and_then_differs_is_counted_whole(tmp_path: Path) -> None:
     data = WORDS.astype("<u8").tobytes()
     (tmp_path / "a.dat").write_bytes(data[:8000])

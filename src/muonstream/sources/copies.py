@@ -55,18 +55,37 @@ class Copies:
             if not file.candidates:
                 self._remember(file)
                 return Twin("", 0)
-            file.comparison = self._compared(file.candidates.pop(), file)
+            file.comparison = self._compared(file.candidates.pop(), file, None)
+        while True:
+            twin = self._nearest(file)
+            if twin is None or twin.whole:
+                return twin
+            base = file.comparison[1].base
+            if not twin.known_hits or (base is not None and twin.hits <= base.hits):
+                return self._known(file, twin)
+            # behind another file's hits there may be those of a third, where files were joined
+            candidates = self._others(file, twin.hits)
+            if not candidates:
+                return self._known(file, twin)
+            file.end_comparison()
+            file.candidates = candidates
+            file.comparison = self._compared(file.candidates.pop(), file, twin)
+
+    def _nearest(self, file: WatchedFile) -> Twin | None:
+        """Of the files with which one is to be compared, the one with which it agrees for longest; None: must wait."""
+        assert file.comparison is not None
         while True:
             name, comparison = file.comparison
+            base = comparison.base
             try:
                 comparison.advance()
             except SourceError:  # one of them is broken from here on
-                return self._known(file, Twin(name, comparison.same, gone=True))
+                return base or Twin(name, comparison.same, gone=True)
             if not (comparison.different and file.candidates):
                 break
             found = Twin.by(name, comparison)
             file.nearest = found if file.nearest is None else max(file.nearest, found, key=_shared)
-            file.comparison = self._compared(file.candidates[-1], file)
+            file.comparison = self._compared(file.candidates[-1], file, base)
             file.candidates.pop()
             comparison.close()
         if comparison.longer and not comparison.different and isinstance(comparison, Comparison):
@@ -77,18 +96,17 @@ class Copies:
                 return None
         file.longer_since = None
         twin = Twin.by(name, comparison)
-        if twin.whole:
-            return twin
-        return self._known(file, twin if file.nearest is None else max(file.nearest, twin, key=_shared))
+        return twin if twin.whole or file.nearest is None else max(file.nearest, twin, key=_shared)
 
-    def _others(self, file: WatchedFile) -> list[WatchedFile | Overwritten]:
-        """What begins like this file, the newest last: of copies that grew, it is the longest."""
-        return [other for other in self._first.alike(first_hits(file.name, self._wanted)) if other is not file]
+    def _others(self, file: WatchedFile, behind: int = 0) -> list[WatchedFile | Overwritten]:
+        """What begins like this file behind so many hits, the newest last: of copies that grew, it is the longest."""
+        first = first_hits(file.name, self._wanted, behind)
+        return [other for other in self._first.alike(first) if other is not file]
 
     def _compared(
-        self, known: WatchedFile | Overwritten, file: WatchedFile
+        self, known: WatchedFile | Overwritten, file: WatchedFile, base: Twin | None
     ) -> tuple[str, Comparison | DigestComparison]:
-        """Begin to compare a file with what was read before, which may be gone. Raises OSError."""
+        """Begin to compare a file with what was read before, which may be gone; base: behind that. Raises OSError."""
         own = known.name == file.name
         name = f"what {file.path.name} held before" if own else known.name
         # where the file has the place of the known one, it must not be compared with itself
@@ -97,13 +115,13 @@ class Copies:
             try:
                 # what was overwritten is compared as it was read
                 if identity_of(os.stat(known.path)) == known.identity and not known.changed():
-                    return name, Comparison(known.name, file.name, self._wanted)
+                    return name, Comparison(known.name, file.name, self._wanted, base=base)
             except OSError:
                 pass
             finally:
                 if not was_open:
                     known.close()
-        return name, DigestComparison(known.digest or HitDigest(), file.name, self._wanted, own=own)
+        return name, DigestComparison(known.digest or HitDigest(), file.name, self._wanted, own=own, base=base)
 
     def _known(self, file: WatchedFile, twin: Twin) -> Twin:
         """The comparison has ended: the file is one that others may repeat."""

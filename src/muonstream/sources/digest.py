@@ -7,7 +7,7 @@ hits before it are the same.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from muonstream.compiled import compiled
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.stream import HitStream
 from muonstream.words import Words
+
+if TYPE_CHECKING:
+    from muonstream.sources.sameness import Twin
 
 MOST_MARKS: Final = 1 << 20
 """Marks kept of the file that is read: one a hit up to so many hits, then one in 2, 4, 8, ... hits."""
@@ -117,17 +120,22 @@ class DigestComparison:
     same: hits that agree so far; different: whether two did not agree; longer: whether the file has hits behind
     unsure: how many hits behind those that agree can no longer be compared, at most
     own: whether the hits it is compared with are what this file itself held before
+    base: what the file's beginning repeats, behind which it is compared; these hits are in `same`
     """
 
-    def __init__(self, digest: HitDigest, path: str, wanted: Wanted, *, own: bool = False) -> None:
+    def __init__(
+        self, digest: HitDigest, path: str, wanted: Wanted, *, own: bool = False, base: Twin | None = None
+    ) -> None:
         """Raises OSError."""
         self._known = digest
-        self._stream = HitStream(path, wanted)
+        self._skipped = 0 if base is None else base.hits
+        self._stream = HitStream(path, wanted, self._skipped)
         self._digest = np.uint64(_BEGINNING)
         self._read = 0
         self._agreed = 0
         self.own = own
-        self.same = self.unsure = 0
+        self.base = base
+        self.same, self.unsure = self._skipped, 0
         self.different = self.longer = False
 
     def advance(self) -> None:
@@ -143,7 +151,7 @@ class DigestComparison:
         if not (self.different or self.longer):
             self._take(self._stream.finish())
             if not (self.different or self.longer):
-                self.unsure, self.same = self._read - self._agreed, self._agreed
+                self.unsure, self.same = self._read - self._agreed, self._skipped + self._agreed
         self.close()
 
     def _take(self, hits: Words) -> None:
@@ -152,7 +160,7 @@ class DigestComparison:
         self._read += len(some)
         self.longer = self._read == self._known.hits and not self.different and len(hits) > len(some)
         # hits behind the last mark are taken for the same until the next one
-        self.same = self._agreed if self.different else self._read
+        self.same = self._skipped + (self._agreed if self.different else self._read)
         if self.different:
             self.unsure = min(self._known.every - 1, self._known.hits - self._agreed)
 

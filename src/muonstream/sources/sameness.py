@@ -2,15 +2,17 @@
 
 Only hits are compared, from the first one on, so that idle words at a file's head and ancillary words, which text of
 2019 does not keep, make no difference. The first hits of each file are remembered; where another file begins with the
-same ones, both are read again and compared hit by hit, as far as they go. A file that is gone is compared by digests.
+same ones, both are read again and compared hit by hit, as far as they go; what follows is compared with further files,
+for files may have been joined. A file that is gone is compared by digests.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
@@ -27,12 +29,15 @@ LONGEST_PEEK: Final = 1 << 26
 """Number of words at a file's beginning among which its first hits are looked for."""
 
 
-def first_hits(path: str, wanted: Wanted) -> Words:
-    """The first hits of a file, FIRST_HITS at most; none where it shows no format yet. Raises OSError."""
-    stream = HitStream(path, wanted)
+def first_hits(path: str, wanted: Wanted, skip: int = 0) -> Words:
+    """The first hits of a file, FIRST_HITS at most; none where it shows no format yet. Raises OSError.
+
+    skip: so many hits come before them
+    """
+    stream = HitStream(path, wanted, skip)
     found, n, size = [], 0, 0
     try:
-        while n < FIRST_HITS and size < LONGEST_PEEK:
+        while n < FIRST_HITS and (size < LONGEST_PEEK or skip):
             hits = stream.read(PEEK_BYTES)
             if stream.ended:
                 hits = stream.finish()
@@ -51,22 +56,23 @@ class Comparison:
     """Two files' hits, compared from the first one on, as far as both go.
 
     same: hits that agree so far; different: whether two did not agree; longer: whether `other` has hits behind the end
-    of `one`; unsure: how many could not be compared, which is none here; own: see `DigestComparison`
+    of `one`; unsure: how many could not be compared, which is none here; own, base: see `DigestComparison`
     """
 
     own: Final = False
     unsure: Final = 0
 
-    def __init__(self, one: str, other: str, wanted: Wanted) -> None:
+    def __init__(self, one: str, other: str, wanted: Wanted, *, base: Twin | None = None) -> None:
         """Raises OSError."""
+        self.base = base
+        self.same = 0 if base is None else base.hits
         self._one = HitStream(one, wanted)
         try:
-            self._other = HitStream(other, wanted)
+            self._other = HitStream(other, wanted, self.same)
         except OSError:
             self._one.close()
             raise
         self._left = (np.empty(0, np.uint64), np.empty(0, np.uint64))
-        self.same = 0
         self.different = False
 
     @property
@@ -128,8 +134,13 @@ class Twin:
     unsure: int = 0
 
     @classmethod
-    def by(cls, name: str, comparison: Comparison | DigestComparison) -> Self:
+    def by(cls, name: str, comparison: Comparison | DigestComparison) -> Twin:
         """What a comparison with a file of this name has shown."""
+        base = comparison.base
+        if base is not None:
+            if (comparison.different and not comparison.own) or comparison.same == base.hits:
+                return base
+            name = f"{base.name} and {name}"
         if comparison.unsure and not comparison.same:
             return cls(name, 0, gone=True)
         whole = not (comparison.different or comparison.longer or comparison.unsure)
@@ -206,14 +217,26 @@ class KnownInputs:
         if identity in self._identities:
             return Twin(self._identities[identity], len(first), whole=True, same_file=True)
         self._identities[identity] = name
-        twins = [self._compare(known, name) for known in self._first.alike(first)]
+        twin, more = None, self._nearest(first, name, None)
+        # behind another file's hits there may be those of a third, where files were joined
+        while more is not None and (twin is None or more.hits > twin.hits):
+            twin = more
+            if twin.whole or not twin.known_hits:
+                break
+            with suppress(OSError, ValueError):
+                more = self._nearest(first_hits(name, self._wanted, twin.hits), name, twin)
         self._first.remember(name, first)
+        return twin
+
+    def _nearest(self, first: Words, name: str, base: Twin | None) -> Twin | None:
+        """Of the files that begin with these hits, the one with which a file agrees for longest."""
+        twins = [self._compare(known, name, base) for known in self._first.alike(first)]
         return max(twins, key=lambda twin: (twin.whole, twin.known_hits, twin.hits), default=None)
 
-    def _compare(self, known: str, name: str) -> Twin:
+    def _compare(self, known: str, name: str, base: Twin | None) -> Twin:
         try:
-            comparison = Comparison(known, name, self._wanted)
+            comparison = Comparison(known, name, self._wanted, base=base)
             comparison.finish()
         except (OSError, SourceError):
-            return Twin(known, 0, gone=True)
+            return base or Twin(known, 0, gone=True)
         return Twin.by(known, comparison)

@@ -16,10 +16,14 @@ COMPARE_BYTES: Final = 1 << 20
 
 
 class HitStream:
-    """The hits of a file that may still grow, read in steps. A step that failed may be tried again."""
+    """The hits of a file that may still grow, read in steps. A step that failed may be tried again.
 
-    def __init__(self, path: str, wanted: Wanted) -> None:
+    skip: so many hits at its beginning are left out
+    """
+
+    def __init__(self, path: str, wanted: Wanted, skip: int = 0) -> None:
         """Raises OSError."""
+        self._skip = skip
         self._path = path
         self._handle: BinaryIO | None = open(path, "rb", buffering=0)  # noqa: SIM115
         self._reader = InputReader(path, wanted)
@@ -39,11 +43,15 @@ class HitStream:
             self.close()  # a stale handle stays stale: it is opened again next time
             raise
         self.ended = not data
-        return _joined(self._reader.feed(data) if data else iter(()))
+        return self._skipped(_joined(self._reader.feed(data) if data else iter(())))
 
     def finish(self) -> Words:
         """The hits that waited for more bytes."""
-        return _joined(self._reader.finish())
+        return self._skipped(_joined(self._reader.finish()))
+
+    def _skipped(self, hits: Words) -> Words:
+        some, self._skip = hits[self._skip :], self._skip - min(self._skip, len(hits))
+        return some
 
     def close(self) -> None:
         """Read no more."""
