@@ -156,3 +156,16 @@ def test_an_empty_file_among_others_is_passed_over_unless_all_are_empty(
     # only the first line of a message is not indented, so that no name can forge one
     said = [line.removeprefix("muonstream:").strip() for line in capsys.readouterr().err.splitlines()]
     assert said == [f"{name}: is empty" for name in names[::2]]
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.4, False), (0.6, True), (1.0, True)])
+def test_a_detector_file_that_most_hits_do_not_fit_is_reported(
+    share: float, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hits = OTHER[OTHER >> np.uint64(61) == 2].copy()
+    n = round(share * len(hits))
+    hits[:n] |= np.uint64(7 << 58)  # of a board that no detector file has
+    made = process(tmp_path, write(tmp_path / "run.dat", hits), verdicts=False)
+    assert made["account"]["unmapped"] == n
+    line = f"{n:,} of {len(hits):,} words of HEAD 2 are of channels that the detector file (telescope) does not have"
+    assert (line in capsys.readouterr().err) == said

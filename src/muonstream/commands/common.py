@@ -17,7 +17,7 @@ from muonstream.detector.model import Detector
 from muonstream.errors import LOST, MuonstreamError, printable
 from muonstream.formats.recognise import Format
 from muonstream.run.inputs import InputTotals
-from muonstream.run.losses import losses, misread
+from muonstream.run.losses import losses, misread, wrong_detector
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
 from muonstream.verdicts.verdicts import headline
@@ -142,7 +142,12 @@ def check_published(published: bool) -> None:
 
 
 def fail_if_misread(snapshot: Snapshot) -> None:
-    """Raise CommandError when most of an input did not fit the form it was read as; its other words are counted."""
+    """Raise CommandError when most of an input did not fit the form it was read as; its other words are counted.
+
+    A detector file that most hits do not fit is reported, but it may be another run's, so it is no error.
+    """
+    if line := wrong_detector(snapshot):
+        say(line)
     if line := misread(snapshot):
         raise CommandError(line)
 

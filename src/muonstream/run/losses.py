@@ -42,6 +42,18 @@ def misread_input(inputs: Iterable[InputReport]) -> str:
     return ""
 
 
+def wrong_detector(snapshot: Snapshot) -> str:
+    """A line where most hits are of channels that the detector file does not have, "" otherwise."""
+    account = snapshot.account
+    hits = account.hits + account.scintillator + account.trigger + account.unmapped
+    if 2 * account.unmapped <= hits:
+        return ""
+    return (
+        f"{account.unmapped:,} of {hits:,} words of HEAD 2 are of channels that the detector file "
+        f"({snapshot.detector.name}) does not have; muonstream inspect shows which, and suggests a file"
+    )
+
+
 def losses(snapshot: Snapshot) -> str:
     """What was lost, left out or counted twice, and accounts that do not balance, in one line; "" for nothing."""
     account = snapshot.account
