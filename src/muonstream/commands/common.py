@@ -144,7 +144,7 @@ def check_published(published: bool) -> None:
 def fail_if_misread(snapshot: Snapshot) -> None:
     """Raise CommandError when most of an input did not fit the form it was read as; its other words are counted.
 
-    A detector file that most hits do not fit is reported, but it may be another run's, so it is no error.
+    A detector file that most hits do not fit is reported only: counting them as unmapped may be what is wanted.
     """
     if line := wrong_detector(snapshot):
         say(line)
