@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from muonstream.detector.geometry import crossed_cells, half_width_mm, middle_mm, to_frame
 from muonstream.detector.model import Detector
+from muonstream.muons.patterns import fewest_hits
 
 MUONS: Final = 400_000
-FEWEST_LAYERS: Final = 3
-"""Layers with a hit that a segment needs."""
 STEEPEST: Final = 4.0
 """Muons with larger slopes are left out: hardly any crosses two chambers."""
 
@@ -25,7 +24,7 @@ def expected_zenith(
 
     edges_degrees: float64[n + 1]. Muons come with cos2 of the zenith angle through an area turned to them (P. K. F.
     Grieder, Cosmic Rays at Earth, 2001), so with cos3 through a level one. Those count that cross, of each view, two
-    chambers, or the one that there is: cells of three of its layers, as a segment needs, without known dead ones.
+    chambers, or the one that there is: in as many layers as a segment needs hits in, cells that are not known to be dead.
     Chambers are as long as they are wide, and find everything. All 0 when no muon can have tracks in both views.
     """
     tan, _, _ = _seen(detector, muons, seed)
@@ -50,8 +49,7 @@ def aperture_m2_sr(detector: Detector, *, muons: int = MUONS, seed: int = 1) -> 
     by drawing muons: pi / 2 times the area that they are drawn from, times the share that is seen. 0 when none can be.
     """
     tan, _, area_m2 = _seen(detector, muons, seed)
-    below_steepest = 1 - (1 + STEEPEST**2) ** -2.0
-    return float(np.pi / 2 * below_steepest * area_m2 * len(tan) / muons)
+    return _aperture_each(area_m2, muons) * len(tan)
 
 
 def apertures_by_zenith(
@@ -63,13 +61,18 @@ def apertures_by_zenith(
     Gives float64[n] twice: the apertures, and their errors from the number of muons that are drawn.
     """
     tan, _, area_m2 = _seen(detector, muons, seed)
-    below_steepest = 1 - (1 + STEEPEST**2) ** -2.0
     # cos2 of a muon's angle is 1 / (1 + tan2)
-    weight = np.pi / 2 * below_steepest * area_m2 / muons * (1 + tan**2)
+    weight = _aperture_each(area_m2, muons) * (1 + tan**2)
     angle = np.degrees(np.arctan(tan))
     aperture, _ = np.histogram(angle, edges_degrees, weights=weight)
     squares, _ = np.histogram(angle, edges_degrees, weights=weight**2)
     return aperture, np.sqrt(squares)
+
+
+def _aperture_each(area_m2: float, muons: int) -> float:
+    """What each muon that is seen stands for in the aperture, of so many drawn from an area, in m2 sr."""
+    below_steepest = 1 - (1 + STEEPEST**2) ** -2.0
+    return float(np.pi / 2 * below_steepest * area_m2 / muons)
 
 
 @lru_cache(maxsize=8)
@@ -104,7 +107,7 @@ def _seen(detector: Detector, muons: int, seed: int) -> tuple[NDArray[np.float64
             cell, _ = crossed_cells(chamber, *(values[near] for values in lines))
             works = np.ones(chamber.cells + 1, np.bool_)
             works[[*chamber.dead_cells, -1]] = False  # the last stands for no cell
-            crossed[near] += np.count_nonzero(works[cell], axis=1) >= FEWEST_LAYERS
+            crossed[near] += np.count_nonzero(works[cell], axis=1) >= fewest_hits(chamber.layers)
         seen &= crossed >= least_chambers
     area_m2 = float((2 * half_mm / 1000) ** 2)
     return np.asarray(tan[seen], dtype=np.float64), np.asarray(azimuth[seen], dtype=np.float64), area_m2
