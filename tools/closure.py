@@ -30,7 +30,7 @@ EFFICIENT: Final = {**CLEAN, "hit_efficiency": 1.0}
 RUN_S: Final = 20.0
 FIRST_SEED: Final = 100
 MUONS_ONLY_HZ: Final = 1e5
-"""More muons a second than words are asked for, so that there is no noise."""
+"""So many muons fill the stream, which leaves no room for noise."""
 
 
 def reconstructed(config: SimulationConfig) -> tuple[Counts, float]:

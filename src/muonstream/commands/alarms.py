@@ -148,9 +148,9 @@ class Alarms:
                 notifier(event)
 
     def _event(self, change: Change) -> Event:
-        """A change as the board shows it: reason, value and limit are of one step, or there is no value.
+        """A change with reason, value and limit from the board, or without a value if the board shows another level.
 
-        Where words are read faster than they were taken the board may be some steps ahead of the change.
+        When words are read faster than they were taken, the board may be some steps ahead of the change.
         """
         key = change.check, change.subject
         found = next((one.finding for one in self.board.verdicts.statuses if one.finding.key == key), None)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from muonstream.compiled import compiled, inlined
+from muonstream.compiled import compiled, inlined, read_only
 from muonstream.formats.block import Block, counted
 from muonstream.formats.jumps import Jumps
 from muonstream.formats.markers import FIELDS as MARKER_FIELDS
@@ -32,6 +32,7 @@ from muonstream.words import (
     CHANNEL_MASK,
     CHANNEL_SHIFT,
     HEAD_SHIFT,
+    TDC_MASK,
     Head,
     Words,
 )
@@ -63,7 +64,7 @@ _BX_COUNT, _BX_FIRST, _BX_VALUE, _IDLE_FIRST, _IDLE_COUNT = range(8, 13)
 _HEADS, _HEAD_FIRST, _HEAD_LAST, _TDC_COUNT, _TDC_FIRST, _TDC_VALUE, _FIELDS = 13, 21, 29, 37, 38, 39, 40
 _MARKERS: Final = _FIELDS + PATTERN_FIELDS
 _IDLE_EVENT, _FALL_EVENT = range(2)
-_TDC_BITS: Final = np.uint64(0x1F)
+_TDC_BITS: Final = np.uint64(TDC_MASK)
 
 
 @inlined
@@ -235,8 +236,7 @@ class ContentCheck:
             return
         if flags is not None and before != self._before and len(flags):
             flags[0] |= ODD  # the decoder compared the first word with another one than the last seen here
-        words = words.view()
-        words.flags.writeable = False
+        words = read_only(words)
         self._inputs.begin(int(self._state[_SEEN]), self.name)
         self._jumps.see(words, self.name)
         if flags is None:

@@ -24,7 +24,7 @@ def expected_zenith(
 
     edges_degrees: float64[n + 1]. Muons come with cos2 of the zenith angle through an area turned to them (P. K. F.
     Grieder, Cosmic Rays at Earth, 2001), so with cos3 through a level one. Those count that cross, of each view, two
-    chambers, or the one that there is: in as many layers as a segment needs hits in, cells that are not known to be dead.
+    chambers, or the one that there is: cells that are not known to be dead, in as many layers as a segment needs.
     Chambers are as long as they are wide, and find everything. All 0 when no muon can have tracks in both views.
     """
     tan, _, _ = _seen(detector, muons, seed)

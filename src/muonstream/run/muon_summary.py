@@ -45,7 +45,7 @@ def muon_summary(snapshot: Snapshot) -> dict[str, Any]:
         "tracks": int(counts[TRACKS]),
         "muons_in_both_views": int(counts[MUONS]),
         "given_up": dict(zip(GIVEN_UP_KINDS, counts[GIVEN_UP:].tolist(), strict=True)),
-        "vertical_intensity": _intensity(snapshot, int(counts[MUONS])),
+        "vertical_intensity": _intensity(snapshot, int(counts[MUONS]), aperture_m2_sr(snapshot.detector)),
         "intensity_by_zenith": _by_zenith(snapshot),
         "decays": _decays(catalogue, total),
         "chambers": {
@@ -88,14 +88,16 @@ def _chamber(catalogue: Catalogue, snapshot: Snapshot, c: int) -> dict[str, Any]
     }
 
 
-def _intensity(snapshot: Snapshot, muons: int) -> dict[str, float | None]:
-    """Muons from above, in /m2/s/sr, if all that cross the telescope were found: not corrected for efficiency."""
-    aperture = aperture_m2_sr(snapshot.detector)
+def _intensity(snapshot: Snapshot, muons: int, aperture: float, error: float = 0.0) -> dict[str, float | None]:
+    """Muons from above, in /m2/s/sr, if all that cross the telescope were found: not corrected for efficiency.
+
+    aperture: in m2 sr, with its error
+    """
     exposure = aperture * snapshot.live_time_s
     return {
         "aperture_m2_sr": aperture,
         "per_m2_s_sr": muons / exposure if exposure else None,
-        "error_per_m2_s_sr": math.sqrt(muons) / exposure if exposure else None,
+        "error_per_m2_s_sr": math.hypot(math.sqrt(muons), muons * error / aperture) / exposure if exposure else None,
     }
 
 
@@ -107,18 +109,7 @@ def _by_zenith(snapshot: Snapshot) -> list[dict[str, float | None]]:
     muons = np.add.reduceat(counts, np.arange(0, len(counts), ZENITH_BINS))
     apertures, errors = apertures_by_zenith(snapshot.detector, edges)
     return [
-        {
-            "from_degrees": begin,
-            "to_degrees": end,
-            "muons": n,
-            "aperture_m2_sr": aperture,
-            "per_m2_s_sr": n / (aperture * snapshot.live_time_s) if snapshot.live_time_s else None,
-            "error_per_m2_s_sr": (
-                math.hypot(math.sqrt(n), n * error / aperture) / (aperture * snapshot.live_time_s)
-                if snapshot.live_time_s
-                else None
-            ),
-        }
+        {"from_degrees": begin, "to_degrees": end, "muons": n, **_intensity(snapshot, n, aperture, error)}
         for begin, end, n, aperture, error in zip(
             edges[:-1].tolist(), edges[1:].tolist(), muons.tolist(), apertures.tolist(), errors.tolist(), strict=True
         )

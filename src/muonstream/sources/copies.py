@@ -21,11 +21,6 @@ LONGER_S: Final = 2.0
 """A copy that is longer than the file it copies waits for so long before it is read on, for the file may grow too."""
 
 
-def _shared(twin: Twin) -> tuple[int, int]:
-    """Of files that begin alike, the one that spares the most hits from being counted again is the nearest."""
-    return twin.known_hits, twin.hits
-
-
 class Copies:
     """The files of a source that were begun, by their first hits."""
 
@@ -84,7 +79,7 @@ class Copies:
             if not (comparison.different and file.candidates):
                 break
             found = Twin.by(name, comparison)
-            file.nearest = found if file.nearest is None else max(file.nearest, found, key=_shared)
+            file.nearest = found if file.nearest is None else max(file.nearest, found, key=Twin.rank)
             file.comparison = self._compared(file.candidates[-1], file, base)
             file.candidates.pop()
             comparison.close()
@@ -96,7 +91,7 @@ class Copies:
                 return None
         file.longer_since = None
         twin = Twin.by(name, comparison)
-        return twin if twin.whole or file.nearest is None else max(file.nearest, twin, key=_shared)
+        return twin if twin.whole or file.nearest is None else max(file.nearest, twin, key=Twin.rank)
 
     def _others(self, file: WatchedFile, behind: int = 0) -> list[WatchedFile | Overwritten]:
         """What begins like this file behind so many hits, the newest last: of copies that grew, it is the longest."""

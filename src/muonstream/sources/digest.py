@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from muonstream.compiled import compiled
+from muonstream.compiled import compiled, inlined
 from muonstream.formats.recognise import Wanted
 from muonstream.sources.stream import HitStream
 from muonstream.words import Words
@@ -29,13 +29,19 @@ different numbers have different products."""
 _BEGINNING: Final = _FACTOR
 
 
+@inlined
+def _folded(digest: Any, word: Any) -> Any:
+    """The digest after one more hit. Both steps can be undone, so different digests stay different."""
+    product = (digest ^ word) * np.uint64(_FACTOR)
+    return product ^ product >> np.uint64(32)
+
+
 @compiled
 def _follow(hits: Any, digest: Any, n: int, every: int, marks: Any) -> Any:
     """The digest after hits (uint64[m]), of which the first has number n; marks: uint64, one for `every` hits."""
     at = n // every
     for word in hits:
-        digest = (digest ^ word) * np.uint64(_FACTOR)
-        digest ^= digest >> np.uint64(32)
+        digest = _folded(digest, word)
         n += 1
         if n & (every - 1) == 0:
             marks[at] = digest
@@ -52,8 +58,7 @@ def _agreeing(hits: Any, digest: Any, n: int, every: int, marks: Any) -> tuple[A
     at = n // every
     agreed = at * every
     for word in hits:
-        digest = (digest ^ word) * np.uint64(_FACTOR)
-        digest ^= digest >> np.uint64(32)
+        digest = _folded(digest, word)
         n += 1
         if n & (every - 1) == 0:
             if marks[at] != digest:

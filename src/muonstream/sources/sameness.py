@@ -153,6 +153,10 @@ class Twin:
         """How many hits at the beginning are not to be counted again."""
         return 0 if self.differs or self.gone else self.hits
 
+    def rank(self) -> tuple[bool, int, int]:
+        """Of files that begin alike, the one that spares the most hits from being counted again is the nearest."""
+        return self.whole, self.known_hits, self.hits
+
     @property
     def why(self) -> str:
         """The line that reports it."""
@@ -231,7 +235,7 @@ class KnownInputs:
     def _nearest(self, first: Words, name: str, base: Twin | None) -> Twin | None:
         """Of the files that begin with these hits, the one with which a file agrees for longest."""
         twins = [self._compare(known, name, base) for known in self._first.alike(first)]
-        return max(twins, key=lambda twin: (twin.whole, twin.known_hits, twin.hits), default=None)
+        return max(twins, key=Twin.rank, default=None)
 
     def _compare(self, known: str, name: str, base: Twin | None) -> Twin:
         try:
