@@ -19,7 +19,7 @@ from muonstream.survey.survey import Survey
 
 def written_and_not(kernel: Any) -> set[bool]:
     """Whether the words could be written for which a kernel was compiled in this process."""
-    return {signature[0].mutable for signature in kernel.signatures}
+    return {signature[0].mutable for signature in kernel.dispatcher.signatures}
 
 
 def test_kernels_that_only_read_words_are_compiled_once_for_arrays_that_can_be_written_and_others() -> None:
@@ -49,3 +49,18 @@ def test_a_command_does_not_import_what_others_registered_with_numba(tmp_path: P
     command = [sys.executable, "-c", other]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
     assert "registered" in done.stdout
+
+
+def test_of_the_kernels_only_those_that_are_called_are_made_for_numba() -> None:
+    program = """
+from muonstream import compiled
+import muonstream.commands.process
+import gc
+made = lambda: sum(k._dispatcher is not None for k in gc.get_objects() if isinstance(k, compiled.Kernel))
+print(made())
+from muonstream.formats.plausible import find_step
+import numpy as np
+print(find_step.__name__, find_step.__module__, find_step.__doc__ is not None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "find_step", "muonstream.formats.plausible", "True"]

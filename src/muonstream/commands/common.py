@@ -19,7 +19,6 @@ from muonstream.formats.recognise import Format
 from muonstream.run.inputs import InputTotals
 from muonstream.run.losses import losses, misread, wrong_detector
 from muonstream.run.monitor import Snapshot
-from muonstream.run.muon_summary import muon_summary
 from muonstream.verdicts.verdicts import headline
 
 spare_extensions()
@@ -99,6 +98,9 @@ def report(snapshot: Snapshot, console: Console) -> None:
         )
         console.print(f"live {live:,.2f} s, {account.hits / live:,.0f} hits/s: {rates}", markup=False)
     if snapshot.catalogue.muon_shapes:
+        # imported only where it is needed, since it loads the reconstruction
+        from muonstream.run.muon_summary import muon_summary
+
         found = muon_summary(snapshot)
         both = found["muons_in_both_views"]
         console.print(f"{found['segments']:,} segments, {found['tracks']:,} tracks, {both:,} muons in both views")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from muonstream.formats.binary import ALL_BOARDS, BinaryDecoder
+from muonstream.formats.binary_form import BinaryForm
 from muonstream.formats.block import Block, SourceError
 from muonstream.formats.plausible import STEP_FEWEST, find_step, is_hit
 from muonstream.formats.recognise import Decoder, Form, decoder
-from muonstream.formats.text import TextForm
 from muonstream.words import DMA_WORDS
+
+if TYPE_CHECKING:
+    from muonstream.formats.text import TextForm
 
 SAMPLE_BYTES: Final = 8 * (DMA_WORDS + 1) + 8
 """With so many bytes of the content it can be told."""
@@ -31,7 +34,7 @@ def is_cut(before: Decoder, form: Form) -> bool:
 def continues(before: Decoder, form: Form, sample: bytes) -> bool:
     """Whether content that begins with `sample` is the rest of what a decoder of this form has taken so far."""
     rest: bytes = getattr(before, "rest", b"")
-    if isinstance(form, TextForm):
+    if not isinstance(form, BinaryForm):
         return bool(rest) and _row_continues(form, rest, sample)
     if not isinstance(before, BinaryDecoder):
         return False

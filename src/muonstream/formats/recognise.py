@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from muonstream.formats.binary import BinaryDecoder
 from muonstream.formats.binary_form import BinaryForm, decide_binary
@@ -18,7 +18,9 @@ from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected, Refused, Undecided
 from muonstream.formats.signatures import signature
 from muonstream.formats.split_part import split_advice
-from muonstream.formats.text import TextForm, decide_text, text_decoder
+
+if TYPE_CHECKING:
+    from muonstream.formats.text import TextForm
 
 FIRST_BYTES: Final = 64
 """The length at which a decision is tried first."""
@@ -45,7 +47,7 @@ class Format(StrEnum):
 
 
 BINARY: Final = (Format.WORDS, Format.DMA)
-Form = BinaryForm | TextForm
+Form: TypeAlias = "BinaryForm | TextForm"
 
 
 class Decoder(Protocol):
@@ -60,6 +62,9 @@ def decoder(form: Form, name: str, content: ContentCheck | None = None) -> Decod
         return BinaryDecoder(
             name, boards=form.boards, transfers=form.transfers, content=content, searching=not form.aligned
         )
+    # imported only where it is needed, here and in `decide`: it would delay each reading of words by 10 ms
+    from muonstream.formats.text import text_decoder
+
     return _Checked(text_decoder(form, name), content) if content is not None else text_decoder(form, name)
 
 
@@ -98,7 +103,6 @@ class Wanted:
 def decide(sample: bytes | memoryview, wanted: Wanted, *, last: bool) -> Form | Undecided | Refused:
     """The form of some content by its first bytes; last: nothing more comes."""
     named = None if wanted.format is None else str(wanted.format)
-    before = wanted.before if isinstance(wanted.before, TextForm) else None
     binary: BinaryForm | Undecided | Refused = Undecided("words")
     if wanted.format is None or wanted.format in BINARY:
         words_before = wanted.before if isinstance(wanted.before, BinaryForm) else None
@@ -108,6 +112,9 @@ def decide(sample: bytes | memoryview, wanted: Wanted, *, last: bool) -> Form | 
     magic = signature(bytes(sample[:SIGNATURE_BYTES]))
     if magic is not None:
         return Refused(f"found {magic}")
+    from muonstream.formats.text import TextForm, decide_text
+
+    before = wanted.before if isinstance(wanted.before, TextForm) else None
     text = decide_text(
         sample, last=last, expected=wanted.expected, named=None if wanted.format in BINARY else named, before=before
     )

@@ -10,7 +10,6 @@ import numpy as np
 
 from muonstream.run.account import Account
 from muonstream.run.monitor import Snapshot
-from muonstream.run.muon_summary import muon_summary
 from muonstream.sources.identity import Run
 from muonstream.verdicts.verdicts import verdicts_summary
 
@@ -100,6 +99,9 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         },
     }
     if catalogue.muon_shapes:
+        # imported only where it is needed, since it loads the reconstruction
+        from muonstream.run.muon_summary import muon_summary
+
         out["muons"] = muon_summary(snapshot)
     if snapshot.verdicts is not None:
         out["verdicts"] = verdicts_summary(snapshot.verdicts)

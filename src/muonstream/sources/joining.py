@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -55,6 +54,13 @@ def _hits(words: Words) -> Hits:
     bx = words >> np.uint64(BX_SHIFT) & np.uint64(BX_MASK)
     hits: Hits = words[(words >> np.uint64(HEAD_SHIFT) == np.uint64(Head.HIT)) & (bx < np.uint64(BX_PER_ORBIT))]
     return hits
+
+
+def _before(held: deque[Block], blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks held, each given away so that its memory can be used again, and then the others."""
+    while held:
+        yield held.popleft()
+    yield from blocks
 
 
 def _raising(error: SourceError) -> Iterator[Block]:
@@ -125,7 +131,7 @@ class JoinedRuns:
         """Read the next run up to its first hits; sets `_repeats` if it only repeats words of earlier files."""
         run = self._waiting.popleft()
         blocks = self._read(list(run.files))
-        held: list[Block] = []
+        held: deque[Block] = deque()
         beginning = HitSpan()
         words = 0
         try:
@@ -138,7 +144,7 @@ class JoinedRuns:
         except SourceError as error:
             blocks = _raising(error)  # where its blocks are taken
             self._repeats = False
-            return run, chain(held, blocks), beginning
+            return run, _before(held, blocks), beginning
         reports = [block.report for block in held if block.report is not None]
         self._repeats = not words and bool(reports) and all(report.status == "passed over" for report in reports)
-        return run, chain(held, blocks), beginning
+        return run, _before(held, blocks), beginning
