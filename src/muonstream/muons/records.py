@@ -57,6 +57,12 @@ SEGMENT: Final = np.dtype(
 )
 """One segment, as the search writes it; `segments.Segments` says what each field is."""
 
+POSITION, TAN, T0, USABLE, NORMAL = range(5)
+"""Rows of a side pattern in the search's tables: weights of each layer in position, tan and v t0; in the first column
+whether the pattern is usable; from NORMAL on the combinations that vanish for a straight track. See `Patterns`."""
+WIRES, TIMES, PLACES = range(3)
+"""Rows of a choice of hits, by layer: wires, times as v t, and the places that a side makes of both."""
+
 
 def with_fields(rows: NDArray[np.void]) -> NDArray[np.void]:
     """The same rows for a kernel; one that runs as Python, not compiled, needs a recarray to reach fields by name."""

@@ -14,9 +14,10 @@ import numpy as np
 from muonstream.compiled import compiled
 from muonstream.detector.relation import MOST_TAN
 from muonstream.frames import KEY_WINDOW_MASK
-from muonstream.muons.correction import LAST_ROUNDS, ROUNDS, added_mm, best_corrected, refitted
+from muonstream.muons.correction import added_mm, best_corrected, correct
 from muonstream.muons.grouping import cell_hits, group, sort_keys
 from muonstream.muons.patterns import FEWEST_LAYERS, MOST_LAYERS
+from muonstream.muons.records import TIMES, WIRES
 from muonstream.muons.sides import SAME, best_sides
 from muonstream.words import (
     BX_MASK,
@@ -64,56 +65,59 @@ def _candidates(
     time: Any,
     layer: Any,
     wire: Any,
-    n: int,
-    fewest: int,
-    geometry: Any,
-    free_table: Any,
-    known_table: Any,
+    c: int,
+    chamber: Any,
+    tables: Any,
+    relation_steps: Any,
     passage_ns: float,
     use_passage: bool,
     config: Any,
     steps: int,
+    k: int,
     given_up: Any,
     hits_of: Any,
     fit_of: Any,
     sides_of: Any,
-    scratch: Any,
-    wires_and_times: Any,
-    corrected: bool,
-    relation: Any,
+    near: Any,
+    n_near: Any,
+    turn: Any,
+    pattern_fits: Any,
+    room: Any,
 ) -> tuple[int, int]:
     """Choices of hits among first to last that can be a segment, each with its best sides, in so many steps.
 
+    near, n_near, turn: room for hits by layer, how many these are, and which of them is tried; pattern_fits, room: as
+    in `best_corrected`; others as in `find_segments`
     Gives the number of choices that fit, and the steps that are left.
     """
-    velocity, half, slack, pitch, width = geometry
+    n, velocity, half, slack = chamber.layers, chamber.velocity, chamber.half, chamber.slack
+    pitch, width, corrected = chamber.pitch, chamber.width, chamber.has_relation > 0
+    fewest = max(FEWEST_LAYERS, n - 1)
     window = (half + 2 * slack) / velocity
     found = 0
-    near, n_near, turn, pattern_fits = scratch
-    x, vt, y = wires_and_times
     for i in range(first, last):
         if steps <= 0:
-            given_up[GIVEN_UP_CHOICES] += last - i
+            given_up[k, GIVEN_UP_CHOICES] += last - i
             break
         n_near[:] = 0
         for j in range(i + 1, last):
             if time[j] - time[i] > window:
                 break
             if steps <= 0:
-                given_up[GIVEN_UP_HITS] += 1
+                given_up[k, GIVEN_UP_HITS] += 1
                 break
             steps -= 1
             row = layer[j]
             if row == layer[i] or abs(wire[j] - wire[i]) > width + config[2] * pitch * abs(row - layer[i]) + 2 * slack:
                 continue
             if n_near[row] == MOST_IN_LAYER:
-                given_up[GIVEN_UP_HITS] += 1
+                given_up[k, GIVEN_UP_HITS] += 1
                 continue
             near[row, n_near[row]] = j
             n_near[row] += 1
         # a passage that these hits cannot have come from is another muon's
         known = use_passage and -slack <= (time[i] - passage_ns) * velocity <= half + slack
-        table = known_table if known else free_table
+        table = chamber.known_table if known else chamber.free_table
         possible = 1
         for row in range(n):
             possible += n_near[row] > 0
@@ -124,7 +128,7 @@ def _candidates(
         tried = 0
         while True:
             if steps <= 0:
-                given_up[GIVEN_UP_CHOICES] += 1
+                given_up[k, GIVEN_UP_CHOICES] += 1
                 break
             steps -= 2
             layers, hits, steep = 0, 0, False
@@ -132,42 +136,40 @@ def _candidates(
             for row in range(n):
                 j = i if row == layer[i] else near[row, turn[row]] if turn[row] < n_near[row] else -1
                 if j < 0:
-                    x[row] = 0.0
-                    vt[row] = 0.0
+                    room[WIRES, row] = 0.0
+                    room[TIMES, row] = 0.0
                     continue
-                x[row], vt[row] = wire[j], (time[j] - time[i]) * velocity
+                room[WIRES, row], room[TIMES, row] = wire[j], (time[j] - time[i]) * velocity
                 if before >= 0:
-                    far = abs(x[row] - x[before]) > width + config[2] * pitch * (row - before) + 2 * slack
-                    steep = steep or far
+                    far = width + config[2] * pitch * (row - before) + 2 * slack
+                    steep = steep or abs(room[WIRES, row] - room[WIRES, before]) > far
                 before = row
                 layers |= 1 << row
                 hits += 1
             if hits >= fewest and not steep:
                 if tried == MOST_CHOICES:
-                    given_up[GIVEN_UP_CHOICES] += 1
+                    given_up[k, GIVEN_UP_CHOICES] += 1
                     break
                 tried += 1
                 steps -= max(n - 3, 1) << (n - 1)
                 tau = (passage_ns - time[i]) * velocity if known else 0.0
                 if corrected and hits > (2 if known else 3):
-                    correction = (velocity, relation, table)
                     chi2, tan, position, tau, sides = best_corrected(
-                        layers, n, wires_and_times, tau, known, half, slack, config, correction, pattern_fits
+                        layers, tables, table, room, tau, known, relation_steps, c, chamber, config, pattern_fits
                     )
                 else:
                     chi2, tan, position, tau, sides = best_sides(
-                        layers, n, x, vt, table, tau, known, half, slack, config, y
+                        layers, tables, table, room, tau, known, chamber, config
                     )
                 if sides >= 0 and found == MOST_CANDIDATES:
-                    given_up[GIVEN_UP_CANDIDATES] += 1
+                    given_up[k, GIVEN_UP_CANDIDATES] += 1
                 elif sides >= 0:
-                    chosen = hits_of[found]
                     for row in range(n):
-                        chosen[row] = -1
+                        hits_of[found, row] = -1
                         if row == layer[i]:
-                            chosen[row] = i
+                            hits_of[found, row] = i
                         elif turn[row] < n_near[row]:
-                            chosen[row] = near[row, turn[row]]
+                            hits_of[found, row] = near[row, turn[row]]
                     fit_of[found, 0] = chi2
                     fit_of[found, 1] = tan
                     fit_of[found, 2] = position
@@ -214,59 +216,41 @@ def _next_best(found: int, n: int, hits_of: Any, fit_of: Any, used: Any) -> int:
 
 
 @compiled
-def _correct(
-    fit: Any,
-    chosen: Any,
-    pattern: int,
-    hits: Any,
-    n: int,
-    passage_ns: float,
-    weight: float,
-    correction: Any,
-    room: Any,
-) -> None:
-    """The fit of a chosen candidate again, by the relation; its t0 is the one that drift times count from."""
-    time, wire = hits[0], hits[1]
-    velocity, t0 = correction[0], fit[3]
-    x, vt, _ = room
-    for row in range(n):
-        j = chosen[row]
-        x[row] = wire[j] if j >= 0 else 0.0
-        vt[row] = (time[j] - t0) * velocity if j >= 0 else 0.0
-    known_tau = (passage_ns - t0) * velocity
-    hits_of_it = 0
-    for row in range(n):
-        hits_of_it += chosen[row] >= 0
-    known = fit[4] > 0
-    rounds = LAST_ROUNDS if hits_of_it > (2 if known else 3) else ROUNDS + LAST_ROUNDS
-    chi2, fit[1], fit[2], tau = refitted(pattern, n, room, known, known_tau, fit[1], 0.0, correction, rounds)
-    fit[0], fit[3] = chi2 * weight, t0 + tau / velocity
-
-
-@compiled
 def _write(
-    segment: Any, chosen: Any, fit: Any, sides: int, hits: Any, n: int, shape: Any, corrected: bool, relation: Any
+    segment: Any,
+    best: int,
+    hits_of: Any,
+    fit_of: Any,
+    sides: int,
+    time: Any,
+    wire: Any,
+    cell: Any,
+    place: Any,
+    relation_steps: Any,
+    c: int,
+    chamber: Any,
 ) -> None:
     """A segment's layers, sides, fit, hits, drift times and residuals; layers and sides are in `sides`, as patterns."""
-    time, wire, cell, place = hits
+    n, corrected = chamber.layers, chamber.has_relation > 0
+    tan, position, t0 = fit_of[best, 1], fit_of[best, 2], fit_of[best, 3]
     segment.layers, segment.sides = sides >> n, sides & ((1 << n) - 1)
-    segment.x_mm, segment.tan, segment.t0_ns, segment.chi2 = fit[2], fit[1], fit[3], fit[0]
-    steep = min(abs(fit[1]), MOST_TAN)
+    segment.x_mm, segment.tan, segment.t0_ns, segment.chi2 = position, tan, t0, fit_of[best, 0]
+    steep = min(abs(tan), MOST_TAN)
     if corrected:
-        segment.t0_ns += relation[2] * steep
+        segment.t0_ns += chamber.t0_tan_ns * steep
     for row in range(MOST_LAYERS):
-        j = chosen[row] if row < n else -1
+        j = hits_of[best, row] if row < n else -1
         if j < 0:
             segment.cell[row], segment.word[row] = -1, -1
             segment.drift_ns[row], segment.residual_mm[row] = np.nan, np.nan
             segment.added_mm[row] = np.nan if corrected else 0.0
             continue
         segment.cell[row], segment.word[row] = cell[j], place[j]
-        drift = time[j] - fit[3]
+        drift = time[j] - t0
         sign = 1.0 if (sides >> row) & 1 else -1.0
-        added = added_mm(relation, drift, steep) if corrected else 0.0
-        fitted = fit[2] + fit[1] * (row + 0.5 - n / 2) * shape[3]
-        residual = wire[j] + sign * drift * shape[0] - fitted
+        added = added_mm(relation_steps, c, chamber, drift, steep) if corrected else 0.0
+        fitted = position + tan * (row + 0.5 - n / 2) * chamber.pitch
+        residual = wire[j] + sign * drift * chamber.velocity - fitted
         segment.drift_ns[row], segment.added_mm[row] = drift, added
         segment.residual_mm[row] = residual + sign * added if corrected else residual
 
@@ -289,14 +273,13 @@ def find_segments(
     windows: words, uint64[w], where windows start, int64[n + 1], and their keys, int64[n]
     channels: cell code of each channel, uint16, how many codes are cells, and the chamber of each block of codes
     cells, chambers: CELL by code, CHAMBER by index; relation_steps: float64[C, m, 2], by chamber
-    tables: usable, solution and normal of the side patterns, by table
+    tables: the side patterns, float64[T, 4^L, R, L], see `records`
     config: 1 / resolution², the largest chi2, the largest slope
     out: SEGMENT, one row for each three words; given_up: int64[n, 3], by window and reason
     """
     words, starts, keys = windows
     codes, cell_codes, chamber_of_block = channels
     scintillator = cell_codes
-    usable, solution, normal = tables
     n_chambers = len(chambers)
     most = MOST_LAYERS
     # one bucket an orbit and chamber
@@ -321,8 +304,7 @@ def find_segments(
     fit_of = np.empty((MOST_CANDIDATES, 5))
     sides_of = np.empty(MOST_CANDIDATES, np.int64)
     near, n_near = np.empty((most, MOST_IN_LAYER), np.int64), np.empty(most, np.int64)
-    scratch = (near, n_near, np.empty(most, np.int64), np.empty((1 << most, 3)))
-    wires_and_times = (np.zeros(most), np.zeros(most), np.zeros(most))
+    turn, pattern_fits, room = np.empty(most, np.int64), np.empty((1 << most, 3)), np.zeros((3, most))
     done = 0
     for k in range(len(keys)):
         window = words[starts[k] : starts[k + 1]]
@@ -372,15 +354,10 @@ def find_segments(
                 wire[m] = cells[first_code + cell[m]].wire_mm
                 used[m] = False
             velocity, half, slack = chamber.velocity, chamber.half, chamber.slack
-            shape = (velocity, half, slack, chamber.pitch, chamber.width)
             orbit = np.int64(bucket // n_chambers)
             has_passage = passage[orbit] != NO_PASSAGE
             known = use_passage and has_passage
             passage_ns = passage[orbit] * NS_PER_TDC if has_passage else np.nan
-            t, u = chamber.free_table, chamber.known_table
-            free_table, known_table = (usable[t], solution[t], normal[t]), (usable[u], solution[u], normal[u])
-            corrected = chamber.has_relation > 0
-            relation = (relation_steps[c], chamber.first_ns, chamber.t0_tan_ns)
             # clusters: hits none of which is more than a drift time after the one before
             m = 0
             while m < end - begin:
@@ -401,23 +378,24 @@ def find_segments(
                         time,
                         layer,
                         wire,
-                        n,
-                        fewest,
-                        shape,
-                        free_table,
-                        known_table,
+                        c,
+                        chamber,
+                        tables,
+                        relation_steps,
                         passage_ns,
                         known,
                         config,
                         steps,
-                        given_up[k],
+                        k,
+                        given_up,
                         hits_of,
                         fit_of,
                         sides_of,
-                        scratch,
-                        wires_and_times,
-                        corrected,
-                        relation,
+                        near,
+                        n_near,
+                        turn,
+                        pattern_fits,
+                        room,
                     )
                 m = stop
                 while True:
@@ -427,14 +405,27 @@ def find_segments(
                     segment = out[done]
                     segment.frame, segment.orbit, segment.chamber = k, first_orbit + orbit, c
                     segment.passage_ns = passage_ns
-                    hits, chosen, fit, pattern = (time, wire, cell, place), hits_of[best], fit_of[best], sides_of[best]
-                    if corrected:
-                        correction = (velocity, relation, known_table if fit[4] > 0 else free_table)
-                        _correct(fit, chosen, pattern, hits, n, passage_ns, config[0], correction, wires_and_times)
-                    _write(segment, chosen, fit, pattern, hits, n, shape, corrected, relation)
+                    pattern = sides_of[best]
+                    if chamber.has_relation > 0:
+                        correct(
+                            best,
+                            hits_of,
+                            fit_of,
+                            pattern,
+                            time,
+                            wire,
+                            passage_ns,
+                            config[0],
+                            tables,
+                            relation_steps,
+                            c,
+                            chamber,
+                            room,
+                        )
+                    _write(segment, best, hits_of, fit_of, pattern, time, wire, cell, place, relation_steps, c, chamber)
                     for row in range(n):
-                        if chosen[row] >= 0:
-                            used[chosen[row]] = True
+                        if hits_of[best, row] >= 0:
+                            used[hits_of[best, row]] = True
                     done += 1
             spare_steps -= max(borrowed - max(steps, 0), 0)
         passage[:] = NO_PASSAGE

@@ -19,7 +19,7 @@ from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.muons.grouping import cell_hits
 from muonstream.muons.patterns import FEWEST_LAYERS, Patterns, build_patterns, reconstructed
-from muonstream.muons.records import CELL, CHAMBER, SEGMENT, with_fields
+from muonstream.muons.records import CELL, CHAMBER, NORMAL, SEGMENT, USABLE, with_fields
 from muonstream.muons.search import GIVEN_UP_HITS, SUBTDC, find_segments
 from muonstream.words import NS_PER_TDC
 
@@ -112,18 +112,19 @@ class Found:
     given_up: NDArray[np.int64]
 
 
-def _stacked(tables: list[Patterns]) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Usable, solution and normal of several tables, each filled up to the most layers."""
+def _stacked(tables: list[Patterns]) -> NDArray[np.float64]:
+    """Several tables of side patterns in one, float64[T, 4^L, R, L], each filled up to the most layers L.
+
+    The rows of a pattern are those of `records`, R of them.
+    """
     n = max((table.layers for table in tables), default=FEWEST_LAYERS)
-    usable = np.zeros((len(tables), 1 << (2 * n)), np.bool_)
-    solution = np.zeros((len(tables), 1 << (2 * n), 3, n))
-    normal = np.zeros((len(tables), 1 << (2 * n), n - 2, n))
+    out = np.zeros((len(tables), 1 << (2 * n), NORMAL + n - 2, n))
     for t, table in enumerate(tables):
         size, own = len(table.usable), table.layers
-        usable[t, :size] = table.usable
-        solution[t, :size, :, :own] = table.solution
-        normal[t, :size, : own - 2, :own] = table.normal
-    return usable, solution, normal
+        out[t, :size, USABLE, 0] = table.usable
+        out[t, :size, :USABLE, :own] = table.solution
+        out[t, :size, NORMAL : NORMAL + own - 2, :own] = table.normal
+    return out
 
 
 def _relation_steps(detector: Detector) -> NDArray[np.float64]:
