@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -66,12 +67,12 @@ SIDES: Final = 64
 class Shape:
     """An entry to be: one row for each of `rows`, `bins` of `step` from `start` on; with `flow` two more bins."""
 
+    per: Per
+    rows: int
     name: str
     title: str
     label: str
     unit: str
-    per: Per
-    rows: int
     bins: int
     start: float = 0.0
     step: float = 1.0
@@ -93,165 +94,77 @@ class Shape:
 
 def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
     """The muon part of a detector's catalogue, in order."""
-    c, views = len(detector.chambers), 2
+    c = len(detector.chambers)
     reach = max(chamber.cells_per_layer * chamber.cell_width_mm for chamber in detector.chambers) / 2 + 63
     deepest = max(chamber.cell_width_mm for chamber in detector.chambers) / 2
     deep = int(np.ceil(deepest)) + 1
     timer_ns = float(np.floor(np.mean([chamber.t_max_ns for chamber in detector.chambers])) - 100)
+    chamber, view = partial(Shape, "chamber", c), partial(Shape, "view", 2)
+    cell, whole = partial(Shape, "cell", 1), partial(Shape, "detector", 1)
     return [
-        Shape("muon_counts", "Segments and tracks", "kind", "", "detector", 1, COUNT_KINDS, flow=False),
-        Shape("segment_hits", "Hits of segments", "hits", "", "chamber", c, 7, flow=False),
-        Shape("segment_chi2", "chi2 of segments with a hit in each layer", "chi2", "", "chamber", c, 100, 0.0, 0.2),
-        Shape("segment_tan", "Slope of segments", "tan", "", "chamber", c, 100, -2.5, 0.05),
-        Shape("segment_x", "Position of segments", "x", "mm", "chamber", c, int(2 * reach / 7), -reach, 7.0),
-        Shape("residual_biased", "Hit minus its own segment", "residual", "mm", "chamber", c, 200, -2.0, 0.02),
-        Shape(
-            "residual_unbiased",
-            "Hit minus the segment of the other hits",
-            "residual",
-            "mm",
-            "chamber",
-            c,
-            200,
-            -2.0,
-            0.02,
+        whole("muon_counts", "Segments and tracks", "kind", "", COUNT_KINDS, flow=False),
+        chamber("segment_hits", "Hits of segments", "hits", "", 7, flow=False),
+        chamber("segment_chi2", "chi2 of segments with a hit in each layer", "chi2", "", 100, 0.0, 0.2),
+        chamber("segment_tan", "Slope of segments", "tan", "", 100, -2.5, 0.05),
+        chamber("segment_x", "Position of segments", "x", "mm", int(2 * reach / 7), -reach, 7.0),
+        chamber("residual_biased", "Hit minus its own segment", "residual", "mm", 200, -2.0, 0.02),
+        chamber("residual_unbiased", "Hit minus the segment of the other hits", "residual", "mm", 200, -2.0, 0.02),
+        chamber("misfit", "Combination of hits that is zero for a straight track", "misfit", "mm", 80, -2.0, 0.05),
+        chamber("misfit_side", "Sums of the misfit by sides", "kind", "", 3 * SIDES, flow=False),
+        chamber("residual_count", "Hits by distance from the wire", "distance", "mm", deep, flow=False),
+        chamber("residual_sum_um", "Sum of residuals away from the wire, um", "distance", "mm", deep, flow=False),
+        chamber("residual_sum2_um2", "Sum of squared residuals, um2", "distance", "mm", deep, flow=False),
+        chamber("t0_passage", "t0 minus passage time", "difference", "ns", 200, -100.0, 1.0),
+        chamber("t0_between", "t0 minus t0 in the track's first chamber", "difference", "ns", 200, -50, 0.5),
+        chamber("bend", "Slope minus slope in the track's first chamber", "difference", "", 200, -0.25, 0.0025),
+        chamber("miss", "Position minus the line from the track's first chamber", "miss", "mm", 200, -MISS_MM, 0.5),
+        chamber("height", "Sums for the height of chambers", "kind", "", 5, flow=False),
+        whole("t0_views", "t0 in view y minus t0 in view x", "difference", "ns", 200, -50.0, 0.5),
+        view("track_tan", "Slope of tracks", "tan", "", 100, -2.5, 0.05),
+        view("track_chi2", "chi2 per degree of freedom of tracks", "chi2", "", 100, 0.0, 0.2),
+        whole("zenith", "Zenith angle of muons", "angle", "degrees", 45, 0.0, 2.0),
+        cell("cell_expected", "Segments that crossed a cell", "cell", "", cell_codes, flow=False),
+        cell("cell_found", "Segments that crossed a cell and have a hit in it", "cell", "", cell_codes, flow=False),
+        whole("chamber_expected", "Lines that crossed a chamber", "chamber", "", c, flow=False),
+        whole("chamber_found", "Lines that crossed a chamber with a segment in it", "chamber", "", c, flow=False),
+        chamber("velocity", "Sums for the drift velocity", "kind", "", 4, flow=False),
+        whole(
+            "chamber_tagged", "Muons that crossed a chamber, judged by all other chambers", "chamber", "", c, flow=False
         ),
-        Shape(
-            "misfit",
-            "Combination of hits that is zero for a straight track",
-            "misfit",
-            "mm",
-            "chamber",
-            c,
-            80,
-            -2.0,
-            0.05,
-        ),
-        Shape("misfit_side", "Sums of the misfit by sides", "kind", "", "chamber", c, 3 * SIDES, flow=False),
-        Shape("residual_count", "Hits by distance from the wire", "distance", "mm", "chamber", c, deep, flow=False),
-        Shape(
-            "residual_sum_um",
-            "Sum of residuals away from the wire, um",
-            "distance",
-            "mm",
-            "chamber",
-            c,
-            deep,
-            flow=False,
-        ),
-        Shape("residual_sum2_um2", "Sum of squared residuals, um2", "distance", "mm", "chamber", c, deep, flow=False),
-        Shape("t0_passage", "t0 minus passage time", "difference", "ns", "chamber", c, 200, -100.0, 1.0),
-        Shape(
-            "t0_between", "t0 minus t0 in the track's first chamber", "difference", "ns", "chamber", c, 200, -50, 0.5
-        ),
-        Shape(
-            "bend", "Slope minus slope in the track's first chamber", "difference", "", "chamber", c, 200, -0.25, 0.0025
-        ),
-        Shape(
-            "miss",
-            "Position minus the line from the track's first chamber",
-            "miss",
-            "mm",
-            "chamber",
-            c,
-            200,
-            -MISS_MM,
-            0.5,
-        ),
-        Shape("height", "Sums for the height of chambers", "kind", "", "chamber", c, 5, flow=False),
-        Shape("t0_views", "t0 in view y minus t0 in view x", "difference", "ns", "detector", 1, 200, -50.0, 0.5),
-        Shape("track_tan", "Slope of tracks", "tan", "", "view", views, 100, -2.5, 0.05),
-        Shape("track_chi2", "chi2 per degree of freedom of tracks", "chi2", "", "view", views, 100, 0.0, 0.2),
-        Shape("zenith", "Zenith angle of muons", "angle", "degrees", "detector", 1, 45, 0.0, 2.0),
-        Shape("cell_expected", "Segments that crossed a cell", "cell", "", "cell", 1, cell_codes, flow=False),
-        Shape(
-            "cell_found",
-            "Segments that crossed a cell and have a hit in it",
-            "cell",
-            "",
-            "cell",
-            1,
-            cell_codes,
-            flow=False,
-        ),
-        Shape("chamber_expected", "Lines that crossed a chamber", "chamber", "", "detector", 1, c, flow=False),
-        Shape(
-            "chamber_found",
-            "Lines that crossed a chamber with a segment in it",
-            "chamber",
-            "",
-            "detector",
-            1,
-            c,
-            flow=False,
-        ),
-        Shape("velocity", "Sums for the drift velocity", "kind", "", "chamber", c, 4, flow=False),
-        Shape(
-            "chamber_tagged",
-            "Muons that crossed a chamber, judged by all other chambers",
-            "chamber",
-            "",
-            "detector",
-            1,
-            c,
-            flow=False,
-        ),
-        Shape(
-            "tagged_found",
-            "Muons that crossed a chamber with a segment in it",
-            "chamber",
-            "",
-            "detector",
-            1,
-            c,
-            flow=False,
-        ),
-        Shape("segment_quality", "Segments by class of quality", "class", "", "chamber", c, len(Quality), flow=False),
-        Shape("drift_count", "Hits by drift time", "drift time", "ns", "chamber", c, 45, -20.0, 10.0),
-        Shape("drift_sum_um", "Sum of distances of lines, um", "drift time", "ns", "chamber", c, 45, -20.0, 10.0),
-        Shape("mean_timer", "Mean-timer sums of three layers", "sum", "ns", "chamber", c, 100, timer_ns, 2.0),
-        Shape(
-            "misfit_tan",
-            "Misfits by slope",
-            "kind",
-            "",
-            "chamber",
-            c,
-            TAN_BINS * MISFIT_TAN_BINS,
-            flow=False,
-        ),
-        Shape("coincidences", "Pairs of segments at one time", "chamber", "", "chamber", c, c, flow=False),
-        Shape("tdc_codes", "Hits by TDC code", "code", "", "chamber", c, 32, flow=False),
-        Shape("trigger_late", "Trigger minus t0", "difference", "ns", "chamber", c, 200, -500.0, 5.0),
-        Shape("azimuth", "Azimuth of muons", "angle", "degrees", "detector", 1, 36, 0.0, 10.0),
-        Shape("hit_gap", "Time between hits", "time", "ns", "chamber", c, DELAY_BINS, 0.0, DELAY_NS, flow=False),
-        Shape("hit_gap_hits", "Hits with 20 us left, hits left out", "kind", "", "chamber", c, 2, flow=False),
-        Shape(
+        whole("tagged_found", "Muons that crossed a chamber with a segment in it", "chamber", "", c, flow=False),
+        chamber("segment_quality", "Segments by class of quality", "class", "", len(Quality), flow=False),
+        chamber("drift_count", "Hits by drift time", "drift time", "ns", 45, -20.0, 10.0),
+        chamber("drift_sum_um", "Sum of distances of lines, um", "drift time", "ns", 45, -20.0, 10.0),
+        chamber("mean_timer", "Mean-timer sums of three layers", "sum", "ns", 100, timer_ns, 2.0),
+        chamber("misfit_tan", "Misfits by slope", "kind", "", TAN_BINS * MISFIT_TAN_BINS, flow=False),
+        chamber("coincidences", "Pairs of segments at one time", "chamber", "", c, flow=False),
+        chamber("tdc_codes", "Hits by TDC code", "code", "", 32, flow=False),
+        chamber("trigger_late", "Trigger minus t0", "difference", "ns", 200, -500.0, 5.0),
+        whole("azimuth", "Azimuth of muons", "angle", "degrees", 36, 0.0, 10.0),
+        chamber("hit_gap", "Time between hits", "time", "ns", DELAY_BINS, 0.0, DELAY_NS, flow=False),
+        chamber("hit_gap_hits", "Hits with 20 us left, hits left out", "kind", "", 2, flow=False),
+        chamber(
             "decay_time",
             "Groups of hits after a segment",
             "time after the segment",
             "ns",
-            "chamber",
-            c,
             DELAY_BINS,
             0.0,
             DELAY_NS,
             flow=False,
         ),
-        Shape("at_once", "Segments within 25 ns", "segments", "", "chamber", c, AT_ONCE, flow=False),
-        Shape(
+        chamber("at_once", "Segments within 25 ns", "segments", "", AT_ONCE, flow=False),
+        chamber(
             "parallel_apart",
             "Distance of parallel segments within 25 ns",
             "distance",
             "mm",
-            "chamber",
-            c,
             APART_BINS,
             0.0,
             APART_MM,
             flow=False,
         ),
-        Shape("decay_starts", "Segments with 20 us of orbit left", "kind", "", "chamber", c, 1, flow=False),
+        chamber("decay_starts", "Segments with 20 us of orbit left", "kind", "", 1, flow=False),
     ]
 
 
