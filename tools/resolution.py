@@ -30,9 +30,10 @@ from muonstream.muons.quality import qualities
 from muonstream.muons.reconstruction import Reconstruction
 from muonstream.muons.refinement import Look, Refined, calibrated, pairs, refine, slope_of
 from muonstream.muons.sample import Corrections, Fitted, Sample, knots_at, refit, sample_of
-from muonstream.muons.segments import Found, SegmentFinder
+from muonstream.muons.segments import Found, SegmentConfig, SegmentFinder, Segments
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
+from muonstream.simulation.truth import Truth
 from muonstream.statistics.core import fit_core
 
 LAYERS: Final = 4
@@ -183,13 +184,41 @@ def times_row(detector: Detector, found: Found) -> list[str]:
 
 
 def classes() -> None:
-    """Segments of a simulation with many wrong hits, by class of quality: how many are right."""
+    """Segments of a simulation with many wrong hits, by class of quality: how many are right.
+
+    Before other chambers decide on the sides of three hits, and after it.
+    """
     detector = Detector.load("run591")
     config = SimulationConfig(seed=21, duration_s=100, **LIKE_THE_RUN)  # type: ignore[arg-type]
     truth = simulation_truth(Simulation(config, detector))
     frames = frames_of(truth.words, detector)
-    finder = SegmentFinder(detector)
-    s = finder(frames).segments
+    for title, by_others in (("before other chambers decide", False), ("after it", True)):
+        s = SegmentFinder(detector, SegmentConfig(by_others=by_others))(frames).segments
+        right, late_ns = _beside(truth, frames, s, detector)
+        near = late_ns < 50
+        of_class, rows = qualities(s, s.hits == LAYERS), []
+        names = ("hits in all layers, confirmed", "one layer missing, confirmed", "hits in all layers, alone",
+                 "one layer missing, alone")  # fmt: skip
+        cases = [(name, of_class == quality) for name, quality in zip(names, Quality, strict=True)]
+        cases += [("all with hits in all layers", s.hits == LAYERS), ("all with one layer missing", s.hits < LAYERS)]
+        for name, own in cases:
+            shares = (own.mean(), right[own].mean(), (right & near)[own].mean(), near[own].mean())
+            rows.append([name, *(f"{share:.1%}" for share in (*shares, (late_ns < 12.5)[own].mean()))])
+        headings = [
+            "class",
+            "share",
+            "all sides right",
+            "and t0 within 50 ns",
+            "t0 within 50 ns",
+            "in the right crossing",
+        ]
+        table(f"Classes of quality, simulation, {title}", headings, rows)
+
+
+def _beside(
+    truth: Truth, frames: Frames, s: Segments, detector: Detector
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which segments have all sides right, of hits farther than 1 mm from their wires, and how far off t0 is, ns."""
     by_truth, by_frames = np.argsort(truth.words, kind="stable"), np.argsort(frames.words, kind="stable")
     row_of = np.empty(len(frames.words), np.int64)
     row_of[by_frames] = by_truth
@@ -202,18 +231,8 @@ def classes() -> None:
     line = truth.x_mm[first][:, None] + truth.tan[first][:, None] * depths_mm(detector.chambers[0])
     away = line - wires[s.chamber[:, None], s.cell]
     side = (s.sides[:, None] >> np.arange(LAYERS)) & 1
-    late = np.abs(s.t0_ns - truth.passage_ns[first])
     right = (~has | (np.abs(away) < 1) | ((away > 0) == (side == 1))).all(axis=1) & (votes.max(axis=1) > 1)
-    of_class, rows_out = qualities(s, s.hits == LAYERS), []
-    names = ("hits in all layers, confirmed", "one layer without, confirmed", "hits in all layers, alone",
-             "one layer without, alone")  # fmt: skip
-    cases = [(name, of_class == quality) for name, quality in zip(names, Quality, strict=True)]
-    cases += [("all with hits in all layers", s.hits == LAYERS), ("all with one layer without", s.hits < LAYERS)]
-    for name, own in cases:
-        shares = (own.mean(), (right & (late < 50))[own].mean(), (late < 50)[own].mean(), (late < 12.5)[own].mean())
-        rows_out.append([name, *(f"{share:.1%}" for share in shares)])
-    headings = ["class", "share", "all sides right and t0 within 50 ns", "t0 within 50 ns", "in the right crossing"]
-    table("Classes of quality, simulation", headings, rows_out)
+    return right, np.abs(s.t0_ns - truth.passage_ns[first])
 
 
 def run(file: Path) -> None:
@@ -355,11 +374,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path, help="a run of words")
     parser.add_argument("--quick", action="store_true", help="leave out the long simulation")
+    parser.add_argument("--classes", action="store_true", help="the classes of quality in simulation, nothing else")
     parser.add_argument("--no-simulation", action="store_true", help="the run alone")
     parser.add_argument(
         "--shapes", action="store_true", help="compare the run's shape with simulations, and nothing else"
     )
     options = parser.parse_args()
+    if options.classes:
+        classes()
+        return
     if options.shapes:
         if options.file is None:
             parser.error("--shapes: found no FILE, expected a run of words")

@@ -216,7 +216,7 @@ def _next_best(found: int, n: int, hits_of: Any, fit_of: Any, used: Any) -> int:
 
 
 @compiled
-def _write(
+def write(
     segment: Any,
     best: int,
     hits_of: Any,
@@ -422,7 +422,7 @@ def find_segments(
                             chamber,
                             room,
                         )
-                    _write(segment, best, hits_of, fit_of, pattern, time, wire, cell, place, relation_steps, c, chamber)
+                    write(segment, best, hits_of, fit_of, pattern, time, wire, cell, place, relation_steps, c, chamber)
                     for row in range(n):
                         if hits_of[best, row] >= 0:
                             used[hits_of[best, row]] = True

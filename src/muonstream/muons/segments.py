@@ -3,7 +3,8 @@
 Hits of one orbit and chamber are taken in order of time. Each is in turn the earliest of a segment, joined by hits of
 the other layers that are at most a drift time later and near enough; both sides of each wire are tried for each such
 choice of hits, and the best side pattern is kept. Of choices that share a hit the one with more layers wins, then that
-with the smaller chi2, then the less inclined one.
+with the smaller chi2, then the less inclined one. Other chambers decide in the end on the sides of three
+hits, where they can.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from muonstream.muons.grouping import cell_hits
 from muonstream.muons.patterns import FEWEST_LAYERS, Patterns, build_patterns, reconstructed
 from muonstream.muons.records import CELL, CHAMBER, NORMAL, SEGMENT, USABLE, with_fields
 from muonstream.muons.search import GIVEN_UP_HITS, SUBTDC, find_segments
+from muonstream.muons.three_hits import decide_sides
 from muonstream.words import NS_PER_TDC
 
 
@@ -33,6 +35,7 @@ class SegmentConfig:
     most_tan: the largest slope
     tolerance_ns: how far drift times may be outside 0 to T_max
     use_passage: take the passage time as t0 where the hits can have come from it, instead of fitting t0
+    by_others: with t0 fitted, let other chambers decide on the sides of three hits
     """
 
     resolution_mm: float = 0.5
@@ -40,6 +43,7 @@ class SegmentConfig:
     most_tan: float = 2.0
     tolerance_ns: float = 12.0
     use_passage: bool = False
+    by_others: bool = True
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -197,18 +201,12 @@ class SegmentFinder:
         config = self.config
         out = with_fields(np.empty(len(frames.words) // 3 + 1, SEGMENT))
         given_up = np.zeros((len(frames), 3), np.int64)
-        n = find_segments(
-            (frames.words, frames.starts, frames.keys),
-            self._channels,
-            self._cells,
-            self._chambers,
-            self._relation_steps,
-            self._tables,
-            config.use_passage,
-            (1 / config.resolution_mm**2, config.most_chi2, config.most_tan),
-            out,
-            given_up,
-        )
+        tables = self._cells, self._chambers, self._relation_steps, self._tables
+        limits = 1 / config.resolution_mm**2, config.most_chi2, config.most_tan
+        windows = frames.words, frames.starts, frames.keys
+        n = find_segments(windows, self._channels, *tables, config.use_passage, limits, out, given_up)
+        if config.by_others and not config.use_passage:
+            decide_sides(out[:n], *tables, limits)
         return self._found(out[:n], given_up)
 
     def _found(self, out: NDArray[np.void], given_up: NDArray[np.int64]) -> Found:
