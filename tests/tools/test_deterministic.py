@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,21 @@ WORDS = 2000
 def test_whatever_goes_wrong_the_summary_is_that_of_the_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", str(SEEDS), "--words", str(WORDS)]) == 0, capsys.readouterr().out
     assert f"{SEEDS} seeds from 1 on: 0 with differences" in capsys.readouterr().out
+
+
+def resident_mb() -> float:
+    """The memory of this process that is in use now."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize() / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory in use")
+def test_any_number_of_seeds_takes_the_memory_of_one() -> None:
+    """Engines are cycles: what an unfound one holds is ten megabytes a seed."""
+    seeds = ["--seeds", "12", "--words", str(WORDS)]
+    assert main(seeds) == 0
+    before = resident_mb()
+    assert main(seeds) == 0
+    assert resident_mb() < before + 50
 
 
 def test_a_seed_plays_the_same_scene_again() -> None:
