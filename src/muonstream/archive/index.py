@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from muonstream.archive.container import SUFFIX, ArchiveError, read_header
 
 NAME: Final = "index.sqlite"
-VERSION: Final = 1
 SHOWN_WAIT_S: Final = 10.0
 TABLES: Final = """
 CREATE TABLE runs (
@@ -27,6 +27,8 @@ CREATE TABLE quantities (
   name INTEGER, run INTEGER, value REAL, error REAL, PRIMARY KEY (name, run)
 ) WITHOUT ROWID;
 """
+VERSION: Final = zlib.crc32(TABLES.encode()) & 0x7FFF_FFFF
+"""By the tables themselves, so that an index with others is never taken for one with these."""
 
 
 class Row(NamedTuple):
