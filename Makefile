@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test coverage check format docs test-lowest release release-test bench bench-spark scaling soak fuzz fuzz-coverage kafka course lock clean
+.PHONY: help demo test coverage check format docs test-lowest release release-test image bench bench-spark scaling soak fuzz fuzz-coverage kafka course lock clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made (this list)
@@ -55,9 +55,13 @@ test-lowest:  ## run some tests with the oldest versions of its dependencies tha
 release: $(VENV)/.test  ## build wheel and source archive twice, the same bytes, with check sums, licences and SBOM, in dist
 	$(BIN)/python -m tools.artefacts dist
 
-release-test: $(VENV)/.test  ## build, install and try the wheel, and run the tests that CI leaves out (marked long)
+release-test: $(VENV)/.test  ## build, install and try the wheel with each extra, and run the tests that CI leaves out (marked long)
 	$(BIN)/python -m tools.release
+	$(BIN)/python -m tools.extras
 	$(BIN)/python -m tools.test -m long
+
+image: $(VENV)/.test  ## build the image of a container with Docker, and run what its page on deployment promises
+	$(BIN)/python -m tools.image
 
 bench: $(VENV)/.test  ## run the benchmarks, print each with its ratio
 	$(BIN)/python -m benchmarks

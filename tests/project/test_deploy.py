@@ -143,11 +143,48 @@ def test_manifests_fit_together() -> None:
 
 
 def test_images_are_of_the_versions_that_are_tested() -> None:
-    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
-    allowed = {compose["services"]["kafka"]["image"], f"muonstream:{muonstream.__version__}"}
-    images = [one["image"] for resource in pods() for one in containers(resource["spec"]["template"]["spec"])]
-    assert set(images) == allowed
-    assert f"-t muonstream:{muonstream.__version__} " in (DEPLOY / "kubernetes" / "Dockerfile").read_text("utf-8")
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
+    ours = f"muonstream:{muonstream.__version__}"
+    assert services["muonstream"]["image"] == ours
+    images = {one["image"] for resource in pods() for one in containers(resource["spec"]["template"]["spec"])}
+    assert images == {services["kafka"]["image"], ours, f"{ours}-spark"}
+    assert f"-t {ours} " in (DEPLOY / "Dockerfile").read_text("utf-8")
+    assert f"-t {ours}-spark " in (DEPLOY / "kubernetes" / "Dockerfile").read_text("utf-8")
+
+
+def test_what_needs_spark_has_the_image_with_spark() -> None:
+    for resource in pods():
+        for container in containers(resource["spec"]["template"]["spec"]):
+            words = [*container.get("command", []), *container.get("args", [])]
+            spark = words[:1] == ["spark-class"] or "--engine=spark" in words
+            assert container["image"].endswith("-spark") or not spark
+
+
+def test_no_pod_has_a_right_that_it_does_not_need() -> None:
+    for resource in pods():
+        pod = resource["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(pod):
+            box = container["securityContext"]
+            assert (box["allowPrivilegeEscalation"], box["capabilities"]) == (False, {"drop": ["ALL"]})
+            mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+            if container["image"].startswith("muonstream:"):
+                assert box["readOnlyRootFilesystem"] is True
+                assert "/tmp" in mounts
+
+
+def test_the_service_of_the_compose_file_has_no_right_that_it_does_not_need() -> None:
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]["muonstream"]
+    assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    volumes = dict(volume.split(":") for volume in service["volumes"])
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    assert sorted(volumes.values()) == sorted(json.loads(re.findall(r"^VOLUME (.*)$", text, re.MULTILINE)[0]))
+    options: Any = get_command(app)
+    assert options.commands["run"].make_context("run", service["command"][1:]).params
 
 
 def test_commands_in_manifests_are_understood() -> None:
@@ -200,12 +237,6 @@ def test_only_who_knows_the_secret_has_spark_run_something() -> None:
                 assert environment(container)[SECRET_VARIABLE] == secret
     assert (daemons, engines) == (2, 1)
     assert "secret generic muonstream-spark --from-literal=secret=" in (DEPLOY / "README.md").read_text("utf-8")
-
-
-def test_the_images_user_has_a_name() -> None:
-    text = (DEPLOY / "kubernetes" / "Dockerfile").read_text("utf-8")
-    [user] = re.findall(r"^USER (\d+)", text, re.MULTILINE)
-    assert text.index(f"RUN useradd --uid {user} ") < text.index("USER ")
 
 
 def test_the_image_has_nothing_that_git_leaves_out() -> None:
