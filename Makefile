@@ -58,6 +58,7 @@ release: $(VENV)/.test  ## build wheel and source archive twice, the same bytes,
 release-test: $(VENV)/.test  ## build, install and try the wheel with each extra, and run the tests that CI leaves out (marked long)
 	$(BIN)/python -m tools.release
 	$(BIN)/python -m tools.extras
+	$(BIN)/python -m tools.schemas
 	$(BIN)/python -m tools.test -m long
 
 image: $(VENV)/.test  ## build the image of a container with Docker, and run what its page on deployment promises
@@ -104,7 +105,7 @@ lock:  ## write constraints.txt anew, with the newest versions (needs Python 3.1
 	rm -rf $(LOCK)
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) $(LOCK) $(LOWEST) .kafka .spark .jsroot .promtool build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOCK) $(LOWEST) .kafka .spark .jsroot .promtool .schemas build dist out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.made: constraints.txt
