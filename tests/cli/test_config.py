@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import typer.main
 from commands import run_command
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,10 +131,22 @@ def test_a_variable_with_a_slip_of_the_pen_is_told(monkeypatch: pytest.MonkeyPat
 
 
 def test_variables_of_options_of_any_command_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    import typer.main
-
     monkeypatch.setenv("MUONSTREAM_RETENTION_HOURS", "5")
     monkeypatch.setenv("MUONSTREAM_TOKEN", "x")
+    assert unknown_variables(typer.main.get_command(app)) == []
+
+
+def test_no_variable_that_the_program_or_the_image_uses_is_called_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    files = [
+        *(root / "src" / "muonstream").rglob("*.py"),
+        *(root / "deploy").rglob("*.*"),
+        root / "deploy" / "Dockerfile",
+    ]
+    named = {name for file in files for name in re.findall(r"MUONSTREAM_[A-Z][A-Z_]*[A-Z]", file.read_text("utf-8"))}
+    assert {"MUONSTREAM_SPARK_SECRET", "MUONSTREAM_TOKEN_FILE", "MUONSTREAM_HOST"} <= named
+    for name in named:
+        monkeypatch.setenv(name, "1")
     assert unknown_variables(typer.main.get_command(app)) == []
 
 

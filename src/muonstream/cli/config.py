@@ -20,6 +20,7 @@ OTHER_VARIABLES: Final = (
     "MUONSTREAM_TOKEN",
     "MUONSTREAM_OPERATOR_TOKEN",
     "MUONSTREAM_SPARK_JARS",
+    "MUONSTREAM_SPARK_SECRET",
     "MUONSTREAM_CHROMIUM",
 )
 """Environment variables of muonstream that do not set an option; the last is for the tests."""
