@@ -82,6 +82,21 @@ def test_the_histograms_agree_with_one_another() -> None:
         assert np.array_equal(CATALOGUE.view(WHOLE.total, name).sum(axis=1), 4 * hits[:, 4])
 
 
+def test_hits_on_segments_are_counted_by_cell_where_no_scintillator_fired() -> None:
+    found = RECONSTRUCTION.find_segments(FRAMES)
+    s, base = found.segments, TELESCOPE.channel_map().cell_base
+    counted = CATALOGUE.view(WHOLE.total, "cell_on_segment").reshape(-1)
+    expected = np.zeros_like(counted)
+    for i in np.flatnonzero(np.isnan(found.passage_ns)):
+        for cell in s.cell[i][s.cell[i] >= 0]:
+            expected[base[s.chamber[i]] + cell] += 1
+    assert np.array_equal(counted, expected)
+    assert 0 < expected.sum() < (CATALOGUE.view(WHOLE.total, "segment_hits").sum(axis=0) * np.arange(7)).sum()
+    for c in range(4):
+        alone = CATALOGUE.hits_per_cell(WHOLE.total, c) - CATALOGUE.hits_per_cell_with_scintillator(WHOLE.total, c)
+        assert (CATALOGUE.cells_of(WHOLE.total, "cell_on_segment", c) <= alone).all()
+
+
 def test_residuals_are_as_wide_as_the_smearing_makes_them() -> None:
     # with four hits and three unknowns the sum of the squares is one variance, and so the biased ones are half as wide
     for c in range(4):

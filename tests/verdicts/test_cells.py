@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from muonstream.detector.level import Level
 from muonstream.detector.model import Detector
-from muonstream.verdicts.cells import CellCounts, cell_name, judge_cells
+from muonstream.verdicts.cells import CellCounts, cell_name, judge_cells, particles
 from muonstream.verdicts.findings import Finding
 
 DETECTOR = Detector.default()
@@ -166,3 +167,50 @@ def test_dead_rows_and_layers_are_those_of_the_names_of_cells(dead: set[int], li
     assert {one.key: one.value for one in said if one.check in ("dead row", "dead layer")} == expected
     [share] = [one for one in said if one.check == "dead cells"]
     assert share.value == len(dead - listed) / (chamber.cells - len(listed))
+
+
+def beam(rng: np.random.Generator, width_mm: float, middle_mm: float, peak: float) -> NDArray[np.int64]:
+    """Hits by cell of a beam with a normal profile."""
+    x_mm = CHAMBER.wire_x_mm()
+    hits: NDArray[np.int64] = rng.poisson(peak * np.exp(-0.5 * ((x_mm - middle_mm) / width_mm) ** 2)).astype(np.int64)
+    return hits
+
+
+@pytest.mark.parametrize("width_mm", [60.0, 150.0, 400.0, 1e6])
+@pytest.mark.parametrize("peak_hz", [50.0, 1000.0, 20_000.0])
+def test_a_beams_profile_is_not_noise_and_a_noisy_cell_in_it_is(width_mm: float, peak_hz: float) -> None:
+    rng = np.random.default_rng(7)
+    dead = rng.choice(CHAMBER.cells, 4, replace=False)
+    for _ in range(50):
+        hits = beam(rng, width_mm, rng.uniform(0, CHAMBER.cells_per_layer * CHAMBER.cell_width_mm), 20 * peak_hz)
+        hits[dead] = 0
+        cell = int(np.setdiff1d(np.arange(CHAMBER.cells), dead)[rng.integers(CHAMBER.cells - 4)])
+        noisy = hits.copy()
+        noisy[cell] += round(20 * (2 * peak_hz + 600))
+        for made, wanted in ((hits, set()), (noisy, {cell_name(CHAMBER, cell)})):
+            now = CellCounts(made, np.zeros_like(made), 20.0, particles(CHAMBER, made, 2.0))
+            said = judge_cells(CHAMBER, DETECTOR.thresholds, now).findings
+            hz = {one.subject: one.value for one in said if one.check == "noisy cell" and one.level is Level.BAD}
+            assert hz.keys() == wanted
+
+
+def test_particles_at_a_chambers_sides_and_more_of_them_than_before_are_not_noise() -> None:
+    """What a beam leaves off segments grows with it, and is more at the sides, where it crosses too few layers."""
+    sides = [0, 1, 2, 3, 60, 61, 62, 63]
+    found, alone = np.full(CHAMBER.cells, 20_000), np.full(CHAMBER.cells, 1000)
+    found[sides], alone[sides] = 9000, 12_000
+    before = CellCounts((found + alone) // 20, found // 20, 10.0)
+    now = CellCounts(found + alone, found, 10.0)
+    assert [one.check for one in judge_cells(CHAMBER, DETECTOR.thresholds, now, before).findings] == ["dead cells"]
+    for cell, more in ((30, 30_000), (0, 50_000)):
+        noisy = now.hits.copy()
+        noisy[cell] += more
+        said = judge_cells(CHAMBER, DETECTOR.thresholds, CellCounts(noisy, found, 10.0), before).findings
+        assert [one.subject for one in said if one.check == "noisy cell"] == [cell_name(CHAMBER, cell)]
+
+
+def test_cells_without_living_ones_around_have_no_particles() -> None:
+    hits = np.zeros(CHAMBER.cells, np.int64)
+    assert particles(CHAMBER, hits, 2.0).tolist() == [0] * CHAMBER.cells
+    hits[9] = 100
+    assert particles(CHAMBER, hits, 2.0).tolist() == [0] * CHAMBER.cells

@@ -13,11 +13,13 @@ class Thresholds(Table):
     missing_cell: Limits = (0.8, 0.95)
     """Share of the expected hits that a cell lacks; expected is the median of its chamber's cells."""
     noisy_cell_hz: Limits = (200.0, 500.0)
-    """Noise of a cell: hits in orbits without a passage time."""
+    """Noise of a cell: hits in orbits without a passage time, and not on segments when muons are looked for."""
     noisy_cell_factor: Limits = (5.0, 10.0)
     """Noise of a cell over the median of its chamber's cells."""
     changed_cell_factor: Limits = (3.0, 5.0)
     """Noise of a cell over what it was in the reference, or before."""
+    particles_factor: Annotated[float, number(0, 100)] = 0.0
+    """In a beam, hits of a cell up to so many times those of the cells around are particles and not noise."""
     dead_cells: Limits = (0.01, 0.1)
     """Share of a chamber's cells that are dead, known ones apart."""
     dead_row: Annotated[int, whole(2, 512)] = 7

@@ -122,6 +122,8 @@ class Reconstruction:
                 self._fill_hits(filler, c, s.chosen(here), at[here])
                 here = np.flatnonzero(s.chamber == c)
                 self._fill_cells(filler, c, s.chosen(here), at[here])
+                alone = here[~np.isfinite(found.passage_ns[here])]
+                self._fill_on_segments(filler, c, s.cell[alone], at[alone])
 
         chambers = range(tracks.segment.shape[1])
         first = np.argmax(tracks.segment >= 0, axis=1) if len(tracks) else np.zeros(0, np.int64)
@@ -197,6 +199,13 @@ class Reconstruction:
         for kind, weight in enumerate(((a != 0).astype(np.int64), a * a, a * b, b * b * (a != 0))):
             filler.add("velocity", at, c, np.full(len(at), kind), weight)
             filler.count(s.frame, filler.columns.velocity + VELOCITY_SUMS * c + kind, weight)
+
+    def _fill_on_segments(self, filler: Filler, c: int, cell: NDArray[np.int64], at: NDArray[np.int64]) -> None:
+        """Hits on segments, int64[n, layers] with -1 where a layer has none, by cell: they are not noise."""
+        layers = self.catalogue.detector.chambers[c].layers
+        base = int(self.catalogue.channel_map.cell_base[c])
+        segment, layer = np.nonzero(cell[:, :layers] >= 0)
+        filler.add("cell_on_segment", at[segment], 0, base + cell[segment, layer])
 
     def _fill_cells(self, filler: Filler, c: int, s: Segments, at: NDArray[np.int64]) -> None:
         """Efficiency of cells: of segments with hits in all other layers, which have one in the cell they cross."""

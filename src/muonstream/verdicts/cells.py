@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ Array = NDArray[np.int64]
 
 LIVING_SHARE: Final = 0.1
 """For the typical number of hits, a cell is alive with this fraction of the hits of its chamber's upper quartile."""
+AROUND_CELLS: Final = 1.75
 FEWEST_NAMED: Final = 4
 """From this many dead cells on a chamber has one alarm for all; fewer have one each."""
 
@@ -28,16 +30,41 @@ class CellCounts:
     """A chamber's hits by cell in some live time (int64[cells]): all, and those known not to be noise.
 
     explained: hits in orbits with a passage time, or on segments
+    beam: of the others, as many as particles explain by the cells around, see `particles`; 0 for none
     """
 
     hits: Array
     explained: Array
     seconds: float
+    beam: Array | int = 0
 
     @property
     def noise(self) -> Array:
         """Hits that nothing explains."""
-        return self.hits - self.explained
+        noise: Array = self.hits - self.explained - self.beam
+        return noise
+
+
+@cache
+def _around(chamber: Chamber) -> NDArray[np.bool_]:
+    """Which cells are around which, bool[cells, cells]: wires of any layer less than two cells to the side."""
+    x_mm = chamber.wire_x_mm()
+    near: NDArray[np.bool_] = np.abs(x_mm[:, None] - x_mm) < AROUND_CELLS * chamber.cell_width_mm
+    return near & ~np.eye(chamber.cells, dtype=np.bool_)
+
+
+def particles(chamber: Chamber, hits: Array, factor: float) -> Array:
+    """Hits by cell (int64[cells]) that a beam explains: up to so many times the upper quartile of the cells around.
+
+    A beam's profile is smooth over a few cells, a noisy cell is not. Not their median, which is too low on the flank of
+    a narrow beam where some of them are dead.
+    """
+    around = _around(chamber)
+    # where a cell has fewer around it than others, the rest is below all of theirs
+    rising = np.sort(np.where(around, hits, -1), axis=1)
+    place = chamber.cells - 1 - around.sum(axis=1) // 4
+    quartile = np.maximum(rising[np.arange(chamber.cells), place], 0)
+    return np.minimum((factor * quartile).astype(np.int64), hits)
 
 
 def typical_hits(chamber: Chamber, hits: Array) -> float:
@@ -171,7 +198,13 @@ def _noisy(
 ) -> Iterator[tuple[Finding, int]]:
     """Noisy cells; silent: cells known or found to be dead; enough: whether hits suffice to compare cells."""
     noise, sigmas = now.noise, thresholds.significance
-    usual_noise = max(median(noise[~silent]), 1.0)
+    # particles cross too few layers to be found at the sides
+    outer = np.zeros(chamber.cells, np.bool_)
+    outer[: chamber.layers] = outer[-chamber.layers :] = True
+    of_inner, of_outer = (max(median(noise[~silent & which]), 1.0) for which in (~outer, outer))
+    usual_noise = np.maximum(np.where(outer, max(of_inner, of_outer), of_inner), now.beam)
+    # of many particles some hits are on no segment, and more so when there are more of them than before
+    beyond = noise > np.where(outer, 2, 1) * now.explained
     usual_before = 0.0 if before is None else median(before.noise[before.noise > 0])
     hz_limit = thresholds.noisy_cell_hz[0]
     for cell in np.flatnonzero((noise > 2 * usual_noise) | (noise / now.seconds > hz_limit)):
@@ -180,14 +213,14 @@ def _noisy(
         subject = cell_name(chamber, int(cell))
         judged = []
         # the gravest of: too many a second, for its chamber, or compared with before
-        if n >= thresholds.min_hits:
+        if n >= thresholds.min_hits and beyond[cell]:
             level, limit = graded(hz, thresholds.noisy_cell_hz)
             judged.append((level, limit, hz, "Hz", f"{hz:.1f} Hz of noise, beyond {limit:g} Hz"))
-        if enough and significant(n, usual_noise, sigmas):
-            factor = n / usual_noise
+        if enough and significant(n, float(usual_noise[cell]), sigmas):
+            factor = n / float(usual_noise[cell])
             text = f"{hz:.1f} Hz of noise, {factor:.1f} times the median of its chamber"
             judged.append((*graded(factor, thresholds.noisy_cell_factor), factor, "times", text))
-        if before is not None and before.seconds > 0:
+        if before is not None and before.seconds > 0 and beyond[cell]:
             scale = now.seconds / before.seconds
             # a cell that was dead before and is alive now is not noisy for that
             was = float(before.noise[cell])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.detector.channels import SCINTILLATOR
 from muonstream.detector.level import Level
-from muonstream.verdicts.cells import CellCounts, CellVerdicts, cell_name, judge_cells, typical_hits
+from muonstream.verdicts.cells import CellCounts, CellVerdicts, cell_name, judge_cells, particles, typical_hits
 from muonstream.verdicts.crowding import judge_crowding
 from muonstream.verdicts.echoes import judge_echoes
 from muonstream.verdicts.findings import (
@@ -59,12 +59,18 @@ class Exposure:
         return spread_between([number(run) for run in self.runs], [run.seconds for run in self.runs])
 
     def cells(self, catalogue: Catalogue, chamber: int) -> CellCounts:
-        """The hits by cell of a chamber; those in orbits with a passage time, or on segments, are not noise."""
+        """The hits by cell of a chamber; those in orbits with a passage time, or on segments, are not noise.
+
+        Nor are as many as the cells around have, if the detector file says that particles make them.
+        """
         explained = catalogue.hits_per_cell_with_scintillator(self.counts, chamber)
         if catalogue.muon_shapes:
-            explained = np.maximum(explained, catalogue.cells_of(self.counts, "cell_found", chamber))
+            explained = explained + catalogue.cells_of(self.counts, "cell_on_segment", chamber)
         hits = catalogue.hits_per_cell(self.counts, chamber)
-        return CellCounts(hits, np.minimum(explained, hits), self.seconds)
+        explained = np.minimum(explained, hits)
+        factor = catalogue.detector.thresholds.particles_factor
+        beam = particles(catalogue.detector.chambers[chamber], hits - explained, factor) if factor else 0
+        return CellCounts(hits, explained, self.seconds, beam)
 
 
 @dataclass(frozen=True, slots=True)
