@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, cast
@@ -18,12 +19,14 @@ from muonstream.engines.pipeline import Pipeline
 from muonstream.engines.topic import TopicEngine
 from muonstream.kafka.deliveries import Deliveries
 from muonstream.kafka.messages import EndMessage
+from muonstream.run.board import Board
 from muonstream.run.intervals import Intervals
 from muonstream.run.monitor import Snapshot
 from muonstream.run.summary import summary
 from muonstream.simulation.telescope import simulate_words
 from muonstream.sinks.store import Store
 from muonstream.sources.identity import Run
+from muonstream.verdicts.verdicts import Acknowledgement
 
 WORDS = simulate_words(20_000, rate_hz=5000, seed=6)
 
@@ -159,6 +162,84 @@ def test_results_count_once_by_run_and_sequence_wherever_the_engine_is_killed(
         pipeline.push(WORDS)
         pipeline.finish()
         assert sum(received.values()) == summary(pipeline.snapshot("ended"))["hits"]
+
+
+def forced(board: Board, snapshot: Snapshot, number: int = 3) -> None:
+    """Have the board find that windows were forced, for long enough."""
+    for second in range(0, 20, 2):
+        later_s = snapshot.data_time_s + second
+        board.update(replace(snapshot, state="running", forced=number, data_time_s=later_s))
+    assert [status.finding.check for status in board.verdicts.alarms] == ["forced windows"]
+
+
+@contextmanager
+def engine_of(store: Store, waiting: dict[int, deque[Message]]) -> Iterator[tuple[TopicEngine, Board]]:
+    """An engine that goes on from its store, and the board of its alarms."""
+    with Pipeline(Detector.default(), workers=0) as pipeline:
+        pipeline.board = board = Board(live=False)
+        engine = TopicEngine(cast(Any, Reader(waiting, 1500)), pipeline, Deliveries(wanted=RUN), store=store, name="t")
+        saved = store.load("t")
+        if saved is not None:
+            engine.restore(saved)
+        engine.begin()
+        yield engine, board
+
+
+def acknowledged(board: Board) -> list[Acknowledgement | None]:
+    return [status.acknowledged for status in board.verdicts.alarms]
+
+
+KNOWN = Acknowledgement("connector", 7.0, "Ada")
+
+
+def test_what_people_do_is_stored_though_no_words_come_and_nothing_is_due(tmp_path: Path) -> None:
+    stop, stored = Event(), list[bool]()
+    with Store(tmp_path / "s.db") as store:
+        with engine_of(store, parted(as_hits(WORDS), 1)) as (engine, board):
+            reader = cast(Any, engine.reader)
+
+            def publish(snapshot: Snapshot) -> None:
+                if snapshot.state == "ended":
+                    return
+                if reader.empty == 3:
+                    forced(board, snapshot)
+                    assert board.acknowledge_all(KNOWN.why, KNOWN.time, KNOWN.name) == 1
+                elif reader.empty == 5:
+                    # SIGKILL would come here: nothing else is written
+                    saved = store.load("t")
+                    assert saved is not None
+                    stored.append(
+                        asdict(KNOWN) in [known for *_, known in saved.state["board"]["verdicts"]["statuses"]]
+                    )
+                    assert board.retract("forced windows", "Stream")
+                elif reader.empty == 7:
+                    saved = store.load("t")
+                    assert saved is not None
+                    stored.append(saved.state["board"]["withdrawn"] == [["forced windows", "Stream"]])
+                    assert board.acknowledge_all(KNOWN.why, KNOWN.time, KNOWN.name) == 1
+                    stop.set()
+
+            engine.run(stop, publish=publish, interval_s=0, store_every_s=1e9)
+        assert stored == [True, True]
+        with engine_of(store, parted(as_hits(WORDS), 1)) as (_, board):
+            assert acknowledged(board) == [KNOWN]
+
+
+def test_what_people_do_after_the_runs_end_is_stored(tmp_path: Path) -> None:
+    sent = [*as_hits(WORDS), *ends()]
+    with Store(tmp_path / "s.db") as store:
+        with engine_of(store, parted(sent, 1)) as (engine, board):
+            forced(board, engine.run(Event(), publish=lambda snapshot: None))
+            engine.keep_acts()
+            assert board.acknowledge_all(KNOWN.why, KNOWN.time, KNOWN.name) == 1
+        engine.keep_acts()
+        saved = store.load("t")
+        assert saved is not None
+        assert saved.ended
+        with engine_of(store, parted(sent, 1)) as (engine, board):
+            assert acknowledged(board) == [KNOWN]
+            assert engine.over
+            assert engine.run(Event(), publish=lambda snapshot: None).account.words == len(WORDS)
 
 
 def counted(reader: Reader) -> Snapshot:

@@ -160,6 +160,31 @@ def test_acknowledgements_and_history_survive_a_restart(snapshot: Snapshot) -> N
     assert [status.finding.check for status in again.verdicts.alarms if status.acknowledged] == ["malformed input"]
 
 
+def test_an_alarm_that_became_milder_is_known_up_to_its_first_level_after_a_restart_too(snapshot: Snapshot) -> None:
+    def found(level: Level, second: int) -> Snapshot:
+        status = Status(Finding("dead cell", "cell 3", level, "no hits"), 5.0)
+        return replace(snapshot, verdicts=Verdicts(statuses=(status,)), data_time_s=snapshot.data_time_s + second)
+
+    board = Board()
+    board.update(found(Level.BAD, 0))
+    assert board.acts == 0
+    assert board.acknowledge("dead cell", "cell 3", "connector", 7.0, "Ada")
+    assert board.acts == 1
+    board.update(found(Level.MEDIUM, 1))
+    again = Board()
+    again.restore(json.loads(json.dumps(board.state())))
+    again.update(found(Level.BAD, 2))
+    assert again.verdicts.alarms[0].acknowledged == Acknowledgement("connector", 7.0, "Ada")
+    assert again.retract("dead cell", "cell 3")
+    assert again.acts == 1
+    # a store of a version that did not say at which level it was acknowledged
+    older = board.state()
+    del older["known"]
+    again.restore(older)
+    again.update(found(Level.MEDIUM, 3))
+    assert again.verdicts.alarms[0].acknowledged is not None
+
+
 @pytest.mark.parametrize("value", ["3", "[3]", "[5, 2]", '["a", 1]', "[0, 1]", "[true, 2]"])
 def test_limits_are_two_rising_numbers(value: str) -> None:
     text = f'name = "x"\n[[chambers]]\n[thresholds]\nt0_shift_ns = {value}\n'

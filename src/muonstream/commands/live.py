@@ -31,6 +31,8 @@ from muonstream.sinks.service import ServiceManager
 Publish = Callable[[Snapshot], None]
 STAYING_S = 30.0
 """How often a service manager hears of a page that stays when its source has ended."""
+ACTS_EVERY_S = 0.5
+"""How often what people do on a page that stays is looked for, and kept."""
 _Opened = TypeVar("_Opened")
 
 
@@ -186,12 +188,14 @@ class LiveRun:
         with compiling(None if self.server is None else self.server.feed.say):
             warm_up(pipeline.detector, reconstruct=bool(pipeline.catalogue.muon_shapes))
 
-    def conclude(self) -> None:
-        """Keep the page open as the options say; then raise CommandError for what went wrong in the run."""
+    def conclude(self, keep_acts: Callable[[], object] = lambda: None) -> None:
+        """Keep the page open as the options say; then raise CommandError for what went wrong in the run.
+
+        keep_acts: stores what people have done on the page; it is called when they have
+        """
         if self.options.view.stay and self.server is not None and not self.stop.is_set():
             common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C")
-            while not self.stop.wait(STAYING_S):
-                self._service.alive("ended: its page stays")
+            self._stay(keep_acts)
         common.check_published(self._complete)
         if self._archiving is not None and self._archiving.problem:
             raise common.CommandError(f"the run is not in the archive: {self._archiving.problem}")
@@ -199,6 +203,22 @@ class LiveRun:
             common.fail_if_misread(self._last)
             if self.options.analysis.strict:
                 common.fail_if_lossy(self._last)
+
+    def _stay(self, keep_acts: Callable[[], object]) -> None:
+        """Wait for Ctrl-C, and keep the acknowledgements that come meanwhile."""
+        alive_due, acts = time.monotonic() + STAYING_S, self.alarms.board.acts
+        while True:
+            stopped = self.stop.wait(ACTS_EVERY_S)
+            if self.alarms.board.acts != acts:
+                acts = self.alarms.board.acts
+                keep_acts()
+                if self._archiving is not None and self._last is not None and self._last.account.words:
+                    self._archiving.finish(self.alarms.board.on(self._last))
+            if stopped:
+                return
+            if time.monotonic() >= alive_due:
+                self._service.alive("ended: its page stays")
+                alive_due = time.monotonic() + STAYING_S
 
     def _problems(self) -> list[str]:
         """Current problems of publishing and of notifying people, a line each."""

@@ -82,8 +82,8 @@ def run_spark(options: RunOptions) -> None:
             return
         choice = RunSelection(ends, store, str(connection.address), source)
         queries = _Queries(live, settings, ends, trigger_s, java)
-        watch_runs(live, choice, partial(_engine, live, ends, choice, store, queries))
-        live.conclude()
+        last = watch_runs(live, choice, partial(_engine, live, ends, choice, store, queries))
+        live.conclude(last.keep_acts)
 
 
 def _engine(

@@ -74,12 +74,15 @@ def run_topic(options: RunOptions) -> None:
         if not reader.open(live.stop):
             return
         choice = RunSelection(reader, store, str(connection.address), source)
-        watch_runs(live, choice, partial(_engine, live, reader, choice, store))
-        live.conclude()
+        last = watch_runs(live, choice, partial(_engine, live, reader, choice, store))
+        live.conclude(last.keep_acts)
 
 
-def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], TopicEngine]) -> None:
-    """Watch the run that was chosen, and with --follow those that come after it, each with an engine of its own."""
+def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], TopicEngine]) -> TopicEngine:
+    """Watch the run that was chosen, and with --follow those that come after it, each with an engine of its own.
+
+    Gives the last engine.
+    """
     first = True
     while True:
         engine = make_engine()
@@ -87,7 +90,7 @@ def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], To
         live.watch(engine.pipeline, topic_feed(live, engine, choice), even_empty=first)
         first = False
         if not live.options.source.follow or live.stop.is_set():
-            return
+            return engine
         choice.saved, choice.wanted, choice.positions = None, None, dict(engine.reader.next)
         choice.newest_to = {}
 

@@ -64,7 +64,11 @@ class GatewayLosses:
 
 
 class Remembered(Protocol):
-    """Something with a state of plain types."""
+    """Something with a state of plain types, which people change meanwhile."""
+
+    @property
+    def acts(self) -> int:
+        """How often they have."""
 
     def state(self) -> dict[str, Any]: ...
 

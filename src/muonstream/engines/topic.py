@@ -63,6 +63,7 @@ class TopicEngine:
         self._clock = clock
         self._idle_due = self._read_at = clock()
         self._dirty = False
+        self._stored_acts = self._acts
         self._added: set[int] = set()
         self._accounted = False
         self._partitions = 0
@@ -162,13 +163,13 @@ class TopicEngine:
                 if self._clock() >= due:
                     publish(self._snapshot())
                     due = self._clock() + interval_s
-                if self._dirty and self._clock() >= store_due:
+                if self._acted or (self._dirty and self._clock() >= store_due):
                     self.save()
                     store_due = self._clock() + store_every_s
             whole = True
         finally:
             ended = self.over
-            if whole and not ended and self._dirty:
+            if whole and not ended and (self._dirty or self._acted):
                 self.save()  # held words belong to the run that continues
             self.pipeline.finish()
             if whole and ended:
@@ -323,10 +324,25 @@ class TopicEngine:
 
     def save(self, *, ended: bool = False) -> None:
         """Write state and positions to the store, all or nothing. Raises StoreError."""
-        if self._store is None or not (self._decided or self.pipeline.intake().words):
-            return
-        self._store.save(self._saved(ended))
-        self._dirty = False
+        acts = self._acts
+        if self._store is not None and (self._decided or self.pipeline.intake().words):
+            self._store.save(self._saved(ended))
+            self._dirty = False
+        self._stored_acts = acts
+
+    def keep_acts(self) -> None:
+        """Store what people have done since the run's end, such as acknowledging alarms. Raises StoreError."""
+        if self._acted:
+            self.save(ended=self.over)
+
+    @property
+    def _acts(self) -> int:
+        return 0 if self.pipeline.board is None else self.pipeline.board.acts
+
+    @property
+    def _acted(self) -> bool:
+        """Whether people have acknowledged alarms, or withdrawn that, since the last save."""
+        return self._acts != self._stored_acts
 
     def _saved(self, ended: bool) -> Saved:
         """The run's state for the store."""

@@ -32,6 +32,8 @@ class Board:
 
     def __init__(self, *, listener: Callable[[Change], None] | None = None, live: bool = True) -> None:
         self.verdicts = Verdicts()
+        self.acts = 0
+        """How often somebody has acknowledged an alarm, or withdrawn that."""
         self.live = live
         self._listener = listener
         self._lock = Lock()
@@ -108,6 +110,7 @@ class Board:
                 return False
             self._withdrawn.discard((check, subject))
             self._known[check, subject] = of_key[0].finding.level, Acknowledgement(why, time, name)
+            self.acts += 1
             statuses = tuple(self._shown(status) for status in self.verdicts.statuses)
             self.verdicts = replace(self.verdicts, statuses=statuses)
         return True
@@ -127,6 +130,7 @@ class Board:
             # it may also come from the run before
             self._known.pop((check, subject), None)
             self._withdrawn.add((check, subject))
+            self.acts += 1
             self.verdicts = replace(
                 self.verdicts,
                 statuses=tuple(
@@ -140,8 +144,9 @@ class Board:
         """The state from which a restarted engine resumes, as plain types: alarms, history, acknowledgements."""
         with self._lock:
             withdrawn = [list(key) for key in sorted(self._withdrawn)]
-            verdicts = as_plain(self.verdicts)
-            return {"run": self._run, "seen": self._seen, "verdicts": verdicts, "withdrawn": withdrawn}
+            known = [[*key, int(level)] for key, (level, _) in sorted(self._known.items())]
+            shown = {"verdicts": as_plain(self.verdicts), "known": known, "withdrawn": withdrawn}
+            return {"run": self._run, "seen": self._seen, **shown}
 
     def on(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what the board has beyond its verdicts: acknowledgements, alarms of reading, all changes.
@@ -164,8 +169,10 @@ class Board:
             self._run, self._seen = str(state["run"]), int(state["seen"])
             own = [status for status in verdicts.statuses if status.finding.check in OF_READING]
             self._levels = Levels(replace(status, acknowledged=None) for status in own)
+            # an alarm may be milder by now than when it was acknowledged
+            known = {(str(check), str(subject)): Level(level) for check, subject, level in state.get("known", [])}
             self._known = {
-                status.finding.key: (status.finding.level, status.acknowledged)
+                status.finding.key: (known.get(status.finding.key, status.finding.level), status.acknowledged)
                 for status in verdicts.statuses
                 if status.acknowledged is not None and not status.acknowledged.by_file
             }

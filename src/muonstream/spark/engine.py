@@ -142,6 +142,8 @@ class SparkEngine(TopicEngine):
                 self._closing = True
             self._tell()
             self.query.stop()
+            if not self.over and self._error is None:
+                self.keep_acts()  # before held words, which belong to the run that continues, are counted
             self.pipeline.finish()
             if self.over and self._error is None:
                 self.save(ended=True)
@@ -178,6 +180,8 @@ class SparkEngine(TopicEngine):
                     self._changed.wait(LOOK_EVERY_S)
                 if self._error is not None:
                     raise self._error
+                if self._acted:
+                    self.save()
                 if added:
                     self.adopt(added)
                 if not self.deliveries.framed:
