@@ -44,6 +44,34 @@ SIDES = """() => [
 """Where on the wall the place of alarms is, the line of how many there are more, and each alarm that is seen."""
 
 
+FEWEST_POINTS = 7.0
+"""Letters of a printout have at least so many."""
+PRINTED = """async () => {
+  const { prototype } = CanvasRenderingContext2D;
+  const { fillText } = prototype;
+  const letters = [];
+  dispatchEvent(new Event('beforeprint'));
+  // what is on the screen has been drawn, what is for paper is about to be
+  prototype.fillText = function (...given) {
+    const { a, b } = this.getTransform();
+    letters.push(parseFloat(/([\\d.]+)px/.exec(this.font)[1]) * Math.hypot(a, b));
+    return fillText.apply(this, given);
+  };
+  while (document.querySelector('.as-shown')) await new Promise((done) => setTimeout(done));
+  prototype.fillText = fillText;
+  const pictures = [...document.querySelectorAll('.on-paper')];
+  const found = {
+    letters,
+    pictures: pictures.map((one) => one.toDataURL()),
+    shrunk: pictures.map((one) => one.getBoundingClientRect().width / one.width),
+    colors: [...document.querySelectorAll("[style*='--color']")].map((one) => one.style.getPropertyValue('--color')),
+  };
+  dispatchEvent(new Event('afterprint'));
+  return found;
+}"""
+"""Prints: sizes of letters in dots, each plot's picture, pixels of CSS a dot, colours of curves."""
+
+
 def seven() -> Detector:
     """Seven chambers in a row, with long names."""
     given = Detector.default().model_dump(mode="json")
@@ -188,6 +216,56 @@ def test_nothing_is_cut_on_any_screen_with_many_chambers_and_large_counts(browse
         assert not any(each.is_visible() for each in page.locator(hidden).all()), hidden
     page.evaluate("() => dispatchEvent(new Event('afterprint'))")
     assert page.locator(".on-paper").count() == 0
+    assert faults == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("tab", ["overview", "occupancy", "timing"])
+def test_a_printout_has_large_letters_and_the_light_themes_colours(
+    browser: Browser, dashboard: Beating, tab: str, width: int
+) -> None:
+    dashboard.publish(long_run(Detector.default(), 20_000))
+    page, faults = opened(browser, f"{dashboard.url}#{tab}", width)
+    page.wait_for_function("tab => document.documentElement.dataset.shown?.startsWith(tab)", arg=tab)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 703, "height": 1000})  # what A4 has between its margins
+    light = page.evaluate(PRINTED)
+    plots = page.locator(f"#panel-{tab} [data-plot]").filter(visible=True).count()
+    assert len(light["pictures"]) == plots > 3
+    assert len(light["letters"]) > 8 * plots
+    assert min(light["letters"]) * min(light["shrunk"]) * 72 / 96 >= FEWEST_POINTS
+
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.keyboard.press("t")
+    page.wait_for_function("() => document.documentElement.dataset.shown?.endsWith('dark')")
+    shown = page.locator("[style*='--color']").first.evaluate("e => e.style.getPropertyValue('--color')")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 703, "height": 1000})
+    dark = page.evaluate(PRINTED)
+    assert dark["pictures"] == light["pictures"]
+    assert dark["colors"] == light["colors"]
+    # and the page has its own colours again
+    after = page.locator("[style*='--color']").first.evaluate("e => e.style.getPropertyValue('--color')")
+    assert after == shown != light["colors"][0]
+    assert faults == []
+
+
+@pytest.mark.browser
+def test_what_the_browser_prints_is_drawn_for_paper(browser: Browser, dashboard: Beating) -> None:
+    dashboard.publish(long_run(Detector.default(), 20_000))
+    page, faults = opened(browser, dashboard.url)
+    # what is there when the browser has just learned that the medium is paper is what it prints
+    page.evaluate(
+        """() => matchMedia('print').addEventListener('change', ({ matches }) => {
+          if (matches) window.printed = [...document.querySelectorAll('.on-paper')].map((one) => one.className);
+        })"""
+    )
+    page.pdf()
+    printed = page.evaluate("() => window.printed")
+    assert len(printed) > 3
+    assert set(printed) == {"on-paper"}
     assert faults == []
 
 

@@ -14,7 +14,7 @@ from bokeh.plotting import figure
 
 from muonstream.archive.overlaid import MOST_RUNS
 from muonstream.dashboard.plots.model import LegendEntry
-from muonstream.dashboard.plots.themes import COLORS, Colors, ThemeName, bokeh_theme, dash
+from muonstream.dashboard.plots.themes import COLORS, Colors, ThemeName, bokeh_theme, dash, paper_colors
 
 PLOTS: Final = ("trend", "trend_by_run", "overlay", "overlay_log")
 THEMES: Final = ("light", "dark")
@@ -41,6 +41,7 @@ def runs_plot(name: str, theme: str, runs: int = 1) -> dict[str, Any]:
         "note": "",
         "height": height,
         "legend": [asdict(entry) for entry in legend],
+        "on_paper": paper_colors(cast(ThemeName, theme)),
         "item": json_item(model, theme=bokeh_theme(cast(ThemeName, theme))),
     }
 

@@ -11,7 +11,7 @@ from muonstream.dashboard.message.message import detector_key
 from muonstream.dashboard.plots.chambers import ScaleName, TabName
 from muonstream.dashboard.plots.column_names import column_names
 from muonstream.dashboard.plots.overlay import with_reference
-from muonstream.dashboard.plots.themes import COLORS, ThemeName, bokeh_theme
+from muonstream.dashboard.plots.themes import COLORS, ThemeName, bokeh_theme, paper_colors
 from muonstream.dashboard.plots.timing import TimingPainter
 from muonstream.detector.model import Detector
 
@@ -33,6 +33,7 @@ def plots_json(
         "theme": theme,
         "scale": scale,
         "reference": reference,
+        "on_paper": paper_colors(theme),
         "chamber_colors": [colors.of(c) for c in range(len(detector.chambers))],
         "plots": [
             {

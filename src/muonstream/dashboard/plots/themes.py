@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from bokeh.themes import Theme
@@ -59,6 +59,18 @@ COLORS: Final[dict[ThemeName, Colors]] = {
         empty_cell="#222a36",
     ),
 }
+
+
+def paper_colors(name: ThemeName) -> dict[str, str]:
+    """What each colour of a theme's plots is on paper, which is light: empty for the light theme."""
+    shown, light = COLORS[name], COLORS["light"]
+    if shown is light:
+        return {}
+    pairs = [(getattr(shown, one.name), getattr(light, one.name)) for one in fields(Colors) if one.name != "series"]
+    places = range(len(shown.series))
+    pairs += [(getattr(shown, how)(i), getattr(light, how)(i)) for how in ("of", "soft") for i in places]
+    return dict(pairs)
+
 
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 

@@ -346,7 +346,7 @@ byId("to-keys").addEventListener("click", showKeys);
 
 const wall = new Wall((name) => openTab(name), () => newest?.numbers);
 byId("to-wall").addEventListener("click", () => wall.toggle());
-onPaper(() => plots.shown(tab));
+onPaper(() => plots.shown(tab), () => plots.onPaper);
 plots.about = () => ({ numbers: plotted().numbers, choices: { ...choices, reference: withReference() }, reference: reference.text(detector()) });
 
 // what tests and benchmarks use: the data each plot holds, times of frames in ms, the newest message

@@ -93,28 +93,49 @@ function legend(paper, { legend: entries }, y, color) {
 
 /** The plot drawn once more, out of sight, in the size and with the letters of a slide: a canvas. */
 async function large(shown, width, height, drawing) {
+  const factors = { text: SLIDE.text, height: height / shown.plot.height };
+  return drawnAgain(shown, shown.plot, width, factors, drawing);
+}
+
+/**
+ * A plot that is shown, drawn once more, out of sight: a canvas. Between the call and its end no other task is waited
+ * for, so that it is done when a handler of an event has ended.
+ *
+ * plot: its description, in the same theme or in another; width: in pixels; factors: of its texts and its height
+ */
+export async function drawnAgain(shown, plot, width, factors, drawing) {
   const place = element("div", "out-of-sight");
   place.style.width = `${width}px`;
   document.body.append(place);
-  const { plot } = shown;
-  const drawn = await drawing(plot, place, { text: SLIDE.text, height: height / plot.height });
+  let view = null;
   try {
-    for (const each of shown.document._all_models.values()) {
-      const other = each.name && drawn.document.get_model_by_name(each.name);
-      if (!other) continue;
-      for (const key of ["visible", "location", "high"]) {
-        if (key in each.properties && ["number", "boolean"].includes(typeof each[key])) other[key] = each[key];
-      }
-      if (each.data) other.data = { ...each.data };
-    }
-    for (const [button, glyph] of shown.legend) {
-      drawn.document.get_model_by_name(glyph).visible = button.getAttribute("aria-pressed") === "true";
-    }
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    return drawn.view.roots[0].export("png").canvas;
+    ({ view } = await drawing(plot, place, factors, (again) => copy(shown, again)));
+    repaint(view.roots[0]);
+    return view.roots[0].export("png").canvas;
   } finally {
-    drawn.view.clear();
+    view?.clear();
     place.remove();
+  }
+}
+
+/** Have axes follow their data, which else happens with the next frame. */
+function repaint(view) {
+  if (view.paint) view.paint();
+  else view.child_views.forEach(repaint);
+}
+
+/** Fill a document of the same plot with what is shown. */
+function copy(shown, again) {
+  for (const each of shown.document._all_models.values()) {
+    const other = each.name && again.get_model_by_name(each.name);
+    if (!other) continue;
+    for (const key of ["visible", "location", "high", "axis_label"]) {
+      if (key in each.properties && ["number", "boolean", "string"].includes(typeof each[key])) other[key] = each[key];
+    }
+    if (each.data) other.data = { ...each.data };
+  }
+  for (const [button, glyph] of shown.legend ?? []) {
+    again.get_model_by_name(glyph).visible = button.getAttribute("aria-pressed") === "true";
   }
 }
 

@@ -11,6 +11,7 @@ export class Plots {
   constructor() {
     this.tabs = new Map(); // by tab: { key, plots: [{ plot, canvas, age, source, model, view, message }] }
     this.colors = [];
+    this.onPaper = {}; // what the plots' colours are on paper, which is light
     this.about = () => null; // what is shown, for files: { numbers, choices, reference }
   }
 
@@ -25,6 +26,7 @@ export class Plots {
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
     const description = await answer.json();
     this.colors = description.chamber_colors;
+    this.onPaper = description.on_paper;
     const hidden = new Set([...place.querySelectorAll('.legend [aria-pressed="false"]')].map((button) => button.dataset.curve));
     const height = place.offsetHeight;
     place.style.minHeight = `${height}px`; // so that the page does not jump while it is drawn again
@@ -135,12 +137,19 @@ function compare(data, column, reference) {
   data[`ratio_${column}`] = Float64Array.from(counts, (n, i) => (reference?.[i] ? n / (reference[i] * scale) : NaN));
 }
 
-/** Draw a plot in a place, its texts and its height so many times as large: { view, model, document, source, ... }. */
-export async function drawing(plot, place, factors) {
+/**
+ * Draw a plot in a place, its texts and its height so many times as large: { view, model, document, source, ... }.
+ *
+ * fill: is given the document before it is drawn
+ */
+export async function drawing(plot, place, factors, fill = () => {}) {
   const room = place.clientWidth || innerWidth / (plot.size === "map" ? 3 : 2); // out of sight it has no width
-  const view = await Bokeh.embed.embed_item(enlarged(plot.item, factors, Math.floor(room / (TICK_PX * factors.text))), place);
-  const model = view.roots[0].model;
-  const { document } = model;
+  const item = enlarged(plot.item, factors, Math.floor(room / (TICK_PX * factors.text)));
+  const document = Bokeh.require("document/document").Document.from_json(item.doc);
+  fill(document);
+  // not embed_item, which waits for the next task: whoever prints waits for no task
+  const view = await Bokeh.embed.add_document_standalone(document, place);
+  const { model } = view.roots[0];
   for (const each of document._all_models.values()) {
     // Bokeh has no ticks with metric prefixes, and code of its own for them would need eval
     if (each.name === "prefixed") each.doFormat = (ticks) => ticks.map((tick) => prefixed(tick, true));

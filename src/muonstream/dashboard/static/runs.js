@@ -5,6 +5,7 @@ import { dateTime, zoneName } from "./clock.js";
 import { element, format, prefixed, setText } from "./format.js";
 import { offerLink } from "./link.js";
 import { flagBadge } from "./people.js";
+import { onPaper } from "./paper.js";
 import { drawing } from "./plots.js";
 
 const ROWS = 50;
@@ -289,9 +290,9 @@ async function plot(view, name, runs = 1) {
   if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
   const description = await answer.json();
   drawn[view]?.view.clear();
-  const place = byId(`${view}-plot`);
-  place.style.minHeight = `${description.height}px`;
-  drawn[view] = { ...(await drawing(description, place, { text: 1, height: 1 })), key, description };
+  const canvas = byId(`${view}-plot`);
+  canvas.style.minHeight = `${description.height}px`;
+  drawn[view] = { ...(await drawing(description, canvas, { text: 1, height: 1 })), key, plot: description, canvas };
   return drawn[view];
 }
 
@@ -368,7 +369,7 @@ async function showOverlay() {
   made.document.get_model_by_name("x").axis_label = found.label;
   setText(byId("overlay-title"), found.title);
   const body = document.querySelector("#overlaid tbody");
-  body.replaceChildren(...found.curves.map((curve, i) => overlaidRow(curve, made.description.legend[i], i)));
+  body.replaceChildren(...found.curves.map((curve, i) => overlaidRow(curve, made.plot.legend[i], i)));
   root.dataset.overlaid = found.curves.length;
 }
 
@@ -443,6 +444,7 @@ byId("themes").addEventListener("click", ({ target }) => {
   show();
 });
 offerLink(byId("link"));
+onPaper(() => (drawn[chosen.view] ? [drawn[chosen.view]] : []), () => drawn[chosen.view]?.plot.on_paper ?? {});
 addEventListener("hashchange", () => {
   readAddress();
   show();
