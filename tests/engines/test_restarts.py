@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -165,3 +170,70 @@ def test_a_store_needs_a_topic(tmp_path: Path) -> None:
     refused = RUNNER.invoke(app, ["run", "sim:", "--store", str(tmp_path / "s.db")])
     assert refused.exit_code == 1
     assert refused.stderr == "muonstream: --store: found sim:, expected a topic: kafka://host:port/topic\n"
+
+
+OPERATOR = "an-operators-token-for-tests"
+
+
+@contextmanager
+def engine_with_page(source: str, store: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """An engine whose page stays when the run has ended, and the page's address; killed at the end."""
+    command = [sys.executable, "-m", "muonstream", "run", source, "--store", str(store), "--port", "0"]
+    environment = os.environ | {"MUONSTREAM_OPERATOR_TOKEN": OPERATOR}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if "http://" in line)
+            next(line for line in process.stderr if "its page stays" in line)
+            yield process, "http://" + line.split("http://")[1].split("/")[0]
+        finally:
+            process.kill()
+
+
+def asked(url: str, sent: dict[str, str] | None = None) -> Any:
+    headers = {"Authorization": f"Bearer {OPERATOR}", "Content-Type": "application/json"}
+    body = None if sent is None else json.dumps(sent).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
+        return json.load(answer)
+
+
+def known(url: str) -> dict[str, tuple[str, str] | None]:
+    """The alarms by subject, with reason and name of those that are known."""
+    found = {alarm["subject"]: alarm["acknowledged"] for alarm in asked(f"{url}/api/alarms")}
+    return {subject: known and (known["why"], known["name"]) for subject, known in found.items()}
+
+
+def test_what_people_do_on_the_page_of_an_ended_run_survives_sigkill(
+    broker: Broker, new_topic: TopicMaker, tmp_path: Path
+) -> None:
+    topic, store = new_topic(), tmp_path / "s.db"
+    words = simulate_words(100_000, rate_hz=5000, seed=4, dead_cell=(3, 40), hot_cell=(2, 17))
+    send(broker.address, topic, [*as_hits(words), *ends()])
+    source = f"kafka://{broker.address}/{topic}"
+    dead, hot = "Chamber 3 cell 40", "Chamber 2 cell 17"
+
+    def acted(path: str, sent: dict[str, str]) -> None:
+        """Start the engine, act, and kill it once it has written to its store again."""
+        with engine_with_page(source, store) as (process, url):
+            before = written(store)
+            asked(f"{url}/api/{path}", sent)
+            while written(store) == before:
+                with suppress(subprocess.TimeoutExpired):
+                    pytest.fail(f"the engine ended with {process.wait(0.05)}")
+
+    acted("acknowledge", {"check": "dead cell", "subject": dead, "why": "wire cut", "name": "Ada"})
+    acted("acknowledge-all", {"why": "since Monday", "name": "Bob"})
+    with engine_with_page(source, store) as (_, url):
+        assert known(url) == {dead: ("wire cut", "Ada"), hot: ("since Monday", "Bob")}
+        history = asked(f"{url}/api/verdicts")["history"]
+        assert {change["subject"] for change in history} == {dead, hot}
+    acted("retract", {"check": "dead cell", "subject": dead})
+    with engine_with_page(source, store) as (_, url):
+        assert known(url) == {dead: None, hot: ("since Monday", "Bob")}
+        assert asked(f"{url}/api/verdicts")["history"] == history
+
+
+def written(store: Path) -> tuple[int, int]:
+    """Something that changes whenever an engine writes to its store, which is open to nobody else."""
+    log = store.with_name(f"{store.name}-wal").stat()
+    return log.st_mtime_ns, log.st_size
