@@ -253,6 +253,21 @@ def test_a_printout_has_large_letters_and_the_light_themes_colours(
 
 
 @pytest.mark.browser
+def test_a_view_says_that_its_plots_are_to_come_while_others_are_under_way(
+    browser: Browser, dashboard: Beating
+) -> None:
+    dashboard.publish(long_run(Detector.default(), 20_000))
+    page = browser.new_context().new_page()
+    page.set_default_timeout(LONGEST_WAIT_MS)
+    page.route("**/plots.json?tab=overview*", lambda route: None)  # which never ends
+    page.goto(dashboard.url)
+    page.wait_for_function("() => Number(document.documentElement.dataset.judged) > 0")
+    page.keyboard.press("2")
+    page.wait_for_selector("html[data-tab=occupancy]")
+    assert page.locator("#panel-occupancy .loading").inner_text() == "Loading the plots …"
+
+
+@pytest.mark.browser
 def test_what_the_browser_prints_is_drawn_for_paper(browser: Browser, dashboard: Beating) -> None:
     dashboard.publish(long_run(Detector.default(), 20_000))
     page, faults = opened(browser, dashboard.url)

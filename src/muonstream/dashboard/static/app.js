@@ -256,6 +256,8 @@ function chosen() {
 
 function openTab(name) {
   tab = name;
+  // those of the tab before may still be under way
+  if (newest && (tab !== "muons" || newest.numbers.muons)) plots.announce(tab);
   return chosen();
 }
 

@@ -20,7 +20,7 @@ export class Plots {
     const place = document.querySelector(`.plots[data-tab="${tab}"]`);
     const key = [theme, scale, reference, factor, detector].join();
     if (!place || this.tabs.get(tab)?.key === key) return;
-    if (!place.children.length) place.append(element("p", "loading", "Loading the plots …"));
+    this.announce(tab);
     const address = `plots.json?tab=${tab}&theme=${theme}&scale=${scale}&reference=${reference}`;
     const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!answer.ok) throw new Error(`plots.json: ${answer.status}`);
@@ -37,6 +37,12 @@ export class Plots {
     for (const plot of description.plots) plots.push(await this.embed(plot, place, hidden, factor));
     place.style.minHeight = "";
     this.tabs.set(tab, { key, plots });
+  }
+
+  /** Say that the plots of a tab are to come, where it has none. */
+  announce(tab) {
+    const place = document.querySelector(`.plots[data-tab="${tab}"]`);
+    if (place && !place.children.length) place.append(element("p", "loading", "Loading the plots …"));
   }
 
   async embed(plot, place, hidden, factor) {
