@@ -64,7 +64,8 @@ def particles(chamber: Chamber, hits: Array, factor: float) -> Array:
     rising = np.sort(np.where(around, hits, -1), axis=1)
     place = chamber.cells - 1 - around.sum(axis=1) // 4
     quartile = np.maximum(rising[np.arange(chamber.cells), place], 0)
-    return np.minimum((factor * quartile).astype(np.int64), hits)
+    explained: Array = np.minimum((factor * quartile).astype(np.int64), hits)
+    return explained
 
 
 def typical_hits(chamber: Chamber, hits: Array) -> float:
