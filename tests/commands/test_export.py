@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import muonstream
+from commands import as_process, muonstream
 
 import muonstream as ms
 from tools.jsroot import JsrootError, file_content
@@ -210,8 +210,33 @@ def test_a_full_disk_is_a_line_and_leaves_nothing(file: Path, tmp_path: Path, na
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_password_in_an_address_is_not_kept() -> None:
-    from muonstream.commands.export import _provenance
+def test_tables_rates_and_histograms_come_of_one_reading(file: Path, run: ms.Run, tmp_path: Path) -> None:
+    """Standard input can be read only once, and nothing of it is kept until its end."""
+    uproot = pytest.importorskip("uproot")
+    path = tmp_path / "all.root"
+    tables = [word for table in ("muons", "hits", "rates", "histograms") for word in ("--table", table)]
+    done = as_process("export", "-", "--reconstruct", "--output", str(path), *tables, stdin=file.read_bytes())
+    assert done.returncode == 0, done.stderr
+    with uproot.open(path) as found:
+        assert found["hits"].num_entries == run.account.hits
+        assert found["muons"].num_entries == ms.muons(file).read_all().num_rows
+        assert np.array_equal(found["rates"].arrays(library="np")["chamber_2_hits_hz"], run.rates.hits_hz[:, 1])
+        assert json.loads(str(found["provenance"]))["account"] == {**run.account.as_dict(), "balanced": True}
+        for name in ("counts", "drift_tdc/Chamber_3", "segment_tan/Chamber_2", "zenith"):
+            kind, _, chamber = name.partition("/Chamber_")
+            row: Any = run.hists[kind][int(chamber) - 1, :] if chamber else run.hists[kind]
+            assert np.array_equal(found[name].values(flow=True), row.view(flow=True)), name
 
-    told = _provenance(ms.Detector.default(), ["s3://key:secret@host/bucket/a.dat"], None)
-    assert told["sources"] == ["s3://host/bucket/a.dat"]
+
+@pytest.mark.parametrize("tables", [["rates"], ["hits"], ["hits", "rates"]])
+def test_files_of_several_runs_are_no_table(tmp_path: Path, tables: list[str]) -> None:
+    pytest.importorskip("uproot")
+    (tmp_path / "runs").mkdir()
+    files = [str(tmp_path / "runs" / f"run_{n}.dat") for n in (1, 2)]
+    for seed, name in enumerate(files):
+        ms.simulate_words(3000, seed=seed + 1).astype("<u8").tofile(name)
+    typed = [word for table in tables for word in ("--table", table)]
+    done = muonstream("export", *files, "--output", str(tmp_path / "all.root"), *typed)
+    assert done.returncode == 1
+    assert "expected files of one run: a table is of one; with" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "all.root").exists()

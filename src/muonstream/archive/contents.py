@@ -25,6 +25,7 @@ from muonstream.archive.machine import boot_of_machine
 from muonstream.archive.people import People
 from muonstream.archive.quantities import quantities
 from muonstream.detector.file import detector_toml
+from muonstream.detector.model import Detector
 from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import SnapshotError, decode, encode
 from muonstream.run.summary import summary
@@ -92,7 +93,7 @@ def entries_of(snapshot: Snapshot, provenance: Provenance, people: People) -> di
     toml = detector_toml(snapshot.detector)
     return {
         container.README: README_TEXT.encode(),
-        container.RUN: container.as_json(_run(snapshot, provenance, toml)),
+        container.RUN: container.as_json(header_of(snapshot, provenance)),
         container.PEOPLE: container.as_json(people.as_plain()),
         container.SUMMARY: container.as_json(summary(snapshot)),
         container.HISTOGRAMS: container.as_json(histograms(catalogue, total, __version__)),
@@ -104,8 +105,10 @@ def entries_of(snapshot: Snapshot, provenance: Provenance, people: People) -> di
     }
 
 
-def _run(snapshot: Snapshot, provenance: Provenance, toml: str) -> dict[str, Any]:
+def header_of(snapshot: Snapshot, provenance: Provenance) -> dict[str, Any]:
+    """The content of run.json, as plain JSON types."""
     verdicts = snapshot.verdicts
+    toml = detector_toml(snapshot.detector)
     return {
         "format": "muonstream-run",
         "schema": container.SCHEMA,
@@ -165,14 +168,16 @@ def _verdicts(verdicts: Verdicts | None) -> dict[str, Any]:
     return {"judged": True, **whole, "findings": findings, "changes": changes, "state": as_plain(verdicts)}
 
 
+def rate_names(detector: Detector) -> tuple[str, ...]:
+    """The columns of a detector's rates: time_s, scintillator_hz, then hits and active cells by chamber."""
+    numbers = [chamber.number for chamber in detector.chambers]
+    hits, cells = ([f"chamber_{number}_{what}" for number in numbers] for what in ("hits_hz", "active_cells"))
+    return ("time_s", "scintillator_hz", *hits, *cells)
+
+
 def rates_table(snapshot: Snapshot) -> NDArray[Any]:
-    """Rates against data time as a structured array: time_s, scintillator_hz, then hits and active cells by chamber."""
-    rates = snapshot.rates
-    numbers = [chamber.number for chamber in snapshot.detector.chambers]
-    names = ["time_s", "scintillator_hz"]
-    names += [f"chamber_{number}_hits_hz" for number in numbers] + [
-        f"chamber_{number}_active_cells" for number in numbers
-    ]
+    """Rates against data time as a structured array, whose columns are `rate_names`."""
+    rates, names = snapshot.rates, rate_names(snapshot.detector)
     columns = [rates.time_s, rates.scintillator_hz, *rates.hits_hz.T, *rates.active_cells.T]
     table = np.zeros(len(rates.time_s), dtype=[(name, "<f8") for name in names])
     for name, column in zip(names, columns, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +13,14 @@ import numpy as np
 
 from muonstream import __version__
 from muonstream.archive.container import SUFFIX
-from muonstream.archive.contents import rates_table
+from muonstream.archive.contents import rate_names, rates_table
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.detector.file import detector_toml
 from muonstream.detector.model import Detector
+from muonstream.errors import without_secrets
 from muonstream.offline.counting import CountOptions
-from muonstream.offline.run import Run, analyse, open_run
+from muonstream.offline.run import Run, analyse, open_run, run_of
 from muonstream.offline.tables import TableStream
 from muonstream.run.account import Account
 from muonstream.tables.batches import BATCH_ROWS, batches
@@ -32,8 +32,6 @@ from muonstream.tables.places import new_file
 HISTOGRAMS: Final = "histograms"
 CHOICES: Final = (*TABLES, "rates", HISTOGRAMS)
 OF_A_RUN: Final = ("muons", "rates", HISTOGRAMS)
-_ACCESS: Final = re.compile(r"(?<=://)[^/@\s,]*@")
-"""A name and a password in an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,31 +110,15 @@ def _export_words(
     """Write tables of words as they are read, then what is known at their end; gives how many rows, or histograms."""
     detector = common.load_detector(options.detector_name)
     of_words = tuple(table for table in tables if table in TABLES)
-    columns: dict[str, Sequence[Column]] = {}
-    rows: dict[str, Arrays] = {}
-    hists: Mapping[str, Any] = {}
-    run: Run | None = None
-    if len(of_words) < len(tables):
-        run = analyse(
-            files,
-            detector=detector,
-            reconstruct=options.reconstruct,
-            format=options.format_name,
-            together=options.together,
-            merge=options.merge,
-            run=options.run,
-            run_number=options.run_number,
-            idle_seconds=options.idle_seconds,
-            workers=options.workers,
-        )
-        columns, rows = _of_run(run, tuple(table for table in tables if table == "rates"))
-        hists = run.hists if HISTOGRAMS in tables else {}
-    told = _provenance(detector, files, None if run is None else run.account)
     if not of_words:
-        return _write(part, kind, (columns, rows), hists, told, options.codec)
-    stream = TableStream(files, detector, options, of_words)
-    columns |= stream.columns
+        return _export_counts(files, detector, part, kind, tables, options)
+    stream = TableStream(files, detector, options, of_words, counts=len(of_words) < len(tables))
+    columns: dict[str, Sequence[Column]] = dict(stream.columns)
+    if "rates" in tables:
+        columns["rates"] = rate_columns(rate_names(detector))
     counts = dict.fromkeys(of_words, 0)
+    hists: Mapping[str, Any] = {}
+    told = _provenance(detector, files, None)
     with Background(_open(part, kind, columns, told, options.codec)) as file:
 
         def account() -> dict[str, Any]:
@@ -154,10 +136,40 @@ def _export_words(
             for made in stream:
                 for name, lump in made.items():
                     counts[name] += _add(file, name, lump)
-        for name, lump in rows.items():
-            counts[name] = _add(file, name, lump)
+        if stream.frames.counted is not None:
+            run = run_of([stream.frames.counted])
+            for name, lump in _of_run(run, tuple(table for table in tables if table == "rates"))[1].items():
+                counts[name] = _add(file, name, lump)
+            hists = run.hists if HISTOGRAMS in tables else {}
         _finish(file, hists, account)
     return counts | ({HISTOGRAMS: len(hists)} if hists else {})
+
+
+def _export_counts(
+    files: list[str], detector: Detector, part: Path, kind: str, tables: tuple[str, ...], options: ExportOptions
+) -> dict[str, int]:
+    """Write rates and histograms alone, which need no row of words; gives how many rows, or histograms."""
+    run = analyse(
+        files,
+        detector=detector,
+        reconstruct=options.reconstruct,
+        format=options.format_name,
+        together=options.together,
+        merge=options.merge,
+        run=options.run,
+        run_number=options.run_number,
+        idle_seconds=options.idle_seconds,
+        workers=options.workers,
+    )
+    if "rates" in tables and len(run.runs) > 1:
+        names = ", ".join(one.name for one in run.runs)
+        raise common.CommandError(
+            f"--table: found rates of {len(run.runs)} runs, {names}, expected files of one run: a table is of one; "
+            "with --merge all files are taken as one"
+        )
+    of_run = _of_run(run, tuple(table for table in tables if table == "rates"))
+    hists = run.hists if HISTOGRAMS in tables else {}
+    return _write(part, kind, of_run, hists, _provenance(detector, files, run.account), options.codec)
 
 
 def _of_run(run: Run, tables: tuple[str, ...]) -> tuple[dict[str, Sequence[Column]], dict[str, Arrays]]:
@@ -225,7 +237,7 @@ def _provenance(detector: Detector, sources: Sequence[str], account: Account | N
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "detector": detector.name,
         "detector_sha256": hashlib.sha256(detector_toml(detector).encode()).hexdigest(),
-        "sources": [_ACCESS.sub("", source) for source in sources],
+        "sources": [without_secrets(source) for source in sources],
     }
     if account is not None:
         told["account"] = {**account.as_dict(), "balanced": account.balanced}

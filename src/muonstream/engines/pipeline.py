@@ -182,6 +182,11 @@ class Pipeline:
         self._take(frames)
 
     @held_back()
+    def count(self, frames: Frames) -> None:
+        """Count frames of this pipeline's own builder, to which the caller pushes the words itself."""
+        self._take(frames)
+
+    @held_back()
     def add(self, contributions: Iterable[Contribution], words: int) -> None:
         """Take what frames of so many words add, each of one interval, which were built and counted elsewhere."""
         self.stopwatch.came()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
+from muonstream.errors import without_secrets
 from muonstream.formats.block import Block, SourceError
 from muonstream.formats.evidence import Expected
 from muonstream.formats.recognise import Format, Wanted
@@ -170,16 +171,19 @@ def count_files(
     for line in out_of_order_lines(inputs, options):
         say(line)
     if options.together:
-        pipeline = _pipeline(inputs[0], options, detector)
+        pipeline = pipeline_of(inputs[0], options, detector)
         _run(pipeline, together(pipeline, files, options.format, expected), lambda: inputs[0], counted, progress)
         return
     runs = joined_runs(files, inputs, options, expected)
     while runs.take():
-        pipeline = _pipeline(runs.run, options, detector)
+        pipeline = pipeline_of(runs.run, options, detector)
         _run(pipeline, runs.blocks(), lambda: runs.run, counted, progress)
 
 
-def _pipeline(run: InputRun, options: CountOptions, detector: Detector) -> Pipeline:
+def pipeline_of(
+    run: InputRun, options: CountOptions, detector: Detector, builder: FrameBuilder | None = None
+) -> Pipeline:
+    """What counts a run as the options say; builder: whose frames it counts, None for one of its own."""
     # without verdicts, counts that only they need are left out, and their code is not loaded
     timeline = None
     if options.verdicts:
@@ -194,7 +198,7 @@ def _pipeline(run: InputRun, options: CountOptions, detector: Detector) -> Pipel
         reconstruct=options.reconstruct,
         pairs=options.verdicts,
         timeline=timeline,
-        builder=FrameBuilder(detector.boards, idle_seconds=options.idle_seconds),
+        builder=builder or FrameBuilder(detector.boards, idle_seconds=options.idle_seconds),
     )
 
 
@@ -209,6 +213,11 @@ def _run(
         try:
             run_blocks(pipeline, blocks, progress=progress)
         finally:
-            found = run()  # more files may have joined it
-            snapshot = replace(pipeline.snapshot("ended"), run=found.run.name, source=", ".join(found.files))
-            counted.append(CountedRun(found.run, found.files, snapshot))
+            counted.append(counted_run(pipeline, run()))
+
+
+def counted_run(pipeline: Pipeline, run: InputRun) -> CountedRun:
+    """A run that has ended; run: which it is by now, since more files may have joined it."""
+    files = tuple(map(without_secrets, run.files))
+    snapshot = replace(pipeline.snapshot("ended"), run=run.run.name, source=", ".join(files))
+    return CountedRun(run.run, files, snapshot)

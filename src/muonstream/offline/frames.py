@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -16,13 +17,16 @@ from muonstream.framing.builder import FrameBuilder
 from muonstream.offline.counting import (
     CountOptions,
     check_there,
+    counted_run,
     input_runs,
     joined_runs,
     out_of_order_lines,
+    pipeline_of,
     together,
 )
 from muonstream.offline.names import notice
 from muonstream.run.account import Account
+from muonstream.run.summary import CountedRun
 from muonstream.sources.delivery import announced
 from muonstream.sources.identity import Run
 from muonstream.sources.runs import InputRun
@@ -37,12 +41,17 @@ class FrameReader:
     `account` is what became of the words so far, but for what they are: whoever takes the frames tells `kinds`.
     """
 
-    def __init__(self, files: list[str], detector: Detector, options: CountOptions) -> None:
-        """Raise SourceError for files that are not there."""
+    def __init__(self, files: list[str], detector: Detector, options: CountOptions, *, counts: bool = False) -> None:
+        """Raise SourceError for files that are not there.
+
+        counts: the same frames are counted as well, so that the files are read once for a table and for `counted`
+        """
         check_there(files)
         self.builder = FrameBuilder(detector.boards, idle_seconds=options.idle_seconds)
-        self.run = Run()
-        """The run that the files are, known once their frames are read."""
+        self._input = InputRun(Run(), tuple(files))
+        self._pipeline = pipeline_of(self._input, options, detector, self.builder) if counts else None
+        self.counted: CountedRun | None = None
+        """The run with its counts, once all frames are read; None if they are not counted."""
         self.inputs: dict[str, InputReport] = {}
         """The newest report of each file, by name."""
         self.notes: list[str] = []
@@ -58,15 +67,21 @@ class FrameReader:
         for line in out_of_order_lines(runs, options):
             notice(line)
         if options.together:
-            self.run = runs[0].run
+            self._input = runs[0]
             yield from together(self, files, options.format, expected)
             return
         joined = joined_runs(files, runs, options, expected)
         joined.take()
-        self.run = joined.run.run
+        self._input = joined.run
         yield from joined.blocks()
+        self._input = joined.run  # more files may have joined it
         if joined.take():
             raise SourceError(_several(joined.run))
+
+    @property
+    def run(self) -> Run:
+        """The run that the files are, known once their frames are read."""
+        return self._input.run
 
     def end(self, source: int = 0) -> None:
         """A source has no more words."""
@@ -82,12 +97,24 @@ class FrameReader:
         self.notes.extend((*block.notes, *block.faults))
         if block.report is not None:
             self.inputs[block.report.name] = block.report
+        if self._pipeline is not None:
+            self._pipeline.account_for(block)
 
     def __iter__(self) -> Iterator[Frames]:
         """The frames, with their windows in order. Raises what reading the files raises."""
+        with nullcontext() if self._pipeline is None else self._pipeline:
+            yield from self._lumps()
+            if self._pipeline is not None:
+                self._pipeline.finish()
+                self.counted = counted_run(self._pipeline, self._input)
+
+    def _lumps(self) -> Iterator[Frames]:
+        """The frames, many or few of which came at once, in lumps of about alike."""
         waiting: list[Frames] = []
         words = 0
         for frames in self._frames():
+            if self._pipeline is not None:
+                self._pipeline.count(frames)
             waiting.append(frames)
             words += len(frames.words)
             if words >= BATCH_WORDS:

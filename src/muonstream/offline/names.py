@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from muonstream.detector.model import Detector
-from muonstream.errors import shown
+from muonstream.errors import shown, without_secrets
 from muonstream.formats.block import SourceError
 from muonstream.formats.recognise import Format
 
@@ -41,4 +41,4 @@ def format_named(name: str | None) -> str | None:
 
 def notice(line: str) -> None:
     """Log how files are combined into runs."""
-    LOGGER.warning(line)
+    LOGGER.warning("%s", without_secrets(line))

@@ -15,7 +15,7 @@ from muonstream.archive.container import read_header
 from muonstream.archive.contents import Provenance, snapshot_of
 from muonstream.archive.people import Comment, Flag, People
 from muonstream.archive.quantities import Quantity, quantities
-from muonstream.archive.report import Reported, report_html
+from muonstream.archive.report import Reported, report_html, write_report
 from muonstream.counting.rates import RateSeries
 from muonstream.detector.model import Detector
 from muonstream.errors import MuonstreamError, shown
@@ -191,13 +191,10 @@ class Run:
         return Archive(Path(folder), make=True).save(snapshot, provenance)
 
     def report(self, path: str | os.PathLike[str], *, title: str = "") -> None:
-        """Write the run's report as one HTML file, as `muonstream report` does. Raises RunError."""
+        """Write the run's report as one HTML file, as `muonstream report` does. Raises RunError or ArchiveError."""
         snapshot = self._whole("what a report shows")
         text = report_html([Reported(snapshot, {}, snapshot.state, self._people)], title=title)
-        try:
-            Path(path).write_text(text, "utf-8")
-        except OSError as error:
-            raise RunError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from None
+        write_report(Path(path), text)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the summary as JSON, for `open`. A file that exists is replaced. Raises RunError."""
@@ -280,9 +277,14 @@ def analyse(
     total = total_of([one.snapshot for one in counted])
     if line := misread(total) or (losses(total) if strict else ""):
         raise RunError(line)
+    return run_of(counted)
+
+
+def run_of(counted: Sequence[CountedRun]) -> Run:
+    """Runs that were counted, as their sum, which has each of them."""
     made = summary_of_runs(counted)
     each = [Run(of_one, snapshot=one.snapshot) for of_one, one in zip(made["runs"], counted, strict=True)]
-    return Run(made, snapshot=total, runs=each)
+    return Run(made, snapshot=total_of([one.snapshot for one in counted]), runs=each)
 
 
 def open_run(path: str | os.PathLike[str], **elsewhere: Unpack[Elsewhere]) -> Run:

@@ -36,11 +36,22 @@ class Taking(TypedDict, total=False):
 class TableStream:
     """Rows of some tables of one run's files, lump by lump, as arrays; needs no further library."""
 
-    def __init__(self, files: list[str], detector: Detector, options: CountOptions, tables: Sequence[str]) -> None:
-        """Raise SourceError for files that are not there, TableError for a table that is none."""
+    def __init__(
+        self,
+        files: list[str],
+        detector: Detector,
+        options: CountOptions,
+        tables: Sequence[str],
+        *,
+        counts: bool = False,
+    ) -> None:
+        """Raise SourceError for files that are not there, TableError for a table that is none.
+
+        counts: see `FrameReader`
+        """
         self.detector = detector
         self.columns: dict[str, tuple[Column, ...]] = {table: columns_of(table, detector) for table in tables}
-        self.frames = FrameReader(files, detector, options)
+        self.frames = FrameReader(files, detector, options, counts=counts)
         self._hits = HitRows(detector) if "hits" in tables else None
         self._kinds = WordKinds(detector) if self._hits is None else self._hits.kinds
         self._muons = MuonRows(detector) if set(tables) - {"hits"} else None
