@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 
 from muonstream.cli.help import ENVIRONMENT, option_name, variable_of
-from muonstream.errors import USAGE, MuonstreamError
+from muonstream.errors import NOT_SHOWN, USAGE, MuonstreamError, shown, without_secrets
 
 NOT_IN_A_FILE: Final = ("config",)
 OTHER_VARIABLES: Final = (
@@ -82,7 +82,9 @@ def _as_typed(value: Any, param: Any, where: str) -> Any:
 
 def _scalar(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ConfigError(f"{where}: found {value!r}, expected a number or text")
+        # of a table or list only its kind: an address with a password may be in it
+        found = "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else shown(value)
+        raise ConfigError(f"{where}: found {found}, expected a number or text")
     return str(value)
 
 
@@ -133,8 +135,8 @@ def shown_value(name: str, value: Any) -> str:
         return ", ".join(shown_value(name, one) for one in value)
     text = str(getattr(value, "value", value))
     if name in SECRET:
-        return re.sub(r"^([a-z0-9+.-]+://).*", r"\1(not shown)", text) if "://" in text else "(not shown)"
+        return re.sub(r"^([a-z0-9+.-]+://).*", rf"\1{NOT_SHOWN}", text) if "://" in text else NOT_SHOWN
     key, equals, _ = text.partition("=")
     if name == "spark_conf" and equals and SECRET_KEY.search(key):
-        return f"{key}=(not shown)"
-    return text
+        return f"{key}={NOT_SHOWN}"
+    return without_secrets(text)

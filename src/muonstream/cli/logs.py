@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from muonstream.errors import printable_lines
+from muonstream.errors import OWN_TOKEN, printable_lines, without_secrets
 
 LOGGER: Final = logging.getLogger("muonstream")
 
@@ -31,11 +31,17 @@ class LogFormat(StrEnum):
     json = "json"
 
 
+def _message(record: logging.LogRecord) -> str:
+    """What a record says, without what gives access to anything but this program's own page, see `OWN_TOKEN`."""
+    message = record.getMessage()
+    return message if getattr(record, OWN_TOKEN, False) else without_secrets(message)
+
+
 class _Lines(logging.Formatter):
     """Plain: the line alone; warnings and errors carry the program's name on each line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = printable_lines(record.getMessage())
+        lines = printable_lines(_message(record))
         prefix = "muonstream: " if record.levelno >= logging.WARNING else ""
         return "\n".join(prefix + line for line in lines)
 
@@ -45,7 +51,7 @@ class _Stamped(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = _time(record).isoformat(sep=" ", timespec="milliseconds")
-        lines = printable_lines(record.getMessage())
+        lines = printable_lines(_message(record))
         return "\n".join(f"{at} {record.levelname:<7} {line}" for line in lines)
 
 
@@ -55,7 +61,7 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         level = record.levelname.lower()
-        return json.dumps({"time": at, "level": level, "logger": record.name, "message": record.getMessage()})
+        return json.dumps({"time": at, "level": level, "logger": record.name, "message": _message(record)})
 
 
 _FORMATTERS: Final = {LogFormat.plain: _Lines, LogFormat.stamped: _Stamped, LogFormat.json: _Json}

@@ -14,7 +14,7 @@ from rich.table import Table
 from muonstream.commands.console import clean_console
 from muonstream.compiled import spare_extensions
 from muonstream.detector.model import Detector
-from muonstream.errors import LOST, MuonstreamError, printable
+from muonstream.errors import LOST, OWN_TOKEN, MuonstreamError, printable
 from muonstream.formats.recognise import Format
 from muonstream.run.inputs import InputTotals
 from muonstream.run.losses import losses, misread, wrong_detector
@@ -44,9 +44,12 @@ out = clean_console()
 LOGGER: Final = logging.getLogger("muonstream.commands")
 
 
-def say(line: str) -> None:
-    """Log a line of progress, which the command line shows on standard error."""
-    LOGGER.info("%s", line)
+def say(line: str, *, own_token: bool = False) -> None:
+    """Log a line of progress, which the command line shows on standard error.
+
+    own_token: the line has the page's address, with its token if no other place has it
+    """
+    LOGGER.info("%s", line, extra={OWN_TOKEN: own_token})
 
 
 def complain(message: str) -> None:

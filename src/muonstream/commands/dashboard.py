@@ -66,7 +66,7 @@ def show(
         server.start()
         server.feed.say(f"Nothing has been published to {connection.address} yet.")
         with stop.listening():
-            common.say(f"The page of {connection.address} is at {server.notice} (Ctrl-C ends it)")
+            common.say(f"The page of {connection.address} is at {server.notice} (Ctrl-C ends it)", own_token=True)
             for snapshot in follow_snapshots(connection, stop, run=run):
                 if snapshot is not None:
                     trouble.over()
@@ -91,7 +91,9 @@ def show_archived(place: str, page_options: PageOptions, *, run: str) -> None:
         server.start()
         server.publish(snapshot)
         with stop.listening():
-            common.say(f"The page of {row.file} ({state_of(row)}) is at {server.notice} (Ctrl-C ends it)")
+            common.say(
+                f"The page of {row.file} ({state_of(row)}) is at {server.notice} (Ctrl-C ends it)", own_token=True
+            )
             stop.wait()
 
 
@@ -103,5 +105,5 @@ def show_archive(folder: Path, page_options: PageOptions) -> None:
     with open_dashboard(page, list, archive=ArchiveView(archive, live=False)) as server:
         server.start()
         with stop.listening():
-            common.say(f"The runs of {folder} are at {server.notice} (Ctrl-C ends it)")
+            common.say(f"The runs of {folder} are at {server.notice} (Ctrl-C ends it)", own_token=True)
             stop.wait()

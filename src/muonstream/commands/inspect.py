@@ -14,7 +14,7 @@ from muonstream.commands.places import Places
 from muonstream.detector.model import Detector
 from muonstream.engines.local import run_blocks
 from muonstream.engines.pipeline import Pipeline
-from muonstream.errors import FAILED, INTERRUPTED, MuonstreamError, ToldError
+from muonstream.errors import FAILED, INTERRUPTED, MuonstreamError, ToldError, without_secrets
 from muonstream.formats.binary import BEGINS_INSIDE
 from muonstream.formats.block import NO_BYTES, Block, ByteAccount, InputReport, counted
 from muonstream.formats.evidence import Expected
@@ -61,8 +61,8 @@ class Inspection:
             self.repeated += block.repeated
             self.steps_lost += block.steps_lost
             self.notes_in_all += len(block.notes)
-            self.notes += block.notes[: NOTES_KEPT - len(self.notes)]
-            self.faults += block.faults[: NOTES_KEPT - len(self.faults)]
+            self.notes += map(without_secrets, block.notes[: NOTES_KEPT - len(self.notes)])
+            self.faults += map(without_secrets, block.faults[: NOTES_KEPT - len(self.faults)])
             if block.report is not None:
                 self.report = block.report
                 self.format = block.report.format or self.format
@@ -123,7 +123,7 @@ def inspect_files(files: list[str], *, detector_name: str, format_name: str | No
         try:
             found = _inspect(file, detector, format_name)
         except (MuonstreamError, KeyboardInterrupt) as error:
-            results.append({"file": file, "error": str(error) or "interrupted"})
+            results.append({"file": without_secrets(file), "error": without_secrets(str(error)) or "interrupted"})
             common.complain(str(error) or "interrupted")
             exit_code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else max(exit_code, FAILED)
             if exit_code == INTERRUPTED:
@@ -141,8 +141,9 @@ def inspect_files(files: list[str], *, detector_name: str, format_name: str | No
 
 def _inspect(file: str, detector: Detector, format_name: str | None) -> Findings:
     expected = Expected.of(detector.channel_map())
-    seen = Inspection(file, Survey(expected.known), format=format_name or "")
-    with Pipeline(detector, run=file, source=file, pairs=False) as pipeline:
+    name = without_secrets(file)
+    seen = Inspection(name, Survey(expected.known), format=format_name or "")
+    with Pipeline(detector, run=name, source=name, pairs=False) as pipeline:
         blocks = read_blocks(file, common.format_of(format_name), expected=expected)
         # a pipe may be waited for, and Ctrl-C should end that
         snapshot = run_blocks(pipeline, seen.see(blocks if is_stream(file) else ahead(blocks)))

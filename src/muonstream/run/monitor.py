@@ -15,6 +15,7 @@ from muonstream.counting.catalogue import Catalogue, Counts
 from muonstream.counting.kernel import RECENT_SLOTS, SLOT_WINDOWS, Contribution
 from muonstream.counting.rates import RateBins, RateSeries
 from muonstream.detector.model import Detector
+from muonstream.errors import without_secrets
 from muonstream.formats.block import InputReport
 from muonstream.muons.events import MuonContribution, MuonEvent, newest
 from muonstream.run.account import Account
@@ -242,7 +243,7 @@ class Monitor:
         recent = sum(shown._slots.values(), start=self.catalogue.zeros())
         return Snapshot(
             run=self.run,
-            source=self.source,
+            source=without_secrets(self.source),
             state=state if intake.words or state == "ended" else "waiting",
             epoch=epoch,
             sequence=self._sequence,
@@ -261,13 +262,19 @@ class Monitor:
             gaps=rates.gap_count(),
             resets=intake.resets,
             words_per_second=(intake.words - words_before) / max(now - before, 1e-9),
-            late_by_input=dict(intake.late_by_input),
-            faults=intake.faults,
+            late_by_input={without_secrets(name): late for name, late in intake.late_by_input.items()},
+            faults=tuple(map(without_secrets, intake.faults)),
             lag_messages=intake.lag_messages,
             restarts=intake.restarts,
             muons=shown._muons,
             engine=intake.engine,
-            inputs=intake.inputs,
+            inputs=tuple(map(_kept, intake.inputs)),
             forced=intake.forced,
             begun_wall_time=self._begun_wall_time,
         )
+
+
+def _kept(report: InputReport) -> InputReport:
+    """An input as a snapshot keeps it."""
+    name, why = without_secrets(report.name), without_secrets(report.why)
+    return report if (name, why) == (report.name, report.why) else replace(report, name=name, why=why)

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from muonstream.buffers import Buffers
+from muonstream.errors import without_secrets
 from muonstream.formats.block import Block, SourceError, counted
 from muonstream.formats.content import ContentCheck
 from muonstream.formats.evidence import Expected
@@ -86,7 +87,8 @@ def _open_url(name: str) -> BinaryIO:
     try:
         opened: BinaryIO = fsspec.open(name, "rb").open()
     except Exception as error:  # each filesystem has errors of its own
-        raise SourceError(f"{name}: cannot be read: {str(error) or type(error).__name__}") from None
+        reason = " ".join(without_secrets(str(error), of=name).split())
+        raise SourceError(f"{name}: cannot be read: {reason or type(error).__name__}") from None
     return opened
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from muonstream.errors import without_secrets
 from muonstream.sources.identity import MOST_DIGITS, Run
 from muonstream.sources.schemes import RING, SIMULATION, SOCKET
 from muonstream.words import BX_PER_ORBIT
@@ -86,9 +87,13 @@ def run_name(source: str) -> str:
 
 
 def _name_of_url(source: str) -> str:
-    parts = urlsplit(source)
+    parts = urlsplit(without_secrets(source))
     # only the web has queries: elsewhere ? and # are parts of names
-    path = parts.path if parts.scheme in ("http", "https") else source.partition("://")[2].partition("/")[2]
+    path = (
+        parts.path
+        if parts.scheme in ("http", "https")
+        else without_secrets(source).partition("://")[2].partition("/")[2]
+    )
     place = [unquote(one) for one in posixpath.normpath(f"/{path}").split("/") if one]
     if not place:
         return parts.netloc or parts.scheme or "run"
