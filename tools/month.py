@@ -116,7 +116,7 @@ def taken(archive: Archive, run: int, plan: Plan) -> Snapshot:
     for status in alarms.board.verdicts.alarms:
         if status.finding.subject == the_cell() and status.acknowledged is None:
             alarms.board.acknowledge(*status.finding.key, "wire disconnected", begun + plan.seconds, "Ann")
-    snapshot = alarms.board.on(snapshot)
+    snapshot = at_its_time(alarms.board.on(snapshot), begun)
     provenance = Provenance.of(snapshot, command="muonstream run", engine="local", number=run)
     provenance = replace(provenance, references=alarms.references, remembered=alarms.remembered)
     if run == plan.killed:
@@ -127,6 +127,16 @@ def taken(archive: Archive, run: int, plan: Plan) -> Snapshot:
         cause = "; ".join(f"{one.subject}: {one.check}" for one in new[:3])
         archive.flag(name, Flag("limited" if new else "good", cause, name="Ann", time=begun + 2 * plan.seconds))
     return snapshot
+
+
+def at_its_time(snapshot: Snapshot, begun: float) -> Snapshot:
+    """A snapshot whose alarms have the times at which they would have been raised, not those of simulating."""
+    verdicts = snapshot.verdicts
+    if verdicts is None:
+        return snapshot
+    history = tuple(replace(one, time=begun + one.data_time_s) for one in verdicts.history)
+    statuses = tuple(replace(one, since=begun + one.since_data_s) for one in verdicts.statuses)
+    return replace(snapshot, verdicts=replace(verdicts, history=history, statuses=statuses))
 
 
 def the_cell() -> str:

@@ -223,7 +223,7 @@ def test_wrong_comments_and_flags_are_refused(archive: Archive) -> None:
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="no such folder, expected an archive of runs"):
+    with pytest.raises(ArchiveError, match="no such folder, expected the folder of an archive of runs"):
         Archive(tmp_path / "none")
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchiveError, match="cannot be made"):

@@ -84,3 +84,12 @@ def test_good_times_are_the_seconds_that_no_flag_calls_bad(flags: list[tuple[int
     seconds = {s for begin, end in good for s in range(int(begin), int(end))}
     bad = {s for at, n, effect, part in flags if effect == "bad" and part != "B" for s in range(at, at + n)}
     assert seconds == set(range(30)) - bad
+
+
+def test_what_is_bad_for_a_chamber_is_bad_for_its_cells_and_not_the_other_way_round() -> None:
+    chamber, cell = (Flag("bad", part=part, from_s=1.0, to_s=2.0) for part in ("Chamber 2", "Chamber 2 cell 5"))
+    without, whole = [(0.0, 1.0), (2.0, 3.0)], [(0.0, 3.0)]
+    assert good_times([chamber], 3.0, part="Chamber 2 cell 5") == without
+    assert good_times([cell], 3.0, part="Chamber 2 cell 5") == without
+    assert good_times([cell], 3.0, part="Chamber 2") == whole
+    assert good_times([chamber], 3.0, part="Chamber 22") == whole

@@ -18,6 +18,7 @@ from muonstream.archive.archive import Archive
 from muonstream.archive.contents import anonymous, entries_of, snapshot_of
 from muonstream.archive.people import Comment, Flag, People
 from muonstream.detector.model import parse
+from muonstream.run.muon_summary import muon_summary
 from muonstream.run.summary import summary
 
 
@@ -63,6 +64,14 @@ def test_summary_rates_and_detector_are_read_without_us(path: Path) -> None:
     assert rate["value"] == pytest.approx(snapshot.account.hits / snapshot.live_time_s)
     assert rate["error"] == pytest.approx(rate["value"] / snapshot.account.hits**0.5)
     assert by_key["drift velocity", "Chamber 1"]["value"] == pytest.approx(53.8, abs=1.0)
+    chamber = snapshot.detector.chambers[0]
+    for name, expected in (("t0", 0.0), ("longest drift time", chamber.t_max_ns)):
+        box = by_key[name, "Chamber 1"]
+        assert abs(box["value"] - expected) < 4 * box["error"] < 40
+    core = by_key["core resolution", "Chamber 1"]
+    resolution = muon_summary(snapshot)["chambers"]["1"]["resolution"]
+    assert (core["value"], core["error"]) == (resolution["core_um"], resolution["core_error_um"])
+    assert by_key["noisy cells", ""]["value"] == by_key["dead cells", ""]["value"] == 0
 
 
 def test_the_page_opens_the_same_run(path: Path) -> None:

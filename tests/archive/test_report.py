@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -66,7 +67,30 @@ def test_a_report_is_whole_and_self_contained() -> None:
         (0.123456789, None, "0.123457"),
         (100.0, 30.0, "100 ± 30"),
         (1.0, 0.0, "1"),
+        (0.0, 9.3e-6, "0 ± 9.3e-06"),
     ],
 )
 def test_values_are_shown_to_two_digits_of_their_error(value: float, error: float | None, shown: str) -> None:
     assert number(value, error) == shown
+
+
+def test_provenance_is_told_in_words() -> None:
+    references = [
+        {"name": "Run7", "file": "a.muonrun", "id": "a", "by": "", "since_wall_time": 0.0, "until_wall_time": 1.7e9},
+        {"name": "Run8", "file": "b.muonrun", "id": "b", "by": "Ann", "since_wall_time": 1.7e9, "until_wall_time": 0.0},
+    ]
+    known = {"check": "dead cell", "subject": "Chamber 3 cell 20", "run": "Run7", "why": "wire", "name": "Ann"}
+    run = {"number": 8, "provenance": {"references": references, "remembered": [known], "host": "daq"}}
+    text = report_html([Reported(counted(1), run, "ended", People((), (Flag("good"),)))])
+    assert "Run7 (until 2023-11-14 " in text
+    assert "Run8 (set by Ann from 2023-11-14 " in text
+    assert "Chamber 3 cell 20: dead cell, known from Run7 on, wire (Ann)" in text
+    assert "whole detector, whole run</td>" in text
+    assert not re.search(r"[\[{]&#x27;|>None<|\(\)", text)
+
+
+def test_many_runs_are_called_by_their_number_and_times() -> None:
+    runs = [Reported(replace(counted(1), begun_wall_time=1.7e9 + 3600 * n), {}, "ended", People()) for n in range(4)]
+    assert "<h1>4 runs, begun 2023-11-14 " in report_html(runs)
+    assert "<h1>sim1, sim1</h1>" in report_html(runs[:2])
+    assert report_html(runs[:1]).count(">sim1</h") == 1

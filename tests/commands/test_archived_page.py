@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +40,66 @@ def test_a_killed_run_is_there_as_interrupted_and_one_that_ends_as_ended(tmp_pat
     subprocess.run([*COMMAND, *seconds], check=True, capture_output=True)
     rows = archive.rows()
     assert [state_of(one) for one in rows] == ["interrupted", "ended"]
+
+
+@pytest.mark.parametrize("room_again", [True, False])
+def test_a_disk_that_is_full_while_a_run_is_kept_does_not_end_it(tmp_path: Path, room_again: bool) -> None:
+    """The limit of a file's size stands for the disk: what was kept before stays, and the run goes on."""
+    folder = tmp_path / "archive"
+    arguments = ["run", "sim:rate=20000", "--no-page", "--archive", str(folder), "--workers", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-c", KEPT_OFTEN, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        archive = Archive(folder, make=True)
+        while not archive.rows():
+            assert process.poll() is None
+            time.sleep(0.05)
+        whole = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, whole[1]))
+        lines = [process.stderr.readline()]
+        while "--archive" not in lines[-1]:
+            lines.append(process.stderr.readline())
+        before = container.read_header(archive.path(archive.find("last")))[0]
+        if room_again:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, whole)
+            while archive.find("last").words <= before["account"]["words"]:
+                assert process.poll() is None
+                time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    said = [line for line in [*lines, *err.splitlines()] if "archive" in line]
+    assert re.fullmatch(rf"muonstream: --archive: {folder}/\S+: cannot be written: File too large\n", said[0])
+    assert not list(folder.glob(".*.part"))
+    (row,) = archive.rows()
+    assert not row.problem
+    counted_words = int(re.search(r"([\d,]+) +words", out)[1].replace(",", ""))  # type: ignore[index]
+    if room_again:
+        assert (process.returncode, len(said), state_of(row), row.words) == (0, 1, "ended", counted_words)
+    else:
+        assert (process.returncode, len(said), state_of(row)) == (1, 2, "interrupted")
+        assert said[1].startswith(f"muonstream: the run is not in the archive: {folder}")
+        assert row.words == before["account"]["words"] < counted_words
+
+
+def test_two_engines_with_one_name_keep_two_runs(tmp_path: Path) -> None:
+    arguments = ["run", "sim:rate=5000,duration=5", "--no-page", "--pace", "max", "--run", "Run000591"]
+    started = [
+        subprocess.Popen(
+            [*COMMAND, *arguments, "--archive", str(tmp_path / "archive"), "--report", str(tmp_path / "reports")],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    for process in started:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+    rows = Archive(tmp_path / "archive").rows()
+    assert [row.name for row in rows] == ["Run000591"] * 2
+    assert rows[0].words == rows[1].words > 20_000
+    assert len({row.id for row in rows}) == 2
+    assert len(list((tmp_path / "reports").glob("*_Run000591*.html"))) == 2
 
 
 @pytest.mark.parametrize("by_folder", [False, True])

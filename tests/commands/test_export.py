@@ -181,6 +181,7 @@ def test_an_archived_run_gives_what_it_keeps(archived: Path, run: ms.Run, tmp_pa
         newest = whole["zenith_deg"].to_numpy()[-len(muons["x_mm"]) :]
         assert np.allclose(muons["zenith_deg"], newest)
     line = refused(archived, tmp_path / "hits.parquet", "--table", "hits")
+    assert "found an archive, expected one of its runs: " in refused(archived.parent, tmp_path / "hits.parquet")
     assert "--table: found hits, which an archived run does not keep; expected muons, rates, histograms" in line
 
 

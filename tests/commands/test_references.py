@@ -13,7 +13,7 @@ from muonstream.archive import container
 from muonstream.archive.archive import Archive
 from muonstream.archive.people import Flag
 from muonstream.commands.alarms import AlarmOptions, Alarms
-from muonstream.commands.archiving import Archiving
+from muonstream.commands.archiving import Archiving, Origin
 from muonstream.commands.common import CommandError
 from muonstream.commands.references import of_rows, resolved
 from muonstream.detector.model import Detector
@@ -81,7 +81,7 @@ def test_a_reference_that_is_set_holds_for_the_engine_and_stands_in_the_file(arc
     assert timeline.reference is not None
     assert len(timeline.reference.runs) == 2
     alarms.refer(of_rows(archive, archive.find_all(["593"]), DETECTOR, by="ben", since=9.0))
-    path = Archiving(tmp_path / "new", references=lambda: alarms.references).finish(counted(3))
+    path = Archiving(tmp_path / "new", Origin(references=lambda: alarms.references)).finish(counted(3))
     assert path is not None
     found = container.read_header(path)[0]["provenance"]["references"]
     keys = ("name", "id", "by", "since_wall_time", "until_wall_time")

@@ -14,7 +14,7 @@ from muonstream.archive import container
 from muonstream.archive.archive import Archive
 from muonstream.archive.contents import anonymous, snapshot_of
 from muonstream.commands.alarms import AlarmOptions, Alarms
-from muonstream.commands.archiving import Archiving
+from muonstream.commands.archiving import Archiving, Origin
 from muonstream.commands.process import ProcessOptions, process_files
 from muonstream.commands.remembered import remembered
 from muonstream.detector.model import Detector
@@ -44,7 +44,7 @@ def live(folder: Path, run: str, begun: float, made: Words, *, acknowledge: bool
     alarms.board.update(snapshot)
     if acknowledge:
         assert alarms.board.acknowledge(*DEAD, "wire cut", begun + 10, "Ann")
-    archiving = Archiving(folder, remembered=lambda: alarms.remembered)
+    archiving = Archiving(folder, Origin(remembered=lambda: alarms.remembered))
     assert archiving.finish(alarms.board.on(snapshot)) is not None
     return alarms, snapshot
 
@@ -93,7 +93,7 @@ def test_the_board_shows_it_as_known_and_lets_it_be_taken_back(followed: Path, t
     assert [one.acknowledged.why for one in alarms.board.verdicts.alarms if one.acknowledged] == ["wire cut"]
     assert alarms.board.retract(*DEAD)
     assert not alarms.board.retract(*DEAD)
-    Archiving(folder, remembered=lambda: alarms.remembered).finish(alarms.board.on(snapshot))
+    Archiving(folder, Origin(remembered=lambda: alarms.remembered)).finish(alarms.board.on(snapshot))
     assert remembered(folder, DETECTOR) == ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,8 @@ from muonstream.archive import container
 from muonstream.archive.container import SUFFIX, ArchiveError, NewerError
 from muonstream.archive.index import Index, Point, Row
 from muonstream.archive.machine import boot_of_machine, is_alive
-from muonstream.archive.people import Comment, Flag, People
+from muonstream.archive.people import Comment, Flag, People, PeopleError, is_part
+from muonstream.errors import shown
 
 if TYPE_CHECKING:
     from muonstream.archive.contents import Provenance
@@ -38,7 +39,8 @@ class Archive:
             except OSError as error:
                 raise ArchiveError(f"{folder}: cannot be made: {error.strerror}") from None
         if not self.folder.is_dir():
-            raise ArchiveError(f"{folder}: no such folder, expected an archive of runs")
+            found = "found a file" if self.folder.exists() else "no such folder"
+            raise ArchiveError(f"{folder}: {found}, expected the folder of an archive of runs")
 
     def save(self, snapshot: Snapshot, provenance: Provenance) -> Path:
         """Write the present state of a run, replacing the one written before; people's additions stay.
@@ -108,9 +110,7 @@ class Archive:
         with self.index() as index:
             found = index.points(name, subject)
             if not found:
-                known = sorted({one[0] for one in index.names()})
-                of = f" of {subject!r}" if subject else ""
-                raise ArchiveError(f"found no quantity {name!r}{of}, expected one of {', '.join(known) or 'none yet'}")
+                raise ArchiveError(_no_quantity(name, subject, index.names()))
             return found
 
     def rebuild(self) -> int:
@@ -131,12 +131,12 @@ class Archive:
         return [self._find(run, rows) for run in runs]
 
     def _find(self, run: str, rows: list[Row]) -> Row:
-        rows = [row for row in rows if not row.problem or row.file == run]
+        named = (Path(run).name, Path(run).name + SUFFIX)
+        rows = [row for row in rows if not row.problem or row.file in named]
         if run == "last" and rows:
             return rows[-1]
-        name = Path(run).name
         for matches in (
-            lambda row: row.file in (name, name + SUFFIX),
+            lambda row: row.file in named,
             lambda row: row.id == run,
             lambda row: row.name == run,
             lambda row: run.isascii() and run.isdigit() and (run.lstrip("0") or "0") == str(row.number),
@@ -161,8 +161,31 @@ class Archive:
         comment = Comment(text, name, time.time())
         return self._change(run, lambda people: people.merged(People((comment,))))
 
+    def check_part(self, part: str) -> None:
+        """Raise PeopleError unless this is "" or a part of a detector that the archive has runs of.
+
+        A chamber by its name, or what is in one, such as `Chamber 2 cell 20`.
+        """
+        with self.index() as index:
+            chambers = list(dict.fromkeys(subject for _, subject, _ in index.names() if subject))
+        _check_part(part, dict.fromkeys(chambers))
+
     def flag(self, run: str, flag: Flag) -> Row:
-        """Add a flag to a run. Raises ArchiveError."""
+        """Add a flag to a run. Raises ArchiveError, or PeopleError for a part or a time that the run does not have."""
+        # imported only where it is needed: it takes longer than listing thousands of runs
+        from muonstream.detector.model import DetectorError, parse
+
+        row = self.find(run)
+        name = container.DETECTOR
+        try:
+            detector = parse(container.read(self.path(row), name)[name].decode(), str(self.path(row)))
+        except (DetectorError, UnicodeDecodeError) as error:
+            raise ArchiveError(f"{self.path(row)}: {name}: {error}") from None
+        _check_part(flag.part, {chamber.name: chamber.cells for chamber in detector.chambers})
+        if flag.from_s is not None and flag.from_s >= row.data_time_s and state_of(row) != "running":
+            raise PeopleError(
+                f"flag: from: found {flag.from_s:g} s, expected less than the run's {row.data_time_s:g} s"
+            )
         return self._change(run, lambda people: people.merged(People((), (flag,))))
 
     def _change(self, run: str, change: Callable[[People], People]) -> Row:
@@ -174,8 +197,12 @@ class Archive:
             container.write(self.path(row), entries)
         return row
 
-    def prune(self, *, older_than_s: float | None = None, most_bytes: int | None = None, now: float) -> list[Row]:
+    def prune(
+        self, *, older_than_s: float | None = None, most_bytes: int | None = None, now: float, dry: bool = False
+    ) -> list[Row]:
         """The runs, oldest first, that are removed for their age, or until the rest is small enough.
+
+        dry: they are not removed, only given.
 
         A run that is flagged to be kept, or is still running, never is. Raises ArchiveError.
         """
@@ -190,10 +217,34 @@ class Archive:
                 kept = any(flag.get("effect") == "keep" for flag in row.flags)
                 if (old or large) and not kept and state_of(row, now=now) != "running":
                     with suppress(FileNotFoundError):
-                        self.path(row).unlink()
+                        if not dry:
+                            self.path(row).unlink()
                     whole -= sizes[row.file]
                     removed.append(row)
         return removed
+
+
+def _check_part(part: str, chambers: Mapping[str, int | None]) -> None:
+    """Raise PeopleError unless this is "", a chamber, or in one; chambers: with their numbers of cells, where known."""
+    chamber = next((name for name in chambers if is_part(part, name)), None)
+    cell = re.fullmatch(r".* cell ([0-9]+)", part)
+    cells = None if chamber is None else chambers[chamber]
+    if cell and cells is not None and (len(cell[1]) > 9 or int(cell[1]) >= cells):
+        raise PeopleError(f"part: found {shown(part)}, expected a cell from 0 to {cells - 1}")
+    if part and chamber is None:
+        example = f", or a cell, such as {next(iter(chambers))} cell 20" if chambers else ""
+        raise PeopleError(f"part: found {shown(part)}, expected one of {', '.join(chambers)}{example}")
+
+
+def _no_quantity(name: str, subject: str, known: Iterable[tuple[str, str, str]]) -> str:
+    """A line for a quantity that no run has, alone or of this part; known: those that there are, see `Index.names`."""
+    subjects = [of for one, of, _ in known if one == name]
+    if subjects:
+        of = f"of {shown(subject)}" if subject else "of the whole detector"
+        there = ", ".join(one or "the whole detector" for one in subjects)
+        return f"found no quantity {shown(name)} {of}, expected that of {there}"
+    names = sorted({one for one, _, _ in known})
+    return f"found no quantity {shown(name)}, expected one of {', '.join(names) or 'none yet'}"
 
 
 def state_of(row: Row, *, now: float | None = None) -> str:

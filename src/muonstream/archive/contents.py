@@ -186,7 +186,8 @@ def rates_table(snapshot: Snapshot) -> NDArray[Any]:
 
 
 def snapshot_of(path: Path) -> Snapshot:
-    """The snapshot of a run's file, which the page shows. Raises ArchiveError."""
+    """The snapshot of a run's file, which the page shows. Raises ArchiveError, also for a newer schema."""
+    container.read_header(path)
     data = container.read(path, container.SNAPSHOT)[container.SNAPSHOT]
     try:
         return decode(data)

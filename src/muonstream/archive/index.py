@@ -256,8 +256,10 @@ def _row_of(path: Path) -> tuple[Row, list[Sequence[Any]]]:
         return row, list(_quantities(run))
     except ArchiveError as error:
         return Row(file=path.name, problem=str(error)), []
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return Row(file=path.name, problem=f"{path}: run.json: {type(error).__name__}: {error}"), []
+    except KeyError as error:
+        return Row(file=path.name, problem=f"{path}: found no {error} in it, expected an archived run with that"), []
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        return Row(file=path.name, problem=f"{path}: found other values than an archived run has: {error}"), []
 
 
 def _quantities(run: dict[str, Any]) -> Iterator[Sequence[Any]]:

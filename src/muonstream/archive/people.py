@@ -87,7 +87,7 @@ class People:
             comments = tuple(Comment(**one) for one in plain["comments"])
             return cls(comments, tuple(Flag(**one) for one in plain["flags"]))
         except (KeyError, TypeError) as error:
-            raise PeopleError(f"people.json: {error}") from None
+            raise PeopleError(f"people.json: found something other than comments and flags: {error}") from None
 
     def merged(self, other: People) -> People:
         """The additions of both, each once, in order of time."""
@@ -99,12 +99,17 @@ class People:
         )
 
 
+def is_part(part: str, of: str) -> bool:
+    """Whether a part of the detector is another one, or in it: a cell in its chamber, anything in the detector ("")."""
+    return not of or part == of or part.startswith(f"{of} ")
+
+
 def good_times(flags: Iterable[Flag], end_s: float, *, part: str = "") -> list[tuple[float, float]]:
     """The stretches of 0 to end_s (data time, s) that no flag calls bad, for a part and the whole detector."""
     bad = sorted(
         (flag.from_s or 0.0, end_s if flag.to_s is None else flag.to_s)
         for flag in flags
-        if flag.effect == "bad" and (not flag.part or not part or flag.part == part)
+        if flag.effect == "bad" and (not part or is_part(part, flag.part))
     )
     good: list[tuple[float, float]] = []
     at = 0.0

@@ -11,6 +11,7 @@ import numpy as np
 from muonstream.detector.level import Level
 from muonstream.run.monitor import Snapshot
 from muonstream.run.muon_summary import muon_summary
+from muonstream.verdicts.timebox import fit_time_box
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def quantities(snapshot: Snapshot) -> list[Quantity]:
 
     Errors of rates are those of Poisson counts, sqrt(N) / T, and of shares half of Wilson's interval of 68.3 %.
     """
-    found = [*_of_words(snapshot), *_of_chambers(snapshot), *_of_verdicts(snapshot)]
+    found = [*_of_words(snapshot), *_of_chambers(snapshot), *_of_times(snapshot), *_of_verdicts(snapshot)]
     if snapshot.catalogue.muon_shapes:
         found += _of_muons(snapshot)
     return [one for one in found if math.isfinite(one.value)]
@@ -88,6 +89,16 @@ def _of_chambers(snapshot: Snapshot) -> Iterator[Quantity]:
             yield Quantity("active cells per orbit", mean, "cells", spread / math.sqrt(orbits), chamber.name)
 
 
+def _of_times(snapshot: Snapshot) -> Iterator[Quantity]:
+    """Where each chamber's box of drift times begins, and how long the longest drift time is."""
+    for index, chamber in enumerate(snapshot.detector.chambers):
+        edges_ns, counts = snapshot.catalogue.drift_histogram_ns(snapshot.total, index)
+        box = fit_time_box(edges_ns, counts, chamber.t_max_ns)
+        if box is not None:
+            yield Quantity("t0", box.begin.position_ns, "ns", box.begin.error_ns, chamber.name)
+            yield Quantity("longest drift time", box.width_ns, "ns", box.width_error_ns, chamber.name)
+
+
 def _of_verdicts(snapshot: Snapshot) -> Iterator[Quantity]:
     verdicts = snapshot.verdicts
     if verdicts is None:
@@ -97,6 +108,8 @@ def _of_verdicts(snapshot: Snapshot) -> Iterator[Quantity]:
     new = [spell.level for spell in verdicts.spells if not spell.known]
     yield Quantity("alarms", len(new))
     yield Quantity("bad alarms", sum(level is Level.BAD for level in new))
+    for check in ("dead cell", "noisy cell"):
+        yield Quantity(f"{check}s", sum(spell.check == check for spell in verdicts.spells), "cells")
 
 
 def _of_muons(snapshot: Snapshot) -> Iterator[Quantity]:
@@ -118,10 +131,9 @@ def _of_muons(snapshot: Snapshot) -> Iterator[Quantity]:
                 one["drift_velocity_error_um_per_ns"],
                 subject,
             )
-        core = one.get("core_um")
-        if isinstance(core, int | float):
-            error = one.get("core_error_um")
-            yield Quantity("core resolution", core, "um", error if isinstance(error, int | float) else None, subject)
+        resolution = one["resolution"]
+        if resolution["core_um"] is not None:
+            yield Quantity("core resolution", resolution["core_um"], "um", resolution["core_error_um"], subject)
 
 
 def _rate(name: str, n: int, live_s: float, subject: str = "") -> Iterator[Quantity]:

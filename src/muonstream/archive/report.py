@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +17,7 @@ import numpy as np
 from muonstream import __version__
 from muonstream.archive.archive import local_time
 from muonstream.archive.compare import Difference, ShapeDifference
+from muonstream.archive.container import ArchiveError
 from muonstream.archive.people import People, good_times
 from muonstream.archive.quantities import Quantity, quantities
 from muonstream.detector.level import Level
@@ -22,6 +27,7 @@ from muonstream.verdicts.verdicts import duration, headline
 from muonstream.words import NS_PER_TDC
 
 MOST_CHANGES: Final = 60
+MOST_NAMED: Final = 3
 MOST_DIFFERENCES: Final = 25
 STYLE: Final = """
 @page { size: A4; margin: 15mm }
@@ -30,7 +36,7 @@ body { font: 14px/1.45 system-ui, sans-serif; color: #1e293b; background: #fff; 
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.1rem; margin-top: 1.8rem; break-after: avoid }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9em }
 th, td { text-align: left; padding: .15rem .5rem; border-bottom: 1px solid #e2e8f0; vertical-align: top }
-td.n, th.n { text-align: right; white-space: nowrap }
+td.n, th.n { text-align: right; white-space: nowrap } td.w { white-space: nowrap }
 .good { color: #166534 } .medium { color: #92400e } .bad { color: #991b1b; font-weight: 600 } .null { color: #64748b }
 .pictures { display: flex; flex-wrap: wrap; gap: .5rem } .pictures svg { width: 48%; height: auto; break-inside: avoid }
 article + article { break-before: page; border-top: 3px solid #cbd5e1; margin-top: 2rem }
@@ -52,23 +58,49 @@ class Reported:
     people: People
     against: tuple[str, Sequence[Difference], Sequence[ShapeDifference]] | None = None
 
+    @property
+    def id(self) -> str:
+        """The same for all that is written of one run."""
+        return str(self.run.get("id", ""))
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report's file whole, or not at all, in place of one that is there. Raises ArchiveError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise ArchiveError(f"{path}: cannot be written: {error.strerror or error}") from None
+
 
 def report_html(runs: Sequence[Reported], *, title: str = "", made: float | None = None) -> str:
     """The text of the HTML file; made: unix seconds, now if None."""
     at = _local(time.time() if made is None else made)
-    heading = title or ", ".join(_name(one) for one in runs)
+    heading = title or _heading(runs)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta name="muonstream-runs" content="{escape(" ".join(one.id for one in runs), quote=True)}">',
         f"<title>{escape(heading)}</title><style>{STYLE}</style></head><body>",
         f"<h1>{escape(heading)}</h1>",
     ]
     if len(runs) > 1:
         parts.append(_overview(runs))
-    parts += [_article(one) for one in runs]
+    parts += [_article(one, alone=len(runs) == 1 and not title) for one in runs]
     parts.append(f"<footer>Made by muonstream {__version__}, {escape(at)}.</footer></body></html>")
     return "\n".join(parts) + "\n"
+
+
+def _heading(runs: Sequence[Reported]) -> str:
+    """What the runs are called together: by their names, or many of them by how many and when."""
+    if len(runs) <= MOST_NAMED:
+        return ", ".join(_name(one) for one in runs)
+    begun = [one.snapshot.begun_wall_time for one in runs if one.snapshot.begun_wall_time]
+    return f"{len(runs)} runs" + (f", begun {_local(min(begun))} to {_local(max(begun))}" if begun else "")
 
 
 def _overview(runs: Sequence[Reported]) -> str:
@@ -85,7 +117,8 @@ def _overview(runs: Sequence[Reported]) -> str:
     return f"<table><thead>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _article(one: Reported) -> str:
+def _article(one: Reported, *, alone: bool) -> str:
+    """All of one run; alone: the page's heading is its name."""
     snapshot = one.snapshot
     level = Level.NULL if snapshot.verdicts is None else snapshot.verdicts.worst
     facts = (
@@ -93,12 +126,12 @@ def _article(one: Reported) -> str:
         f"{duration(snapshot.live_time_s)} of live time; detector {escape(snapshot.detector.name)}"
     )
     parts = [
-        f"<article><h2>{escape(_name(one))}</h2>",
+        f"<article>{'' if alone else f'<h2>{escape(_name(one))}</h2>'}",
         f'<p class="{level.name.lower()}">{escape(_headline(snapshot))}</p><p>{facts}</p>',
         _people(one),
         _alarms(snapshot),
         _account(snapshot),
-        _quantities(quantities(snapshot)),
+        _quantities([one for one in quantities(snapshot) if one.name != "worst verdict"]),
         f'<h2>Pictures</h2><div class="pictures">{"".join(_pictures(snapshot))}</div>',
         _differences(one),
         _changes(snapshot),
@@ -118,7 +151,8 @@ def _people(one: Reported) -> str:
     ]
     rows += [
         f"<tr><td>{_local(flag.time)}</td><td>{escape(flag.name)}</td><td>flag: {flag.effect}, "
-        f"{escape(flag.part or 'whole detector')}, {_range(flag.from_s, flag.to_s)}: {escape(flag.cause)}</td></tr>"
+        f"{escape(flag.part or 'whole detector')}, {_range(flag.from_s, flag.to_s)}"
+        f"{': ' if flag.cause else ''}{escape(flag.cause)}</td></tr>"
         for flag in people.flags
     ]
     good = good_times(people.flags, one.snapshot.data_time_s)
@@ -210,13 +244,13 @@ def _differences(one: Reported) -> str:
         return ""
     name, scalars, shapes = one.against
     rows = [
-        f'<tr><td>{escape(d.name)}</td><td>{escape(d.subject)}</td><td class="n">{d.one:,.6g}</td>'
+        f'<tr><td>{escape(d.name)}</td><td class="w">{escape(d.subject)}</td><td class="n">{d.one:,.6g}</td>'
         f'<td class="n">{d.other:,.6g}</td><td>{escape(d.unit)}</td>'
         f'<td class="n">{"" if d.sigma is None else f"{d.sigma:+.1f}"}</td></tr>'
         for d in scalars[:MOST_DIFFERENCES]
     ]
     more = [
-        f'<tr><td>{escape(s.name)}</td><td>{escape(s.subject)}</td><td class="n">{s.entries[0]:,}</td>'
+        f'<tr><td>{escape(s.name)}</td><td class="w">{escape(s.subject)}</td><td class="n">{s.entries[0]:,}</td>'
         f'<td class="n">{s.entries[1]:,}</td><td>shape, chi2 {s.chi2:,.0f} / {s.degrees}</td>'
         f'<td class="n">{s.sigma:+.1f}</td></tr>'
         for s in shapes[:MOST_DIFFERENCES]
@@ -235,19 +269,24 @@ def _changes(snapshot: Snapshot) -> str:
         return ""
     shown = verdicts.history[-MOST_CHANGES:]
     rows = [
-        f'<tr><td class="n">{one.data_time_s:,.0f} s</td><td>{escape(one.subject)}</td><td>{escape(one.check)}</td>'
+        f'<tr><td class="w">{_local(one.time)}</td><td class="n">{one.data_time_s:,.0f} s</td>'
+        f"<td>{escape(one.subject)}</td><td>{escape(one.check)}</td>"
         f'<td class="{one.after.name.lower()}">{one.before.title} to {one.after.title}</td>'
         f"<td>{escape(one.reason)}</td></tr>"
         for one in shown
     ]
     more = verdicts.changes - len(shown)
     note = f"<p>{more:,} earlier changes are not shown.</p>" if more > 0 else ""
-    return f"<h2>Time line of verdicts</h2><table><tbody>{''.join(rows)}</tbody></table>{note}"
+    head = '<tr><th>at</th><th class="n">data time</th><th>where</th><th>check</th><th>level</th><th>why</th></tr>'
+    return f"<h2>Time line of verdicts</h2><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{note}"
 
 
 def _provenance(one: Reported) -> str:
+    provenance = one.run.get("provenance", {})
     found = {
-        **one.run.get("provenance", {}),
+        **provenance,
+        "references": _references(provenance.get("references", ())),
+        "remembered": _remembered(provenance.get("remembered", ())),
         "detector file (SHA-256)": one.run.get("detector", {}).get("sha256", ""),
         "archived": one.run.get("written", ""),
     }
@@ -259,10 +298,33 @@ def _provenance(one: Reported) -> str:
     return f"<h2>Provenance</h2><table><tbody>{''.join(rows)}</tbody></table>"
 
 
+def _references(runs: Sequence[dict[str, Any]]) -> str:
+    """The runs that verdicts were compared with, and who set them when."""
+    told = []
+    for run in runs:
+        since, until, by = (run.get(key) for key in ("since_wall_time", "until_wall_time", "by"))
+        more = [f"set by {by}"] if by else []
+        more += [f"from {_local(since)}"] if since else []
+        more += [f"until {_local(until)}"] if until else []
+        told.append((run.get("name") or "unnamed") + f" ({' '.join(more)})" * bool(more))
+    return ", ".join(told)
+
+
+def _remembered(alarms: Sequence[dict[str, Any]]) -> str:
+    """The alarms that were known when the run began, and who acknowledged them why."""
+    told = []
+    for one in alarms:
+        why, name = one.get("why"), one.get("name")
+        answer = f", {why}" * bool(why) + f" ({name})" * bool(name)
+        told.append(f"{one.get('subject')}: {one.get('check')}, known from {one.get('run') or 'earlier'} on{answer}")
+    return "; ".join(told)
+
+
 def _name(one: Reported) -> str:
     number = one.run.get("number")
     name = one.snapshot.run or "run"
-    return f"{name} (run {number})" if number else name
+    told = number and str(number) not in re.findall(r"[1-9][0-9]*", name)
+    return f"{name} (run {number})" if told else name
 
 
 def _headline(snapshot: Snapshot) -> str:
@@ -283,5 +345,7 @@ def number(value: float, error: float | None) -> str:
     """A value with its error, both to two digits of the error; without one, to six digits."""
     if error is None or not error > 0 or not np.isfinite(error):
         return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:,.6g}"
+    if value == 0:
+        return f"0 ± {error:,.2g}"
     digits = max(1 - int(np.floor(np.log10(error))), 0)
     return f"{value:,.{digits}f} ± {error:,.{digits}f}"

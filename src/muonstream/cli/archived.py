@@ -25,8 +25,21 @@ def list_(
     matching: Annotated[
         str, typer.Option("--matching", help="Only runs with this text in their name, number or source.")
     ] = "",
+    state: Annotated[str, typer.Option("--state", help="Only ended, running or interrupted runs.")] = "",
+    level: Annotated[
+        str, typer.Option("--level", help="Only runs whose worst verdict is null, good, medium or bad.")
+    ] = "",
+    flag: Annotated[
+        str, typer.Option("--flag", help="Only runs flagged as bad, limited, good or keep, or with none.")
+    ] = "",
     sort: Annotated[
         str, typer.Option("--sort", help="Column to sort by, such as words; -words reverses the order.")
+    ] = "",
+    columns: Annotated[
+        str,
+        typer.Option(
+            "--columns", help='Instead of the usual columns: name,begun,"hit rate of Chamber 2", with commas between.'
+        ),
     ] = "",
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
@@ -35,9 +48,11 @@ def list_(
 
     Example: muonstream runs list /data/archive
     """
-    from muonstream.commands.archived import list_runs
+    from muonstream.commands.archived import Choice, list_runs
 
-    list_runs(archive, matching=matching, sort=sort, as_json=as_json, as_csv=as_csv)
+    wanted = [one.strip() for one in columns.split(",")] if columns else []
+    choice = Choice(matching, state, level, flag, sort)
+    list_runs(archive, choice, columns=wanted, as_json=as_json, as_csv=as_csv)
 
 
 @runs_app.command("show", cls=Command)
@@ -150,6 +165,7 @@ def prune(
         str,
         typer.Option("--larger-than", help="Remove the oldest runs until the archive has at most this size: 50GB."),
     ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which runs would be removed.")] = False,
 ) -> None:
     """Remove old runs, except those still running or flagged as keep.
 
@@ -157,7 +173,7 @@ def prune(
     """
     from muonstream.commands.archived import prune_runs
 
-    prune_runs(archive, older_than=older_than, larger_than=larger_than)
+    prune_runs(archive, older_than=older_than, larger_than=larger_than, dry=dry_run)
 
 
 @runs_app.command("rebuild", cls=Command)
@@ -192,7 +208,9 @@ def export(
 @report_app.command("report", cls=Command)
 def report(
     archive: ArchiveArgument,
-    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Names, numbers or files.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Names, numbers or files; by default the last.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
     last: Annotated[str, typer.Option("--last", help="Instead of naming runs: all runs of the last 8h, 2d.")] = "",
     reference: Annotated[str, typer.Option("--reference", help="Compare each with this run.")] = "",
@@ -205,4 +223,4 @@ def report(
     refuse_missing([archive], what="folder")
     from muonstream.commands.archived import report_runs
 
-    report_runs(archive, runs or ["last"], output, last=last, reference=reference, title=title)
+    report_runs(archive, runs or [], output, last=last, reference=reference, title=title)

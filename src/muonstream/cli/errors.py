@@ -32,7 +32,7 @@ ORDER: Final = (
 """Commands that help shows first."""
 _SHOULD: Final = "Input should be "
 SPARK_ONLY: Final = ("master", "trigger", "checkpoint", "max_words_per_trigger", "spark_conf", "spark_log")
-TOPIC_ONLY: Final = ("store", "store_every", "begin", "run_number")
+TOPIC_ONLY: Final = ("store", "store_every", "begin")
 KAFKA_ONLY: Final = ("kafka_properties", "kafka_timeout")
 FILE_ONLY: Final = ("format", "pace", "idle_seconds")
 NOTIFY_ONLY: Final = ("remind_after", "notify_limit", "notify_link")

@@ -28,6 +28,7 @@ from muonstream.cli.options import (
     NotifyOption,
     ReconstructOption,
     RemindOption,
+    ReportOption,
     RunOption,
     SparkConfOption,
     SparkLogOption,
@@ -57,6 +58,7 @@ def demo(
     rate_hz: Annotated[float, source_option(min=1, max=4e7, help="Words a second.")] = 5000.0,
     reconstruct: ReconstructOption = False,
     archive: ArchiveOption = None,
+    report: ReportOption = None,
     *,
     page_options: dict[str, Any],
 ) -> None:
@@ -64,11 +66,13 @@ def demo(
 
     Example: muonstream demo --duration 20
     """
+    from muonstream.commands.options import KeepingOptions
     from muonstream.commands.page import PageOptions
     from muonstream.commands.run import run_demo
 
+    keeping = KeepingOptions(archive=archive, report=report)
     run_demo(
-        PageOptions(**page_options), duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct, archive=archive
+        PageOptions(**page_options), duration_s=duration, rate_hz=rate_hz, reconstruct=reconstruct, keeping=keeping
     )
 
 
@@ -93,7 +97,12 @@ def run(
     ] = None,
     run: RunOption = "",
     run_number: Annotated[
-        int | None, source_option(min=0, help="Number of the run to take from a topic; by default the newest.")
+        int | None,
+        source_option(
+            min=0,
+            max=10**18 - 1,
+            help="The run's number; by default that in its name. Of a topic the run to take; by default the newest.",
+        ),
     ] = None,
     begin: Annotated[
         str,
@@ -113,6 +122,7 @@ def run(
     stale_after: StaleOption = 30.0,
     summary: SummaryOption = None,
     archive: ArchiveOption = None,
+    report: ReportOption = None,
     store: Annotated[
         Path | None,
         keeping_option(
@@ -169,7 +179,10 @@ def run(
     refuse_missing([source], what="file or folder")
     references = tuple(reference or ())
     if archive is None:
-        refuse_missing([name for name in references if not name.startswith("last:")])
+        refuse_missing(
+            [name for name in references if not name.startswith("last:")],
+            what="file for --reference; a run by its name needs --archive",
+        )
     from muonstream.commands.alarms import AlarmOptions
     from muonstream.commands.options import (
         AnalysisOptions,
@@ -188,7 +201,7 @@ def run(
         SourceOptions(source, format, pace, follow, idle_seconds, run, run_number, begin),
         AnalysisOptions(detector, reconstruct, workers, strict),
         ViewOptions(PageOptions(**page_options) if page else None, stay, interval, stale_after),
-        KeepingOptions(summary, store, store_every, archive),
+        KeepingOptions(summary, store, store_every, archive, report),
         PublishOptions(results, snapshots, results_interval),
         AlarmOptions(references, webhook, tuple(notify or ()), notify_limit, remind_after, notify_link, archive),
         KafkaOptions(kafka_properties, kafka_timeout),

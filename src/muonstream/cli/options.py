@@ -70,6 +70,9 @@ SummaryOption = Annotated[
 ArchiveOption = Annotated[
     Path | None, keeping_option("--archive", help="Keep the run in this folder, for `muonstream runs` and reports.")
 ]
+ReportOption = Annotated[
+    Path | None, keeping_option("--report", help="Write the run's report, one HTML file, into this folder at its end.")
+]
 StrictOption = Annotated[bool, analysis_option("--strict", help="Malformed, late or stray words are an error.")]
 PAGE_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "host": (

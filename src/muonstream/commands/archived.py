@@ -11,14 +11,17 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from muonstream.archive import container
 from muonstream.archive.archive import Archive, as_table, local_time, state_of
+from muonstream.archive.container import ArchiveError
 from muonstream.archive.index import Point, Row
-from muonstream.archive.people import Flag, People, good_times
+from muonstream.archive.people import EFFECTS, Flag, People, good_times
+from muonstream.dashboard.archived.table import LEVELS, STATES
 from muonstream.errors import MuonstreamError, printable
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 LOGGER: Final = logging.getLogger(__name__)
 SHOWN: Final = ("name", "number", "begun", "state", "live", "words", "worst", "flags", "comments")
 SPARKS: Final = "▁▂▃▄▅▆▇█"
+SORTED: Final = tuple(name for name in Row._fields if name not in ("pid", "boot"))
 UNITS_S: Final = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 UNITS_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -43,20 +47,55 @@ class RunsError(MuonstreamError):
     """An error in an option of `runs`, in one line."""
 
 
-def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: bool) -> None:
-    """Print the runs of an archive. Raises ArchiveError or RunsError."""
-    rows = Archive(folder).rows()
-    if matching:
-        wanted = matching.lower()
-        rows = [row for row in rows if wanted in f"{row.name} {row.number} {row.source}".lower()]
-    if sort:
-        key = sort.removeprefix("-")
-        if key not in Row._fields:
-            names = ", ".join(name for name in Row._fields if name not in ("pid", "boot"))
-            raise RunsError(f"--sort: found {sort!r}, expected one of {names}; - before it turns the order round")
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which runs are listed, "" for any: text in name, number or source; state, worst level, effect of a flag or none.
+
+    sort: a column, with - before it from the highest down
+    """
+
+    matching: str = ""
+    state: str = ""
+    level: str = ""
+    flag: str = ""
+    sort: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise RunsError for a value that is not known."""
+        known = (("state", self.state, STATES), ("level", self.level, LEVELS), ("flag", self.flag, (*EFFECTS, "none")))
+        for option, found, expected in known:
+            if found and found not in expected:
+                raise RunsError(f"--{option}: found {found!r}, expected one of {', '.join(expected)}")
+        if self.sort and self.sort.removeprefix("-") not in SORTED:
+            names = ", ".join(SORTED)
+            raise RunsError(f"--sort: found {self.sort!r}, expected one of {names}; - before it turns the order round")
+
+    def fits(self, row: Row) -> bool:
+        """Whether a run is listed."""
+        effects = {str(flag.get("effect")) for flag in row.flags} or {"none"}
+        return (
+            self.matching.lower() in f"{row.name} {row.number} {row.source}".lower()
+            and self.state in ("", state_of(row))
+            and self.level in ("", row.worst)
+            and (not self.flag or self.flag in effects)
+        )
+
+
+def list_runs(folder: str, choice: Choice, *, columns: Sequence[str], as_json: bool, as_csv: bool) -> None:
+    """Print the runs of an archive. Raises ArchiveError or RunsError.
+
+    columns: what is shown of each in place of what is usual: of `SORTED`, or quantities, `hit rate of Chamber 2`
+    """
+    _one_format(as_json=as_json, as_csv=as_csv)
+    archive = Archive(folder)
+    rows = [row for row in archive.rows() if choice.fits(row)]
+    if choice.sort:
+        key = choice.sort.removeprefix("-")
         value = state_of if key == "state" else operator.attrgetter(key)
-        rows.sort(key=lambda row: (str(type(value(row))), value(row)), reverse=sort.startswith("-"))
-    if as_json:
+        rows.sort(key=lambda row: (str(type(value(row))), value(row)), reverse=choice.sort.startswith("-"))
+    if columns:
+        _print_columns(archive, rows, columns, as_json=as_json, as_csv=as_csv)
+    elif as_json:
         print(json.dumps(as_table(rows), ensure_ascii=False))
     elif as_csv:
         table = as_table(rows)
@@ -65,6 +104,56 @@ def list_runs(folder: str, *, matching: str, sort: str, as_json: bool, as_csv: b
         writer.writerows([json.dumps(v) if isinstance(v, list | tuple) else v for v in one.values()] for one in table)
     else:
         _print_rows(rows)
+
+
+def _one_format(*, as_json: bool, as_csv: bool) -> None:
+    if as_json and as_csv:
+        raise RunsError("found --json and --csv, expected one of them")
+
+
+def _print_columns(
+    archive: Archive, rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, as_csv: bool
+) -> None:
+    """Print the columns that were asked for; those of quantities have their errors beside them."""
+    table: dict[str, list[Any]] = {}
+    files = {row.file: at for at, row in enumerate(rows)}
+    plain = as_table(list(rows))
+    for column in columns:
+        if column in SORTED:
+            table[column] = [one[column] for one in plain]
+            continue
+        name, _, subject = column.partition(" of ")
+        table[column], table[f"{column} error"] = [None] * len(rows), [None] * len(rows)
+        try:
+            points = archive.trend(name, subject)
+        except ArchiveError as error:
+            raise RunsError(f"--columns: {error}; or of {', '.join(SORTED)}") from None
+        for point in points:
+            if point.file in files:
+                table[column][files[point.file]] = point.value
+                table[f"{column} error"][files[point.file]] = point.error
+    lines = list(zip(*table.values(), strict=True))
+    if as_json:
+        print(json.dumps([dict(zip(table, line, strict=True)) for line in lines], ensure_ascii=False))
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(table)
+        writer.writerows([json.dumps(v) if isinstance(v, list | tuple) else v for v in line] for line in lines)
+    else:
+        shown = [tuple(table), *(tuple(map(_cell, table, line)) for line in lines)]
+        numbers = [name for name, values in table.items() if all(isinstance(v, int | float | None) for v in values)]
+        _print_table(shown, right=numbers)
+
+
+def _cell(column: str, value: Any) -> str:
+    """A value of a table for people."""
+    if value is None:
+        return ""
+    if column in ("begun", "written"):
+        return local_time(value)
+    if column == "flags":
+        return ", ".join(dict.fromkeys(str(flag.get("effect", "")) for flag in value))
+    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _print_rows(runs: Sequence[Row]) -> None:
@@ -143,7 +232,7 @@ def show_run(folder: str, run: str, *, as_json: bool) -> None:
 
 
 def compare_runs(folder: str, runs: Sequence[str], *, as_json: bool) -> None:
-    """Print how the first run differs from each of the others. Raises ArchiveError or CompareError."""
+    """Print how the first run differs from each of the others. Raises ArchiveError, CompareError or RunsError."""
     from dataclasses import asdict
 
     from rich.table import Table
@@ -153,6 +242,8 @@ def compare_runs(folder: str, runs: Sequence[str], *, as_json: bool) -> None:
 
     archive = Archive(folder)
     rows = archive.find_all(runs)
+    if twice := next((row for at, row in enumerate(rows) if row in rows[:at]), None):
+        raise RunsError(f"runs compare: found {twice.file} twice, expected different runs")
     snapshots = [snapshot_of(archive.path(row)) for row in rows]
     results = []
     for row, other in zip(rows[1:], snapshots[1:], strict=True):
@@ -189,8 +280,9 @@ def flag_run(folder: str, run: str, flag: Flag) -> None:
 
 
 def print_good_times(folder: str, *, part: str) -> None:
-    """Print, as JSON, the stretches of data time of each run that no flag calls bad. Raises ArchiveError."""
+    """Print, as JSON, the data time of each run that no flag calls bad. Raises ArchiveError or PeopleError."""
     archive = Archive(folder)
+    archive.check_part(part)
     found = [
         {
             "file": row.file,
@@ -205,7 +297,8 @@ def print_good_times(folder: str, *, part: str) -> None:
 
 
 def print_trend(folder: str, quantity: str, *, subject: str, as_json: bool, as_csv: bool) -> None:
-    """Print a quantity of all runs, by time. Raises ArchiveError."""
+    """Print a quantity of all runs, by time. Raises ArchiveError or RunsError."""
+    _one_format(as_json=as_json, as_csv=as_csv)
     points = Archive(folder).trend(quantity, subject)
     plain = [point._asdict() for point in points]
     if as_json:
@@ -222,7 +315,7 @@ def print_trend(folder: str, quantity: str, *, subject: str, as_json: bool, as_c
         _print_table(table, right=(quantity, "error"))
 
 
-def prune_runs(folder: str, *, older_than: str, larger_than: str) -> None:
+def prune_runs(folder: str, *, older_than: str, larger_than: str, dry: bool) -> None:
     """Remove old runs. Raises ArchiveError or RunsError."""
     if not (older_than or larger_than):
         raise RunsError("runs prune: found no limit, expected --older-than 90d or --larger-than 50GB, or both")
@@ -230,10 +323,12 @@ def prune_runs(folder: str, *, older_than: str, larger_than: str) -> None:
         older_than_s=_in(older_than, UNITS_S, "--older-than", "such as 90d or 12h") if older_than else None,
         most_bytes=int(_in(larger_than, UNITS_BYTES, "--larger-than", "such as 50GB")) if larger_than else None,
         now=time.time(),
+        dry=dry,
     )
+    done = "would be removed" if dry else "removed"
     for row in removed:
-        LOGGER.info("%s: removed", row.file)
-    LOGGER.info("%d runs removed", len(removed))
+        LOGGER.info("%s: %s", row.file, done)
+    LOGGER.info("%d run%s %s", len(removed), "" if len(removed) == 1 else "s", done)
 
 
 def rebuild_index(folder: str) -> None:
@@ -260,14 +355,16 @@ def report_runs(folder: str, runs: Sequence[str], output: Path, *, last: str, re
     """Write the report of runs as one HTML file. Raises ArchiveError, CompareError or RunsError."""
     from muonstream.archive.compare import compare
     from muonstream.archive.contents import snapshot_of
-    from muonstream.archive.report import Reported, report_html
+    from muonstream.archive.report import Reported, report_html, write_report
 
     archive = Archive(folder)
+    if last and runs:
+        raise RunsError(f"report: found {runs[0]!r} and --last {last}, expected names of runs or --last")
     if last:
         since = time.time() - _in(last, UNITS_S, "--last", "such as 8h")
         rows = [row for row in archive.rows() if not row.problem and row.written >= since]
     else:
-        rows = archive.find_all(runs)
+        rows = archive.find_all(runs or ["last"])
     if not rows:
         raise RunsError("report: found no run, expected names of some, or --last 8h with some in that time")
     against = archive.find(reference) if reference else None
@@ -282,10 +379,7 @@ def report_runs(folder: str, runs: Sequence[str], output: Path, *, last: str, re
         header, people = container.read_header(path)
         reported.append(Reported(snapshot, header, state_of(row), People.of_plain(people), compared))
     text = report_html(reported, title=title)
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise RunsError(f"{output}: cannot be written: {error.strerror}") from None
+    write_report(output, text)
     LOGGER.info("%s written: %d run%s", output, len(rows), "" if len(rows) == 1 else "s")
 
 
@@ -305,7 +399,10 @@ def spark(values: Sequence[float]) -> list[str]:
 
 
 def _in(text: str, units: dict[str, Any], option: str, such_as: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text)
-    if not found or found[2] not in units:
-        raise RunsError(f"{option}: found {text!r}, expected {such_as}; units are {', '.join(units)}")
-    return float(found[1]) * float(units[found[2]])
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?) ?([A-Za-z]+)", text)
+    known = {unit.lower(): size for unit, size in units.items()}
+    if not found or found[2].lower() not in known or not float(found[1]):
+        raise RunsError(
+            f"{option}: found {text!r}, expected a number above 0 and a unit, {such_as}; units are {', '.join(units)}"
+        )
+    return float(found[1]) * float(known[found[2].lower()])

@@ -47,9 +47,13 @@ class ExportOptions(CountOptions):
 
 def export(sources: Sequence[str], options: ExportOptions) -> None:
     """Write tables or histograms of files of words, or of an archived run. Raises CommandError, TableError, others."""
-    of_run = sources[0].endswith(SUFFIX)
+    runs = [source for source in sources if source.endswith(SUFFIX)]
+    of_run = bool(runs)
     if of_run and len(sources) > 1:
-        raise common.CommandError(f"export: found {len(sources)} sources with {sources[0]}, expected one archived run")
+        raise common.CommandError(f"export: found {len(sources)} sources with {runs[0]}, expected one archived run")
+    for source in sources:
+        if Path(source).is_dir() and (kept := sorted(path.name for path in Path(source).glob(f"*{SUFFIX}"))):
+            raise common.CommandError(f"{source}: found an archive, expected one of its runs: {Path(source, kept[-1])}")
     kind = _kind(options)
     tables = _tables(options, kind, of_run=of_run)
     with new_file(options.output, force=options.force) as part:

@@ -13,7 +13,7 @@ from muonstream.archive.archive import Archive
 from muonstream.archive.index import Row
 from muonstream.commands import common
 from muonstream.commands.alarms import Alarms
-from muonstream.commands.archiving import Archiving
+from muonstream.commands.archiving import Archiving, Origin, Reporting
 from muonstream.commands.compiling import compiling
 from muonstream.commands.options import RunOptions
 from muonstream.commands.page import LivePage, open_dashboard
@@ -62,17 +62,17 @@ class LiveRun:
         self._summary: SummaryFile | None = None
         self._publishing: Publishing | None = None
         self._complete = True
+        self.number: Callable[[], int] = lambda: options.source.number or 0
+        """The run's number, once its source has said it; 0 for that in its name."""
         keeping = options.keeping
-        self._archiving: Archiving | None = None
-        if keeping.archive is not None:
-            engine = "local" if options.spark is None else "spark"
-            self._archiving = Archiving(
-                keeping.archive,
-                engine=engine,
-                number=options.source.number or 0,
-                references=lambda: self.alarms.references,
-                remembered=lambda: self.alarms.remembered,
-            )
+        origin = Origin(
+            engine="local" if options.spark is None else "spark",
+            number=lambda: self.number(),
+            references=lambda: self.alarms.references,
+            remembered=lambda: self.alarms.remembered,
+        )
+        self._archiving = None if keeping.archive is None else Archiving(keeping.archive, origin)
+        self._reporting = None if keeping.report is None else Reporting(keeping.report, origin)
         self._service = ServiceManager()
         self._last: Snapshot | None = None
         self._stack = ExitStack()
@@ -108,7 +108,7 @@ class LiveRun:
             server.feed.refer_to(self.alarms.reference.together(), self.alarms.reference.about())
         server.start()
         self.alarms.page = self.alarms.page or server.url.partition("?")[0]
-        common.say(f"The live page is at {server.notice} (Ctrl-C ends the run)")
+        common.say(f"The live page is at {server.notice} (Ctrl-C ends the run)", own_token=True)
         self.server = server
 
     def _view(self) -> ArchiveView | None:
@@ -176,10 +176,20 @@ class LiveRun:
                 self._last = pipeline.snapshot("ended")
                 if self._last.account.words or (whole and even_empty):
                     conclude(self._summary, self._last)
-                    if self._archiving is not None:
-                        self.alarms.board.update(self._last)
-                        self._archiving.finish(self.alarms.board.on(self._last))
+                    self._keep_last()
                 self._complete = publishing.finish()
+
+    def _keep_last(self) -> None:
+        """Keep the run as it ended: in the archive, and as a report."""
+        if self._last is None or (self._archiving is None and self._reporting is None):
+            return
+        self.alarms.board.update(self._last)
+        kept = self.alarms.board.on(self._last)
+        if self._archiving is not None:
+            self._archiving.finish(kept)
+        if self._reporting is not None:
+            reference = self.alarms.reference
+            self._reporting.finish(kept, None if reference is None else (reference.name, reference.together()))
 
     def compile(self, pipeline: Pipeline) -> None:
         """Have the kernels compiled before the first word, and announce it where that takes long."""
@@ -194,11 +204,13 @@ class LiveRun:
         keep_acts: stores what people have done on the page; it is called when they have
         """
         if self.options.view.stay and self.server is not None and not self.stop.is_set():
-            common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C")
+            common.say(f"The source has ended; its page stays at {self.server.notice} until Ctrl-C", own_token=True)
             self._stay(keep_acts)
         common.check_published(self._complete)
         if self._archiving is not None and self._archiving.problem:
             raise common.CommandError(f"the run is not in the archive: {self._archiving.problem}")
+        if self._reporting is not None and self._reporting.problem:
+            raise common.CommandError(f"the run has no report: {self._reporting.problem}")
         if self._last is not None:
             common.fail_if_misread(self._last)
             if self.options.analysis.strict:

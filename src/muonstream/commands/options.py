@@ -60,13 +60,14 @@ class ViewOptions:
 
 @dataclass(frozen=True, slots=True)
 class KeepingOptions:
-    """What is kept after the run: its summary, its file in an archive, and the state from which a restarted
-    engine goes on."""
+    """What is kept after the run: its summary, its file in an archive, its report in a folder, and the state from which
+    a restarted engine goes on."""
 
     summary: Path | None = None
     store: Path | None = None
     store_every_s: float = STORE_EVERY_S
     archive: Path | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

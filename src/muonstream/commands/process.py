@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from muonstream.commands import common
 from muonstream.commands.compiling import compiling
 from muonstream.commands.summary_file import conclude_runs, summary_file
 from muonstream.offline.counting import CountOptions, check_there, count_files
 from muonstream.run.summary import CountedRun, total_of
-
-if TYPE_CHECKING:
-    from muonstream.verdicts.memory import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +23,7 @@ class ProcessOptions(CountOptions):
     summary_path: Path | None = None
     strict: bool = False
     archive: Path | None = None
+    report: Path | None = None
 
 
 def process_files(files: list[str], options: ProcessOptions) -> None:
@@ -46,24 +44,36 @@ def process_files(files: list[str], options: ProcessOptions) -> None:
         finally:
             if counted and (whole or any(one.snapshot.account.words for one in counted)):
                 conclude_runs(file, counted)
-                if options.archive is not None:
-                    _keep(options.archive, counted, options.remembered)
+                _keep(options, counted)
         total = total_of([one.snapshot for one in counted])
         common.fail_if_misread(total)
         if options.strict:
             common.fail_if_lossy(total)
 
 
-def _keep(folder: Path, counted: list[CountedRun], known: tuple[Remembered, ...]) -> None:
-    """Write each run into the archive. Raises CommandError."""
+def _keep(options: ProcessOptions, counted: list[CountedRun]) -> None:
+    """Write each run into the archive, and its report. Raises CommandError at the end for one that could not be."""
+    if options.archive is None and options.report is None:
+        return
     # imported only where it is needed, since it is slow to load
-    from muonstream.commands.archiving import Archiving
+    from muonstream.commands.archiving import Archiving, Origin, Reporting
 
+    problem = ""
     for one in counted:
-        archiving = Archiving(folder, number=one.run.number, remembered=lambda: known)
-        archiving.finish(one.snapshot)
-        if archiving.problem:
-            raise common.CommandError(f"{one.run.name or 'the run'} is not in the archive: {archiving.problem}")
+        name = one.run.name or "the run"
+        origin = Origin(number=partial(int, one.run.number), remembered=lambda: options.remembered)
+        if options.archive is not None:
+            archiving = Archiving(options.archive, origin)
+            archiving.finish(one.snapshot)
+            if archiving.problem:
+                problem = problem or f"{name} is not in the archive: {archiving.problem}"
+        if options.report is not None:
+            reporting = Reporting(options.report, origin)
+            reporting.finish(one.snapshot)
+            if reporting.problem:
+                problem = problem or f"{name} has no report: {reporting.problem}"
+    if problem:
+        raise common.CommandError(problem)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from muonstream.run.monitor import Snapshot
 from muonstream.run.snapshot_codec import SnapshotError, decode
 from muonstream.verdicts.judge import Exposure
 
-LAST: Final = re.compile(r"last:(\d{1,3})")
+LAST: Final = re.compile(r"last:([1-9][0-9]{0,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,10 @@ def resolved(given: Sequence[str], archive: Path | None, detector: Detector) -> 
     """
     found: list[tuple[ReferenceRun, Snapshot]] = []
     for text in given:
+        if text.startswith("last:") and not LAST.fullmatch(text):
+            raise common.CommandError(
+                f"--reference: found {text}, expected last: and a number from 1 to 999, such as last:10"
+            )
         if last := LAST.fullmatch(text):
             found += [_of_row(Archive(_needed(archive, text)), row) for row in _last_good(archive, int(last[1]), text)]
         elif archive is not None and not Path(text).exists():
@@ -131,7 +135,7 @@ def _last_good(archive: Path | None, number: int, text: str) -> list[Row]:
         effects = {flag.get("effect") for flag in row.flags if not flag.get("part")}
         if not row.problem and "good" in effects and "bad" not in effects and state_of(row) == "ended":
             found.append(row)
-    if not found or not number:
+    if not found:
         raise common.CommandError(f"--reference: {text}: found no run of {archive} flagged good, expected one or more")
     return found[-number:]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from muonstream.commands import common
 from muonstream.commands.inputs import comes_live, open_source
@@ -20,14 +19,14 @@ from muonstream.sources.simulated import simulated
 
 
 def run_demo(
-    page: PageOptions, *, duration_s: float | None, rate_hz: float, reconstruct: bool, archive: Path | None
+    page: PageOptions, *, duration_s: float | None, rate_hz: float, reconstruct: bool, keeping: KeepingOptions
 ) -> None:
     """A simulated telescope, live. Raises CommandError."""
     options = RunOptions(
         SourceOptions("simulated telescope", run="demo"),
         AnalysisOptions(reconstruct=reconstruct),
         ViewOptions(page, stay=False),
-        KeepingOptions(archive=archive),
+        keeping,
     )
     config = SimulationConfig(rate_hz=rate_hz, duration_s=duration_s, hot_cell=(2, 17), dead_cell=(3, 40))
     with LiveRun(options, "demo") as live:

@@ -86,6 +86,7 @@ def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], To
     first = True
     while True:
         engine = make_engine()
+        live.number = partial(_number, engine)
         live.compile(engine.pipeline)
         live.watch(engine.pipeline, topic_feed(live, engine, choice), even_empty=first)
         first = False
@@ -93,6 +94,11 @@ def watch_runs(live: LiveRun, choice: RunSelection, make_engine: Callable[[], To
             return engine
         choice.saved, choice.wanted, choice.positions = None, None, dict(engine.reader.next)
         choice.newest_to = {}
+
+
+def _number(engine: TopicEngine) -> int:
+    """The number of an engine's run, 0 while it is not known."""
+    return 0 if engine.deliveries.run is None else engine.deliveries.run.number
 
 
 def _engine(live: LiveRun, reader: TopicReader, choice: RunSelection, store: Store | None) -> TopicEngine:

@@ -165,7 +165,7 @@ def muon_shapes(detector: Detector, cell_codes: int) -> list[Shape]:
             flow=False,
         ),
         chamber("decay_starts", "Segments with 20 us of orbit left", "kind", "", 1, flow=False),
-        cell("cell_on_segment", "Hits on segments in orbits without a passage time", "cell", "", cell_codes, flow=False),
+        cell("cell_on_segment", "Hits on segments, in orbits without a passage", "cell", "", cell_codes, flow=False),
     ]
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from muonstream.archive.archive import Archive
-from muonstream.archive.container import read_header
+from muonstream.archive.container import SUFFIX, read_header
 from muonstream.archive.contents import Provenance, snapshot_of
-from muonstream.archive.people import Comment, Flag, People
+from muonstream.archive.people import Comment, Flag, People, PeopleError
 from muonstream.archive.quantities import Quantity, quantities
 from muonstream.archive.report import Reported, report_html, write_report
 from muonstream.counting.rates import RateSeries
@@ -332,9 +332,12 @@ def open_run(path: str | os.PathLike[str], **elsewhere: Unpack[Elsewhere]) -> Ru
                 data += handle.read()
     except OSError as error:
         raise RunError(f"{name}: cannot be read: {error.strerror or error}") from None
-    if data.startswith(ZIP_MAGIC):
+    if data.startswith(ZIP_MAGIC) or name.endswith(SUFFIX):
         snapshot = snapshot_of(Path(name))
-        people = People.of_plain(read_header(Path(name))[1])
+        try:
+            people = People.of_plain(read_header(Path(name))[1])
+        except PeopleError as error:
+            raise RunError(f"{name}: {error}") from None
         return Run(summary(snapshot), snapshot=snapshot, source=name, people=people)
     if data.startswith(MAGIC):
         try:

@@ -138,7 +138,9 @@ const withReference = () => (choices.reference === "on" && reference.fits(detect
 function showNow() {
   if (!newest) return;
   showNumbers(newest.numbers, plots.colors);
-  showVerdicts(newest.verdicts, newest.numbers, newest.arrays, () => pulse.now());
+  // a run that has ended, archived ones too, has its alarms up to its end, not up to now
+  const ended = newest.numbers.state === "ended" ? newest.numbers.wall_time : null;
+  showVerdicts(newest.verdicts, newest.numbers, newest.arrays, () => ended ?? pulse.now());
   setText(byId("message-bytes"), `${format(newest.buffer.byteLength)} bytes`);
   wall.follow();
   wall.count();
