@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +20,9 @@ SHORT_S = 30.0
 level has to last; in longer ones, of quiet telescopes, chance lasts as long as they do."""
 T0_SIGMAS = 4.0
 """The lower edge of a box with few hits tends to be found up to a nanosecond late."""
+T0_BEYOND: Final = 1.0
+"""By so many of its errors a time has to pass a limit: the limits are but a few errors wide, and in a day there are
+thousands of stretches, so that in one of them a healthy chamber's time is just beyond."""
 
 
 def judge_timing(
@@ -49,7 +53,7 @@ def judge_timing(
             yield Finding("t0", chamber.name, Level.NULL, "no clear time box yet", chamber.name)
         else:
             shift, error = begins[c].position_ns - off_board.get(chamber.board, 0.0), begins[c].error_ns
-            level, limit = _limited(shift, thresholds.t0_shift_ns, error, T0_SIGMAS)
+            level, limit = _limited(shift, thresholds.t0_shift_ns, error, T0_SIGMAS, beyond=T0_BEYOND)
             reason = f"the time box begins at {shift:+.1f} ± {error:.1f} ns"
             yield Finding("t0", chamber.name, level, reason, chamber.name, shift, limit, "ns")
     sigmas = TIMING_SIGMAS if crossed_s <= SHORT_S else SEGMENT_SIGMAS
@@ -92,9 +96,14 @@ def _judge_velocities(
         yield Finding("velocity", room.name, level, reason, room.name, change - shared, limit)
 
 
-def _limited(value: float, limits: tuple[float, float], error: float, sigmas: float) -> tuple[Level, float]:
-    """The level of a value with an error: a possible fluctuation is Good, or Null where even Bad might be one."""
-    level, limit = graded(abs(value), limits, chance=abs(value) < sigmas * error)
+def _limited(
+    value: float, limits: tuple[float, float], error: float, sigmas: float, *, beyond: float = 0.0
+) -> tuple[Level, float]:
+    """The level of a value with an error: a possible fluctuation is Good, or Null where even Bad might be one.
+
+    beyond: by how many errors a value has to pass a limit
+    """
+    level, limit = graded(max(abs(value) - beyond * error, 0.0), limits, chance=abs(value) < sigmas * error)
     if level is Level.GOOD and TIMING_SIGMAS * error > limits[1] * 1.5:
         level = Level.NULL
     return level, limit
@@ -109,12 +118,13 @@ def _common_shift(catalogue: Catalogue, begins: Mapping[int, Edge]) -> tuple[flo
     detector, limits = catalogue.detector, catalogue.detector.thresholds.t0_shift_ns
     if not detector.scintillators or len(begins) < 2:
         return 0.0, set(), None
-    moved = {c for c, e in begins.items() if abs(e.position_ns) > max(limits[0], T0_SIGMAS * e.error_ns)}
+    least = {c: max(limits[0] + T0_BEYOND * e.error_ns, T0_SIGMAS * e.error_ns) for c, e in begins.items()}
+    moved = {c for c, e in begins.items() if abs(e.position_ns) > least[c]}
     hosts = {s.board for s in detector.scintillators}
     boards = {detector.chambers[c].board for c in moved}
     of_all = bool(boards & hosts) and boards >= {detector.chambers[c].board for c in begins}
     mean, error, agree = _agreed([begins[c] for c in moved or begins], limits[1])
-    level, limit = _limited(mean, limits, error, T0_SIGMAS)
+    level, limit = _limited(mean, limits, error, T0_SIGMAS, beyond=T0_BEYOND)
     if not moved or not of_all or not agree or 2 * len(moved) <= len(begins):
         moved, level, limit = set(), Level.GOOD, limits[0]
     reason = f"the time boxes of {len(moved or begins)} chambers begin at {mean:+.1f} ± {error:.1f} ns"
