@@ -58,7 +58,10 @@ def test_options_that_would_do_nothing_are_refused(arguments: list[str], line: s
     [
         (["run", "none.dat"], "none.dat: no such file or folder"),
         (["run", "none.dat", "--no-follow", "--port", "0"], "none.dat: no such file or folder"),
-        (["run", "here.dat", "--reference", "none.musn"], "none.musn: no such file"),
+        (
+            ["run", "here.dat", "--reference", "none.musn"],
+            "none.musn: no such file for --reference; a run by its name needs --archive",
+        ),
         (["process", "here.dat", "none.dat", "nor.dat"], "none.dat: no such file\nmuonstream: nor.dat: no such file"),
         (["calibrate", "none.dat", "-o", "new.toml"], "none.dat: no such file"),
     ],

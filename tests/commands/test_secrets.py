@@ -124,7 +124,8 @@ def test_where_people_are_told_and_how_kafka_is_reached_are_not_kept(
 
 
 @pytest.mark.parametrize(
-    "line", [f"notify = {{url = 'mailto://me:{SECRET}@h'}}", f"notify = [['slack://{SECRET}']]", f"notfy = '{SECRET}'"]
+    "line",
+    [f"notify = {{url = 'mailto://me:{SECRET}@h'}}", f"notify = [['slack://{SECRET}']]", f"notifyy = '{SECRET}'"],
 )
 def test_a_wrong_line_of_a_configuration_does_not_show_it(tmp_path: Path, line: str) -> None:
     config = tmp_path / "run.toml"

@@ -76,14 +76,16 @@ def _as_typed(value: Any, param: Any, where: str) -> Any:
             raise ConfigError(f"{where}: found {value!r}, expected true or false")
         return value
     if getattr(param, "multiple", False) or param.nargs == -1:
-        return [_scalar(one, where) for one in (value if isinstance(value, list) else [value])]
-    return _scalar(value, where)
+        return [_scalar(one, where, param) for one in (value if isinstance(value, list) else [value])]
+    return _scalar(value, where, param)
 
 
-def _scalar(value: Any, where: str) -> str:
+def _scalar(value: Any, where: str, param: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        # of a table or list only its kind: an address with a password may be in it
-        found = "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else shown(value)
+        found = shown(value)
+        if param.name in SECRET and isinstance(value, dict | list):
+            # an address with a password may be in it
+            found = "a table" if isinstance(value, dict) else "a list"
         raise ConfigError(f"{where}: found {found}, expected a number or text")
     return str(value)
 
