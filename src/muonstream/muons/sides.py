@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from muonstream.bits import popcount
 from muonstream.compiled import compiled, inlined
 from muonstream.muons.records import NORMAL, PLACES, POSITION, T0, TAN, TIMES, USABLE, WIRES
 
@@ -21,7 +20,11 @@ SAME: Final = 1e-7
 @inlined
 def freedom(layers: int, known: bool) -> int:
     """How many degrees of freedom a fit of hits in these layers has."""
-    return int(popcount(np.uint64(layers)) - (2 if known else 3))
+    hits, rest = 0, layers
+    while rest:
+        rest &= rest - 1  # without its lowest bit
+        hits += 1
+    return hits - (2 if known else 3)
 
 
 @compiled
