@@ -78,6 +78,7 @@ DAMAGES = st.lists(
 
 @settings(max_examples=200)
 @given(st.sampled_from(["words", "dma"]), st.booleans(), DAMAGES, st.lists(st.integers(0, 30_000), max_size=6))
+@example("words", False, [(0.0, "lose", 1), (1.0, "repeat", 10)], [136])  # out of step at both ends
 def test_damaged_bytes_decode_alike_however_they_are_cut_and_all_are_accounted_for(
     form: str, mixed: bool, damages: list[tuple[float, str, int]], cuts: list[int]
 ) -> None:

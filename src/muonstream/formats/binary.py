@@ -286,6 +286,7 @@ class BinaryDecoder:
         self._state[[REFERENCE, CANDIDATE, PHASE, TRUSTED]] = -1, -1, -1, 0
         self._before = np.uint64(0)
         self._lost_at = -1
+        self._end_seen = False  # the last values are others now
         return True
 
     def _begins_inside(self, found: int) -> bool:
