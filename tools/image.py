@@ -40,7 +40,7 @@ def docker(*arguments: str) -> str:
 
 
 def engine_problem() -> str:
-    """Why there is no engine to ask, in one line, "" if there is one."""
+    """One line that says why no container engine answers; "" if one does."""
     if shutil.which(DOCKER) is None:
         return f"found no program {DOCKER}, expected Docker or an engine with the same command line"
     done = subprocess.run(
@@ -203,7 +203,7 @@ CHECKS: Final = (user, content, closed, counts, ends, ends_early, ends_at_once, 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build and check; 1 with one line for what is wrong."""
+    """Build the image and check it. Gives the exit code: 1, after a line that says what failed, or 0."""
     parser = argparse.ArgumentParser(prog="python -m tools.image", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tag", default=f"muonstream:{muonstream.__version__}")
     parser.add_argument("--no-build", action="store_true", help="check the image that is there")

@@ -234,6 +234,6 @@ def test_what_people_do_on_the_page_of_an_ended_run_survives_sigkill(
 
 
 def written(store: Path) -> tuple[int, int]:
-    """Something that changes whenever an engine writes to its store, which is open to nobody else."""
+    """Time and size of a store's log, which change with each write. The store itself is locked by its engine."""
     log = store.with_name(f"{store.name}-wal").stat()
     return log.st_mtime_ns, log.st_size

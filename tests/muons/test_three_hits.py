@@ -12,8 +12,9 @@ import pytest
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
+from muonstream.muons.agreement import CONFIRMED_NS, MOST_SEGMENTS
 from muonstream.muons.segments import SegmentConfig, SegmentFinder, Segments
-from muonstream.muons.three_hits import AT_ONE_TIME_NS, MOST_TOGETHER, SAME_NS, decide_sides
+from muonstream.muons.three_hits import SAME_NS, decide_sides
 from muonstream.simulation.telescope import simulate_words
 from tools.resolution import RELATION
 
@@ -56,7 +57,7 @@ def expected_sides(detector: Detector, s: Segments, i: int) -> int:
     wires = np.where(hit, chamber.wire_x_mm()[s.cell[i, :LAYERS]], 0.0)
     drift = np.where(hit, s.drift_ns[i, :LAYERS], 0.0)
     at = s.t0_ns[i] - steep_ns(detector, s, i, s.tan[i])
-    best, least = int(s.sides[i]), AT_ONE_TIME_NS
+    best, least = int(s.sides[i]), CONFIRMED_NS
     for sides in range(1 << LAYERS):
         where = int(s.layers[i]) << LAYERS | sides
         if not patterns.usable[where]:
@@ -143,7 +144,7 @@ def test_nothing_is_decided_with_a_known_passage_or_in_an_orbit_with_too_many(
         before = SegmentFinder(DETECTOR)(frames).segments
     rows, *others = seen[0]
     rows["frame"][:], rows["orbit"][:] = 0, 7
-    many, few = rows[: MOST_TOGETHER + 1].copy(), rows[:MOST_TOGETHER].copy()
+    many, few = rows[: MOST_SEGMENTS + 1].copy(), rows[:MOST_SEGMENTS].copy()
     for some, left in ((many, True), (few, False)):
         decide_sides(some, *others)
         assert np.array_equal(some["sides"], before.sides[: len(some)]) == left

@@ -10,10 +10,11 @@ from muonstream.detector.geometry import middle_mm
 from muonstream.detector.model import Detector
 from muonstream.frames import Frames
 from muonstream.framing.builder import FrameBuilder
-from muonstream.muons.quality import CONFIRMED_NS, qualities
+from muonstream.muons.agreement import CONFIRMED_NS, MOST_SEGMENTS
+from muonstream.muons.quality import qualities
 from muonstream.muons.segments import SegmentConfig, SegmentFinder
 from muonstream.muons.tags import tagged
-from muonstream.muons.tracks import MOST_SEGMENTS, TrackConfig, TrackFinder, _probe
+from muonstream.muons.tracks import TrackConfig, TrackFinder, _probe
 from muonstream.simulation.scenario import SimulationConfig
 from muonstream.simulation.telescope import Simulation
 from muonstream.simulation.truth import Truth, with_truth

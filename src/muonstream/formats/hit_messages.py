@@ -62,7 +62,7 @@ def is_binary_schema(value: bytes) -> str:
 
 
 def words_of_text(value: bytes) -> tuple[list[int], list[str]]:
-    """The words of a message's text, in order, and what is wrong with each object or row that is not a hit.
+    """The words of a message's text, in order, and a fault for each object or row that is not a hit.
 
     A text without any object is a fault of its own.
     """

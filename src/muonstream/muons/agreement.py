@@ -1,4 +1,4 @@
-"""Whether two segments of one view can be one track's."""
+"""Whether segments can be one muon's: at one time, and in one view along one line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from typing import Any, Final
 
 from muonstream.compiled import compiled
 
+CONFIRMED_NS: Final = 25.0
+"""A segment is confirmed by one of another chamber of the same orbit whose t0 differs by less: a bunch crossing."""
+MOST_SEGMENTS: Final = 64
+"""Segments of one orbit, in all chambers, that are compared with one another: with more, all of that orbit are left as
+they are, and none is made a track of."""
 LOOSE: Final = 3.0
 """A chamber has seen a line when it has a segment within this many limits on t0, which three hits measure badly."""
 

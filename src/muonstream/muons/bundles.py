@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from muonstream.compiled import compiled
 from muonstream.counting.muon_entries import APART_BINS, APART_MM, AT_ONCE
+from muonstream.muons.agreement import CONFIRMED_NS, MOST_SEGMENTS
 from muonstream.muons.filler import Filler
-from muonstream.muons.quality import CONFIRMED_NS
 from muonstream.muons.segments import Segments
-from muonstream.muons.tracks import MOST_SEGMENTS
 
 PARALLEL_TAN: Final = 0.1
 """Segments at one time whose slopes differ by less are parallel: muons of one air shower."""

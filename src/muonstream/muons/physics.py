@@ -12,12 +12,11 @@ from muonstream.counting.catalogue import Catalogue
 from muonstream.counting.muon_entries import MISFIT_MM, MISFIT_TAN_BINS, MISFIT_TAN_STEP, TAN_BINS, TAN_STEP
 from muonstream.detector.channels import BLOCK_CELLS, TRIGGER
 from muonstream.frames import Frames
+from muonstream.muons.agreement import CONFIRMED_NS, MOST_SEGMENTS
 from muonstream.muons.bundles import fill_bundles
 from muonstream.muons.delays import Delays
 from muonstream.muons.filler import Filler
-from muonstream.muons.quality import CONFIRMED_NS
 from muonstream.muons.segments import Segments
-from muonstream.muons.tracks import MOST_SEGMENTS
 from muonstream.words import (
     BX_MASK,
     BX_PER_ORBIT,

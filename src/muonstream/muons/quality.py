@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muonstream.compiled import compiled
 from muonstream.counting.muon_entries import Quality
+from muonstream.muons.agreement import CONFIRMED_NS
 from muonstream.muons.segments import Segments
-
-CONFIRMED_NS: Final = 25.0
-"""A segment is confirmed by one of another chamber of the same orbit whose t0 differs by less: a bunch crossing."""
 
 
 @compiled

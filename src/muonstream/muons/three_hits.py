@@ -13,18 +13,15 @@ import numpy as np
 
 from muonstream.compiled import compiled, inlined
 from muonstream.detector.relation import MOST_TAN
+from muonstream.muons.agreement import CONFIRMED_NS, MOST_SEGMENTS
 from muonstream.muons.correction import correct
 from muonstream.muons.patterns import MOST_LAYERS
 from muonstream.muons.records import PLACES, POSITION, T0, TAN, TIMES, USABLE, WIRES
 from muonstream.muons.search import write
 from muonstream.muons.sides import freedom
 
-AT_ONE_TIME_NS: Final = 25.0
-"""Segments whose t0 differ by less, a bunch crossing, are taken for one muon's."""
 SAME_NS: Final = 1e-6
 """Times that differ by less are the same."""
-MOST_TOGETHER: Final = 64
-"""Orbits with more segments are left as they are, so that the work is bounded; they are not made into tracks either."""
 
 
 @inlined
@@ -81,7 +78,7 @@ def _decide(
         there = hits_of[0, row] >= 0
         room[WIRES, row] = wire[row] if there else 0.0
         room[TIMES, row] = (time[row] - earliest) * velocity if there else 0.0
-    best, least = -1, AT_ONE_TIME_NS
+    best, least = -1, CONFIRMED_NS
     for sides in range(1 << n):
         where = segment.layers << n | sides
         if tables[table, where, USABLE, 0] == 0:
@@ -128,7 +125,7 @@ def decide_sides(segments: Any, cells: Any, chambers: Any, relation_steps: Any, 
         one = segments[first]
         while end < len(segments) and segments[end].orbit == one.orbit and segments[end].frame == one.frame:
             end += 1
-        if 1 < end - first <= MOST_TOGETHER:
+        if 1 < end - first <= MOST_SEGMENTS:
             for i in range(first, end):
                 if freedom(segments[i].layers, False) > 0:
                     continue

@@ -8,7 +8,7 @@ look for their partners first, and a segment is used once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from muonstream.compiled import compiled
 from muonstream.detector.geometry import VIEWS, from_frame, half_width_mm, middle_mm
 from muonstream.detector.model import Detector
-from muonstream.muons.agreement import LOOSE, agree
+from muonstream.muons.agreement import LOOSE, MOST_SEGMENTS, agree
 from muonstream.muons.segments import SegmentFinder, Segments
 from muonstream.muons.tags import tagged
-
-MOST_SEGMENTS: Final = 64
-"""Segments of one orbit, in all chambers, that are made tracks of: with more, all of that orbit are given up."""
 
 
 @dataclass(frozen=True, slots=True)

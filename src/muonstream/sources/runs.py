@@ -87,13 +87,10 @@ def run_name(source: str) -> str:
 
 
 def _name_of_url(source: str) -> str:
-    parts = urlsplit(without_secrets(source))
+    address = without_secrets(source)
+    parts = urlsplit(address)
     # only the web has queries: elsewhere ? and # are parts of names
-    path = (
-        parts.path
-        if parts.scheme in ("http", "https")
-        else without_secrets(source).partition("://")[2].partition("/")[2]
-    )
+    path = parts.path if parts.scheme in ("http", "https") else address.partition("://")[2].partition("/")[2]
     place = [unquote(one) for one in posixpath.normpath(f"/{path}").split("/") if one]
     if not place:
         return parts.netloc or parts.scheme or "run"
